@@ -1,0 +1,40 @@
+"""What can go wrong, as one tree. A caller branches on the class; people and the documentation go by the ``code``.
+
+``code`` is stable and public. ``str(error)`` is for the log: exact, and never a token, a secret or a claim's value.
+"""
+
+
+class OryLogoutError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}" if self.detail else self.code
+
+
+class InvalidMessage(OryLogoutError):
+    """The message itself is wrong; sent again it would be wrong again. Answered with 400."""
+
+
+class InvalidToken(InvalidMessage):
+    """A token that must not be trusted: form, signature or a claim."""
+
+
+class Undecided(OryLogoutError):
+    """Cannot be decided now, through no fault of the message; worth another try. Answered with 503."""
+
+
+class ProviderUnavailable(Undecided):
+    """The provider is out of reach, answers with a fault, or was asked too recently to be asked again."""
+
+
+class SignInRefused(OryLogoutError):
+    """The provider or this site does not let this person in. Answered with 403."""
+
+
+class LoggedOutMeanwhile(OryLogoutError):
+    """The provider logged the person out while they were signing in. Answered with 409."""

@@ -1,0 +1,89 @@
+"""The one door to the network: every call has a time limit, a size limit and no redirects."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from json import JSONDecodeError, loads
+from typing import Any
+
+import requests
+
+from ..exceptions import ProviderUnavailable
+
+CONNECT_SECONDS = 3.05
+READ_SECONDS = 5.0
+TOTAL_SECONDS = 10.0
+MAX_BYTES = 1024 * 1024
+CHUNK_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer, read whole. ``body`` in bytes, decoded from its transfer and content encodings."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == HTTPStatus.OK
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises :exc:`ProviderUnavailable` (``not_json``) for anything else."""
+        try:
+            value = loads(self.body)
+        except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ProviderUnavailable("not_json", "the answer is not JSON") from error
+        if not isinstance(value, dict):
+            raise ProviderUnavailable("not_json", "the answer is not a JSON object")
+        return value
+
+
+def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Fetch ``url``. Raises :exc:`ProviderUnavailable` when no complete answer comes in time."""
+    return _send("GET", url, headers=headers)
+
+
+def post(url: str, body: str, headers: Mapping[str, str]) -> Response:
+    """Post a form-encoded ``body`` to ``url``. Raises like :func:`get`."""
+    return _send("POST", url, headers=headers, body=body)
+
+
+def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str | None = None) -> Response:
+    try:
+        with (
+            requests.Session() as session,
+            session.request(
+                method,
+                url,
+                data=body,
+                headers={"Accept": "application/json", **(headers or {})},
+                auth=_as_it_is,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
+            return Response(response.status_code, response.headers, _read(response))
+    except requests.RequestException as error:
+        # The exception's own text can hold the URL with its query; its type says enough.
+        raise ProviderUnavailable("unreachable", f"{method} {url.partition('?')[0]}: {type(error).__name__}") from error
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Authentication that does nothing, so that ``requests`` does not put one from ``~/.netrc`` in place of ours."""
+    return request
+
+
+def _read(response: requests.Response) -> bytes:
+    deadline = time.monotonic() + TOTAL_SECONDS
+    body = b""
+    for chunk in response.iter_content(CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise ProviderUnavailable("too_large", f"the answer is larger than {MAX_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise ProviderUnavailable("too_slow", f"the answer took longer than {TOTAL_SECONDS} s")
+    return body

@@ -1,0 +1,180 @@
+"""The messages of the code flow and of RP-initiated logout: built from values, parsed into values."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+from authlib.oauth2.auth import ClientAuth
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
+from ..exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SignInRefused
+from .http import Response
+from .metadata import ProviderMetadata, Registration
+
+FORM = "application/x-www-form-urlencoded"
+#: 8 KiB is a common limit of servers and proxies, for all the headers that hold it.
+MAX_URL_LENGTH = 4096
+
+
+def authorization_request(
+    metadata: ProviderMetadata,
+    registration: Registration,
+    *,
+    redirect_uri: str,
+    scope: str,
+    state: str,
+    nonce: str,
+    code_verifier: str,
+    extra: Mapping[str, str],
+) -> str:
+    """The URL that sends a browser to the provider (Core 3.1.2.1, with PKCE S256 of RFC 7636)."""
+    url: str = prepare_grant_uri(
+        metadata.authorization_endpoint,
+        registration.client_id,
+        "code",
+        redirect_uri=redirect_uri,
+        scope=scope,
+        state=state,
+        nonce=nonce,
+        code_challenge=create_s256_code_challenge(code_verifier),
+        code_challenge_method="S256",
+        **extra,
+    )
+    return url
+
+
+def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata) -> str:
+    """The code in an authorization response (Core 3.1.2.5, RFC 9207).
+
+    Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_mismatch`` and ``code_missing``, and :exc:`SignInRefused`
+    (``provider_refused``) when the provider answers with an error.
+    """
+    issuer = response.get("iss")
+    if issuer is None and metadata.authorization_response_iss_parameter_supported:
+        raise InvalidMessage("iss_missing", "the provider announces iss in its responses, and this one has none")
+    if issuer is not None and issuer != metadata.issuer:
+        raise InvalidMessage("iss_mismatch", "the response comes from another issuer than the one that was asked")
+    if "error" in response:
+        raise SignInRefused("provider_refused", _described(response))
+    if not response.get("code"):
+        raise InvalidMessage("code_missing", "the response has neither a code nor an error")
+    return response["code"]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A successful token response (Core 3.1.3.3)."""
+
+    id_token: str = field(repr=False)
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+
+
+def token_request(
+    registration: Registration, *, code: str, redirect_uri: str, code_verifier: str
+) -> tuple[str, dict[str, str]]:
+    """Body and headers of the request that exchanges a code (Core 3.1.3.1)."""
+    body = prepare_token_request(
+        "authorization_code", redirect_uri=redirect_uri, code=code, code_verifier=code_verifier
+    )
+    return authenticated(registration, body)
+
+
+def authenticated(registration: Registration, body: str) -> tuple[str, dict[str, str]]:
+    """``body`` and headers with this client's authentication by its registered method (Core 9)."""
+    method = registration.token_endpoint_auth_method
+    auth = ClientAuth(
+        registration.client_id,
+        registration.client_secret,
+        _client_secret_basic if method == "client_secret_basic" else method,
+    )
+    _, headers, body = auth.prepare("POST", "", {"Content-Type": FORM}, body)
+    return body, headers
+
+
+def _client_secret_basic(
+    client: ClientAuth, _method: str, uri: str, headers: dict[str, str], body: str
+) -> tuple[str, dict[str, str], str]:
+    """RFC 6749, 2.3.1: id and secret are form-encoded first, which Authlib leaves out."""
+    credentials = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    return uri, {**headers, "Authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}, body
+
+
+def parse_token_response(response: Response) -> Tokens:
+    """Read the answer to a token request.
+
+    Raises :exc:`InvalidMessage` (``token_request_refused``) when the provider refuses the code or this client,
+    :exc:`ProviderUnavailable` for anything but a complete answer.
+    """
+    if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise InvalidMessage("token_request_refused", _described(response.json()))
+    if not response.ok:
+        raise ProviderUnavailable("token_endpoint_fault", f"the token endpoint answers {response.status}")
+    document = response.json()
+    if not _text(document, "id_token") or not _text(document, "access_token"):
+        raise ProviderUnavailable("token_response_invalid", "the token response lacks id_token or access_token")
+    return Tokens(document["id_token"], document["access_token"], _text(document, "refresh_token"))
+
+
+def parse_userinfo(response: Response, subject: str) -> dict[str, Any]:
+    """The claims of a userinfo response about ``subject`` (Core 5.3.2).
+
+    Raises :exc:`InvalidToken` (``userinfo_sub_mismatch``) when they are about somebody else,
+    :exc:`ProviderUnavailable` for anything but a complete answer.
+    """
+    if not response.ok:
+        raise ProviderUnavailable("userinfo_fault", f"the userinfo endpoint answers {response.status}")
+    claims = response.json()
+    if claims.get("sub") != subject:
+        raise InvalidToken("userinfo_sub_mismatch", "userinfo speaks of another subject than the ID token")
+    return claims
+
+
+@dataclass(frozen=True)
+class EndSessionRequest:
+    """What a browser brings to the end session endpoint (RP-Initiated Logout 2), by redirect or by a posted form."""
+
+    endpoint: str
+    parameters: Mapping[str, str] = field(repr=False)
+    method: str = "GET"
+
+    @property
+    def url(self) -> str:
+        separator = "&" if "?" in self.endpoint else "?"
+        return f"{self.endpoint}{separator}{urlencode(self.parameters)}"
+
+    @property
+    def by_post(self) -> bool:
+        """Whether a form has to be posted: by choice, or because the URL would be cut or refused on its way."""
+        return self.method == "POST" or len(self.url) > MAX_URL_LENGTH
+
+
+def end_session_request(
+    endpoint: str, method: str, *, id_token_hint: str, client_id: str, post_logout_redirect_uri: str, state: str
+) -> EndSessionRequest:
+    """The request that logs out at the provider (RP-Initiated Logout 2). The hint may have expired."""
+    return EndSessionRequest(
+        endpoint,
+        {
+            "id_token_hint": id_token_hint,
+            "client_id": client_id,
+            "post_logout_redirect_uri": post_logout_redirect_uri,
+            "state": state,
+        },
+        method,
+    )
+
+
+def _text(document: Mapping[str, Any], name: str) -> str | None:
+    value = document.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _described(document: Mapping[str, Any]) -> str:
+    """The provider's own words about its error, safe to log: no control characters, no more than a line."""
+    words = (document.get("error"), document.get("error_description"))
+    return " ".join(repr(word[:200]) for word in words if isinstance(word, str))

@@ -1,0 +1,284 @@
+"""ID tokens and logout tokens: verified into a value, or refused with a code for each reason.
+
+The algorithm is the registered one and the keys are the caller's; nothing in a token chooses either.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from authlib.oidc.core.util import create_half_hash
+from joserfc import jwe, jws
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+from joserfc.registry import Header
+from joserfc.util import to_bytes, urlsafe_b64decode
+
+from ..exceptions import InvalidToken
+from .metadata import Registration
+
+BACKCHANNEL_LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+CLOCK_SKEW_SECONDS = 60
+LOGOUT_TOKEN_AGE_SECONDS = 24 * 60 * 60
+LOGOUT_TOKEN_AHEAD_SECONDS = 10 * 60
+ID_TOKEN_AGE_SECONDS = 24 * 60 * 60
+SUBJECT_LENGTH = 255
+#: The year 10000: past it no date can be made; NaN and the infinities lie outside too.
+_LAST_SECOND = 253_402_300_800
+
+#: Gives the keys to try for a ``kid`` (``None``: the token names none). Raises ``Undecided`` when it cannot say now.
+Keys = Callable[[str | None], Sequence[Key]]
+Claims = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class IDToken:
+    """A verified ID token. ``iat`` in seconds since the epoch; ``raw`` as the provider sent it."""
+
+    issuer: str
+    subject: str
+    sid: str | None
+    iat: float
+    claims: Claims = field(repr=False)
+    raw: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LogoutToken:
+    """A verified logout token. ``sid`` or ``subject`` or both; ``iat`` in seconds since the epoch."""
+
+    issuer: str
+    subject: str | None
+    sid: str | None
+    iat: float
+    jti: str
+
+
+class _JWSRegistry(jws.JWSRegistry):
+    """Headers may hold parameters that we do not know (RFC 7515, 4), and certificates."""
+
+    max_header_length = 16 * 1024
+
+    def __init__(self, alg: str) -> None:
+        super().__init__(algorithms=[alg], strict_check_header=False)
+
+
+def verify_id_token(
+    token: str, registration: Registration, keys: Keys, *, nonce: str, access_token: str | None, now: float
+) -> IDToken:
+    """Verify an ID token from the token endpoint (Core 3.1.3.7). Raises :exc:`InvalidToken`, or as ``keys`` does."""
+    header, claims = _verified(token, registration, keys)
+    _check_type(header, {"JWT"})
+    _check_issuer(claims, registration)
+    _check_audience(claims, registration)
+    _check_authorized_party(claims, registration)
+    _check_expiry(claims, now, required=True)
+    _check_not_before(claims, now)
+    iat = _issued_at(claims, oldest=now - ID_TOKEN_AGE_SECONDS, newest=now + CLOCK_SKEW_SECONDS)
+    if claims.get("nonce") != nonce:
+        raise InvalidToken("nonce_mismatch", "the nonce is missing or not the one of this sign-in")
+    _check_access_token(claims, header["alg"], access_token)
+    sid = None if claims.get("sid") == "" else _optional_text(claims, "sid")
+    return IDToken(registration.issuer, _subject(claims), sid, iat, claims, token)
+
+
+def verify_logout_token(
+    token: str, registration: Registration, keys: Keys, *, now: float, exp_required: bool = False
+) -> LogoutToken:
+    """Verify a logout token (Back-Channel Logout 2.4, 2.6). Raises :exc:`InvalidToken`, or what ``keys`` raises.
+
+    ``exp`` may be missing unless ``exp_required``, for Hydra sends none: the age is bounded by ``iat``.
+    """
+    header, claims = _verified(token, registration, keys)
+    _check_type(header, {"JWT", "LOGOUT+JWT"})
+    _check_issuer(claims, registration)
+    _check_audience(claims, registration)
+    _check_expiry(claims, now, required=exp_required)
+    iat = _issued_at(claims, oldest=now - LOGOUT_TOKEN_AGE_SECONDS, newest=now + LOGOUT_TOKEN_AHEAD_SECONDS)
+    jti = _optional_text(claims, "jti")
+    if jti is None:
+        raise InvalidToken("jti_missing", "a logout token needs a jti")
+    _check_events(claims)
+    if "nonce" in claims:
+        raise InvalidToken("nonce_present", "a logout token must not have a nonce")
+    subject = _subject(claims) if claims.get("sub") is not None else None
+    sid = _optional_text(claims, "sid")
+    if subject is None and sid is None:
+        raise InvalidToken("sub_and_sid_missing", "a logout token needs sub or sid")
+    return LogoutToken(registration.issuer, subject, sid, iat, jti)
+
+
+def unverified_recipient(token: str, registrations: Collection[Registration]) -> tuple[object, list[object]]:
+    """``iss`` and ``aud`` as a token claims them, to find the registration that it has to be verified with.
+
+    An encrypted token is opened with the first of ``registrations`` whose key fits. Raises :exc:`InvalidToken`.
+    """
+    if token.count(".") == 4:
+        token = _opened_by_any(token, registrations)
+    claims = _json_part(token, 1)
+    return claims.get("iss"), _as_list(claims.get("aud"))
+
+
+def _opened_by_any(token: str, registrations: Collection[Registration]) -> str:
+    for registration in registrations:
+        if registration.decryption_key:
+            try:
+                return _decrypted(token, registration)
+            except InvalidToken:
+                continue
+    raise InvalidToken("decryption_failed", "no configured key opens this encrypted token")
+
+
+# Form and signature
+
+
+def _verified(token: str, registration: Registration, keys: Keys) -> tuple[Header, Claims]:
+    if registration.id_token_encrypted_response_alg:
+        token = _decrypted(token, registration)
+    header = _json_part(token, 0)
+    alg = registration.id_token_signed_response_alg
+    if header.get("alg") != alg:
+        raise InvalidToken("alg_not_registered", f"the token is not signed with the registered {alg}")
+    kid = header.get("kid")
+    if kid is not None and not isinstance(kid, str):
+        raise InvalidToken("malformed", "kid is not a string")
+    for key in keys(kid):
+        try:
+            signed = jws.deserialize_compact(token, key, registry=_JWSRegistry(alg))
+        except (JoseError, ValueError):
+            continue
+        return signed.headers(), _json_object(signed.payload or b"")
+    raise InvalidToken("signature_invalid", "no key of the issuer verifies the signature")
+
+
+def _decrypted(token: str, registration: Registration) -> str:
+    if token.count(".") != 4:
+        raise InvalidToken("not_encrypted", "encryption is registered, and the token is not encrypted")
+    algorithms = [registration.id_token_encrypted_response_alg, registration.id_token_encrypted_response_enc]
+    key = registration.decryption_key
+    if key is None:
+        raise InvalidToken("decryption_failed", "no decryption key is configured")
+    try:
+        return (jwe.decrypt_compact(token, key, algorithms).plaintext or b"").decode("ascii")
+    except (JoseError, ValueError, TypeError) as error:
+        raise InvalidToken("decryption_failed", type(error).__name__) from error
+
+
+def _json_part(token: str, index: int) -> dict[str, Any]:
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise InvalidToken("malformed", "not a signed JWT in compact form")
+    try:
+        return _json_object(urlsafe_b64decode(to_bytes(parts[index], "ascii")))
+    except ValueError as error:
+        raise InvalidToken("malformed", "a part of the token is not base64url") from error
+
+
+def _json_object(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InvalidToken("malformed", "a part of the token is not JSON") from error
+    if not isinstance(value, dict):
+        raise InvalidToken("malformed", "a part of the token is not a JSON object")
+    return value
+
+
+# One claim each
+
+
+def _check_type(header: Header, accepted: Collection[str]) -> None:
+    """Only a *different* explicit type is refused (BCL 2.4; RFC 8725, 3.11): many providers send ``JWT`` or none."""
+    typ = header.get("typ")
+    if typ is not None and str(typ).upper().removeprefix("APPLICATION/") not in accepted:
+        raise InvalidToken("typ_mismatch", "the header says that this is another kind of token")
+
+
+def _check_issuer(claims: Claims, registration: Registration) -> None:
+    if claims.get("iss") != registration.issuer:
+        raise InvalidToken("iss_mismatch", "iss is not the configured issuer")
+
+
+def _check_audience(claims: Claims, registration: Registration) -> None:
+    if registration.client_id not in _as_list(claims.get("aud")):
+        raise InvalidToken("aud_mismatch", "aud does not contain this client")
+
+
+def _check_authorized_party(claims: Claims, registration: Registration) -> None:
+    azp = claims.get("azp")
+    if azp is None and len(_as_list(claims.get("aud"))) > 1:
+        raise InvalidToken("azp_missing", "several audiences, and no azp says which one this token is for")
+    if azp is not None and azp != registration.client_id:
+        raise InvalidToken("azp_mismatch", "azp is not this client")
+
+
+def _check_expiry(claims: Claims, now: float, *, required: bool) -> None:
+    if "exp" not in claims:
+        if required:
+            raise InvalidToken("exp_missing", "the token has no exp")
+        return
+    if _number(claims, "exp") <= now - CLOCK_SKEW_SECONDS:
+        raise InvalidToken("expired", "exp has passed; compare the clocks")
+
+
+def _check_not_before(claims: Claims, now: float) -> None:
+    if "nbf" in claims and _number(claims, "nbf") > now + CLOCK_SKEW_SECONDS:
+        raise InvalidToken("not_yet_valid", "nbf lies ahead; compare the clocks")
+
+
+def _issued_at(claims: Claims, *, oldest: float, newest: float) -> float:
+    if "iat" not in claims:
+        raise InvalidToken("iat_missing", "the token has no iat")
+    iat = _number(claims, "iat")
+    if iat < oldest:
+        raise InvalidToken("iat_too_old", "the token was issued too long ago")
+    if iat > newest:
+        raise InvalidToken("iat_ahead", "the token was issued in the future; compare the clocks")
+    return iat
+
+
+def _check_access_token(claims: Claims, alg: str, access_token: str | None) -> None:
+    at_hash = claims.get("at_hash")
+    if at_hash is None or access_token is None:
+        return
+    expected = create_half_hash(access_token, alg)
+    if expected is not None and at_hash != expected.decode():
+        raise InvalidToken("at_hash_mismatch", "the access token is not the one that came with this ID token")
+
+
+def _check_events(claims: Claims) -> None:
+    events = claims.get("events")
+    if not isinstance(events, dict) or BACKCHANNEL_LOGOUT_EVENT not in events:
+        raise InvalidToken("events_missing", "the token does not say that it is about a logout")
+    if not isinstance(events[BACKCHANNEL_LOGOUT_EVENT], dict):
+        raise InvalidToken("events_invalid", "the logout event is not a JSON object")
+
+
+def _subject(claims: Claims) -> str:
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_LENGTH:
+        raise InvalidToken("sub_invalid", f"sub is not a text of 1 to {SUBJECT_LENGTH} characters")
+    if not (subject.isascii() and subject.isprintable()):
+        raise InvalidToken("sub_invalid", "sub is not printable ASCII")
+    return subject
+
+
+def _optional_text(claims: Claims, name: str) -> str | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise InvalidToken(f"{name}_invalid", f"{name} is not a printable text")
+    return value
+
+
+def _number(claims: Claims, name: str) -> float:
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LAST_SECOND < value < _LAST_SECOND:
+        raise InvalidToken(f"{name}_invalid", f"{name} is not a number of seconds")
+    return value
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
