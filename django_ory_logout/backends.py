@@ -1,0 +1,125 @@
+"""``ProviderBackend``: who a provider's subject is here. It knows no password."""
+
+import logging
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, router, transaction
+from django.http import HttpRequest
+
+from .conf import ProviderConfig
+from .models import Subject, digest
+from .oidc.tokens import Claims, IDToken
+
+logger = logging.getLogger("django_ory_logout")
+
+
+class ProviderBackend(ModelBackend):
+    """Turns ``(issuer, subject)`` into a user through :class:`~.models.Subject`. Permissions are ``ModelBackend``'s.
+
+    Subclass it, and name the subclass in ``AUTHENTICATION_BACKENDS``, to override :meth:`username` and
+    :meth:`user_fields`.
+    """
+
+    def authenticate(  # type: ignore[override]
+        self,
+        request: HttpRequest | None,
+        id_token: IDToken | None = None,
+        provider: ProviderConfig | None = None,
+        **credentials: Any,
+    ) -> AbstractBaseUser | None:
+        """The user whom the verified ``id_token`` is about, or ``None``: unknown, inactive, or other credentials."""
+        if id_token is None or provider is None:
+            return None
+        user = self.linked_user(id_token) or self.new_user(id_token, provider)
+        if user is None or not self.user_can_authenticate(user):  # type: ignore[arg-type]
+            logger.warning("sign-in refused: user_%s", "unknown" if user is None else "inactive")
+            return None
+        self.update_user(user, id_token.claims)
+        return user
+
+    async def aauthenticate(self, request: HttpRequest | None, **credentials: Any) -> AbstractBaseUser | None:  # type: ignore[override]
+        return await sync_to_async(self.authenticate)(request, **credentials)
+
+    def username(self, id_token: IDToken) -> str:
+        """The name of a new user: unique, and the same for the same subject. Nothing that the person could choose."""
+        return digest(id_token.issuer, id_token.subject)[:30]
+
+    def user_fields(self, claims: Claims) -> dict[str, Any]:
+        """User fields from ``claims``, set at every sign-in. An e-mail address only when the provider verified it."""
+        fields = {
+            "first_name": claims.get("given_name"),
+            "last_name": claims.get("family_name"),
+            "email": claims.get("email") if claims.get("email_verified") is True else None,
+        }
+        return {name: value for name, value in fields.items() if isinstance(value, str) and value}
+
+    def linked_user(self, id_token: IDToken) -> AbstractBaseUser | None:
+        """The user whom the subject was linked with before."""
+        link = (
+            self._links()
+            .select_related("user")
+            .filter(subject_digest=digest(id_token.issuer, id_token.subject))
+            .first()
+        )
+        return link.user if link else None
+
+    def new_user(self, id_token: IDToken, provider: ProviderConfig) -> AbstractBaseUser | None:
+        """Link the subject with a user: one found by e-mail or a new one, as the provider's settings allow."""
+        try:
+            with transaction.atomic(using=router.db_for_write(Subject)):
+                user = self._user_by_email(id_token.claims) if provider.associate_by_email else None
+                if user is None and provider.create_users:
+                    user = self._create_user(id_token)
+                if user is not None:
+                    self._links().create(user=user, issuer=id_token.issuer, subject=id_token.subject)
+                return user
+        except IntegrityError:  # the same person signs in for the first time, twice at once
+            linked = self.linked_user(id_token)
+            if linked is None:
+                raise
+            return linked
+
+    def update_user(self, user: AbstractBaseUser, claims: Claims) -> None:
+        """Bring the user's fields up to date with ``claims``."""
+        changed = {
+            name: value
+            for name, value in self._fitting(self.user_fields(claims)).items()
+            if getattr(user, name) != value
+        }
+        for name, value in changed.items():
+            setattr(user, name, value)
+        if changed:
+            user.save(update_fields=list(changed))
+
+    def _create_user(self, id_token: IDToken) -> AbstractBaseUser:
+        model = get_user_model()
+        fields = self._fitting(self.user_fields(id_token.claims))
+        user = model(**{model.USERNAME_FIELD: self.username(id_token), **fields})
+        user.set_unusable_password()
+        user.save(force_insert=True)
+        return user
+
+    def _user_by_email(self, claims: Claims) -> AbstractBaseUser | None:
+        """The one active user with the e-mail address that the provider verified; two of them are none."""
+        email = self.user_fields(claims).get("email")
+        if not email:
+            return None
+        model = get_user_model()
+        found = model._default_manager.filter(**{f"{model.get_email_field_name()}__iexact": email})[:2]
+        return found[0] if len(found) == 1 else None
+
+    def _fitting(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Those of ``fields`` that the site's user model has, cut to its lengths."""
+        known = {field.name: field for field in get_user_model()._meta.concrete_fields}
+        return {
+            name: value[: known[name].max_length] if isinstance(value, str) else value
+            for name, value in fields.items()
+            if name in known
+        }
+
+    def _links(self) -> Any:
+        return Subject.objects.using(router.db_for_write(Subject))

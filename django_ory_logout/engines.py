@@ -1,0 +1,53 @@
+"""How the stored sessions of each engine are ended, many at a time.
+
+The cost grows with the sessions that end, never with those that are stored.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from django.conf import settings
+from django.contrib.sessions.backends import cache, cached_db, db, signed_cookies
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.cache import caches
+from django.db import router
+
+from .models import LoginSession
+
+
+def site_store() -> type[SessionBase]:
+    """The site's own session store."""
+    store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
+    return store
+
+
+def has_keys(store: type[SessionBase]) -> bool:
+    """Whether the engine stores sessions under a key; a signed cookie *is* the session."""
+    return not issubclass(store, signed_cookies.SessionStore)
+
+
+def deleted_stay_deleted(store: type[SessionBase]) -> bool:
+    """Whether a deleted session cannot come back by a late save, so that its own absence tells enough.
+
+    True for the plain database engine beside our index, without a replica that lags behind. Every other engine has a
+    moment in which a request that read the session before writes it again.
+    """
+    if not issubclass(store, db.SessionStore) or issubclass(store, cached_db.SessionStore):
+        return False
+    model = store.get_model_class()
+    return router.db_for_read(model) == router.db_for_write(model) == router.db_for_write(LoginSession)
+
+
+def delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
+    """Delete the sessions stored under ``keys``: first from the database, committed, then from the cache."""
+    if not keys:
+        return
+    if issubclass(store, db.SessionStore):
+        model = store.get_model_class()
+        model._default_manager.using(router.db_for_write(model)).filter(session_key__in=keys).delete()
+    if issubclass(store, cached_db.SessionStore | cache.SessionStore):
+        prefix = store().cache_key_prefix
+        caches[settings.SESSION_CACHE_ALIAS].delete_many([prefix + key for key in keys])
+    elif not issubclass(store, db.SessionStore):
+        for key in keys:
+            store().delete(key)

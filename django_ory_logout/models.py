@@ -1,0 +1,166 @@
+"""The session index, the receipts of back-channel notices, and whom a provider's subject is here.
+
+Issuers, subjects and ``sid`` are looked up by digest: some databases compare text without case and without trailing
+blanks, which would make two people one.
+"""
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+#: A notice about a subject spares what was signed in later; clocks and rounding get this much.
+IAT_TOLERANCE = timedelta(seconds=2)
+
+
+def digest(*values: str) -> str:
+    """SHA-256 of ``values``, in hexadecimal: equal for the same values only."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+class EndReason(models.TextChoices):
+    """Why a login session ended."""
+
+    USER = "user", _("logged out here")
+    RP_INITIATED = "rp-initiated", _("logged out here and at the provider")
+    FRONT_CHANNEL = "front-channel", _("front-channel logout")
+    BACK_CHANNEL = "back-channel", _("back-channel logout")
+    SUPERSEDED = "superseded", _("signed in anew")
+    EXPIRED = "expired", _("expired")
+
+
+@dataclass(frozen=True)
+class LogoutNotice:
+    """What a channel brings: ``(issuer, sid)`` or ``(issuer, subject)`` or both names, and when it was issued."""
+
+    issuer: str
+    subject: str | None
+    sid: str | None
+    iat: datetime
+
+
+class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
+    def named_by(self, notice: LogoutNotice) -> Self:
+        """The login sessions that ``notice`` ends (Back-Channel Logout 2.4)."""
+        if notice.sid is None:
+            subject_digest = digest(notice.issuer, notice.subject or "")
+            return self.filter(subject_digest=subject_digest, iat__lte=notice.iat + IAT_TOLERANCE)
+        rows = self.filter(sid_digest=digest(notice.issuer, notice.sid))
+        if notice.subject is None:
+            return rows
+        return rows.filter(subject_digest=digest(notice.issuer, notice.subject))
+
+
+class LoginSession(models.Model):
+    """One Django session that a provider opened. Once it has ended, or is gone, that session is not signed in."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="login_sessions", verbose_name=_("user")
+    )
+    issuer = models.TextField(_("issuer"))
+    client_id = models.TextField(_("client id"))
+    subject = models.TextField(_("subject"))
+    sid = models.TextField("sid", null=True, blank=True)  # noqa: DJ001 - a missing sid must never equal another
+    subject_digest = models.CharField(max_length=64, editable=False)
+    sid_digest = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 - as sid
+    session_key = models.CharField(max_length=255, null=True, unique=True, editable=False)  # noqa: DJ001 - as sid
+    iat = models.DateTimeField(_("ID token issued"))
+    created_at = models.DateTimeField(_("signed in"))
+    last_seen_at = models.DateTimeField(_("last seen"))
+    expires_at = models.DateTimeField(_("expires"), db_index=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True, db_index=True)
+    end_reason = models.CharField(_("reason"), max_length=16, blank=True, choices=EndReason.choices)
+    user_agent = models.CharField(_("browser"), max_length=255, blank=True)
+
+    objects = LoginSessionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("login session")
+        verbose_name_plural = _("login sessions")
+        indexes = [
+            models.Index(fields=["subject_digest", "iat"], name="ory_logout_login_subject"),
+            models.Index(fields=["sid_digest"], name="ory_logout_login_sid"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.subject_digest = digest(self.issuer, self.subject)
+        self.sid_digest = None if self.sid is None else digest(self.issuer, self.sid)
+        super().save(*args, **kwargs)
+
+
+class LogoutReceiptQuerySet(models.QuerySet["LogoutReceipt"]):
+    def naming(self, row: LoginSession) -> Self:
+        """The receipts of notices that end ``row``: :meth:`LoginSessionQuerySet.named_by`, seen from the other side."""
+        by_subject = Q(sid_digest=None, subject_digest=row.subject_digest, iat__gte=row.iat - IAT_TOLERANCE)
+        if row.sid_digest is None:
+            return self.filter(by_subject)
+        by_sid = Q(sid_digest=row.sid_digest) & (Q(subject_digest=None) | Q(subject_digest=row.subject_digest))
+        return self.filter(by_subject | by_sid)
+
+
+class LogoutReceipt(models.Model):
+    """One back-channel notice. It refuses the sign-ins that it overtook; until completed, its work is not done."""
+
+    issuer = models.TextField(_("issuer"))
+    jti = models.TextField("jti")
+    jti_digest = models.CharField(max_length=64, unique=True, editable=False)
+    subject = models.TextField(_("subject"), null=True, blank=True)  # noqa: DJ001 - not named is not empty
+    sid = models.TextField("sid", null=True, blank=True)  # noqa: DJ001 - as subject
+    subject_digest = models.CharField(max_length=64, null=True, db_index=True, editable=False)  # noqa: DJ001
+    sid_digest = models.CharField(max_length=64, null=True, db_index=True, editable=False)  # noqa: DJ001
+    iat = models.DateTimeField(_("logout token issued"))
+    received_at = models.DateTimeField(_("received"), db_index=True)
+    completed_at = models.DateTimeField(_("completed"), null=True, blank=True, db_index=True)
+
+    objects = LogoutReceiptQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("logout receipt")
+        verbose_name_plural = _("logout receipts")
+
+    def __str__(self) -> str:
+        return self.jti
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.jti_digest = digest(self.issuer, self.jti)
+        self.subject_digest = None if self.subject is None else digest(self.issuer, self.subject)
+        self.sid_digest = None if self.sid is None else digest(self.issuer, self.sid)
+        super().save(*args, **kwargs)
+
+    @property
+    def notice(self) -> LogoutNotice:
+        return LogoutNotice(self.issuer, self.subject, self.sid, self.iat)
+
+
+class Subject(models.Model):
+    """Which user a provider's subject is here."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="provider_subjects", verbose_name=_("user")
+    )
+    issuer = models.TextField(_("issuer"))
+    subject = models.TextField(_("subject"))
+    subject_digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(_("first signed in"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("subject")
+        verbose_name_plural = _("subjects")
+
+    def __str__(self) -> str:
+        return f"{self.subject} ({self.issuer})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.subject_digest = digest(self.issuer, self.subject)
+        super().save(*args, **kwargs)

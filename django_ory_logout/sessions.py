@@ -1,0 +1,245 @@
+"""The session index: which Django sessions a provider opened, and how exactly they end.
+
+The row is the truth and deleting the stored session is the quick way: a session whose row has ended is not signed in,
+whatever its engine still holds. Each statement commits by itself, in this order:
+
+    sign-in  new session key; mark in the session, row; a receipt that names the row refuses it
+    notice   receipt; mark the rows ended; read them; delete the stored sessions; delete the rows; complete the receipt
+    load     see :mod:`.stores`
+    purge    the receipts not completed, then rows that ended or expired, as a notice does
+
+``docs/explanation/session-index.md`` argues why no other order will do.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.cache.backends.locmem import LocMemCache
+from django.db import router, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from . import engines
+from .exceptions import LoggedOutMeanwhile
+from .models import (
+    EndReason,
+    LoginSession,
+    LoginSessionQuerySet,
+    LogoutNotice,
+    LogoutReceipt,
+    LogoutReceiptQuerySet,
+    digest,
+)
+from .oidc.tokens import IDToken
+from .signals import login_session_ended, login_session_opened
+
+logger = logging.getLogger("django_ory_logout")
+
+#: What the Django session holds of us: the mark ``{id, key}`` (our row, and the key it is indexed under) ...
+MARK = "_ory_logout_mark"
+#: ... and what logging out needs: provider, ID token, ``sid``.
+LOGIN = "_ory_logout_login"
+
+CHUNK = 500
+LAST_SEEN_SECONDS = 5 * 60
+RECEIPT_LIFETIME = timedelta(days=2)
+
+#: Rows that this process lately saw alive, each for the time that its entry was given.
+_seen = LocMemCache("django_ory_logout.seen", {"OPTIONS": {"MAX_ENTRIES": 20_000}})
+
+
+def rows() -> LoginSessionQuerySet:
+    """The index, read and written in the writing database alone: a replica may lag behind a logout."""
+    return LoginSession.objects.using(router.db_for_write(LoginSession))
+
+
+def receipts() -> LogoutReceiptQuerySet:
+    """The receipts, likewise."""
+    return LogoutReceipt.objects.using(router.db_for_write(LogoutReceipt))
+
+
+# Sign-in
+
+
+def supersede(session: SessionBase) -> None:
+    """End the login session that this browser had before."""
+    session.pop(LOGIN, None)
+    mark = session.pop(MARK, None)
+    if mark:
+        end_row(mark["id"], EndReason.SUPERSEDED)
+
+
+def open_login_session(
+    request: HttpRequest, user: AbstractBaseUser, id_token: IDToken, client_id: str, login: Mapping[str, Any]
+) -> LoginSession:
+    """Index the session of ``request``, in which ``user`` has just been logged in, and keep ``login`` in it.
+
+    Raises :exc:`LoggedOutMeanwhile` when a back-channel notice about it has overtaken the sign-in.
+    """
+    session = request.session
+    session.cycle_key()
+    row = _new_row(session, user, id_token, client_id, request.headers.get("User-Agent", ""))
+    session[LOGIN] = dict(login)
+    session[MARK] = {"id": str(row.pk), "key": row.session_key}
+    row.save(force_insert=True, using=rows().db)
+    if receipts().naming(row).exists():
+        mark_ended(rows().filter(pk=row.pk), EndReason.BACK_CHANNEL)
+        session.flush()
+        raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
+    _after_commit(login_session_opened.send_robust, sender=LoginSession, request=request, login_session=row)
+    return row
+
+
+def _new_row(
+    session: SessionBase, user: AbstractBaseUser, id_token: IDToken, client_id: str, user_agent: str
+) -> LoginSession:
+    now = timezone.now()
+    return LoginSession(
+        user_id=user.pk,
+        issuer=id_token.issuer,
+        client_id=client_id,
+        subject=id_token.subject,
+        sid=id_token.sid,
+        session_key=session.session_key if engines.has_keys(type(session)) else None,
+        iat=datetime.fromtimestamp(id_token.iat, UTC),
+        created_at=now,
+        last_seen_at=now,
+        expires_at=_row_expiry(now, session.get_expiry_age()),
+        user_agent="".join(character for character in user_agent if character.isprintable())[:255],
+    )
+
+
+# Ending
+
+
+def end(notice: LogoutNotice, reason: EndReason) -> int:
+    """End the login sessions that ``notice`` names; says how many. Safe to repeat, and to run beside itself."""
+    named = rows().named_by(notice)
+    mark_ended(named, reason)
+    return finish(named)
+
+
+def end_row(row_id: str, reason: EndReason) -> None:
+    """End one login session by the id of its row."""
+    row = rows().filter(pk=row_id)
+    mark_ended(row, reason)
+    finish(row)
+
+
+def record(notice: LogoutNotice, jti: str) -> LogoutReceipt:
+    """The receipt of a back-channel notice, new or there already. Durable: raises ``RuntimeError`` in a transaction."""
+    content = {**asdict(notice), "jti": jti, "received_at": timezone.now()}
+    with transaction.atomic(using=receipts().db, durable=True):
+        return receipts().get_or_create(jti_digest=digest(notice.issuer, jti), defaults=content)[0]
+
+
+def complete(receipt: LogoutReceipt) -> None:
+    """All that ``receipt`` asks for is done."""
+    receipts().filter(pk=receipt.pk, completed_at=None).update(completed_at=timezone.now())
+
+
+def mark_ended(these: LoginSessionQuerySet, reason: EndReason) -> None:
+    """From here on, none of ``these`` is signed in."""
+    these.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
+
+
+def finish(these: LoginSessionQuerySet) -> int:
+    """Delete the stored sessions of those that have ended, then their rows."""
+    store = engines.site_store()
+    ended = these.exclude(ended_at=None).order_by("pk")
+    count = 0
+    while chunk := list(ended[:CHUNK]):
+        engines.delete_stored(store, [row.session_key for row in chunk if row.session_key])
+        rows().filter(pk__in=[row.pk for row in chunk]).delete()
+        count += len(chunk)
+        for row in chunk:
+            _tell_ended(row)
+    return count
+
+
+def _tell_ended(row: LoginSession) -> None:
+    reason = EndReason(row.end_reason)
+    logger.info("login session %s ended: %s", row.pk, reason)
+    _after_commit(login_session_ended.send_robust, sender=LoginSession, login_session=row, reason=reason)
+
+
+# What a stored session asks of the index (stores.py)
+
+
+def rekey(mark: Mapping[str, Any], key: str) -> bool:
+    """Index the marked session under ``key`` instead, unless it has ended or another rotation came first."""
+    return bool(rows().filter(pk=mark["id"], session_key=mark["key"], ended_at=None).update(session_key=key))
+
+
+def living_row(row_id: str) -> LoginSession | None:
+    """The row, unless it is gone or has ended."""
+    return rows().filter(pk=row_id, ended_at=None).first()
+
+
+def confirm_alive(row_id: str, recheck_seconds: float) -> bool:
+    """Whether the row lives, asked no more often than every ``recheck_seconds``."""
+    if _seen.get(f"alive:{row_id}"):
+        return True
+    alive = living_row(row_id) is not None
+    if alive and recheck_seconds > 0:
+        _seen.set(f"alive:{row_id}", True, recheck_seconds)
+    return alive
+
+
+def touch(row_id: str) -> bool:
+    """Note that the session is in use, every five minutes in each process; says whether its row lives."""
+    if not _seen.add(f"touched:{row_id}", True, LAST_SEEN_SECONDS):
+        return True
+    return bool(rows().filter(pk=row_id, ended_at=None).update(last_seen_at=timezone.now()))
+
+
+def slide(row_id: str, age: int) -> None:
+    """The stored session was saved and now expires in ``age`` seconds: no row may expire before its session.
+
+    Rows are given a tenth more, so that one save in many writes.
+    """
+    now = timezone.now()
+    sooner = rows().filter(pk=row_id, ended_at=None, expires_at__lt=now + timedelta(seconds=age))
+    sooner.update(expires_at=_row_expiry(now, age))
+
+
+def _row_expiry(now: datetime, age: int) -> datetime:
+    return now + timedelta(seconds=age * 1.1)
+
+
+# Purge
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What a purge did: receipts worked off, login sessions ended, receipts deleted."""
+
+    completed: int
+    ended: int
+    expired: int
+    deleted: int
+
+
+def purge() -> Purged:
+    """Work off what faults have left undone, then remove what expired. Safe to run at any time, beside anything."""
+    now = timezone.now()
+    left_undone = list(receipts().filter(completed_at=None))
+    ended = 0
+    for receipt in left_undone:
+        ended += end(receipt.notice, EndReason.BACK_CHANNEL)
+        complete(receipt)
+    ended += finish(rows())
+    expired = rows().filter(expires_at__lt=now)
+    mark_ended(expired, EndReason.EXPIRED)
+    expired_count = finish(expired)
+    deleted, _ = receipts().filter(received_at__lt=now - RECEIPT_LIFETIME).exclude(completed_at=None).delete()
+    return Purged(len(left_undone), ended, expired_count, deleted)
+
+
+def _after_commit(send: Any, **arguments: Any) -> None:
+    transaction.on_commit(lambda: send(**arguments), using=rows().db)
