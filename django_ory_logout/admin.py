@@ -1,0 +1,51 @@
+"""What is signed in, what was received, who is who: to be read. Deleting a login session ends it."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from . import sessions
+from .models import EndReason, LoginSession, LogoutReceipt, Subject
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(LoginSession)
+class LoginSessionAdmin(ReadOnlyAdmin):
+    list_display = ["user", "issuer", "subject", "sid", "created_at", "last_seen_at", "ended_at"]
+    list_filter = ["created_at", "end_reason"]
+    search_fields = ["subject", "sid"]
+    list_select_related = ["user"]
+
+    def delete_model(self, request: HttpRequest, obj: LoginSession) -> None:
+        sessions.end_row(str(obj.pk), EndReason.USER)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[LoginSession]) -> None:
+        for obj in queryset:
+            self.delete_model(request, obj)
+
+
+@admin.register(LogoutReceipt)
+class LogoutReceiptAdmin(ReadOnlyAdmin):
+    list_display = ["jti", "issuer", "subject", "sid", "received_at", "completed_at"]
+    list_filter = ["received_at", "completed_at"]
+
+
+@admin.register(Subject)
+class SubjectAdmin(ReadOnlyAdmin):
+    list_display = ["subject", "issuer", "user", "created_at"]
+    search_fields = ["subject"]
+    list_select_related = ["user"]

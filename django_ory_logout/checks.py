@@ -1,0 +1,143 @@
+"""System checks: what would lose a sign-in or a logout later is said at start-up, with an id and what to do."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_backends
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import NoReverseMatch, Resolver404, resolve, reverse
+from django.utils import translation
+from django.utils.module_loading import import_string
+
+from . import conf
+from .backends import ProviderBackend
+from .middleware import LoginSessionMiddleware
+
+SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
+BACKEND = "django_ory_logout.backends.ProviderBackend"
+MIDDLEWARE = "django_ory_logout.middleware.LoginSessionMiddleware"
+
+
+@register(Tags.security)
+def check_settings(**_kwargs: Any) -> list[CheckMessage]:
+    """E001 to E038: ``ORY_LOGOUT`` itself."""
+    return [Error(one.message, hint=one.hint, id=f"ory_logout.{one.code}") for one in conf.problems()]
+
+
+@register(Tags.security)
+def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
+    """E050, E051: ended sessions are turned away by ``LoginSessionMiddleware``."""
+    names = list(settings.MIDDLEWARE)
+    places = [place for place, name in enumerate(names) if _is_ours(name)]
+    if not places:
+        return [_error("E050", f"{MIDDLEWARE} is not in MIDDLEWARE.", f"Put it directly after {SESSION_MIDDLEWARE}.")]
+    if places[0] == 0 or names[places[0] - 1] != SESSION_MIDDLEWARE:
+        hint = f"Put it directly after {SESSION_MIDDLEWARE}."
+        return [_error("E051", f"{names[places[0]]} is in the wrong place.", hint)]
+    return []
+
+
+def _is_ours(name: str) -> bool:
+    middleware = import_string(name)
+    return isinstance(middleware, type) and issubclass(middleware, LoginSessionMiddleware)
+
+
+@register(Tags.security)
+def check_backend(**_kwargs: Any) -> list[CheckMessage]:
+    """E052: somebody has to know who a subject is."""
+    if any(isinstance(backend, ProviderBackend) for backend in get_backends()):
+        return []
+    return [_error("E052", f"AUTHENTICATION_BACKENDS has no {BACKEND}.", "Add it, or a subclass of it.")]
+
+
+@register(Tags.security)
+def check_urls(**_kwargs: Any) -> list[CheckMessage]:
+    """E053 to E055: the provider has to find the receivers, in one place and without a redirect."""
+    try:
+        path = reverse("ory_logout:backchannel_logout")
+    except NoReverseMatch:
+        hint = 'Add path("auth/", include("django_ory_logout.urls")) to the root URLconf.'
+        return [_error("E053", "The URLs of django_ory_logout are not included.", hint)]
+    if len({_path_in(language) for language, _ in settings.LANGUAGES}) > 1:
+        hint = "Include django_ory_logout.urls outside of i18n_patterns: a provider has no language."
+        return [_error("E054", "The back-channel logout URL depends on the language.", hint)]
+    if _view_at(path) != _view_at(path.rstrip("/")):
+        hint = "A redirect turns the provider's POST into a GET, and the logout is lost: keep other patterns off it."
+        return [_error("E055", "The back-channel logout URL does not answer without its last slash.", hint)]
+    return []
+
+
+def _path_in(language: str) -> str:
+    with translation.override(language):
+        return reverse("ory_logout:backchannel_logout")
+
+
+def _view_at(path: str) -> object:
+    try:
+        return resolve(path).func
+    except Resolver404:
+        return None
+
+
+@register(Tags.security)
+def check_ssl_redirect(**_kwargs: Any) -> list[CheckMessage]:
+    """E056, W057: a redirect to https loses the provider's POST."""
+    site_url = _site_url()
+    if not settings.SECURE_SSL_REDIRECT or not site_url:
+        return []
+    if not site_url.startswith("https:"):
+        hint = "The provider's POST would be redirected and lost: make SITE_URL https."
+        return [_error("E056", "SITE_URL is http, and SECURE_SSL_REDIRECT is on.", hint)]
+    if not settings.SECURE_PROXY_SSL_HEADER:
+        hint = (
+            "Behind a proxy that ends TLS, set SECURE_PROXY_SSL_HEADER, or every back-channel POST is redirected and "
+            "lost. Silence this where Django itself speaks TLS."
+        )
+        return [_warning("W057", "SECURE_SSL_REDIRECT is on without SECURE_PROXY_SSL_HEADER.", hint)]
+    return []
+
+
+@register(Tags.security)
+def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
+    """E058, E059: the session cookie has to come back from the provider with the browser."""
+    found = []
+    if str(settings.SESSION_COOKIE_SAMESITE).lower() == "strict":
+        hint = 'Use "Lax": a browser that comes back from the provider does not send a strict cookie.'
+        found.append(_error("E058", 'SESSION_COOKIE_SAMESITE is "Strict".', hint))
+    site_url = _site_url()
+    if settings.SESSION_COOKIE_SECURE and site_url.startswith("http:") and not conf.is_secure(site_url):
+        hint = "The browser would never send the cookie: make SITE_URL https."
+        found.append(_error("E059", "SESSION_COOKIE_SECURE is on, and SITE_URL is http.", hint))
+    return found
+
+
+@register(Tags.caches)
+def check_cache(**_kwargs: Any) -> list[CheckMessage]:
+    """E060, W061: what all processes have to know together stands in the cache."""
+    try:
+        alias = conf.get().cache_alias
+    except ImproperlyConfigured:
+        return []
+    backend = settings.CACHES[alias]["BACKEND"]
+    if backend == "django.core.cache.backends.dummy.DummyCache":
+        hint = "Use a cache that keeps what it is given, or name one in ORY_LOGOUT['CACHE_ALIAS']."
+        return [_error("E060", f"The cache {alias!r} keeps nothing.", hint)]
+    if backend == "django.core.cache.backends.locmem.LocMemCache" and not settings.DEBUG:
+        hint = "Use Redis, Memcached or the database as soon as more than one process serves the site."
+        return [_warning("W061", f"The cache {alias!r} is not shared by processes.", hint)]
+    return []
+
+
+def _site_url() -> str:
+    given = getattr(settings, "ORY_LOGOUT", None)
+    return str(given.get("SITE_URL", "")) if isinstance(given, dict) else ""
+
+
+def _error(code: str, message: str, hint: str) -> CheckMessage:
+    return Error(message, hint=hint, id=f"ory_logout.{code}")
+
+
+def _warning(code: str, message: str, hint: str) -> CheckMessage:
+    return checks.Warning(message, hint=hint, id=f"ory_logout.{code}")

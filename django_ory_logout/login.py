@@ -1,0 +1,174 @@
+"""Sign-in: to the provider and back. Values out, never a response."""
+
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+from django.contrib import auth
+from django.core import signing
+from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.debug import sensitive_variables
+
+from . import conf, logout, sessions
+from .exceptions import InvalidMessage, SignInRefused
+from .models import digest
+from .oidc import messages
+from .oidc.messages import Tokens
+from .oidc.tokens import IDToken
+from .stores import LoginSessionStore
+
+logger = logging.getLogger("django_ory_logout")
+
+#: How long a person may take at the provider, in seconds.
+SIGN_IN_SECONDS = 10 * 60
+SALT = "django_ory_logout.login"
+
+
+@dataclass(frozen=True)
+class PendingSignIn:
+    """A sign-in that is under way in one browser, which carries it in a signed cookie for each ``state``."""
+
+    provider: str
+    next: str
+    state: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    nonce: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    code_verifier: str = field(default_factory=lambda: secrets.token_urlsafe(64), repr=False)
+
+    @property
+    def config(self) -> conf.ProviderConfig:
+        """The provider that the sign-in goes to. Raises :exc:`InvalidMessage` (``provider_unknown``)."""
+        try:
+            return conf.get().providers[self.provider]
+        except KeyError as error:
+            raise InvalidMessage("provider_unknown", f"no provider {self.provider!r} in the settings") from error
+
+    def signed(self) -> str:
+        return signing.dumps(asdict(self), salt=SALT, compress=True)
+
+    @classmethod
+    def read(cls, signed: str | None, state: str) -> Self:
+        """The sign-in that ``signed`` carries. Raises :exc:`InvalidMessage`: ``state_unknown``, ``state_expired``."""
+        if not signed:
+            raise InvalidMessage("state_unknown", "this browser has no sign-in under way with that state")
+        try:
+            pending = cls(**signing.loads(signed, salt=SALT, max_age=SIGN_IN_SECONDS))
+        except signing.SignatureExpired as error:
+            raise InvalidMessage("state_expired", f"the sign-in began more than {SIGN_IN_SECONDS} s ago") from error
+        except signing.BadSignature as error:
+            raise InvalidMessage("state_unknown", "the cookie of this sign-in is not ours") from error
+        if pending.state != state:
+            raise InvalidMessage("state_unknown", "the cookie belongs to another sign-in")
+        return pending
+
+    def use(self) -> None:
+        """Each sign-in comes back once. Raises :exc:`InvalidMessage` (``state_used``)."""
+        key = f"ory_logout:state:{digest(self.state)}"
+        if not caches[conf.get().cache_alias].add(key, True, SIGN_IN_SECONDS):
+            raise InvalidMessage("state_used", "this sign-in came back before")
+
+
+def provider_of(parameters: Mapping[str, str]) -> conf.ProviderConfig:
+    """The provider that a request to sign in names: by ``iss`` (Core 4), by alias, or the first.
+
+    Raises :exc:`InvalidMessage` for ``issuer_unknown`` and ``provider_unknown``: those start nothing.
+    """
+    config = conf.get()
+    issuer, alias = parameters.get("iss"), parameters.get("provider")
+    if issuer is not None:
+        of_issuer = config.of_issuer(issuer)
+        if not of_issuer:
+            raise InvalidMessage("issuer_unknown", "a sign-in was asked for at an issuer that is not configured")
+        return of_issuer[0]
+    if alias is None:
+        return config.providers.get("default") or next(iter(config.providers.values()))
+    return PendingSignIn(alias, "").config
+
+
+def safe_next(url: str | None) -> str:
+    """``url`` if a browser that follows it stays on this site or goes to an allowed host, else nothing."""
+    config = conf.get()
+    is_safe = (url or "").isprintable() and url_has_allowed_host_and_scheme(
+        url, config.next_allowed_hosts, require_https=config.site_url.startswith("https:")
+    )
+    return url if url and is_safe else ""
+
+
+@sensitive_variables()
+def begin(provider: conf.ProviderConfig, next_url: str, login_hint: str | None) -> tuple[PendingSignIn, str]:
+    """A new sign-in, and the URL to send the browser to. Raises :exc:`~.exceptions.ProviderUnavailable`."""
+    pending = PendingSignIn(provider.alias, next_url)
+    extra = dict(provider.authorization_parameters)
+    if login_hint:
+        extra["login_hint"] = login_hint
+    if provider.response_mode != "query":
+        extra["response_mode"] = provider.response_mode
+    url = messages.authorization_request(
+        provider.provider.metadata(time.time()),
+        provider.registration,
+        redirect_uri=conf.get().absolute("callback"),
+        scope=provider.scope,
+        state=pending.state,
+        nonce=pending.nonce,
+        code_verifier=pending.code_verifier,
+        extra=extra,
+    )
+    return pending, url
+
+
+@sensitive_variables()
+def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, str]) -> None:
+    """Sign in whom the provider's ``response`` to ``pending`` is about.
+
+    Raises any :exc:`~.exceptions.OryLogoutError`; then nobody is signed in who was not before.
+    """
+    if not isinstance(request.session, LoginSessionStore):
+        raise ImproperlyConfigured("LoginSessionMiddleware has to stand directly after SessionMiddleware.")
+    pending.use()
+    config = pending.config
+    code = messages.authorization_code(response, config.provider.metadata(time.time()))
+    received, id_token = _redeemed(config, code, pending)
+    user = auth.authenticate(request, id_token=id_token, provider=config)
+    if user is None:
+        raise SignInRefused("user_refused", "no authentication backend lets this subject in")
+    sessions.supersede(request.session)
+    auth.login(request, user)
+    login = _remembered(config, id_token, received)
+    sessions.open_login_session(request, user, id_token, config.registration.client_id, login)
+
+
+@sensitive_variables()
+def _redeemed(config: conf.ProviderConfig, code: str, pending: PendingSignIn) -> tuple[Tokens, IDToken]:
+    provider = config.provider
+    received = provider.exchange(
+        code,
+        redirect_uri=conf.get().absolute("callback"),
+        code_verifier=pending.code_verifier,
+        now=time.time(),
+    )
+    id_token = provider.verify_id_token(received, nonce=pending.nonce, now=time.time())
+    if config.userinfo:
+        userinfo = provider.userinfo(received.access_token, id_token.subject, time.time())
+        id_token = replace(id_token, claims={**userinfo, **id_token.claims})
+    return received, id_token
+
+
+def _remembered(config: conf.ProviderConfig, id_token: IDToken, received: Tokens) -> dict[str, Any]:
+    """What the Django session keeps: what logging out needs, and the other tokens only when a setting asks for them."""
+    login = {
+        "provider": config.alias,
+        "issuer": id_token.issuer,
+        "client_id": config.registration.client_id,
+        "subject": id_token.subject,
+        "sid": id_token.sid,
+        "id_token": id_token.raw,
+        "logout_state": logout.new_state(""),
+    }
+    if config.keep_tokens:
+        login |= {"access_token": received.access_token, "refresh_token": received.refresh_token}
+    return login

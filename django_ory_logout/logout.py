@@ -1,0 +1,189 @@
+"""Logging out: started here, or told by the provider. Values out, never a response."""
+
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib import auth
+from django.contrib.sessions.backends.base import SessionBase
+from django.core import signing
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.debug import sensitive_variables
+
+from . import conf, sessions
+from .exceptions import InvalidMessage, InvalidToken, ProviderUnavailable
+from .models import EndReason, LogoutNotice
+from .oidc import messages
+from .oidc.messages import EndSessionRequest
+from .oidc.metadata import origin
+from .oidc.tokens import LogoutToken, unverified_recipient
+from .sessions import LOGIN
+
+logger = logging.getLogger("django_ory_logout")
+
+#: How long the way to the provider and back may take, in seconds.
+STATE_SECONDS = 24 * 60 * 60
+SALT = "django_ory_logout.logout"
+
+
+# RP-initiated
+
+
+@dataclass(frozen=True)
+class SignedOut:
+    """What is left to do once the local session has ended.
+
+    ``opened_by_provider``: whether there is a provider that should hear; ``request``: how, if it can be told now.
+    """
+
+    opened_by_provider: bool
+    request: EndSessionRequest | None
+
+
+def sign_out(request: HttpRequest, next_url: str) -> SignedOut:
+    """End the local session, whatever comes after; then say what to bring to the provider (RP-Initiated Logout 2)."""
+    login = request.session.get(LOGIN)
+    end_current(request, EndReason.RP_INITIATED if login else EndReason.USER)
+    if login is None:
+        return SignedOut(opened_by_provider=False, request=None)
+    return SignedOut(True, end_session_request(login, new_state(next_url)))
+
+
+def end_current(request: HttpRequest, reason: EndReason) -> None:
+    """Django's own ``logout()``, with a reason; the session ends even if a receiver of ``user_logged_out`` raises."""
+    request.session.end_reason = reason  # type: ignore[attr-defined]
+    try:
+        auth.logout(request)
+    finally:
+        request.session.flush()
+
+
+@sensitive_variables()
+def end_session_request(login: Mapping[str, Any], state: str) -> EndSessionRequest | None:
+    """The request to the provider that opened ``login``, or ``None`` when there is no way to tell it now (logged)."""
+    config = conf.get().of_client(login["issuer"], login["client_id"])
+    if config is None:
+        logger.warning("logout at the provider left out: provider_unknown: its registration is no longer configured")
+        return None
+    try:
+        endpoint = config.provider.metadata(time.time()).end_session_endpoint
+    except ProviderUnavailable as error:
+        logger.warning("logout at the provider left out: %s", error)
+        return None
+    if endpoint is None:
+        logger.warning("logout at the provider left out: end_session_endpoint_missing: the provider announces none")
+        return None
+    return messages.end_session_request(
+        endpoint,
+        config.end_session_request_method,
+        id_token_hint=login["id_token"],
+        client_id=config.registration.client_id,
+        post_logout_redirect_uri=config.post_logout_redirect_uri or conf.get().absolute("logout_callback"),
+        state=state,
+    )
+
+
+def new_state(next_url: str) -> str:
+    """A ``state`` for the way to the provider and back. It is signed, for by then the session that made it is gone."""
+    return signing.dumps({"next": next_url, "id": secrets.token_urlsafe(12)}, salt=SALT)
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A browser is back from the provider. ``started_here``: its ``state`` is ours; ``next``: where it wanted to go."""
+
+    started_here: bool
+    next: str = ""
+
+
+def return_from_provider(request: HttpRequest, state: str) -> Returned:
+    """Who comes back by ``logout_link`` is logged out here now; everybody else was before they left."""
+    login = request.session.get(LOGIN)
+    if login and constant_time_compare(login["logout_state"], state):
+        end_current(request, EndReason.RP_INITIATED)
+        return Returned(started_here=True)
+    try:
+        return Returned(True, signing.loads(state, salt=SALT, max_age=STATE_SECONDS)["next"])
+    except signing.BadSignature:
+        return Returned(started_here=False)
+
+
+# Back-channel
+
+
+@sensitive_variables()
+def back_channel(token: str) -> int:
+    """Do what a logout token says (Back-Channel Logout 2.5 to 2.7); says how many login sessions ended.
+
+    Raises :exc:`InvalidToken` for a token to refuse and :exc:`~.exceptions.Undecided` for one to send again.
+    """
+    verified = _verified(token)
+    notice = LogoutNotice(verified.issuer, verified.subject, verified.sid, datetime.fromtimestamp(verified.iat, UTC))
+    receipt = sessions.record(notice, verified.jti)
+    ended = sessions.end(notice, EndReason.BACK_CHANNEL)
+    sessions.complete(receipt)
+    return ended
+
+
+@sensitive_variables()
+def _verified(token: str) -> LogoutToken:
+    """``token``, verified with the one registration that it is for; whom it claims to be for decides nothing else."""
+    config = conf.get()
+    issuer, audience = unverified_recipient(token, [one.registration for one in config.providers.values()])
+    of_issuer = config.of_issuer(issuer)
+    if not of_issuer:
+        raise InvalidToken("issuer_unknown", "iss is no configured issuer")
+    for one in of_issuer:
+        if one.registration.client_id in audience:
+            return one.provider.verify_logout_token(token, now=time.time(), exp_required=one.logout_token_exp_required)
+    raise InvalidToken("aud_mismatch", "aud contains no client of this site at that issuer")
+
+
+# Front-channel
+
+
+def front_channel(session: SessionBase, issuer: str | None, sid: str | None) -> bool:
+    """Do what a front-channel request says (Front-Channel Logout 2).
+
+    Ends ``(issuer, sid)``, with or without a cookie. Says whether the session of the cookie that came has to end
+    instead. Raises :exc:`InvalidMessage` for a request that ends nothing.
+    """
+    if issuer is None and sid is None:
+        return _ends_cookie_session(session)
+    if not issuer or not sid:
+        raise InvalidMessage("iss_or_sid_missing", "iss and sid come together or not at all")
+    if not conf.get().of_issuer(issuer):
+        raise InvalidMessage("issuer_unknown", "iss is no configured issuer")
+    sessions.end(LogoutNotice(issuer, None, sid, timezone.now()), EndReason.FRONT_CHANNEL)
+    return False
+
+
+def _ends_cookie_session(session: SessionBase) -> bool:
+    """Without ``iss`` and ``sid``, a link on any page could do this: only a registration that says so allows it."""
+    allowed = {
+        (one.registration.issuer, one.registration.client_id)
+        for one in conf.get().providers.values()
+        if not one.frontchannel_logout_session_required
+    }
+    if not allowed:
+        raise InvalidMessage("iss_and_sid_required", "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED, and neither came")
+    login: Mapping[str, Any] = session.get(LOGIN, {})
+    return bool(login) and (login["issuer"], login["client_id"]) in allowed
+
+
+def frame_ancestors(issuer: str | None) -> list[str]:
+    """The origins that may frame our front-channel page: those of the providers of ``issuer``, or of all; no call."""
+    config = conf.get()
+    origins = set()
+    for one in config.of_issuer(issuer) or config.providers.values():
+        origins.add(origin(one.registration.issuer))
+        metadata = one.provider.held_metadata(time.time())
+        if metadata and metadata.end_session_endpoint:
+            origins.add(origin(metadata.end_session_endpoint))
+    return sorted(origins)

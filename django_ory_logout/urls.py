@@ -1,0 +1,21 @@
+"""``path("auth/", include("django_ory_logout.urls"))``, namespace ``ory_logout``."""
+
+from django.urls import path
+
+from .views import login, logout, notices, sessions
+
+app_name = "ory_logout"
+
+# The receivers answer without the last slash too: Hydra turns a redirected POST into a GET, and calls it a success.
+urlpatterns = [
+    path("login/", login.login, name="login"),
+    path("callback/", login.callback, name="callback"),
+    path("logout/", logout.logout, name="logout"),
+    path("logout/callback/", logout.logout_callback, name="logout_callback"),
+    path("logout/backchannel/", notices.backchannel_logout, name="backchannel_logout"),
+    path("logout/backchannel", notices.backchannel_logout),
+    path("logout/frontchannel/", notices.frontchannel_logout, name="frontchannel_logout"),
+    path("logout/frontchannel", notices.frontchannel_logout),
+    path("sessions/", sessions.sessions, name="sessions"),
+    path("whoami/", sessions.whoami, name="whoami"),
+]

@@ -1,0 +1,110 @@
+"""Sign-in: ``login`` sends the browser to the provider, ``callback`` takes it back."""
+
+import hashlib
+import time
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_http_methods
+
+from .. import conf
+from .. import login as journey
+from ..exceptions import OryLogoutError
+from ..login import SIGN_IN_SECONDS, PendingSignIn
+from .base import error_page, public, single_values
+
+COOKIE_PREFIX = "ory_logout_sign_in_"
+#: As many tabs may be on their way to the provider at once; the oldest gives way.
+MAX_PENDING = 8
+
+
+@csrf_exempt
+@public
+@require_http_methods(["GET", "POST"])
+def login(request: HttpRequest) -> HttpResponse:
+    """Start a sign-in.
+
+    ``next``: where to go then; ``provider``: an alias of ``PROVIDERS``. Or, started by a third party (Core 4), by GET
+    or POST: ``iss``, ``login_hint``, ``target_link_uri``.
+    """
+    try:
+        parameters = single_values(request.POST if request.method == "POST" else request.GET)
+        next_url = journey.safe_next(parameters.get("next") or parameters.get("target_link_uri"))
+        provider = journey.provider_of(parameters)
+    except OryLogoutError as error:
+        return error_page(request, error, retry_url=reverse("ory_logout:login"))
+    try:
+        pending, url = journey.begin(provider, next_url, parameters.get("login_hint"))
+    except OryLogoutError as error:
+        return error_page(request, error, retry_url=_login_url(next_url, provider.alias))
+    response = HttpResponseRedirect(url)
+    _remember(request, response, pending)
+    return response
+
+
+@csrf_exempt  # bound to this browser by the cookie of its state
+@public
+@sensitive_post_parameters("code", "state")
+@sensitive_variables("parameters", "name")
+@require_http_methods(["GET", "POST"])
+def callback(request: HttpRequest) -> HttpResponse:
+    """The authorization response (Core 3.1.2.5)."""
+    retry_url, name = reverse("ory_logout:login"), None
+    try:
+        parameters = single_values(request.POST if request.method == "POST" else request.GET)
+        name = _cookie_of(request, parameters.get("state", ""))
+        pending = PendingSignIn.read(request.COOKIES.get(name or ""), parameters.get("state", ""))
+        retry_url = _login_url(pending.next, pending.provider)
+        journey.finish(request, pending, parameters)
+        response: HttpResponse = HttpResponseRedirect(pending.next or resolve_url(settings.LOGIN_REDIRECT_URL))
+    except OryLogoutError as error:
+        response = error_page(request, error, retry_url=retry_url)
+    if name:
+        response.delete_cookie(name, path=_cookie_path())
+    return response
+
+
+def _login_url(next_url: str, alias: str) -> str:
+    query = {name: value for name, value in (("next", next_url), ("provider", alias)) if value}
+    return f"{reverse('ory_logout:login')}?{urlencode(query)}"
+
+
+# One cookie for each sign-in under way, named by when it began and a digest of its state
+
+
+def _remember(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
+    names = sorted(name for name in request.COOKIES if name.startswith(COOKIE_PREFIX))
+    for name in names[: max(0, len(names) - MAX_PENDING + 1)]:
+        response.delete_cookie(name, path=_cookie_path())
+    by_post = pending.config.response_mode == "form_post"
+    response.set_cookie(
+        f"{COOKIE_PREFIX}{int(time.time())}_{_state_digest(pending.state)}",
+        pending.signed(),
+        max_age=SIGN_IN_SECONDS,
+        path=_cookie_path(),
+        httponly=True,
+        secure=by_post or conf.get().site_url.startswith("https:"),
+        samesite="None" if by_post else "Lax",
+    )
+
+
+def _cookie_of(request: HttpRequest, state: str) -> str | None:
+    ending = f"_{_state_digest(state)}"
+    return next(
+        (name for name in request.COOKIES if name.startswith(COOKIE_PREFIX) and name.endswith(ending)),
+        None,
+    )
+
+
+def _state_digest(state: str) -> str:
+    return hashlib.sha256(state.encode()).hexdigest()[:32]
+
+
+def _cookie_path() -> str:
+    # The login view has to see them too, to bound their number.
+    return reverse("ory_logout:login").removesuffix("login/")

@@ -1,0 +1,97 @@
+"""What the provider sends: back-channel and front-channel logout."""
+
+import logging
+from http import HTTPStatus
+
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.shortcuts import render
+from django.views.decorators.clickjacking import xframe_options_exempt
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from .. import logout as journey
+from ..exceptions import InvalidMessage, OryLogoutError, Undecided
+from ..models import EndReason
+from ..oidc.messages import FORM
+from ..signals import logout_notice_refused
+from .base import public, single_values
+
+logger = logging.getLogger("django_ory_logout")
+
+MAX_BODY_BYTES = 64 * 1024
+#: Hydra makes three attempts and obeys this: they then span 10 s instead of 3.
+RETRY_AFTER_SECONDS = 5
+
+
+@csrf_exempt
+@public
+@sensitive_post_parameters("logout_token")
+def backchannel_logout(request: HttpRequest) -> HttpResponse:
+    """Back-Channel Logout 2.5 and 2.8: 200 done, 400 wrong, 503 cannot be decided now, 405 for anything but POST."""
+    if request.method != "POST":
+        return _answer(HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"}))
+    try:
+        ended = journey.back_channel(_logout_token(request))
+    except InvalidMessage as error:
+        _refused(EndReason.BACK_CHANNEL, error)
+        return _answer(JsonResponse({"error": "invalid_request", "error_description": error.code}, status=400))
+    except Undecided as error:
+        logger.error("back-channel logout cannot be decided now: %s", error)
+        return _try_again()
+    except Exception:
+        logger.exception("back-channel logout failed: internal_error")
+        return _try_again()
+    logger.info("back-channel logout accepted: %d login sessions ended", ended)
+    return _answer(HttpResponse())
+
+
+@sensitive_variables()
+def _logout_token(request: HttpRequest) -> str:
+    """The one ``logout_token`` of a form-encoded body; other parameters are ignored. Raises :exc:`InvalidMessage`."""
+    if request.content_type != FORM:
+        raise InvalidMessage("content_type_invalid", f"the body is not {FORM}")
+    body = request.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise InvalidMessage("body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        tokens = QueryDict(body).getlist("logout_token")
+    except SuspiciousOperation as error:
+        raise InvalidMessage("body_invalid", type(error).__name__) from error
+    if len(tokens) != 1 or not tokens[0]:
+        raise InvalidMessage("logout_token_missing" if not any(tokens) else "logout_token_repeated")
+    return tokens[0]
+
+
+def _try_again() -> HttpResponse:
+    response = JsonResponse({"error": "temporarily_unavailable"}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return _answer(response)
+
+
+def _answer(response: HttpResponse) -> HttpResponse:
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@xframe_options_exempt
+@public
+def frontchannel_logout(request: HttpRequest) -> HttpResponse:
+    """Front-Channel Logout 2: a page in a hidden frame of the provider's."""
+    status, issuer = HTTPStatus.OK, None
+    try:
+        parameters = single_values(request.GET)
+        issuer = parameters.get("iss")
+        if journey.front_channel(request.session, issuer, parameters.get("sid")):
+            journey.end_current(request, EndReason.FRONT_CHANNEL)
+    except InvalidMessage as error:
+        _refused(EndReason.FRONT_CHANNEL, error)
+        status = HTTPStatus.BAD_REQUEST
+    response = render(request, "ory_logout/frontchannel_logout.html", {"done": status == HTTPStatus.OK}, status=status)
+    response["Content-Security-Policy"] = f"frame-ancestors {' '.join(journey.frame_ancestors(issuer))}"
+    return _answer(response)
+
+
+def _refused(channel: EndReason, error: OryLogoutError) -> None:
+    logger.warning("%s logout refused: %s", channel, error)
+    logout_notice_refused.send_robust(None, channel=str(channel), code=error.code)
