@@ -20,7 +20,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.cache.backends.locmem import LocMemCache
-from django.db import router, transaction
+from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -33,7 +33,6 @@ from .models import (
     LogoutNotice,
     LogoutReceipt,
     LogoutReceiptQuerySet,
-    digest,
 )
 from .oidc.tokens import IDToken
 from .signals import login_session_ended, login_session_opened
@@ -133,9 +132,14 @@ def end_row(row_id: str, reason: EndReason) -> None:
 
 def record(notice: LogoutNotice, jti: str) -> LogoutReceipt:
     """The receipt of a back-channel notice, new or there already. Durable: raises ``RuntimeError`` in a transaction."""
-    content = {**asdict(notice), "jti": jti, "received_at": timezone.now()}
-    with transaction.atomic(using=receipts().db, durable=True):
-        return receipts().get_or_create(jti_digest=digest(notice.issuer, jti), defaults=content)[0]
+    receipt = LogoutReceipt(**asdict(notice), jti=jti, received_at=timezone.now())
+    try:
+        # Inserted without a look first: in SQLite, a transaction that has read cannot always write any more.
+        with transaction.atomic(using=receipts().db, durable=True):
+            receipt.save(force_insert=True, using=receipts().db)
+    except IntegrityError:
+        return receipts().get(jti_digest=receipt.jti_digest)
+    return receipt
 
 
 def complete(receipt: LogoutReceipt) -> None:
