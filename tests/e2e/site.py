@@ -1,0 +1,100 @@
+"""The site under test: the example project, on a database, cache and session directory of its own."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from .browser import SECONDS, Browser
+from .processes import ROOT, Server, environment, serve
+
+CLIENT_ID = "e2e-site"
+CLIENT_SECRET = "e2e: secret of 32 characters & more"
+_SECONDS_TO_END = 8.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """The running site, in the paths of the public surface."""
+
+    server: Server
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def path(self, path: str) -> str:
+        return self.url + path
+
+    def whoami(self, browser: Browser) -> dict[str, Any] | None:
+        """Who is signed in, or None. Asks beside the page that ``browser`` shows."""
+        response = browser.session.get(self.path("/auth/whoami/"), timeout=SECONDS)
+        if response.status_code == requests.codes.unauthorized:
+            return None
+        assert response.status_code == requests.codes.ok, response.text
+        document: dict[str, Any] = response.json()
+        assert document["authenticated"] is True
+        return document
+
+    def signed_in(self, browser: Browser) -> bool:
+        return self.whoami(browser) is not None
+
+    def soon_signed_out(self, browser: Browser) -> bool:
+        """A provider may tell us in the background: wait a little for it."""
+        return eventually(lambda: not self.signed_in(browser))
+
+    def log_out(self, browser: Browser) -> Browser:
+        """Press the button on the site's own page; the browser ends where the site sends it."""
+        browser.open(self.path("/auth/logout/")).press("Log out")
+        return browser.submit("end-session") if "end-session" in browser.page.forms else browser
+
+
+def eventually(condition: Callable[[], bool], seconds: float = _SECONDS_TO_END) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def site_url(port: int) -> str:
+    """Another host name than the provider's, so that cookies stay apart as they do in production."""
+    return f"http://localhost:{port}"
+
+
+@contextmanager
+def serve_site(room: Path, *, port: int, issuer: str, engine: str = "db", asgi: bool = False) -> Iterator[Site]:
+    """Serve the example project on what ``room`` holds: its migrated database, and what was served there before."""
+    (room / "sessions").mkdir(exist_ok=True)
+    env = environment(
+        **site_settings(room / "site.sqlite3", port),
+        OIDC_ISSUER=issuer,
+        OIDC_CLIENT_ID=CLIENT_ID,
+        OIDC_CLIENT_SECRET=CLIENT_SECRET,
+        CACHE_URL=f"filecache://{room / 'cache'}",
+        SESSION_ENGINE=f"django.contrib.sessions.backends.{engine}",
+        # Where the engine `file` keeps its sessions.
+        TMPDIR=str(room / "sessions"),
+    )
+    wsgi_server = ["manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+    asgi_server = ["-m", "uvicorn", "--port", str(port), "example_project.asgi:application"]
+    command = [sys.executable, *(asgi_server if asgi else wsgi_server)]
+    with serve("site", command, url=site_url(port), ready="/", log=room / "site.log", env=env, cwd=ROOT) as server:
+        yield Site(server)
+
+
+def site_settings(database: Path, port: int) -> dict[str, str]:
+    return {
+        "DJANGO_SETTINGS_MODULE": "example_project.settings",
+        "DATABASE_URL": f"sqlite:///{database}",
+        "SITE_URL": site_url(port),
+        "SECRET_KEY": "e2e",
+        "DEBUG": "False",
+        "ALLOWED_HOSTS": "localhost",
+    }
