@@ -1,0 +1,12 @@
+"""An OpenID provider for tests and for the demo. Development only: nothing outside this package imports it.
+
+The core (:class:`Provider`) holds keys, clients, persons and login sessions, and makes tokens and logout tokens as
+Ory Hydra does. :func:`connect` lets this app's calls reach it without a socket, and
+``python -m django_ory_logout.testing`` serves it.
+"""
+
+from .network import Network, connect
+from .provider import Provider
+from .records import Client, Delivery, LoginSession, Person
+
+__all__ = ["Client", "Delivery", "LoginSession", "Network", "Person", "Provider", "connect"]

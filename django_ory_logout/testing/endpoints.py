@@ -1,0 +1,137 @@
+"""What machines ask of the provider: discovery, JWKS, token, userinfo. One answer, over a socket or without."""
+
+import base64
+import binascii
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote_plus
+
+from authlib.oauth2.rfc6749.errors import (
+    InvalidClientError,
+    InvalidRequestError,
+    OAuth2Error,
+    UnsupportedGrantTypeError,
+)
+from authlib.oauth2.rfc6750.errors import InvalidTokenError
+
+from .provider import Provider
+from .records import Client
+
+_JSON = {"Content-Type": "application/json"}
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as far as it matters here. ``headers`` are looked up without regard to case by whoever makes them."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @classmethod
+    def of_json(
+        cls, document: object, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+    ) -> "Answer":
+        return cls(status, {**_JSON, **(headers or {})}, json.dumps(document).encode())
+
+
+def answer(provider: Provider, request: Request) -> Answer:
+    """Answer any request of a machine; what is unknown gets 404, a wrong method 405."""
+    if request.path not in _ENDPOINTS:
+        return Answer.of_json({"error": "not_found"}, HTTPStatus.NOT_FOUND)
+    methods, endpoint = _ENDPOINTS[request.path]
+    if request.method not in methods:
+        return Answer.of_json(
+            {"error": "method_not_allowed"}, HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": ", ".join(methods)}
+        )
+    try:
+        return endpoint(provider, request)
+    except OAuth2Error as error:
+        return Answer.of_json(dict(error.get_body()), error.status_code, dict(error.get_headers()))
+
+
+def _discovery(provider: Provider, request: Request) -> Answer:
+    return Answer.of_json(provider.discovery())
+
+
+def _jwks(provider: Provider, request: Request) -> Answer:
+    return Answer.of_json(provider.jwks())
+
+
+def _token(provider: Provider, request: Request) -> Answer:
+    client = authenticate(provider, request)
+    if request.form.get("grant_type") != "authorization_code":
+        raise UnsupportedGrantTypeError(request.form.get("grant_type", ""))
+    if "code" not in request.form:
+        raise InvalidRequestError("The code is missing.")
+    tokens = provider.exchange(
+        request.form["code"],
+        client.client_id,
+        redirect_uri=request.form.get("redirect_uri", ""),
+        code_verifier=request.form.get("code_verifier", ""),
+    )
+    return Answer.of_json(tokens, headers=_NO_STORE)
+
+
+def _userinfo(provider: Provider, request: Request) -> Answer:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise InvalidTokenError("The request has no access token.")
+    return Answer.of_json(provider.userinfo(token))
+
+
+_ENDPOINTS: dict[str, tuple[tuple[str, ...], Callable[[Provider, Request], Answer]]] = {
+    "/.well-known/openid-configuration": (("GET",), _discovery),
+    "/.well-known/jwks.json": (("GET",), _jwks),
+    "/oauth2/token": (("POST",), _token),
+    "/userinfo": (("GET", "POST"), _userinfo),
+}
+PATHS = tuple(_ENDPOINTS)
+
+
+def authenticate(provider: Provider, request: Request) -> Client:
+    """The client that sent ``request``, by the method it is registered with. Raises ``InvalidClientError``."""
+    method, client_id, secret = _credentials(request)
+    client = provider.clients.get(client_id)
+    if client is None or client.token_endpoint_auth_method != method:
+        raise _invalid_client("Client authentication failed: unknown client, or a method it is not registered with.")
+    if method != "none" and not secrets.compare_digest(secret.encode(), client.client_secret.encode()):
+        raise _invalid_client("Client authentication failed: wrong secret.")
+    return client
+
+
+def _credentials(request: Request) -> tuple[str, str, str]:
+    """Method, client id and secret. Authlib's own extraction does not form-decode (RFC 6749, 2.3.1)."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            client_id, _, secret = base64.b64decode(credentials, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise _invalid_client("The Authorization header is malformed.") from error
+        return "client_secret_basic", unquote_plus(client_id), unquote_plus(secret)
+    client_id = request.form.get("client_id", "")
+    if "client_secret" in request.form:
+        return "client_secret_post", client_id, request.form["client_secret"]
+    return "none", client_id, ""
+
+
+def _invalid_client(description: str) -> InvalidClientError:
+    return InvalidClientError(description, status_code=HTTPStatus.UNAUTHORIZED)
+
+
+def rewritten(given: Answer, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
+    """``given`` with its JSON document changed: a valid answer with one thing wrong."""
+    return Answer.of_json(change(json.loads(given.body)), given.status, given.headers)

@@ -1,0 +1,116 @@
+"""The provider without a socket: for unit tests, here and in sites that use this app."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from unittest.mock import patch
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3 import HTTPResponse
+
+from . import authorization, endpoints
+from .endpoints import Answer, Request
+from .provider import Provider
+from .records import LoginSession
+from .uris import set_query
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Call(NamedTuple):
+    """One request that reached the provider."""
+
+    method: str
+    url: str
+    form: dict[str, str]
+
+
+class Network(BaseAdapter):
+    """Stands between ``requests`` and a provider: records what is asked, and can do what networks do."""
+
+    def __init__(self, provider: Provider) -> None:
+        super().__init__()
+        self.provider = provider
+        self.calls: list[Call] = []
+        self._faults: dict[str, requests.RequestException | Answer | Change] = {}
+
+    def down(self, path: str = "") -> None:
+        """Nobody answers, at ``path`` or at all."""
+        self._faults[path] = requests.ConnectionError("refused")
+
+    def slow(self, path: str = "") -> None:
+        """The answer does not come in time."""
+        self._faults[path] = requests.ReadTimeout("timed out")
+
+    def replace(
+        self, path: str, body: bytes = b"", *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Answer this at ``path``."""
+        self._faults[path] = Answer(status, headers or {"Content-Type": "application/json"}, body)
+
+    def change(self, path: str, change: Change) -> None:
+        """Answer at ``path`` with the provider's own JSON document after ``change``."""
+        self._faults[path] = change
+
+    def mend(self) -> None:
+        """Take every fault back."""
+        self._faults.clear()
+
+    def follow(
+        self, authorization_request: str, subject: str = "amber", *, login_session: LoginSession | None = None
+    ) -> str:
+        """Be ``subject`` at the provider, newly or in ``login_session``: the URI to which the browser returns.
+
+        Raises Authlib's ``OAuth2Error`` where the authorization request is wrong.
+        """
+        asked = authorization.parse(self.provider, dict(parse_qsl(urlsplit(authorization_request).query)))
+        parameters = authorization.respond(self.provider, asked, login_session or self.provider.sign_in(subject))
+        return set_query(asked.redirect_uri, **parameters)
+
+    def send(self, request: requests.PreparedRequest, *args: object, **kwargs: object) -> requests.Response:
+        url, method = str(request.url), str(request.method)
+        form = dict(parse_qsl(_text(request.body), keep_blank_values=True))
+        self.calls.append(Call(method, url, form))
+        path = urlsplit(url.removeprefix(self.provider.issuer.rstrip("/"))).path
+        return _response(request, self._answer(Request(method, path, request.headers, form)))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _answer(self, request: Request) -> Answer:
+        fault = self._faults.get(request.path, self._faults.get(""))
+        if isinstance(fault, requests.RequestException):
+            raise fault
+        if isinstance(fault, Answer):
+            return fault
+        answer = endpoints.answer(self.provider, request)
+        return endpoints.rewritten(answer, fault) if fault else answer
+
+
+@contextmanager
+def connect(provider: Provider) -> Iterator[Network]:
+    """Let ``requests`` reach ``provider`` at its issuer, in this process and without a socket.
+
+    Other addresses are reached as before; several providers can be connected, one inside the other.
+    """
+    network = Network(provider)
+    elsewhere = requests.Session.get_adapter
+
+    def get_adapter(session: requests.Session, url: str) -> BaseAdapter:
+        here = url.startswith(provider.issuer.rstrip("/") + "/")
+        return network if here else elsewhere(session, url)
+
+    with patch.object(requests.Session, "get_adapter", get_adapter):
+        yield network
+
+
+def _text(body: bytes | str | Any) -> str:
+    return body.decode() if isinstance(body, bytes) else body or ""
+
+
+def _response(request: requests.PreparedRequest, answer: Answer) -> requests.Response:
+    raw = HTTPResponse(io.BytesIO(answer.body), dict(answer.headers), answer.status, preload_content=False)
+    return HTTPAdapter().build_response(request, raw)

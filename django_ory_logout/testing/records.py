@@ -1,0 +1,120 @@
+"""What the provider keeps: clients, persons, login sessions, grants."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from joserfc.jwk import Key
+
+from .tokens import Claims
+
+_BASIC = "client_secret_basic"
+
+
+@dataclass(frozen=True)
+class Client:
+    """A registered relying party, in the words of OpenID Connect Registration and the three logout specifications."""
+
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    client_name: str = ""
+    client_uri: str = ""
+    redirect_uris: Sequence[str] = ()
+    post_logout_redirect_uris: Sequence[str] = ()
+    token_endpoint_auth_method: str = _BASIC
+    id_token_signed_response_alg: str = "RS256"
+    id_token_encrypted_response_alg: str = ""
+    id_token_encrypted_response_enc: str = "A128CBC-HS256"
+    #: What ID tokens and logout tokens are encrypted to; in a registration it stands in the `jwks`.
+    encryption_key: Key | None = field(default=None, repr=False)
+    backchannel_logout_uri: str | None = None
+    frontchannel_logout_uri: str | None = None
+    skip_logout_consent: bool = False
+
+    @classmethod
+    def of_site(cls, base_url: str, client_id: str, client_secret: str = "", **metadata: Any) -> "Client":
+        """The registration of a site that mounts ``django_ory_logout.urls`` at ``base_url``, with all logout fields."""
+        base_url = base_url.rstrip("/")
+        registration: dict[str, Any] = {
+            "redirect_uris": [f"{base_url}/callback/"],
+            "post_logout_redirect_uris": [f"{base_url}/logout/callback/"],
+            "backchannel_logout_uri": f"{base_url}/logout/backchannel/",
+            "frontchannel_logout_uri": f"{base_url}/logout/frontchannel/",
+        }
+        return cls(client_id, client_secret, **{**registration, **metadata})
+
+
+_CLAIMS_OF_SCOPE = {
+    "profile": ("name", "preferred_username", "given_name", "family_name", "locale", "zoneinfo", "updated_at"),
+    "email": ("email", "email_verified"),
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who can sign in: a subject, and what the provider says about them (OpenID Connect Core, 5.1)."""
+
+    subject: str
+    claims: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def demo(cls, name: str, **claims: Any) -> "Person":
+        """A demo person, called ``name`` in every way."""
+        known = {
+            "preferred_username": name,
+            "name": name.title(),
+            "given_name": name.title(),
+            "email": f"{name}@example.com",
+            "email_verified": True,
+        }
+        return cls(name, {**known, **claims})
+
+    def claims_for(self, scope: str) -> Claims:
+        """The claims that ``scope`` asks for (Core, 5.4)."""
+        wanted = {claim for value in scope.split() for claim in _CLAIMS_OF_SCOPE.get(value, ())}
+        return {name: value for name, value in self.claims.items() if name in wanted}
+
+    def is_called(self, hint: str) -> bool:
+        """Whether a ``login_hint`` means this person."""
+        return hint in (self.subject, self.claims.get("preferred_username"), self.claims.get("email"))
+
+
+@dataclass
+class LoginSession:
+    """One sign-in at the provider. ``sid`` stands in its ID tokens; ``clients`` are those with an accepted consent."""
+
+    sid: str
+    subject: str
+    auth_time: int
+    remembered: bool = True
+    clients: list[str] = field(default_factory=list)
+
+    def accept(self, client_id: str) -> None:
+        if client_id not in self.clients:
+            self.clients.append(client_id)
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What an authorization code or an access token stands for."""
+
+    login_session: LoginSession
+    client_id: str
+    scope: str
+    expires: float
+    redirect_uri: str = ""
+    nonce: str = ""
+    code_challenge: str = ""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A logout token on its way to the back-channel logout URI of one client."""
+
+    client_id: str
+    url: str
+    logout_token: str = field(repr=False)
+
+    @property
+    def form(self) -> dict[str, str]:
+        return {"logout_token": self.logout_token}

@@ -1,0 +1,10 @@
+"""URIs as Hydra writes them."""
+
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+
+def set_query(uri: str, **parameters: str) -> str:
+    """``uri`` with ``parameters`` in place of those with the same name; the rest is kept, and the whole is sorted."""
+    parts = urlsplit(uri)
+    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in parameters]
+    return urlunsplit(parts._replace(query=urlencode(sorted([*kept, *parameters.items()]))))

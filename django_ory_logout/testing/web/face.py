@@ -1,0 +1,87 @@
+"""What all views of the web face share."""
+
+from collections.abc import Callable, Mapping
+from functools import cache, wraps
+from http import HTTPStatus
+from pathlib import Path
+
+from authlib.oauth2.rfc6749.errors import OAuth2Error
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.backends.django import DjangoTemplates
+
+from ..backchannel import BackChannel
+from ..provider import Provider
+from ..records import LoginSession
+from ..uris import set_query
+
+#: Hydra's name for its cookie when it runs with `--dev`: `Lax` and not `Secure`.
+SESSION_COOKIE = "ory_hydra_session_dev"
+REMEMBER_SECONDS = 24 * 60 * 60
+
+
+class Face:
+    """A provider, its back-channel, and the faults that were ordered for its paths."""
+
+    def __init__(self, provider: Provider, backchannel: BackChannel | None = None) -> None:
+        self.provider = provider
+        self.backchannel = backchannel or BackChannel()
+        #: Path → status to answer with instead.
+        self.faults: dict[str, int] = {}
+
+    def login_session(self, request: HttpRequest) -> LoginSession | None:
+        """The remembered login session of this browser."""
+        sid = request.get_signed_cookie(SESSION_COOKIE, default="")
+        return self.provider.login_sessions.get(sid or "")
+
+    def remember(self, response: HttpResponse, login_session: LoginSession) -> None:
+        response.set_signed_cookie(
+            SESSION_COOKIE, login_session.sid, max_age=REMEMBER_SECONDS, httponly=True, samesite="Lax"
+        )
+
+    def forget(self, response: HttpResponse) -> None:
+        response.delete_cookie(SESSION_COOKIE, samesite="Lax")
+
+
+View = Callable[[HttpRequest, Face], HttpResponse]
+
+
+def page(
+    request: HttpRequest,
+    face: Face,
+    name: str,
+    context: Mapping[str, object] | None = None,
+    *,
+    status: int = HTTPStatus.OK,
+) -> HttpResponse:
+    """A page for people. The templates are found whatever the settings say."""
+    common = {"issuer": face.provider.issuer, "clients": face.provider.clients.values()}
+    template = _engine().get_template(f"{name}.html")
+    return HttpResponse(template.render({**common, **(context or {})}, request), status=status)
+
+
+@cache
+def _engine() -> DjangoTemplates:
+    directory = Path(__file__).parent / "templates"
+    return DjangoTemplates({"NAME": "provider", "DIRS": [directory], "APP_DIRS": False, "OPTIONS": {}})
+
+
+def refusal(face: Face, error: OAuth2Error) -> HttpResponse:
+    """Hydra's error page: the client never hears of it."""
+    return found(face.provider.url("/error"), **dict(error.get_body()))
+
+
+def found(uri: str, **parameters: str) -> HttpResponseRedirect:
+    return HttpResponseRedirect(set_query(uri, **parameters) if parameters else uri)
+
+
+def faulty(view: View) -> View:
+    """Answer with the fault that was ordered for the path, if any. Nothing may be cached."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, face: Face) -> HttpResponse:
+        status = face.faults.get(request.path)
+        response = HttpResponse(status=status) if status else view(request, face)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return wrapped

@@ -1,0 +1,13 @@
+"""Discovery, JWKS, token and userinfo: the same answers that :mod:`..network` gives without a socket."""
+
+from django.http import HttpRequest, HttpResponse
+
+from .. import endpoints
+from ..endpoints import Request
+from .face import Face
+
+
+def answer(request: HttpRequest, face: Face) -> HttpResponse:
+    asked = Request(request.method or "", request.path, request.headers, request.POST.dict())
+    given = endpoints.answer(face.provider, asked)
+    return HttpResponse(given.body, status=given.status, headers=dict(given.headers))

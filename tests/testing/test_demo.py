@@ -1,0 +1,127 @@
+"""``manage.py demo``: what it starts, what it writes, and how it ends."""
+
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.core.servers.basehttp import ThreadedWSGIServer
+
+from django_ory_logout.signals import login_session_ended, login_session_opened, logout_notice_refused
+from example_project.management.commands import demo
+
+from .test_server import free_port
+
+LOGGERS = ("django_ory_logout", "django.server", "django.request")
+
+
+@pytest.fixture(autouse=True)
+def _what_it_leaves_behind() -> Iterator[None]:
+    """A demo has its process for itself; here it has not."""
+    levels = {name: logging.getLogger(name).level for name in LOGGERS}
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture
+def issuer(settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The embedded provider's, on a port that is free, with the site on another."""
+    monkeypatch.delenv("OIDC_ISSUER", raising=False)
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
+    issuer = f"http://127.0.0.1:{free_port()}"
+    provider = {"ISSUER": issuer, "CLIENT_ID": "site", "CLIENT_SECRET": "secret"}
+    settings.ORY_LOGOUT = {"SITE_URL": f"http://localhost:{free_port()}", "PROVIDERS": {"default": provider}}
+    return issuer
+
+
+def run(monkeypatch: pytest.MonkeyPatch, serving: Any) -> str:
+    """What the demo writes, when ``serving`` happens in place of its requests."""
+    monkeypatch.setattr(ThreadedWSGIServer, "serve_forever", lambda server: serving())
+    written = StringIO()
+    call_command(demo.Command(stdout=written, no_color=True))
+    return written.getvalue()
+
+
+@pytest.mark.django_db
+def test_it_runs_a_provider_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    found: list[Any] = []
+
+    def serving() -> None:
+        found.append(requests.get(f"{issuer}/.well-known/openid-configuration", timeout=5).json()["issuer"])
+        raise KeyboardInterrupt
+
+    written = run(monkeypatch, serving)
+
+    assert found == [issuer]
+    assert f"{issuer}   for development only" in written
+    assert written.endswith("Stopped.\n")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(issuer, timeout=5)
+
+
+@pytest.mark.django_db
+def test_a_provider_of_ones_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    monkeypatch.setenv("OIDC_ISSUER", issuer)
+
+    def serving() -> None:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(issuer, timeout=5)
+
+    assert "for development only" not in run(monkeypatch, serving)
+
+
+@pytest.mark.django_db
+def test_being_terminated_is_being_interrupted(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    monkeypatch.setenv("OIDC_ISSUER", issuer)
+
+    assert run(monkeypatch, lambda: signal.raise_signal(signal.SIGTERM)).endswith("Stopped.\n")
+
+
+@pytest.mark.django_db
+def test_each_event_is_one_line(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    monkeypatch.setenv("OIDC_ISSUER", issuer)
+    amber = SimpleNamespace(subject="amber", sid="0123456789")
+    birch = SimpleNamespace(subject="birch", sid=None)
+
+    def serving() -> None:
+        login_session_opened.send(None, request=None, login_session=amber)
+        login_session_ended.send(None, login_session=birch, reason="back-channel")
+        logout_notice_refused.send(None, channel="front-channel", code="unknown_issuer")
+
+    lines = [line.split() for line in run(monkeypatch, serving).splitlines()]
+
+    events = [" ".join(words[1:]) for words in lines if words and words[0].count(":") == 2]
+    assert events == [
+        "signed in amber sid 01234567…",
+        "logged out birch no sid back-channel",
+        "refused front-channel notice: unknown_issuer",
+    ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("which", "hint"), [("SITE_URL", "set SITE_URL"), ("ISSUER", "set OIDC_ISSUER")])
+def test_a_port_that_is_taken_is_told(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, issuer: str, which: str, hint: str
+) -> None:
+    url = issuer if which == "ISSUER" else settings.ORY_LOGOUT["SITE_URL"]
+    port = int(url.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(CommandError, match=f"Port {port} .*{hint}"):
+        run(monkeypatch, pytest.fail)
+
+
+@pytest.mark.django_db
+def test_a_provider_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    monkeypatch.setattr(demo, "serve", int)
+
+    with pytest.raises(CommandError, match="did not start"):
+        run(monkeypatch, pytest.fail)

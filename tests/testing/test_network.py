@@ -1,0 +1,185 @@
+"""The endpoints for machines, asked through ``requests`` and through the app's own door to the network."""
+
+import base64
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+import requests
+
+from django_ory_logout.exceptions import ProviderUnavailable
+from django_ory_logout.oidc import http
+from django_ory_logout.testing import Client, LoginSession, Network, Provider, connect
+
+from .conftest import CALLBACK
+
+ISSUER = "http://127.0.0.1:4444"
+SECRET = "s+ %é"
+
+
+def basic(client_id: str = "site", secret: str = SECRET) -> dict[str, str]:
+    credentials = f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"}
+
+
+def redeem(provider: Provider, headers: dict[str, str] | None = None, **change: str | None) -> requests.Response:
+    """Ask for tokens validly, but for ``headers`` and ``change``."""
+    code = provider.authorize(provider.sign_in("amber"), "site", redirect_uri=CALLBACK)
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, **change}
+    return requests.post(ISSUER + "/oauth2/token", data=form, headers=headers, timeout=5)
+
+
+def test_discovery_and_jwks_are_the_cores(provider: Provider, network: Network) -> None:
+    assert http.get(ISSUER + "/.well-known/openid-configuration").json() == provider.discovery()
+    assert http.get(ISSUER + "/.well-known/jwks.json").json() == provider.jwks()
+
+
+def test_calls_are_recorded_with_their_form(provider: Provider, network: Network) -> None:
+    http.post(ISSUER + "/oauth2/token", "a=1&b=", {"Content-Type": "application/x-www-form-urlencoded"})
+
+    assert network.calls == [("POST", ISSUER + "/oauth2/token", {"a": "1", "b": ""})]
+
+
+def test_other_addresses_are_reached_as_before(provider: Provider, network: Network) -> None:
+    with pytest.raises(requests.ConnectionError):
+        requests.get("http://127.0.0.1:44441/", timeout=5)
+
+    assert network.calls == []
+
+
+def test_two_providers_are_connected_one_inside_the_other(provider: Provider, network: Network) -> None:
+    other = Provider("https://op.example/realm", keys=[])
+    with connect(other) as inner:
+        assert http.get("https://op.example/realm/.well-known/jwks.json").json() == {"keys": []}
+        assert http.get(ISSUER + "/.well-known/jwks.json").json() == provider.jwks()
+
+    assert (len(inner.calls), len(network.calls)) == (1, 1)
+    with pytest.raises(ProviderUnavailable):
+        http.get("https://op.example.invalid/realm/.well-known/jwks.json")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/oauth2/token", 405), ("/nothing", 404)])
+def test_a_wrong_method_and_a_wrong_path_are_told(provider: Provider, network: Network, path: str, status: int) -> None:
+    assert http.get(ISSUER + path).status == status
+
+
+@pytest.mark.parametrize("path", ["", "/.well-known/jwks.json"])
+def test_the_network_can_be_down_and_be_mended(provider: Provider, network: Network, path: str) -> None:
+    network.down(path)
+    with pytest.raises(ProviderUnavailable, match="ConnectionError"):
+        http.get(ISSUER + "/.well-known/jwks.json")
+
+    network.mend()
+
+    assert http.get(ISSUER + "/.well-known/jwks.json").ok
+
+
+def test_the_network_can_be_slow_at_one_path(provider: Provider, network: Network) -> None:
+    network.slow("/userinfo")
+
+    assert http.get(ISSUER + "/.well-known/jwks.json").ok
+    with pytest.raises(ProviderUnavailable, match="ReadTimeout"):
+        http.get(ISSUER + "/userinfo")
+
+
+def test_an_answer_can_be_replaced(provider: Provider, network: Network) -> None:
+    network.replace("/userinfo", b"<html>", status=502, headers={"Retry-After": "1"})
+
+    answer = http.get(ISSUER + "/userinfo")
+
+    assert (answer.status, answer.body, answer.headers["retry-after"]) == (502, b"<html>", "1")
+
+
+def test_one_thing_of_an_answer_can_be_changed(provider: Provider, network: Network) -> None:
+    network.change("/.well-known/openid-configuration", lambda document: document | {"issuer": "other"})
+
+    document = http.get(ISSUER + "/.well-known/openid-configuration").json()
+
+    assert document == provider.discovery() | {"issuer": "other"}
+
+
+def test_closing_the_adapter_leaves_it_usable(provider: Provider, network: Network) -> None:
+    network.close()
+
+    assert http.get(ISSUER + "/.well-known/jwks.json").ok
+
+
+def test_tokens_are_given_to_a_client_that_authenticates_by_basic(provider: Provider, network: Network) -> None:
+    response = redeem(provider, basic())
+
+    assert response.status_code == 200
+    assert set(response.json()) == {"access_token", "expires_in", "id_token", "scope", "token_type"}
+    assert response.headers["cache-control"] == "no-store"
+
+
+def test_basic_credentials_are_form_decoded(provider: Provider, network: Network) -> None:
+    raw = {"Authorization": f"Basic {base64.b64encode(f'site:{SECRET}'.encode()).decode()}"}
+
+    assert redeem(provider, raw).status_code == 401
+
+
+def test_a_client_authenticates_by_post_where_it_registered_that(provider: Provider, network: Network) -> None:
+    provider.register(Client("site", SECRET, token_endpoint_auth_method="client_secret_post"))
+
+    assert redeem(provider, client_id="site", client_secret=SECRET).status_code == 200
+
+
+def test_a_public_client_names_itself(provider: Provider, network: Network) -> None:
+    provider.register(Client("site", token_endpoint_auth_method="none"))
+
+    assert redeem(provider, client_id="site").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "form"),
+    [
+        pytest.param({}, {}, id="none at all"),
+        pytest.param(basic(secret="wrong"), {}, id="wrong secret"),
+        pytest.param(basic("other"), {}, id="unknown client"),
+        pytest.param({"Authorization": "Basic %"}, {}, id="no base64"),
+        pytest.param({"Authorization": "Basic /w=="}, {}, id="no UTF-8"),
+        pytest.param({}, {"client_id": "site", "client_secret": SECRET}, id="a method that is not registered"),
+        pytest.param({"Authorization": "Bearer x"}, {"client_id": "site"}, id="no secret"),
+    ],
+)
+def test_a_client_that_fails_to_authenticate_gets_401(
+    provider: Provider, network: Network, headers: dict[str, str], form: dict[str, str]
+) -> None:
+    response = redeem(provider, headers, **form)
+
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"grant_type": "refresh_token"}, "unsupported_grant_type"),
+        ({"grant_type": None}, "unsupported_grant_type"),
+        ({"code": None}, "invalid_request"),
+        ({"code": "ory_ac_other"}, "invalid_grant"),
+        ({"redirect_uri": None}, "invalid_grant"),
+        ({"code_verifier": "v" * 43}, "invalid_grant"),
+    ],
+)
+def test_a_token_request_with_one_thing_wrong_gets_400(
+    provider: Provider, network: Network, change: dict[str, Any], error: str
+) -> None:
+    response = redeem(provider, basic(), **change)
+
+    assert (response.status_code, response.json()["error"]) == (400, error)
+
+
+def test_userinfo_is_given_for_an_access_token(provider: Provider, network: Network, amber: LoginSession) -> None:
+    token = redeem(provider, basic()).json()["access_token"]
+
+    assert http.get(ISSUER + "/userinfo", {"Authorization": f"Bearer {token}"}).json() == {"sub": "amber"}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer ory_at_x"}, {"Authorization": "Basic x"}])
+def test_userinfo_without_a_known_access_token_gets_401(
+    provider: Provider, network: Network, headers: dict[str, str]
+) -> None:
+    answer = http.get(ISSUER + "/userinfo", headers)
+
+    assert answer.status == 401
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]

@@ -1,0 +1,119 @@
+"""The provider as a process of its own."""
+
+import errno
+import runpy
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+import requests
+from django.conf import LazySettings
+
+from django_ory_logout.testing.web import server
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_command_line_names_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[dict[str, Any]] = []
+    monkeypatch.setattr(server, "serve", lambda **options: served.append(options))
+    options = ["--port=4545", "--site-url=http://rp.example", "--client-id=a", "--client-secret=b"]
+    monkeypatch.setattr("sys.argv", ["testing", *options])
+
+    runpy.run_module("django_ory_logout.testing", run_name="__main__")
+
+    expected = {
+        "port": 4545,
+        "site_url": "http://rp.example",
+        "mount": "/auth/",
+        "client_id": "a",
+        "client_secret": "b",
+    }
+    assert served == [expected]
+
+
+def test_importing_the_command_serves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "serve", pytest.fail)
+
+    runpy.run_module("django_ory_logout.testing", run_name="imported")
+
+
+def test_a_site_is_registered_for_all_three_logouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = LazySettings()
+    ports: list[int] = []
+    monkeypatch.setattr(server, "settings", settings)
+    monkeypatch.setattr("django.setup", lambda: None)
+    monkeypatch.setattr(server, "listen", ports.append)
+
+    server.serve(port=4545, site_url="http://rp.example/", client_id="a", client_secret="b")
+
+    urlconf: Any = settings.ROOT_URLCONF
+    provider = urlconf.face.provider
+    assert (ports, provider.issuer) == ([4545], "http://127.0.0.1:4545")
+    client = provider.clients["a"]
+    assert client.redirect_uris == ["http://rp.example/auth/callback/"]
+    assert client.post_logout_redirect_uris == ["http://rp.example/auth/logout/callback/"]
+    assert client.backchannel_logout_uri == "http://rp.example/auth/logout/backchannel/"
+    assert client.frontchannel_logout_uri == "http://rp.example/auth/logout/frontchannel/"
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+
+        with pytest.raises(SystemExit, match=f"Port {port} is taken"):
+            server.listen(port)
+
+
+def test_any_other_fault_of_the_socket_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.EACCES, "denied")
+
+    monkeypatch.setattr("django.core.servers.basehttp.run", run)
+
+    with pytest.raises(PermissionError):
+        server.listen(80)
+
+
+def test_an_interrupt_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("django.core.servers.basehttp.run", run)
+
+    server.listen(4545)
+
+
+def test_the_process_serves_127_0_0_1_and_no_other_address() -> None:
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-m", "django_ory_logout.testing", "--port", str(port)]) as process:
+        try:
+            document = _await(f"http://127.0.0.1:{port}/.well-known/openid-configuration")
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.2", port), timeout=5)
+        finally:
+            process.terminate()
+
+    assert document["issuer"] == f"http://127.0.0.1:{port}"
+
+
+def _await(url: str) -> dict[str, Any]:
+    with requests.Session() as session:
+        session.trust_env = False
+        for _ in range(200):
+            try:
+                document: dict[str, Any] = session.get(url, timeout=5).json()
+            except requests.ConnectionError:
+                time.sleep(0.05)
+            else:
+                return document
+    raise AssertionError("no answer")

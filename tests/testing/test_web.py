@@ -1,0 +1,409 @@
+"""The web face: its pages, and what Hydra does at each path."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from django.http import HttpResponse
+from django.utils.html import escape
+
+from django_ory_logout.testing import Client, LoginSession, Provider
+from django_ory_logout.testing.web.face import SESSION_COOKIE, Face
+
+from .conftest import CALLBACK, LOGGED_OUT, Browser, Clock, Receiver, elements
+from .test_authorization import VALID
+
+
+def auth(browser: Browser, **change: str) -> Any:
+    return browser.get("/oauth2/auth", VALID | change)
+
+
+def query_of(response: HttpResponse) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(response["Location"]).query))
+
+
+def enter(browser: Browser, subject: str = "amber", **change: str) -> Any:
+    """Sign in through the page."""
+    return browser.press(auth(browser, **change), subject=subject)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/oauth2/auth?" + urlencode(VALID), 200),
+        ("/error?error=invalid_request&error_description=no", 400),
+        ("/signed-out", 200),
+        ("/logout?logout_challenge=x", 400),
+        ("/nothing", 404),
+    ],
+)
+def test_every_page_says_that_it_is_for_development_only(browser: Browser, path: str, status: int) -> None:
+    page = browser.get(path)
+
+    assert page.status_code == status
+    assert "For development only" in page.content.decode()
+    assert '<html lang="en">' in page.content.decode()
+    assert len(list(elements(page, "h1"))) == 1
+
+
+def test_machines_get_the_same_answer_as_without_a_socket(browser: Browser, provider: Provider) -> None:
+    answer = browser.get("/.well-known/jwks.json")
+
+    assert answer.json() == provider.jwks()
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_another_host_name_is_refused(browser: Browser) -> None:
+    assert browser.get("/", headers={"host": "localhost:4444"}).status_code == 400
+
+
+class TestSignIn:
+    def test_a_chosen_person_goes_back_with_a_code(self, browser: Browser, provider: Provider) -> None:
+        response = enter(browser, "birch")
+
+        assert response["Location"].startswith(CALLBACK + "?code=ory_ac_")
+        assert query_of(response)["state"] == VALID["state"]
+        (session,) = provider.login_sessions.values()
+        assert (session.subject, session.remembered, session.clients) == ("birch", True, ["site"])
+
+    def test_the_cookie_is_hydras(self, browser: Browser) -> None:
+        cookie = enter(browser).cookies[SESSION_COOKIE]
+
+        assert cookie.key == "ory_hydra_session_dev"
+        assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/", "Lax", True)
+        assert cookie["max-age"] == 86400
+        assert not cookie["secure"]
+
+    def test_a_login_hint_chooses_a_person_on_the_page(self, browser: Browser) -> None:
+        page = auth(browser, login_hint="cedar@example.com")
+
+        checked = [
+            dict(one.attributes)["value"] for one in elements(page, "input") if "checked" in dict(one.attributes)
+        ]
+        assert checked == ["cedar", "1"]
+
+    def test_without_remember_there_is_no_cookie(self, browser: Browser, provider: Provider) -> None:
+        page = auth(browser)
+        hidden = {dict(i.attributes)["name"]: dict(i.attributes).get("value") for i in elements(page, "input")}
+        sent = {name: hidden[name] for name in ("csrfmiddlewaretoken", "authorization_request")}
+
+        response = browser.post("/login", sent | {"subject": "amber"})
+
+        assert SESSION_COOKIE not in response.cookies
+        (session,) = provider.login_sessions.values()
+        assert not session.remembered
+
+    def test_a_remembered_browser_goes_straight_back(self, browser: Browser, provider: Provider) -> None:
+        enter(browser)
+
+        response = auth(browser)
+
+        assert response.status_code == 302
+        assert "code" in query_of(response)
+        assert len(provider.login_sessions) == 1
+
+    def test_a_forged_cookie_is_nobodys(self, browser: Browser, amber: LoginSession) -> None:
+        browser.cookies[SESSION_COOKIE] = amber.sid
+
+        assert auth(browser).status_code == 200
+
+    def test_prompt_login_asks_again_and_gives_a_new_sid(self, browser: Browser, provider: Provider) -> None:
+        enter(browser)
+
+        page = auth(browser, prompt="login")
+        assert "signed in as amber already" in page.content.decode()
+        browser.press(page)
+
+        assert len(provider.login_sessions) == 2
+
+    def test_prompt_login_without_remember_silently_ends_what_was_remembered(
+        self, browser: Browser, provider: Provider
+    ) -> None:
+        enter(browser)
+
+        response = auth(browser, prompt="login", login_hint="amber", auto="1", remember="0")
+
+        assert [session.remembered for session in provider.login_sessions.values()] == [False]
+        assert response.cookies[SESSION_COOKIE].value == ""
+
+    def test_an_old_login_is_not_enough_for_max_age(self, browser: Browser, clock: Clock) -> None:
+        enter(browser)
+        clock.now += 61
+
+        assert auth(browser, max_age="60").status_code == 200
+
+    def test_prompt_none_asks_nobody(self, browser: Browser) -> None:
+        assert query_of(auth(browser, prompt="none"))["error"] == "login_required"
+        enter(browser)
+
+        assert "code" in query_of(auth(browser, prompt="none"))
+
+    def test_auto_signs_the_hinted_person_in(self, browser: Browser, provider: Provider) -> None:
+        response = auth(browser, login_hint="birch", auto="1")
+
+        assert "code" in query_of(response)
+        assert response.cookies[SESSION_COOKIE].value
+
+    def test_auto_without_a_known_hint_asks(self, browser: Browser) -> None:
+        assert auth(browser, login_hint="nobody", auto="1").status_code == 200
+
+    def test_a_request_by_post_is_answered_too(self, browser: Browser) -> None:
+        assert browser.post("/oauth2/auth", VALID).status_code == 200
+
+    def test_a_person_can_say_no(self, browser: Browser) -> None:
+        response = browser.press(auth(browser), deny="1")
+
+        assert query_of(response)["error"] == "access_denied"
+        assert query_of(response)["state"] == VALID["state"]
+
+    def test_an_unknown_redirect_uri_ends_at_the_error_page(self, browser: Browser) -> None:
+        response = auth(browser, redirect_uri="http://evil.example/")
+
+        assert response["Location"].startswith("http://127.0.0.1:4444/error?error=invalid_request")
+        page = browser.get(response["Location"])
+        assert "The redirect_uri is not one of the client." in page.content.decode()
+
+    def test_a_request_that_was_tampered_with_on_the_page_is_checked_again(self, browser: Browser) -> None:
+        response = browser.press(auth(browser), authorization_request="client_id=x")
+
+        assert response["Location"].startswith("http://127.0.0.1:4444/error")
+
+    def test_nobody_chosen_is_an_error(self, browser: Browser) -> None:
+        assert enter(browser, "nobody").status_code == 400
+
+    def test_a_form_of_another_site_is_refused(self, browser: Browser) -> None:
+        assert browser.post("/login", {"authorization_request": urlencode(VALID)}).status_code == 403
+
+    def test_form_post_brings_the_code_by_a_form(self, browser: Browser) -> None:
+        page = enter(browser, response_mode="form_post")
+
+        (form,) = elements(page, "form")
+        assert dict(form.attributes)["action"] == CALLBACK
+        assert {dict(i.attributes)["name"] for i in elements(page, "input")} == {"code", "scope", "state"}
+
+    def test_form_post_brings_an_error_by_a_form(self, browser: Browser) -> None:
+        page = auth(browser, response_mode="form_post", prompt="none")
+
+        assert {dict(i.attributes)["name"]: dict(i.attributes)["value"] for i in elements(page, "input")} == {
+            "error": "login_required",
+            "state": VALID["state"],
+        }
+
+
+class TestSignOut:
+    @pytest.fixture
+    def hint(self, provider: Provider, amber: LoginSession) -> str:
+        return provider.id_token(amber, "site")
+
+    @pytest.fixture(autouse=True)
+    def _site(self, provider: Provider, receiver: Receiver) -> None:
+        """The site's back-channel is a socket here, and it has no front-channel."""
+        provider.register(
+            Client(
+                "site",
+                client_name="the site",
+                client_uri="http://rp.example",
+                redirect_uris=[CALLBACK],
+                post_logout_redirect_uris=[LOGGED_OUT],
+                backchannel_logout_uri=receiver.url + "/out/",
+            )
+        )
+
+    def log_out(self, browser: Browser, **query: str) -> Any:
+        """Where the browser is once it has followed the endpoint's redirect to the page that asks."""
+        return browser.get(browser.get("/oauth2/sessions/logout", query)["Location"])
+
+    def test_the_person_is_asked_and_the_browser_goes_back(
+        self, browser: Browser, provider: Provider, receiver: Receiver, hint: str, face: Face
+    ) -> None:
+        page = self.log_out(browser, id_token_hint=hint, post_logout_redirect_uri=LOGGED_OUT, state="st")
+        assert "the site</strong> asks to sign out" in page.content.decode()
+        assert provider.login_sessions
+
+        response = browser.press(page, accept="1")
+
+        assert response["Location"] == LOGGED_OUT + "?state=st"
+        assert response.cookies[SESSION_COOKIE].value == ""
+        assert not provider.login_sessions
+        _eventually(lambda: [report.attempts for report in face.backchannel.reports] == [[200]])
+        assert list(receiver.received[0].form) == ["logout_token"]
+
+    def test_a_post_of_the_site_works_without_cookie_and_csrf_token(self, browser: Browser, hint: str) -> None:
+        response = browser.post("/oauth2/sessions/logout", {"id_token_hint": hint})
+
+        assert response["Location"].startswith("http://127.0.0.1:4444/logout?logout_challenge=")
+
+    def test_the_person_can_say_no(self, browser: Browser, provider: Provider, hint: str) -> None:
+        page = browser.press(self.log_out(browser, id_token_hint=hint), reject="1")
+
+        assert "You are still signed in" in page.content.decode()
+        assert 'href="http://rp.example"' in page.content.decode()
+        assert provider.login_sessions
+
+    def test_a_logout_of_the_providers_own_goes_to_the_signed_out_page(self, browser: Browser) -> None:
+        enter(browser)
+
+        page = self.log_out(browser)
+        assert "You are signed in as" in page.content.decode()
+
+        assert browser.press(page, accept="1")["Location"] == "http://127.0.0.1:4444/signed-out"
+
+    def test_without_a_cookie_nothing_is_asked(self, browser: Browser) -> None:
+        assert browser.get("/oauth2/sessions/logout")["Location"] == "http://127.0.0.1:4444/signed-out"
+
+    def test_an_error_ends_at_the_error_page(self, browser: Browser) -> None:
+        page = self.log_out(browser, state="st")
+
+        assert page.status_code == 400
+        assert "id_token_hint is missing" in page.content.decode()
+
+    def test_a_client_can_skip_the_question(self, browser: Browser, provider: Provider, hint: str, face: Face) -> None:
+        browser.switch("client", client_id="site", skip_logout_consent=True, backchannel_logout_uri=None)
+
+        response = browser.get("/oauth2/sessions/logout", {"id_token_hint": hint})
+
+        assert response["Location"] == "http://127.0.0.1:4444/signed-out"
+        assert not provider.login_sessions
+        assert not face.backchannel.reports
+
+    def test_a_front_channel_is_a_page_of_hidden_frames(
+        self, browser: Browser, provider: Provider, amber: LoginSession, hint: str
+    ) -> None:
+        browser.switch(
+            "client", client_id="site", frontchannel_logout_uri="http://rp.example/out", backchannel_logout_uri=""
+        )
+
+        page = browser.press(
+            self.log_out(browser, id_token_hint=hint, post_logout_redirect_uri=LOGGED_OUT, state="st"), accept="1"
+        )
+
+        (frame,) = elements(page, "iframe")
+        assert (
+            dict(frame.attributes)["src"] == f"http://rp.example/out?iss=http%3A%2F%2F127.0.0.1%3A4444&sid={amber.sid}"
+        )
+        assert page["Refresh"] == f"7; url={LOGGED_OUT}?state=st"
+        assert escape(LOGGED_OUT + "?state=st") in page.content.decode()
+        assert page.cookies[SESSION_COOKIE].value == ""
+
+
+class TestHome:
+    def test_it_lists_login_sessions_with_their_sid(self, browser: Browser, amber: LoginSession) -> None:
+        text = browser.get("/").content.decode()
+
+        assert amber.sid in text
+        assert "08:00:00" in text
+
+    def test_it_says_of_whom_a_logout_tells_nobody(self, browser: Browser, provider: Provider) -> None:
+        provider.sign_in("amber", remember=False)
+
+        assert "a logout tells nobody" in browser.get("/").content.decode()
+
+    @pytest.mark.parametrize(("field", "left"), [("sid", 1), ("subject", 0)])
+    def test_a_button_ends_one_by_sid_or_all_by_subject(
+        self, browser: Browser, provider: Provider, receiver: Receiver, field: str, left: int
+    ) -> None:
+        provider.register(Client("site", backchannel_logout_uri=receiver.url))
+        provider.sign_in("amber", "site")
+        page = browser.get("/")
+        amber = provider.sign_in("amber", "site")
+
+        browser.press(page, **{field: amber.sid if field == "sid" else "amber"})
+
+        assert len(provider.login_sessions) == left
+        assert len(receiver.received) == 1
+        assert re.search(r"<td\s*>200</td>", browser.get("/").content.decode())
+
+    def test_a_form_of_another_site_is_refused(self, browser: Browser, amber: LoginSession) -> None:
+        assert browser.post("/end", {"sid": amber.sid}).status_code == 403
+
+
+class TestSwitches:
+    @pytest.fixture(autouse=True)
+    def _site(self, provider: Provider, receiver: Receiver) -> None:
+        provider.register(
+            Client(
+                "site", token_endpoint_auth_method="none", redirect_uris=[CALLBACK], backchannel_logout_uri=receiver.url
+            )
+        )
+
+    def test_sessions_are_listed(self, browser: Browser, amber: LoginSession) -> None:
+        (listed,) = browser.get("/testing/sessions").json()["sessions"]
+
+        assert listed == {
+            "sid": amber.sid,
+            "subject": "amber",
+            "auth_time": 1_800_000_000,
+            "remembered": True,
+            "clients": ["site"],
+        }
+
+    @pytest.mark.parametrize("by", ["sid", "sub"])
+    def test_end_delivers_and_tells_what_was_answered(
+        self, browser: Browser, receiver: Receiver, amber: LoginSession, by: str
+    ) -> None:
+        receiver.answers = [(400, {})]
+
+        told = browser.switch("end", **{by: amber.sid if by == "sid" else "amber"})
+
+        expected = {"deliveries": [{"client_id": "site", "url": receiver.url, "attempts": [400]}]}
+        assert told == expected
+        assert browser.get("/testing/reports").json() == expected
+
+    @pytest.mark.parametrize("by", ["sid", "sub"])
+    def test_overtake_delivers_before_the_tokens_are_given(
+        self, browser: Browser, provider: Provider, receiver: Receiver, by: str
+    ) -> None:
+        browser.switch("overtake", by=by)
+        code = query_of(auth(browser, login_hint="amber", auto="1", code_challenge="", code_challenge_method=""))[
+            "code"
+        ]
+        assert not receiver.received
+
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "client_id": "site"}
+        response = browser.post("/oauth2/token", form)
+
+        assert response.status_code == 200
+        assert len(receiver.received) == 1
+        assert not provider.login_sessions
+
+    def test_a_logout_token_can_be_had_without_a_logout(
+        self, browser: Browser, provider: Provider, amber: LoginSession
+    ) -> None:
+        told = browser.switch("logout-token", client_id="site", sid=amber.sid, sub="amber")
+
+        assert told["logout_token"].count(".") == 2
+        assert amber.sid in provider.login_sessions
+
+    @pytest.mark.parametrize(("withdraw", "kept"), [(False, 2), (True, 1)])
+    def test_keys_rotate(self, browser: Browser, provider: Provider, withdraw: bool, kept: int) -> None:
+        told = browser.switch("rotate-keys", withdraw=withdraw)
+
+        assert provider.signing_key().kid == told["kid"]
+        assert len(provider.jwks()["keys"]) == kept
+
+    def test_a_fault_takes_a_path_down_until_it_is_lifted(self, browser: Browser) -> None:
+        browser.switch("fault", path="/userinfo", status=503)
+        assert browser.get("/userinfo").status_code == 503
+
+        browser.switch("fault", path="/userinfo", status=None)
+
+        assert browser.get("/userinfo").status_code == 401
+
+    def test_a_switch_is_no_page(self, browser: Browser) -> None:
+        assert browser.get("/testing/end").status_code == 405
+
+    def test_a_switch_cannot_be_reached_by_a_form_of_another_site(self, browser: Browser, amber: LoginSession) -> None:
+        response = browser.post("/testing/end", f'{{"sid": "{amber.sid}"}}', content_type="text/plain")
+
+        assert response.status_code == 415
+
+
+def _eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
