@@ -1,0 +1,11 @@
+from django.contrib import admin
+from django.urls import include, path
+
+from . import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("private/", views.private, name="private"),
+    path("auth/", include("django_ory_logout.urls")),
+    path("admin/", admin.site.urls),
+]
