@@ -3,11 +3,11 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_backends
+from django.contrib.auth import load_backend
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import NoReverseMatch, Resolver404, resolve, reverse
+from django.urls import NoReverseMatch, Resolver404, ResolverMatch, get_script_prefix, resolve, reverse
 from django.utils import translation
 from django.utils.module_loading import import_string
 
@@ -16,6 +16,7 @@ from .backends import ProviderBackend
 from .middleware import LoginSessionMiddleware
 
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
+RECEIVER = "ory_logout:backchannel_logout"
 BACKEND = "django_ory_logout.backends.ProviderBackend"
 MIDDLEWARE = "django_ory_logout.middleware.LoginSessionMiddleware"
 
@@ -47,7 +48,7 @@ def _is_ours(name: str) -> bool:
 @register(Tags.security)
 def check_backend(**_kwargs: Any) -> list[CheckMessage]:
     """E052: somebody has to know who a subject is."""
-    if any(isinstance(backend, ProviderBackend) for backend in get_backends()):
+    if any(isinstance(load_backend(name), ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS):
         return []
     return [_error("E052", f"AUTHENTICATION_BACKENDS has no {BACKEND}.", "Add it, or a subclass of it.")]
 
@@ -56,27 +57,29 @@ def check_backend(**_kwargs: Any) -> list[CheckMessage]:
 def check_urls(**_kwargs: Any) -> list[CheckMessage]:
     """E053 to E055: the provider has to find the receivers, in one place and without a redirect."""
     try:
-        path = reverse("ory_logout:backchannel_logout")
+        path = reverse(RECEIVER)
     except NoReverseMatch:
         hint = 'Add path("auth/", include("django_ory_logout.urls")) to the root URLconf.'
         return [_error("E053", "The URLs of django_ory_logout are not included.", hint)]
     if len({_path_in(language) for language, _ in settings.LANGUAGES}) > 1:
         hint = "Include django_ory_logout.urls outside of i18n_patterns: a provider has no language."
         return [_error("E054", "The back-channel logout URL depends on the language.", hint)]
-    if _view_at(path) != _view_at(path.rstrip("/")):
-        hint = "A redirect turns the provider's POST into a GET, and the logout is lost: keep other patterns off it."
-        return [_error("E055", "The back-channel logout URL does not answer without its last slash.", hint)]
+    found = _match(path)
+    without_slash = _match(path.rstrip("/"))
+    if not found or found.view_name != RECEIVER or not without_slash or without_slash.func != found.func:
+        hint = "With and without its last slash it has to reach our view, or the logout is lost: move other patterns."
+        return [_error("E055", "Another URL pattern takes the back-channel logout URL.", hint)]
     return []
 
 
 def _path_in(language: str) -> str:
     with translation.override(language):
-        return reverse("ory_logout:backchannel_logout")
+        return reverse(RECEIVER)
 
 
-def _view_at(path: str) -> object:
+def _match(path: str) -> ResolverMatch | None:
     try:
-        return resolve(path).func
+        return resolve("/" + path.removeprefix(get_script_prefix()))
     except Resolver404:
         return None
 
@@ -132,7 +135,8 @@ def check_cache(**_kwargs: Any) -> list[CheckMessage]:
 
 def _site_url() -> str:
     given = getattr(settings, "ORY_LOGOUT", None)
-    return str(given.get("SITE_URL", "")) if isinstance(given, dict) else ""
+    site_url = given.get("SITE_URL") if isinstance(given, dict) else None
+    return site_url if isinstance(site_url, str) and conf.is_origin(site_url) else ""
 
 
 def _error(code: str, message: str, hint: str) -> CheckMessage:

@@ -22,11 +22,22 @@ from joserfc.jwe import JWERegistry
 from joserfc.jwk import JWKRegistry
 from joserfc.jws import JWSRegistry
 
-from .oidc.metadata import Registration, is_web_url
+from .oidc.metadata import Registration, is_web_url, origin
 from .oidc.provider import Provider
 
 RESERVED_PARAMETERS = frozenset(
-    {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method"}
+    {
+        "uri",  # the name that Authlib has for the endpoint itself
+        "response_type",
+        "response_mode",
+        "client_id",
+        "redirect_uri",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+    }
 )
 
 
@@ -98,8 +109,7 @@ class Setting:
 
 def is_origin(value: str) -> bool:
     """Whether ``value`` is scheme and host (and port) of a web site, without a path."""
-    parts = urlsplit(value) if is_web_url(value) else None
-    return bool(parts and not parts.path.strip("/") and not parts.query and not parts.fragment and "@" not in value)
+    return is_web_url(value) and "@" not in value and value.rstrip("/") == origin(value)
 
 
 def is_secure(url: str) -> bool:
@@ -122,7 +132,7 @@ def _is_signing_algorithm(value: str) -> bool:
 def _is_key(value: dict[str, Any]) -> bool:
     try:
         return not value or JWKRegistry.import_key(value).is_private
-    except (JoseError, ValueError, TypeError):
+    except (JoseError, ValueError, TypeError, LookupError):
         return False
 
 
@@ -222,7 +232,7 @@ def _fits(value: Any, setting: Setting) -> bool:
 def _provider_problems(alias: Any, entry: Any) -> Iterator[Problem]:
     where = f"ORY_LOGOUT['PROVIDERS'][{alias!r}]"
     if not isinstance(entry, dict):
-        yield Problem("E011", f"{where} is not a dict.", "It needs ISSUER and CLIENT_ID.")
+        yield Problem("E007", f"{where} is not a dict.", "It needs ISSUER and CLIENT_ID.")
         return
     found = list(_problems(entry, PROVIDER_SETTINGS, where))
     yield from found

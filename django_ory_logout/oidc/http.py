@@ -4,10 +4,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from json import JSONDecodeError, loads
+from json import loads
 from typing import Any
 
 import requests
+from django.views.decorators.debug import sensitive_variables
+from urllib3.exceptions import HTTPError
 
 from ..exceptions import ProviderUnavailable
 
@@ -34,18 +36,20 @@ class Response:
         """The body as a JSON object. Raises :exc:`ProviderUnavailable` (``not_json``) for anything else."""
         try:
             value = loads(self.body)
-        except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ProviderUnavailable("not_json", "the answer is not JSON") from error
         if not isinstance(value, dict):
             raise ProviderUnavailable("not_json", "the answer is not a JSON object")
         return value
 
 
+@sensitive_variables()
 def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
     """Fetch ``url``. Raises :exc:`ProviderUnavailable` when no complete answer comes in time."""
     return _send("GET", url, headers=headers)
 
 
+@sensitive_variables()
 def post(url: str, body: str, headers: Mapping[str, str]) -> Response:
     """Post a form-encoded ``body`` to ``url``. Raises like :func:`get`."""
     return _send("POST", url, headers=headers, body=body)
@@ -67,7 +71,7 @@ def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str
             ) as response,
         ):
             return Response(response.status_code, response.headers, _read(response))
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError) as error:
         # The exception's own text can hold the URL with its query; its type says enough.
         raise ProviderUnavailable("unreachable", f"{method} {url.partition('?')[0]}: {type(error).__name__}") from error
 
@@ -80,7 +84,8 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def _read(response: requests.Response) -> bytes:
     deadline = time.monotonic() + TOTAL_SECONDS
     body = b""
-    for chunk in response.iter_content(CHUNK_BYTES):
+    # What has come so far, and not iter_content(): that waits for a whole chunk, however slowly it drips.
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > MAX_BYTES:
             raise ProviderUnavailable("too_large", f"the answer is larger than {MAX_BYTES} bytes")

@@ -10,6 +10,7 @@ from urllib.parse import quote_plus, urlencode
 from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from django.views.decorators.debug import sensitive_variables
 
 from ..exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SignInRefused
 from .http import Response
@@ -20,6 +21,7 @@ FORM = "application/x-www-form-urlencoded"
 MAX_URL_LENGTH = 4096
 
 
+@sensitive_variables()
 def authorization_request(
     metadata: ProviderMetadata,
     registration: Registration,
@@ -47,6 +49,7 @@ def authorization_request(
     return url
 
 
+@sensitive_variables()
 def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata) -> str:
     """The code in an authorization response (Core 3.1.2.5, RFC 9207).
 
@@ -74,6 +77,7 @@ class Tokens:
     refresh_token: str | None = field(default=None, repr=False)
 
 
+@sensitive_variables()
 def token_request(
     registration: Registration, *, code: str, redirect_uri: str, code_verifier: str
 ) -> tuple[str, dict[str, str]]:
@@ -84,6 +88,7 @@ def token_request(
     return authenticated(registration, body)
 
 
+@sensitive_variables()
 def authenticated(registration: Registration, body: str) -> tuple[str, dict[str, str]]:
     """``body`` and headers with this client's authentication by its registered method (Core 9)."""
     method = registration.token_endpoint_auth_method
@@ -104,6 +109,7 @@ def _client_secret_basic(
     return uri, {**headers, "Authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}, body
 
 
+@sensitive_variables()
 def parse_token_response(response: Response) -> Tokens:
     """Read the answer to a token request.
 
@@ -153,6 +159,7 @@ class EndSessionRequest:
         return self.method == "POST" or len(self.url) > MAX_URL_LENGTH
 
 
+@sensitive_variables()
 def end_session_request(
     endpoint: str, method: str, *, id_token_hint: str, client_id: str, post_logout_redirect_uri: str, state: str
 ) -> EndSessionRequest:
@@ -171,7 +178,8 @@ def end_session_request(
 
 def _text(document: Mapping[str, Any], name: str) -> str | None:
     value = document.get(name)
-    return value if isinstance(value, str) and value else None
+    # RFC 6749, appendix A: tokens are printable ASCII. Anything else would fail later, in a header or a hash.
+    return value if isinstance(value, str) and value and value.isascii() and value.isprintable() else None
 
 
 def _described(document: Mapping[str, Any]) -> str:

@@ -73,7 +73,7 @@ def _endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str:
     value = document.get(name)
     if not isinstance(value, str) or not is_web_url(value):
         raise ProviderUnavailable("metadata_invalid", f"{name} is not an http(s) URL")
-    if issuer.startswith("https:") and not value.startswith("https:"):
+    if urlsplit(issuer).scheme == "https" and urlsplit(value).scheme != "https":
         raise ProviderUnavailable("metadata_invalid", f"{name} is not https, yet the issuer is")
     return value
 

@@ -6,11 +6,12 @@ cool-down allows, and while it is down a copy up to a day old serves.
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.core.cache.backends.base import BaseCache
+from django.views.decorators.debug import sensitive_variables
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, OctKey
 from joserfc.jws import JWSRegistry
@@ -122,6 +123,7 @@ class Provider:
         held = self._discovery.held(now)
         return held.value if held else None
 
+    @sensitive_variables()
     def exchange(self, code: str, *, redirect_uri: str, code_verifier: str, now: float) -> messages.Tokens:
         """Exchange ``code`` for tokens. Raises like :func:`messages.parse_token_response`."""
         body, headers = messages.token_request(
@@ -129,6 +131,7 @@ class Provider:
         )
         return messages.parse_token_response(http.post(self.metadata(now).token_endpoint, body, headers))
 
+    @sensitive_variables()
     def userinfo(self, access_token: str, subject: str, now: float) -> dict[str, Any]:
         """The userinfo claims about ``subject``. Raises like :func:`messages.parse_userinfo`."""
         endpoint = self.metadata(now).userinfo_endpoint
@@ -137,6 +140,7 @@ class Provider:
         response = http.get(endpoint, {"Authorization": f"Bearer {access_token}"})
         return messages.parse_userinfo(response, subject)
 
+    @sensitive_variables()
     def verify_id_token(self, received: messages.Tokens, *, nonce: str, now: float) -> tokens.IDToken:
         """Verify the ID token of a token response. Raises like :func:`tokens.verify_id_token`."""
         return tokens.verify_id_token(
@@ -148,6 +152,7 @@ class Provider:
             now=now,
         )
 
+    @sensitive_variables()
     def verify_logout_token(self, token: str, *, now: float, exp_required: bool) -> tokens.LogoutToken:
         """Verify a logout token. Raises like :func:`tokens.verify_logout_token`."""
         return tokens.verify_logout_token(token, self.registration, self._keys(now), now=now, exp_required=exp_required)
@@ -155,24 +160,26 @@ class Provider:
     def _keys(self, now: float) -> tokens.Keys:
         return lambda kid: self.verification_keys(kid, now)
 
-    def verification_keys(self, kid: str | None, now: float) -> Sequence[Key]:
-        """The keys that may have made a signature with the registered algorithm (SPECS 26).
+    def verification_keys(self, kid: str | None, now: float) -> Iterator[Key]:
+        """The keys to try on a signature with the registered algorithm, one after the other (SPECS 26).
 
-        An unknown ``kid`` makes us read the JWKS again, once per cool-down. Raises :exc:`InvalidToken`
-        (``kid_unknown``) when a JWKS fetched since the token came does not have it either, and
-        :exc:`ProviderUnavailable` when that cannot be known now.
+        When none is left and the JWKS may have changed meanwhile, it is read again, once per cool-down: for an unknown
+        ``kid``, and for a token that names none. Raises :exc:`InvalidToken` (``kid_unknown``) when a JWKS fetched since
+        the token came has no fitting key, and :exc:`ProviderUnavailable` when that cannot be known now.
         """
         alg = self.registration.id_token_signed_response_alg
         if alg.startswith("HS"):
-            return [OctKey.import_key(self.registration.client_secret)]
+            yield OctKey.import_key(self.registration.client_secret)
+            return
         jwks = Document(self.metadata(now).jwks_uri, self.registration.issuer, parse_jwks, self.cache)
         held = jwks.read(now)
         found = fitting(held.value, kid, alg)
-        if not found and held.fetched_at < now:
+        yield from found
+        if held.fetched_at != now and not (found and kid):
             found = fitting(jwks.fetch(now).value, kid, alg)
+            yield from found
         if not found:
             raise InvalidToken("kid_unknown", f"the issuer's JWKS has no fitting {alg} key for this token")
-        return found
 
 
 def fitting(keys: Sequence[Key], kid: str | None, alg: str) -> list[Key]:
@@ -183,8 +190,6 @@ def fitting(keys: Sequence[Key], kid: str | None, alg: str) -> list[Key]:
 def _fits(key: Key, alg: str) -> bool:
     try:
         JWSRegistry(algorithms=[alg]).get_alg(alg).check_key(key)
-        key.check_use("sig")
-        key.check_alg(alg)
         key.check_key_op("verify")
     except JoseError:
         return False

@@ -4,11 +4,12 @@ The algorithm is the registered one and the keys are the caller's; nothing in a 
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from authlib.oidc.core.util import create_half_hash
+from django.views.decorators.debug import sensitive_variables
 from joserfc import jwe, jws
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
@@ -28,7 +29,7 @@ SUBJECT_LENGTH = 255
 _LAST_SECOND = 253_402_300_800
 
 #: Gives the keys to try for a ``kid`` (``None``: the token names none). Raises ``Undecided`` when it cannot say now.
-Keys = Callable[[str | None], Sequence[Key]]
+Keys = Callable[[str | None], Iterable[Key]]
 Claims = Mapping[str, Any]
 
 
@@ -64,6 +65,7 @@ class _JWSRegistry(jws.JWSRegistry):
         super().__init__(algorithms=[alg], strict_check_header=False)
 
 
+@sensitive_variables()
 def verify_id_token(
     token: str, registration: Registration, keys: Keys, *, nonce: str, access_token: str | None, now: float
 ) -> IDToken:
@@ -83,6 +85,7 @@ def verify_id_token(
     return IDToken(registration.issuer, _subject(claims), sid, iat, claims, token)
 
 
+@sensitive_variables()
 def verify_logout_token(
     token: str, registration: Registration, keys: Keys, *, now: float, exp_required: bool = False
 ) -> LogoutToken:
@@ -109,6 +112,7 @@ def verify_logout_token(
     return LogoutToken(registration.issuer, subject, sid, iat, jti)
 
 
+@sensitive_variables()
 def unverified_recipient(token: str, registrations: Collection[Registration]) -> tuple[object, list[object]]:
     """``iss`` and ``aud`` as a token claims them, to find the registration that it has to be verified with.
 
@@ -122,11 +126,10 @@ def unverified_recipient(token: str, registrations: Collection[Registration]) ->
 
 def _opened_by_any(token: str, registrations: Collection[Registration]) -> str:
     for registration in registrations:
-        if registration.decryption_key:
-            try:
-                return _decrypted(token, registration)
-            except InvalidToken:
-                continue
+        try:
+            return _decrypted(token, registration)
+        except InvalidToken:
+            continue
     raise InvalidToken("decryption_failed", "no configured key opens this encrypted token")
 
 
@@ -146,7 +149,7 @@ def _verified(token: str, registration: Registration, keys: Keys) -> tuple[Heade
     for key in keys(kid):
         try:
             signed = jws.deserialize_compact(token, key, registry=_JWSRegistry(alg))
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, TypeError):
             continue
         return signed.headers(), _json_object(signed.payload or b"")
     raise InvalidToken("signature_invalid", "no key of the issuer verifies the signature")
@@ -156,12 +159,13 @@ def _decrypted(token: str, registration: Registration) -> str:
     if token.count(".") != 4:
         raise InvalidToken("not_encrypted", "encryption is registered, and the token is not encrypted")
     algorithms = [registration.id_token_encrypted_response_alg, registration.id_token_encrypted_response_enc]
+    registry = jwe.JWERegistry(algorithms=algorithms, strict_check_header=False)
     key = registration.decryption_key
     if key is None:
         raise InvalidToken("decryption_failed", "no decryption key is configured")
     try:
-        return (jwe.decrypt_compact(token, key, algorithms).plaintext or b"").decode("ascii")
-    except (JoseError, ValueError, TypeError) as error:
+        return (jwe.decrypt_compact(token, key, registry=registry).plaintext or b"").decode("ascii")
+    except (JoseError, ValueError, TypeError, LookupError) as error:
         raise InvalidToken("decryption_failed", type(error).__name__) from error
 
 

@@ -1,0 +1,25 @@
+"""An issuer whose clock stands still, and keys that are made once."""
+
+from typing import Any
+
+import pytest
+from joserfc.jwk import Key
+
+from django_ory_logout.testing import keys
+from django_ory_logout.testing.issuer import Issuer
+
+from .samples import ISSUER, NOW
+
+
+@pytest.fixture(scope="session")
+def issuer(signing_key: Any) -> Issuer:
+    """Signs with RS256, ES256 or EdDSA."""
+    issuer = Issuer(ISSUER, clock=lambda: NOW)
+    issuer.keys = [signing_key, keys.signing_key("ES256"), keys.signing_key("EdDSA")]
+    return issuer
+
+
+@pytest.fixture(scope="session")
+def foreign_key() -> Key:
+    """An RSA key that is not the issuer's."""
+    return keys.signing_key()

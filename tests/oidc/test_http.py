@@ -1,0 +1,362 @@
+"""The door to the network, against a server of its own on a socket."""
+
+import base64
+import datetime
+import gzip
+import ipaddress
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from django_ory_logout.exceptions import ProviderUnavailable
+from django_ory_logout.oidc import http
+
+from .samples import anything, refused
+
+Answering = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Server(ThreadingHTTPServer):
+    """Answers every request as it is told to, and remembers them."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answering: Answering = answer(b"{}")
+        self.received: list[tuple[str, str, dict[str, str], bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the one request that came."""
+        assert len(self.received) == 1
+        return self.received[0][2]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.received.append((self.command, self.path, dict(self.headers), body))
+        self.close_connection = True
+        # The client may have had enough before we are done.
+        try:
+            self.server.answering(self)
+        except OSError:
+            self.server.received.append(("gave up", self.path, {}, b""))
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *args: Any) -> None:
+        """Nothing on stderr."""
+
+
+def answer(body: bytes, status: int = 200, **headers: str) -> Answering:
+    def answering(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answering
+
+
+def drip(*, chunked: bool) -> Answering:
+    """One byte at a time, each long before a read would time out."""
+
+    def answering(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", "1000")))
+        handler.end_headers()
+        for _ in range(100):
+            handler.wfile.write(b"1\r\n \r\n" if chunked else b" ")
+            handler.wfile.flush()
+            time.sleep(0.05)
+
+    return answering
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_get(server: Server) -> None:
+    server.answering = answer(b'{"a": 1}', X_Name="value")
+
+    response = http.get(f"{server.url}/path?query=1", {"Authorization": "Bearer token"})
+
+    assert (response.status, response.ok, response.body) == (200, True, b'{"a": 1}')
+    assert response.headers["X-Name"] == "value"
+    assert server.received[0][:2] == ("GET", "/path?query=1")
+    assert server.headers["Authorization"] == "Bearer token"
+    assert server.headers["Accept"] == "application/json"
+
+
+def test_post(server: Server) -> None:
+    server.answering = answer(b"no", status=400)
+
+    response = http.post(server.url, "a=1&b=%20", {"Content-Type": "application/x-www-form-urlencoded"})
+
+    assert (response.status, response.ok, response.body) == (400, False, b"no")
+    method, _, headers, body = server.received[0]
+    assert (method, headers["Content-Type"], body) == ("POST", "application/x-www-form-urlencoded", b"a=1&b=%20")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(status: int, server: Server) -> None:
+    server.answering = answer(b"", status=status, Location=f"{server.url}/elsewhere")
+
+    assert http.get(server.url).status == status
+    assert http.post(server.url, "code=1", {}).status == status
+    assert [path for _, path, *_ in server.received] == ["/", "/"]
+
+
+# Limits
+
+
+def test_time_limits_of_each_call(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    send = requests.adapters.HTTPAdapter.send
+
+    def recording(adapter: Any, request: Any, **options: Any) -> requests.Response:
+        given.append(options["timeout"])
+        return send(adapter, request, **options)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", recording)
+    http.get(server.url)
+    http.post(server.url, "", {})
+
+    assert given == [(3.05, 5.0), (3.05, 5.0)]
+
+
+def test_silence_ends(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "READ_SECONDS", 0.1)
+    server.answering = lambda handler: time.sleep(1)
+
+    with refused(ProviderUnavailable, "unreachable"):
+        http.get(server.url)
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_slow_answer_ends(chunked: bool, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "TOTAL_SECONDS", 0.2)
+    server.answering = drip(chunked=chunked)
+    started = time.monotonic()
+
+    with refused(ProviderUnavailable, "too_slow"):
+        http.get(server.url)
+
+    assert time.monotonic() - started < 2
+
+
+def test_size_limit(server: Server) -> None:
+    server.answering = answer(b" " * http.MAX_BYTES)
+    assert len(http.get(server.url).body) == http.MAX_BYTES
+
+    server.answering = answer(b" " * (http.MAX_BYTES + 1))
+    with refused(ProviderUnavailable, "too_large"):
+        http.get(server.url)
+
+
+def test_size_limit_holds_for_what_is_unpacked(server: Server) -> None:
+    bomb = gzip.compress(b" " * (http.MAX_BYTES + 1))
+    assert len(bomb) < 5000
+    server.answering = answer(bomb, Content_Encoding="gzip")
+
+    with refused(ProviderUnavailable, "too_large"):
+        http.get(server.url)
+
+
+def test_packed_answer_is_unpacked(server: Server) -> None:
+    server.answering = answer(gzip.compress(b'{"a": 1}'), Content_Encoding="gzip")
+
+    assert http.get(server.url).json() == {"a": 1}
+
+
+# What can go wrong on the way
+
+
+def test_nobody_listens(server: Server) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+
+    with pytest.raises(ProviderUnavailable) as raised:
+        http.get(f"http://127.0.0.1:{port}/path?code=very-secret")
+
+    assert str(raised.value) == f"unreachable: GET http://127.0.0.1:{port}/path: ConnectionError"
+
+
+@pytest.mark.parametrize(
+    "answering",
+    [
+        pytest.param(lambda handler: None, id="nothing"),
+        pytest.param(lambda handler: handler.wfile.write(b"what is this?\r\n\r\n"), id="no HTTP"),
+        pytest.param(answer(b"short", Content_Length="100"), id="cut off"),
+        pytest.param(answer(b"not packed", Content_Encoding="gzip"), id="not packed as announced"),
+        pytest.param(answer(b"zz\r\n", Transfer_Encoding="chunked"), id="broken chunks"),
+    ],
+)
+def test_broken_answer(answering: Answering, server: Server) -> None:
+    server.answering = answering
+
+    with refused(ProviderUnavailable, "unreachable"):
+        http.get(server.url)
+
+
+@pytest.mark.parametrize("url", ["http://a..b/", f"https://{'a' * 64}.example/", "http://*/", "ftp://op.example/", ""])
+def test_unusable_address(url: str, server: Server) -> None:
+    with refused(ProviderUnavailable, "unreachable"):
+        http.get(url)
+
+
+def test_header_that_cannot_be_sent(server: Server) -> None:
+    with refused(ProviderUnavailable, "unreachable"):
+        http.get(server.url, {"Authorization": "Bearer one\r\nX-Injected: two"})
+    assert server.received == []
+
+
+# The environment
+
+
+def test_proxy_of_the_environment_is_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+
+    assert http.get("http://op.example/path").json() == {}
+
+    assert server.received[0][1] == "http://op.example/path"
+
+
+def test_no_proxy_of_the_environment_is_honoured(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    assert http.get(f"{server.url}/path").json() == {}
+
+
+def test_netrc_is_not_used(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert requests.utils.get_netrc_auth(server.url) == ("somebody", "else")
+
+    http.get(server.url)
+    http.get(server.url, {"Authorization": "Bearer token"})
+
+    assert [headers.get("Authorization") for _, _, headers, _ in server.received] == [None, "Bearer token"]
+
+
+def test_credentials_in_the_address_are_not_sent_in_place_of_ours(server: Server) -> None:
+    credentials = base64.b64encode(b"client:secret").decode()
+
+    http.get(server.url.replace("://", "://somebody:else@"), {"Authorization": f"Basic {credentials}"})
+
+    assert server.headers["Authorization"] == f"Basic {credentials}"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 that nobody knows, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(
+        built.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+def test_ca_bundle_of_the_environment_is_used(
+    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    # The server's thread says on stderr that a handshake failed, which is what is wanted here.
+    monkeypatch.setattr(server, "handle_error", lambda request, client_address: None)
+    url = server.url.replace("http:", "https:")
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+
+    with pytest.raises(ProviderUnavailable, match=r"^unreachable: GET .*: SSLError$"):
+        http.get(url)
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    assert http.get(url).json() == {}
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b'"text"',
+        b"null",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"a":' + b"1" * 5000 + b"}",
+    ],
+)
+def test_not_a_json_object(body: bytes) -> None:
+    with refused(ProviderUnavailable, "not_json"):
+        http.Response(200, {}, body).json()
+
+
+@settings(max_examples=100)
+@given(st.binary() | st.text().map(str.encode) | anything.map(lambda value: json.dumps(value).encode()))
+def test_any_body_is_an_object_or_refused(body: bytes) -> None:
+    try:
+        value: object = http.Response(200, {}, body).json()
+    except ProviderUnavailable:
+        value = {}
+    assert isinstance(value, dict)
+
+
+def test_body_is_hidden_from_the_repr() -> None:
+    assert "secret" not in repr(http.Response(200, {}, b"secret"))

@@ -1,0 +1,675 @@
+"""A provider's documents: how often it is asked for them, what serves while it is down, and whose keys count."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.core.cache import caches
+from joserfc.jwk import ECKey, Key, RSAKey
+
+from django_ory_logout.exceptions import InvalidMessage, InvalidToken, ProviderUnavailable
+from django_ory_logout.oidc import http
+from django_ory_logout.oidc import provider as room
+from django_ory_logout.oidc.metadata import Registration, parse_jwks
+from django_ory_logout.oidc.provider import Document, fitting
+from django_ory_logout.testing import Client, Network, Provider, connect
+from django_ory_logout.testing.keys import encryption_key, public_jwk
+from django_ory_logout.testing.keys import signing_key as new_signing_key
+
+from .samples import CLIENT_ID, CLIENT_SECRET, ISSUER, NOW, refused
+
+DISCOVERY = "/.well-known/openid-configuration"
+JWKS = "/.well-known/jwks.json"
+HOUR = 60 * 60
+REGISTRATION = Registration(ISSUER, CLIENT_ID, CLIENT_SECRET)
+
+
+class Clock:
+    """The time, as the cache and everybody else in this process reads it."""
+
+    def __init__(self) -> None:
+        self.now: float = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch, provider: Provider, network: Network) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "time", clock)
+    provider.clock = clock
+    return clock
+
+
+@pytest.fixture
+def asked(network: Network) -> Callable[[], list[str]]:
+    """The paths that were asked for since the last time."""
+
+    def asked() -> list[str]:
+        paths = [call.url.removeprefix(ISSUER) for call in network.calls]
+        network.calls.clear()
+        return paths
+
+    return asked
+
+
+Asked = Callable[[], list[str]]
+
+
+def known(registration: Registration = REGISTRATION) -> room.Provider:
+    return room.Provider(registration, caches["default"])
+
+
+def kids(keys: Any) -> list[str | None]:
+    return [key.kid for key in keys]
+
+
+# Documents
+
+
+def test_document_is_fetched_once_an_hour(clock: Clock, asked: Asked) -> None:
+    metadata = known().metadata(clock.now)
+    assert metadata.token_endpoint == "https://op.example/oauth2/token"
+    assert asked() == [DISCOVERY]
+
+    clock.now += HOUR - 1
+    assert known().metadata(clock.now) == metadata
+    assert asked() == []
+
+    clock.now += 1
+    assert known().metadata(clock.now) == metadata
+    assert asked() == [DISCOVERY]
+
+
+def test_copy_serves_for_a_day_while_the_provider_is_down(clock: Clock, network: Network, asked: Asked) -> None:
+    metadata = known().metadata(clock.now)
+    network.down()
+
+    clock.now = NOW + 24 * HOUR - 1
+    assert known().metadata(clock.now) == metadata
+
+    clock.now = NOW + 24 * HOUR + 10
+    with refused(ProviderUnavailable, "unreachable"):
+        known().metadata(clock.now)
+
+
+def test_copy_of_a_day_ago_is_not_read_from_a_cache_that_keeps_it_longer(clock: Clock, network: Network) -> None:
+    known().metadata(clock.now)
+    network.down()
+
+    assert known().held_metadata(NOW + 24 * HOUR - 1)
+    assert known().held_metadata(NOW + 24 * HOUR) is None
+
+
+def test_old_copy_costs_one_call_per_cool_down_while_the_provider_is_down(
+    clock: Clock, network: Network, asked: Asked
+) -> None:
+    known().metadata(clock.now)
+    network.down()
+    clock.now += HOUR
+    asked()
+
+    for _ in range(100):
+        known().metadata(clock.now)
+        clock.now += 0.1
+
+    assert asked() == [DISCOVERY] * 2
+
+
+def test_failed_fetch_is_remembered_for_the_cool_down(clock: Clock, network: Network, asked: Asked) -> None:
+    network.down()
+    with refused(ProviderUnavailable, "unreachable"):
+        known().metadata(clock.now)
+    with refused(ProviderUnavailable, "cooling_down"):
+        known().metadata(clock.now)
+    clock.now += 4.9
+    with refused(ProviderUnavailable, "cooling_down"):
+        known().metadata(clock.now)
+    assert asked() == [DISCOVERY]
+
+    network.mend()
+    clock.now += 0.1
+    assert known().metadata(clock.now)
+    assert asked() == [DISCOVERY]
+
+
+def test_slow_failure_cools_down_from_when_it_failed(clock: Clock, network: Network, asked: Asked) -> None:
+    def slow(document: Mapping[str, Any]) -> dict[str, Any]:
+        clock.now += 10
+        return {}
+
+    network.change(DISCOVERY, slow)
+    with refused(ProviderUnavailable, "issuer_mismatch"):
+        known().metadata(clock.now)
+    clock.now += 4.9
+    with refused(ProviderUnavailable, "cooling_down"):
+        known().metadata(clock.now)
+    assert asked() == [DISCOVERY]
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "options"),
+    [
+        ("document_fault", b"{}", {"status": 500}),
+        ("document_fault", b"{}", {"status": 404}),
+        ("document_fault", b"", {"status": 302, "headers": {"Location": f"{ISSUER}/elsewhere"}}),
+        ("not_json", b"<html>", {}),
+        ("not_json", b"[]", {}),
+        ("too_large", b" " * (http.MAX_BYTES + 1), {}),
+        ("issuer_mismatch", b"{}", {}),
+        ("metadata_invalid", b'{"issuer": "https://op.example"}', {}),
+    ],
+)
+def test_unusable_document(
+    code: str, body: bytes, options: dict[str, Any], clock: Clock, network: Network, asked: Asked
+) -> None:
+    network.replace(DISCOVERY, body, **options)
+    with refused(ProviderUnavailable, code):
+        known().metadata(clock.now)
+    with refused(ProviderUnavailable, "cooling_down"):
+        known().metadata(clock.now)
+    assert asked() == [DISCOVERY]
+
+
+def test_copy_serves_while_the_document_is_unusable(clock: Clock, network: Network) -> None:
+    metadata = known().metadata(clock.now)
+    network.replace(DISCOVERY, b"<html>")
+    clock.now += HOUR
+
+    assert known().metadata(clock.now) == metadata
+
+
+def test_provider_out_of_time(clock: Clock, network: Network) -> None:
+    network.slow()
+
+    with refused(ProviderUnavailable, "unreachable"):
+        known().metadata(clock.now)
+
+
+def test_issuers_differ_by_a_slash(clock: Clock, asked: Asked) -> None:
+    """Both have the same discovery URL, and the copy that is held for one is not the other's."""
+    with_slash = replace(REGISTRATION, issuer=f"{ISSUER}/")
+    assert known().metadata(clock.now).issuer == ISSUER
+
+    with refused(ProviderUnavailable, "issuer_mismatch"):
+        known(with_slash).metadata(clock.now)
+
+    assert asked() == [DISCOVERY, DISCOVERY]
+
+
+def test_issuer_with_a_slash(clock: Clock) -> None:
+    issuer = f"{ISSUER}/"
+    with connect(Provider(issuer)):
+        assert known(replace(REGISTRATION, issuer=issuer)).metadata(clock.now).issuer == issuer
+
+
+def test_endpoint_in_the_clear_is_refused(clock: Clock, network: Network) -> None:
+    network.change(DISCOVERY, lambda document: {**document, "token_endpoint": "http://op.example/oauth2/token"})
+
+    with refused(ProviderUnavailable, "metadata_invalid"):
+        known().metadata(clock.now)
+
+
+def test_held_metadata_never_calls(clock: Clock, asked: Asked) -> None:
+    assert known().held_metadata(clock.now) is None
+    assert asked() == []
+
+    metadata = known().metadata(clock.now)
+    asked()
+    clock.now += 23 * HOUR
+
+    assert known().held_metadata(clock.now) == metadata
+    assert asked() == []
+
+
+def test_document_is_parsed_once_in_each_process(clock: Clock, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[Mapping[str, Any]] = []
+
+    def parse(document: Mapping[str, Any]) -> int:
+        parsed.append(document)
+        return len(parsed)
+
+    def read() -> int:
+        return Document(f"{ISSUER}{JWKS}", ISSUER, parse, caches["default"]).read(clock.now).value
+
+    assert [read(), read(), read()] == [1, 1, 1]
+
+    monkeypatch.setattr(room, "_parsed", {})  # another process, with the same cache
+    assert [read(), read()] == [2, 2]
+    assert asked() == [JWKS]
+
+    clock.now += HOUR
+    assert [read(), read()] == [3, 3]
+    assert asked() == [JWKS]
+
+
+def test_document_that_another_process_fetched_is_read(
+    clock: Clock, network: Network, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known().metadata(clock.now)
+    clock.now += HOUR
+    with monkeypatch.context() as another_process:
+        another_process.setattr(room, "_parsed", {})
+        network.change(DISCOVERY, lambda document: {**document, "token_endpoint": f"{ISSUER}/new"})
+        known().metadata(clock.now)
+    asked()
+
+    assert known().metadata(clock.now).token_endpoint == f"{ISSUER}/new"
+    assert asked() == []
+
+
+# A cold start, in which many want the same document at once
+
+
+def at_once(times: int, work: Callable[[], object]) -> list[object]:
+    """What ``work`` returns or raises in as many threads."""
+    results: list[object] = []
+    barrier = threading.Barrier(times)
+
+    def run() -> None:
+        barrier.wait()
+        try:
+            results.append(work())
+        except ProviderUnavailable as error:
+            results.append(error.code)
+
+    threads = [threading.Thread(target=run) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def delayed(seconds: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def change(document: dict[str, Any]) -> dict[str, Any]:
+        time.sleep(seconds)
+        return document
+
+    return change
+
+
+def test_cold_start_makes_one_call_and_the_others_wait_for_it(clock: Clock, network: Network, asked: Asked) -> None:
+    network.change(DISCOVERY, delayed(0.15))
+
+    results = at_once(6, lambda: known().metadata(clock.now))
+
+    assert results == [known().metadata(clock.now)] * 6
+    assert asked() == [DISCOVERY]
+
+
+def test_cold_start_does_not_wait_longer_than_allowed(
+    clock: Clock, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "WAIT_SECONDS", 0.1)
+    network.change(DISCOVERY, delayed(0.5))
+
+    results = at_once(2, lambda: bool(known().metadata(clock.now)))
+
+    assert results == ["cooling_down", True]
+
+
+def test_cold_start_does_not_wait_for_a_fetch_that_failed(clock: Clock, network: Network, asked: Asked) -> None:
+    def failing(document: dict[str, Any]) -> dict[str, Any]:
+        time.sleep(0.15)
+        return {}
+
+    network.change(DISCOVERY, failing)
+    started = time.monotonic()
+
+    results = at_once(3, lambda: known().metadata(clock.now))
+
+    assert sorted(map(str, results)) == ["cooling_down", "cooling_down", "issuer_mismatch"]
+    assert time.monotonic() - started < room.WAIT_SECONDS / 2
+    assert asked() == [DISCOVERY]
+
+
+# Keys
+
+
+@pytest.fixture
+def warm(clock: Clock, asked: Asked) -> room.Provider:
+    """The provider with its documents held and no cool-down left."""
+    provider = known()
+    list(provider.verification_keys(None, clock.now))
+    asked()
+    clock.now += 10
+    return provider
+
+
+def test_known_key_costs_no_call(warm: room.Provider, clock: Clock, asked: Asked, signing_key: Key) -> None:
+    assert kids(list(warm.verification_keys(signing_key.kid, clock.now))) == [signing_key.kid]
+    assert asked() == []
+
+
+def test_rotation_is_found_with_one_call(warm: room.Provider, clock: Clock, asked: Asked, provider: Provider) -> None:
+    new = provider.rotate_keys()
+
+    assert kids(list(warm.verification_keys(new.kid, clock.now))) == [new.kid]
+    assert asked() == [JWKS]
+    assert kids(list(warm.verification_keys(new.kid, clock.now))) == [new.kid]
+    assert asked() == []
+
+
+def test_rotation_is_found_for_a_token_that_names_no_key(
+    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider
+) -> None:
+    new = provider.rotate_keys()
+    provider.keys = [new]
+    token = provider.sign(provider.logout_token_claims(CLIENT_ID, sid="a sid"), header={"kid": None})
+
+    assert warm.verify_logout_token(token, now=clock.now, exp_required=False).sid == "a sid"
+    assert asked() == [JWKS]
+
+
+def test_rotation_is_found_in_a_copy_from_a_server_whose_clock_is_ahead(
+    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider
+) -> None:
+    new = provider.rotate_keys()
+
+    assert kids(list(warm.verification_keys(new.kid, clock.now - 60))) == [new.kid]
+    assert asked() == [JWKS]
+
+
+def test_named_key_that_does_not_verify_costs_no_call(
+    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider, foreign_key: Key
+) -> None:
+    token = provider.sign(
+        provider.logout_token_claims(CLIENT_ID, sid="a sid"), key=foreign_key, header={"kid": provider.keys[0].kid}
+    )
+
+    with refused(InvalidToken, "signature_invalid"):
+        warm.verify_logout_token(token, now=clock.now, exp_required=False)
+    assert asked() == []
+
+
+def test_key_taken_back_counts_until_the_copy_is_an_hour_old(
+    warm: room.Provider, clock: Clock, provider: Provider, signing_key: Key, foreign_key: Key
+) -> None:
+    provider.keys = [foreign_key]
+    assert kids(list(warm.verification_keys(signing_key.kid, clock.now))) == [signing_key.kid]
+
+    clock.now += HOUR
+    with refused(InvalidToken, "kid_unknown"):
+        list(warm.verification_keys(signing_key.kid, clock.now))
+
+
+def test_unknown_kid_is_refused_by_a_jwks_fetched_since(warm: room.Provider, clock: Clock, asked: Asked) -> None:
+    with refused(InvalidToken, "kid_unknown"):
+        list(warm.verification_keys("unknown", clock.now))
+    assert asked() == [JWKS]
+
+
+def test_unknown_kid_is_refused_by_a_jwks_fetched_for_it(clock: Clock, asked: Asked) -> None:
+    with refused(InvalidToken, "kid_unknown"):
+        list(known().verification_keys("unknown", clock.now))
+    assert asked() == [DISCOVERY, JWKS]
+
+
+def test_unknown_kid_cannot_be_decided_within_the_cool_down(warm: room.Provider, clock: Clock, asked: Asked) -> None:
+    with refused(InvalidToken, "kid_unknown"):
+        list(warm.verification_keys("unknown", clock.now))
+    clock.now += 4.9
+    with refused(ProviderUnavailable, "cooling_down"):
+        list(warm.verification_keys("unknown", clock.now))
+    assert asked() == [JWKS]
+
+
+def test_unknown_kid_cannot_be_decided_while_the_provider_is_down(
+    warm: room.Provider, clock: Clock, network: Network, signing_key: Key
+) -> None:
+    network.down()
+    with refused(ProviderUnavailable, "unreachable"):
+        list(warm.verification_keys("unknown", clock.now))
+    with refused(ProviderUnavailable, "cooling_down"):
+        list(warm.verification_keys("unknown", clock.now))
+    assert kids(list(warm.verification_keys(signing_key.kid, clock.now))) == [signing_key.kid]
+
+
+def test_unknown_kid_cannot_be_decided_by_a_copy_an_hour_old(
+    warm: room.Provider, clock: Clock, network: Network, asked: Asked
+) -> None:
+    network.down(JWKS)
+    clock.now = NOW + HOUR
+
+    with refused(ProviderUnavailable, "cooling_down"):
+        list(warm.verification_keys("unknown", clock.now))
+
+    assert asked() == [DISCOVERY, JWKS]
+
+
+def test_copy_of_the_keys_serves_for_a_day(
+    warm: room.Provider, clock: Clock, network: Network, signing_key: Key
+) -> None:
+    network.down(JWKS)
+    clock.now = NOW + 24 * HOUR - 1
+    assert kids(list(warm.verification_keys(signing_key.kid, clock.now))) == [signing_key.kid]
+
+    clock.now = NOW + 24 * HOUR + 5
+    with refused(ProviderUnavailable, "unreachable"):
+        list(warm.verification_keys(signing_key.kid, clock.now))
+
+
+def test_keys_are_out_of_reach_with_the_metadata(clock: Clock, network: Network) -> None:
+    network.down(DISCOVERY)
+
+    with refused(ProviderUnavailable, "unreachable"):
+        list(known().verification_keys(None, clock.now))
+
+
+def test_document_without_keys(clock: Clock, network: Network) -> None:
+    network.replace(JWKS, b"{}")
+
+    with refused(ProviderUnavailable, "jwks_invalid"):
+        list(known().verification_keys(None, clock.now))
+
+
+def test_flood_of_unknown_kids_costs_one_call_per_cool_down_and_loses_no_logout(
+    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider
+) -> None:
+    def flood(seconds: int) -> None:
+        for number in range(seconds * 10):
+            with pytest.raises((InvalidToken, ProviderUnavailable)):
+                list(warm.verification_keys(f"made up {number}", clock.now))
+            clock.now += 0.1
+
+    flood(20)
+    assert asked() == [JWKS] * 4
+
+    flood(1)  # spends the cool-down
+    new = provider.rotate_keys()
+    with refused(ProviderUnavailable, "cooling_down"):
+        list(warm.verification_keys(new.kid, clock.now))
+
+    flood(5)  # while the provider waits, as Retry-After said
+    assert kids(list(warm.verification_keys(new.kid, clock.now))) == [new.kid]
+    assert asked() == [JWKS] * 2
+
+
+def test_keys_of_a_shared_secret_cost_no_call(clock: Clock, asked: Asked) -> None:
+    registration = replace(REGISTRATION, id_token_signed_response_alg="HS256")
+
+    keys = list(known(registration).verification_keys("whatever", clock.now))
+
+    assert [key.raw_value for key in keys] == [CLIENT_SECRET.encode()]
+    assert asked() == []
+
+
+# Which keys fit
+
+
+def test_foreign_and_malformed_keys_beside_ours_do_no_harm(
+    clock: Clock, network: Network, signing_key: Key, foreign_key: Key
+) -> None:
+    good = public_jwk(signing_key)
+    beside = [
+        None,
+        {},
+        {"kty": "RSA"},
+        {**good, "n": "AQAB"},
+        {**good, "kty": "oct", "k": "cHVibGlzaGVk"},
+        {**public_jwk(new_signing_key("ES256")), "kid": signing_key.kid},
+        {**public_jwk(new_signing_key("EdDSA")), "kid": signing_key.kid},
+        {**public_jwk(foreign_key), "kid": signing_key.kid, "use": "enc"},
+        {**public_jwk(foreign_key), "kid": signing_key.kid, "alg": "RS512"},
+        {**public_jwk(foreign_key), "kid": signing_key.kid, "alg": "RSA-OAEP"},
+    ]
+    network.change(JWKS, lambda document: {"keys": [*beside, good]})
+
+    for kid in (signing_key.kid, None):
+        assert [key.as_dict() for key in list(known().verification_keys(kid, clock.now))] == [good]
+
+
+def test_token_without_kid_may_be_signed_by_any_key_that_fits(
+    clock: Clock, provider: Provider, signing_key: Key, foreign_key: Key
+) -> None:
+    provider.keys = [new_signing_key("ES256"), signing_key, encryption_key(), foreign_key]
+
+    assert kids(list(known().verification_keys(None, clock.now))) == [signing_key.kid, foreign_key.kid]
+
+
+def test_key_without_kid_fits_a_token_without_kid(clock: Clock, network: Network, signing_key: Key) -> None:
+    bare = {name: value for name, value in public_jwk(signing_key).items() if name in {"kty", "n", "e"}}
+    network.change(JWKS, lambda document: {"keys": [bare]})
+
+    assert len(list(known().verification_keys(None, clock.now))) == 1
+    with refused(InvalidToken, "kid_unknown"):
+        list(known().verification_keys(signing_key.kid, clock.now))
+
+
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+@pytest.mark.parametrize(
+    ("alg", "parameters", "fits"),
+    [
+        ("RS256", {}, True),
+        ("RS256", {"use": "sig", "alg": "RS256", "key_ops": ["verify"]}, True),
+        ("RS256", {"use": "enc"}, False),
+        ("RS256", {"alg": "PS256"}, False),
+        ("RS256", {"key_ops": ["sign"]}, False),
+        ("PS256", {}, True),
+        ("ES256", {}, False),
+        ("EdDSA", {}, False),
+    ],
+)
+def test_rsa_key_fits(alg: str, parameters: dict[str, Any], fits: bool, signing_key: Key) -> None:
+    bare = {name: value for name, value in public_jwk(signing_key).items() if name in {"kty", "n", "e"}}
+    keys = parse_jwks({"keys": [{**bare, **parameters}]})
+    assert isinstance(keys[0], RSAKey)
+
+    assert bool(fitting(keys, None, alg)) is fits
+
+
+@pytest.mark.parametrize(("alg", "fits"), [("ES256", True), ("ES384", False), ("RS256", False)])
+def test_elliptic_key_fits_by_its_curve(alg: str, fits: bool) -> None:
+    key = ECKey.generate_key("P-256")
+
+    assert bool(fitting([key], None, alg)) is fits
+
+
+# The calls of the code flow
+
+
+@pytest.fixture
+def code(clock: Clock, provider: Provider) -> str:
+    return provider.authorize(
+        provider.sign_in("amber"),
+        CLIENT_ID,
+        redirect_uri="https://rp.example/auth/callback/",
+        scope="openid email",
+        nonce="the nonce",
+    )
+
+
+def exchange(code: str, registration: Registration = REGISTRATION) -> Any:
+    return known(registration).exchange(
+        code, redirect_uri="https://rp.example/auth/callback/", code_verifier="", now=time.time()
+    )
+
+
+def test_code_becomes_a_verified_id_token(
+    clock: Clock, provider: Provider, asked: Asked, code: str, signing_key: Key
+) -> None:
+    received = exchange(code)
+
+    verified = known().verify_id_token(received, nonce="the nonce", now=clock.now)
+
+    assert (verified.subject, verified.issuer, verified.iat) == ("amber", ISSUER, NOW)
+    assert asked() == [DISCOVERY, "/oauth2/token", JWKS]
+
+
+def test_access_token_of_another_answer_is_refused(clock: Clock, code: str) -> None:
+    received = replace(exchange(code), access_token="ory_at_of_another")
+
+    with refused(InvalidToken, "at_hash_mismatch"):
+        known().verify_id_token(received, nonce="the nonce", now=clock.now)
+
+
+def test_code_is_refused(clock: Clock) -> None:
+    with refused(InvalidMessage, "token_request_refused"):
+        exchange("made up")
+
+
+def test_token_endpoint_out_of_reach(clock: Clock, network: Network, code: str) -> None:
+    network.down("/oauth2/token")
+
+    with refused(ProviderUnavailable, "unreachable"):
+        exchange(code)
+
+
+@pytest.mark.parametrize(
+    ("method", "secret"), [("client_secret_basic", CLIENT_SECRET), ("client_secret_post", CLIENT_SECRET), ("none", "")]
+)
+def test_client_authentication_is_understood(
+    method: str, secret: str, clock: Clock, provider: Provider, network: Network, code: str
+) -> None:
+    provider.register(Client(CLIENT_ID, secret, token_endpoint_auth_method=method))
+    registration = replace(REGISTRATION, client_secret=secret, token_endpoint_auth_method=method)
+
+    assert exchange(code, registration).id_token
+
+
+def test_userinfo(clock: Clock, network: Network, code: str) -> None:
+    received = exchange(code)
+
+    claims = known().userinfo(received.access_token, "amber", clock.now)
+
+    assert claims == {"sub": "amber", "email": "amber@example.com", "email_verified": True}
+    with refused(InvalidToken, "userinfo_sub_mismatch"):
+        known().userinfo(received.access_token, "birch", clock.now)
+    with refused(ProviderUnavailable, "userinfo_fault"):
+        known().userinfo("made up", "amber", clock.now)
+
+
+def test_userinfo_endpoint_missing(clock: Clock, network: Network) -> None:
+    network.change(DISCOVERY, lambda document: {**document, "userinfo_endpoint": None})
+
+    with refused(ProviderUnavailable, "userinfo_endpoint_missing"):
+        known().userinfo("a token", "amber", clock.now)
+
+
+def test_logout_token_is_verified(clock: Clock, provider: Provider, network: Network) -> None:
+    token = provider.logout_token(CLIENT_ID, sid="session-1")
+
+    verified = known().verify_logout_token(token, now=clock.now, exp_required=False)
+
+    assert (verified.sid, verified.subject) == ("session-1", None)
+    with refused(InvalidToken, "exp_missing"):
+        known().verify_logout_token(token, now=clock.now, exp_required=True)
+
+
+def test_logout_token_signed_after_a_rotation_is_not_lost(
+    warm: room.Provider, clock: Clock, provider: Provider, network: Network
+) -> None:
+    provider.rotate_keys()
+    token = provider.logout_token(CLIENT_ID, sid="session-1")
+    network.down(JWKS)
+    with refused(ProviderUnavailable, "unreachable"):
+        warm.verify_logout_token(token, now=clock.now, exp_required=False)
+
+    network.mend()
+    clock.now += 5
+    assert warm.verify_logout_token(token, now=clock.now, exp_required=False).sid == "session-1"

@@ -1,0 +1,280 @@
+"""Each system check, once failing and once passing."""
+
+import ast
+import inspect
+from collections import Counter
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.conf.urls.i18n import i18n_patterns
+from django.contrib.auth.backends import ModelBackend
+from django.core import checks as registry
+from django.core.management import call_command
+from django.http import HttpRequest, HttpResponse
+from django.test import override_settings
+from django.urls import clear_url_caches, include, path, re_path
+from django.urls.base import set_script_prefix
+
+from django_ory_logout import checks, conf
+from django_ory_logout.backends import ProviderBackend
+from django_ory_logout.middleware import LoginSessionMiddleware
+
+from .oidc.samples import changed
+
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+OURS = "django_ory_logout.middleware.LoginSessionMiddleware"
+COMMON = "django.middleware.common.CommonMiddleware"
+LOCAL = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+DUMMY = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+SHARED = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
+
+
+class OtherMiddleware(LoginSessionMiddleware):
+    """A site's own."""
+
+
+class OtherBackend(ProviderBackend):
+    """A site's own."""
+
+
+def site(**changes: Any) -> dict[str, Any]:
+    return changed(settings.ORY_LOGOUT, changes)
+
+
+def found(check: Callable[..., list[registry.CheckMessage]], **options: Any) -> list[str | None]:
+    """The ids that ``check`` gives under these settings. Each comes with a hint and is registered."""
+    registered: set[object] = {*registry.registry.registry.get_checks()}
+    assert check in registered
+    with override_settings(**options):
+        messages = check()
+    assert all(message.hint for message in messages)
+    return [message.id for message in messages]
+
+
+@pytest.mark.parametrize("given", [None, {}, site(SITE_URL="rp.example")])
+def test_each_problem_of_the_settings_is_an_error(given: Any) -> None:
+    with override_settings(ORY_LOGOUT=given):
+        expected = [(f"ory_logout.{one.code}", one.message, one.hint) for one in conf.problems()]
+        reported = checks.check_settings()
+
+    assert [(one.id, one.msg, one.hint) for one in reported] == expected != []
+    assert {one.level for one in reported} == {registry.ERROR}
+
+
+def test_settings_pass() -> None:
+    assert found(checks.check_settings) == []
+
+
+# Middleware
+
+
+def test_middleware_missing() -> None:
+    assert found(checks.check_middleware, MIDDLEWARE=[SESSIONS, COMMON]) == ["ory_logout.E050"]
+
+
+@pytest.mark.parametrize("middleware", [[OURS], [OURS, SESSIONS], [SESSIONS, COMMON, OURS], [COMMON, OURS, SESSIONS]])
+def test_middleware_in_the_wrong_place(middleware: list[str]) -> None:
+    assert found(checks.check_middleware, MIDDLEWARE=middleware) == ["ory_logout.E051"]
+
+
+@pytest.mark.parametrize("ours", [OURS, f"{__name__}.OtherMiddleware"])
+def test_middleware_in_its_place(ours: str) -> None:
+    assert found(checks.check_middleware, MIDDLEWARE=[COMMON, SESSIONS, ours, COMMON]) == []
+
+
+def test_middleware_beside_functions() -> None:
+    function = "django.utils.decorators.make_middleware_decorator"
+
+    assert found(checks.check_middleware, MIDDLEWARE=[SESSIONS, OURS, function]) == []
+
+
+# Backend
+
+
+@pytest.mark.parametrize("backends", [[], [f"{ModelBackend.__module__}.ModelBackend"]])
+def test_backend_missing(backends: list[str]) -> None:
+    assert found(checks.check_backend, AUTHENTICATION_BACKENDS=backends) == ["ory_logout.E052"]
+
+
+@pytest.mark.parametrize("backend", [checks.BACKEND, f"{__name__}.OtherBackend"])
+def test_backend_there(backend: str) -> None:
+    assert found(checks.check_backend, AUTHENTICATION_BACKENDS=[backend]) == []
+
+
+# URLs
+
+
+class URLs:
+    """A root URLconf of these patterns."""
+
+    def __init__(self, *patterns: Any) -> None:
+        self.urlpatterns = list(patterns)
+
+
+def another(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    raise AssertionError("never called")
+
+
+INCLUDED = path("auth/", include("django_ory_logout.urls"))
+
+
+def test_urls_not_included() -> None:
+    assert found(checks.check_urls, ROOT_URLCONF=URLs(path("", another))) == ["ory_logout.E053"]
+
+
+def test_urls_depend_on_the_language() -> None:
+    assert found(checks.check_urls, ROOT_URLCONF=URLs(*i18n_patterns(INCLUDED))) == ["ory_logout.E054"]
+
+
+@pytest.mark.parametrize("pattern", [path("auth/logout/backchannel", another), re_path(r"^.*[^/]$", another)])
+def test_receiver_does_not_answer_without_its_last_slash(pattern: Any) -> None:
+    assert found(checks.check_urls, ROOT_URLCONF=URLs(pattern, INCLUDED)) == ["ory_logout.E055"]
+
+
+def test_receiver_does_not_answer_without_its_last_slash_below_a_prefix() -> None:
+    set_script_prefix("/below/")
+    try:
+        urls = URLs(path("auth/logout/backchannel", another), INCLUDED)
+        assert found(checks.check_urls, ROOT_URLCONF=urls) == ["ory_logout.E055"]
+        assert found(checks.check_urls, ROOT_URLCONF=URLs(INCLUDED)) == []
+    finally:
+        set_script_prefix("/")
+        clear_url_caches()
+
+
+def test_receiver_of_a_sites_own_patterns() -> None:
+    with_slash = path("logout/backchannel/", another, name="backchannel_logout")
+    without = path("logout/backchannel", another)
+    for patterns, expected in (([with_slash], ["ory_logout.E055"]), ([with_slash, without], [])):
+        urls = URLs(path("auth/", include((patterns, "ory_logout"))))
+        assert found(checks.check_urls, ROOT_URLCONF=urls) == expected
+
+
+def test_urls_pass() -> None:
+    assert found(checks.check_urls) == []
+
+
+# TLS
+
+
+@pytest.mark.parametrize(
+    ("expected", "options"),
+    [
+        ([], {"SECURE_SSL_REDIRECT": False, "ORY_LOGOUT": site(SITE_URL="http://rp.example")}),
+        (["ory_logout.E056"], {"SECURE_SSL_REDIRECT": True, "ORY_LOGOUT": site(SITE_URL="http://rp.example")}),
+        (["ory_logout.W057"], {"SECURE_SSL_REDIRECT": True}),
+        ([], {"SECURE_SSL_REDIRECT": True, "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}),
+        ([], {"SECURE_SSL_REDIRECT": True, "ORY_LOGOUT": None}),
+        ([], {"SECURE_SSL_REDIRECT": True, "ORY_LOGOUT": site(SITE_URL=7)}),
+    ],
+)
+def test_redirect_to_https(expected: list[str], options: dict[str, Any]) -> None:
+    assert found(checks.check_ssl_redirect, **options) == expected
+
+
+# Cookies
+
+
+@pytest.mark.parametrize(
+    ("expected", "options"),
+    [
+        (["ory_logout.E058"], {"SESSION_COOKIE_SAMESITE": "Strict"}),
+        (["ory_logout.E058"], {"SESSION_COOKIE_SAMESITE": "strict"}),
+        ([], {"SESSION_COOKIE_SAMESITE": "Lax"}),
+        ([], {"SESSION_COOKIE_SAMESITE": "None"}),
+        ([], {"SESSION_COOKIE_SAMESITE": False}),
+        (["ory_logout.E059"], {"SESSION_COOKIE_SECURE": True, "ORY_LOGOUT": site(SITE_URL="http://rp.example")}),
+        ([], {"SESSION_COOKIE_SECURE": False, "ORY_LOGOUT": site(SITE_URL="http://rp.example")}),
+        ([], {"SESSION_COOKIE_SECURE": True, "ORY_LOGOUT": site(SITE_URL="http://localhost:8000")}),
+        ([], {"SESSION_COOKIE_SECURE": True}),
+        ([], {"SESSION_COOKIE_SECURE": True, "ORY_LOGOUT": {}}),
+        ([], {"SESSION_COOKIE_SECURE": True, "ORY_LOGOUT": site(SITE_URL="http://[")}),
+        (
+            ["ory_logout.E058", "ory_logout.E059"],
+            {
+                "SESSION_COOKIE_SAMESITE": "Strict",
+                "SESSION_COOKIE_SECURE": True,
+                "ORY_LOGOUT": site(SITE_URL="http://rp.example"),
+            },
+        ),
+    ],
+)
+def test_cookies(expected: list[str], options: dict[str, Any]) -> None:
+    assert found(checks.check_cookies, **options) == expected
+
+
+# Cache
+
+
+@pytest.mark.parametrize(
+    ("expected", "options"),
+    [
+        (["ory_logout.E060"], {"CACHES": DUMMY}),
+        (["ory_logout.E060"], {"CACHES": DUMMY, "DEBUG": True}),
+        (["ory_logout.W061"], {"CACHES": LOCAL}),
+        ([], {"CACHES": LOCAL, "DEBUG": True}),
+        ([], {"CACHES": SHARED}),
+        ([], {"CACHES": {**DUMMY, "other": SHARED["default"]}, "ORY_LOGOUT": site(CACHE_ALIAS="other")}),
+        ([], {"CACHES": DUMMY, "ORY_LOGOUT": None}),
+    ],
+)
+def test_cache(expected: list[str], options: dict[str, Any]) -> None:
+    assert found(checks.check_cache, **options) == expected
+
+
+# All together
+
+
+def test_warnings_and_errors_are_told_apart_by_their_ids() -> None:
+    with override_settings(SECURE_SSL_REDIRECT=True, CACHES=LOCAL, SESSION_COOKIE_SAMESITE="Strict"):
+        messages = [*checks.check_ssl_redirect(), *checks.check_cache(), *checks.check_cookies()]
+
+    levels = {message.id: message.level for message in messages}
+    assert levels == {
+        "ory_logout.W057": registry.WARNING,
+        "ory_logout.W061": registry.WARNING,
+        "ory_logout.E058": registry.ERROR,
+    }
+
+
+def _ids_given_in(module: Any) -> list[object]:
+    """The first argument of each ``Problem``, ``Setting``, ``_error`` and the like: each place where an id is given."""
+    givers = {"Problem", "Setting", "_choice", "_switch", "_error", "_warning"}
+    return [
+        node.args[0].value
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in givers
+        and isinstance(node.args[0], ast.Constant)
+    ]
+
+
+def test_no_two_errors_share_an_id() -> None:
+    given = [*_ids_given_in(conf), *_ids_given_in(checks)]
+
+    assert len(given) > 40
+    assert [code for code, times in Counter(given).items() if times > 1] == []
+
+
+def test_command_finds_nothing_but_the_local_cache() -> None:
+    output = StringIO()
+
+    with override_settings(CACHES=LOCAL):
+        call_command("check", stderr=output)
+
+    assert "ory_logout.W061" in output.getvalue()
+    assert "System check identified some issues" in output.getvalue()
+    assert output.getvalue().count("HINT") == 1
+
+
+def test_command_finds_nothing_with_a_shared_cache() -> None:
+    output = StringIO()
+
+    with override_settings(CACHES=SHARED):
+        call_command("check", stdout=output, stderr=output)
+
+    assert output.getvalue() == "System check identified no issues (0 silenced).\n"
