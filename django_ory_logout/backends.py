@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, router, transaction
+from django.db.models import EmailField
 from django.http import HttpRequest
 
 from .conf import ProviderConfig
@@ -68,19 +69,22 @@ class ProviderBackend(ModelBackend):
         return link.user if link else None
 
     def new_user(self, id_token: IDToken, provider: ProviderConfig) -> AbstractBaseUser | None:
-        """Link the subject with a user: one found by e-mail or a new one, as the provider's settings allow."""
+        """Link the subject with a user: one found by e-mail or a new one, as the provider's settings allow.
+
+        Nobody is linked with a user who may not sign in.
+        """
         try:
             with transaction.atomic(using=router.db_for_write(Subject)):
                 user = self._user_by_email(id_token.claims) if provider.associate_by_email else None
                 if user is None and provider.create_users:
                     user = self._create_user(id_token)
-                if user is not None:
+                if user is not None and self.user_can_authenticate(user):  # type: ignore[arg-type]
                     self._links().create(user=user, issuer=id_token.issuer, subject=id_token.subject)
                 return user
         except IntegrityError:  # the same person signs in for the first time, twice at once
             linked = self.linked_user(id_token)
             if linked is None:
-                raise
+                logger.warning("no user made: a field must be unique, and its value is taken")
             return linked
 
     def update_user(self, user: AbstractBaseUser, claims: Claims) -> None:
@@ -90,10 +94,16 @@ class ProviderBackend(ModelBackend):
             for name, value in self._fitting(self.user_fields(claims)).items()
             if getattr(user, name) != value
         }
+        if not changed:
+            return
         for name, value in changed.items():
             setattr(user, name, value)
-        if changed:
-            user.save(update_fields=list(changed))
+        try:
+            with transaction.atomic(using=router.db_for_write(type(user))):
+                user.save(update_fields=list(changed))
+        except IntegrityError:
+            logger.warning("user not updated: a field must be unique, and its value is taken")
+            user.refresh_from_db()
 
     def _create_user(self, id_token: IDToken) -> AbstractBaseUser:
         model = get_user_model()
@@ -104,21 +114,29 @@ class ProviderBackend(ModelBackend):
         return user
 
     def _user_by_email(self, claims: Claims) -> AbstractBaseUser | None:
-        """The one active user with the e-mail address that the provider verified; two of them are none."""
-        email = self.user_fields(claims).get("email")
-        if not email:
+        """The one user with the e-mail address that the provider verified; two of them are none."""
+        email = claims.get("email")
+        if claims.get("email_verified") is not True or not isinstance(email, str) or not email:
             return None
         model = get_user_model()
-        found = model._default_manager.filter(**{f"{model.get_email_field_name()}__iexact": email})[:2]
+        field = model.get_email_field_name()
+        users = model._default_manager.filter(**{f"{field}__iexact": email})
+        # bytes.lower() knows ASCII alone: to some databases more letters are the same (CVE-2019-19844).
+        found = [user for user in users if getattr(user, field).encode().lower() == email.encode().lower()]
         return found[0] if len(found) == 1 else None
 
     def _fitting(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Those of ``fields`` that the site's user model has, cut to its lengths."""
-        known = {field.name: field for field in get_user_model()._meta.concrete_fields}
+        known = {field.name: field for field in get_user_model()._meta.concrete_fields if field.name in fields}
+        cut = {
+            name: fields[name][: field.max_length] if isinstance(fields[name], str) else fields[name]
+            for name, field in known.items()
+        }
+        # An address that had to be cut is left out: it is somebody else's now.
         return {
-            name: value[: known[name].max_length] if isinstance(value, str) else value
-            for name, value in fields.items()
-            if name in known
+            name: value
+            for name, value in cut.items()
+            if value == fields[name] or not isinstance(known[name], EmailField)
         }
 
     def _links(self) -> Any:

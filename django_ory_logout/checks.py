@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import load_backend
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
@@ -31,18 +32,18 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
 def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
     """E050, E051: ended sessions are turned away by ``LoginSessionMiddleware``."""
     names = list(settings.MIDDLEWARE)
-    places = [place for place, name in enumerate(names) if _is_ours(name)]
+    places = [place for place, name in enumerate(names) if _is(name, LoginSessionMiddleware)]
     if not places:
         return [_error("E050", f"{MIDDLEWARE} is not in MIDDLEWARE.", f"Put it directly after {SESSION_MIDDLEWARE}.")]
-    if places[0] == 0 or names[places[0] - 1] != SESSION_MIDDLEWARE:
+    if places[0] == 0 or not _is(names[places[0] - 1], SessionMiddleware):
         hint = f"Put it directly after {SESSION_MIDDLEWARE}."
         return [_error("E051", f"{names[places[0]]} is in the wrong place.", hint)]
     return []
 
 
-def _is_ours(name: str) -> bool:
+def _is(name: str, kind: type) -> bool:
     middleware = import_string(name)
-    return isinstance(middleware, type) and issubclass(middleware, LoginSessionMiddleware)
+    return isinstance(middleware, type) and issubclass(middleware, kind)
 
 
 @register(Tags.security)

@@ -11,6 +11,7 @@ from django.contrib.sessions.backends import cache, cached_db, db, signed_cookie
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.cache import caches
 from django.db import router
+from django.views.decorators.debug import sensitive_variables
 
 from .models import LoginSession
 
@@ -32,15 +33,20 @@ def deleted_stay_deleted(store: type[SessionBase]) -> bool:
     True for the plain database engine beside our index, without a replica that lags behind. Every other engine has a
     moment in which a request that read the session before writes it again.
     """
-    if not issubclass(store, db.SessionStore) or issubclass(store, cached_db.SessionStore):
+    if not issubclass(store, db.SessionStore) or not _stores_as(store, db.SessionStore):
         return False
     model = store.get_model_class()
     return router.db_for_read(model) == router.db_for_write(model) == router.db_for_write(LoginSession)
 
 
+@sensitive_variables()
 def delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
     """Delete the sessions stored under ``keys``: first from the database, committed, then from the cache."""
     if not keys:
+        return
+    if not _stores_as(store, db.SessionStore, cached_db.SessionStore, cache.SessionStore):
+        for key in keys:
+            store().delete(key)
         return
     if issubclass(store, db.SessionStore):
         model = store.get_model_class()
@@ -48,6 +54,10 @@ def delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
     if issubclass(store, cached_db.SessionStore | cache.SessionStore):
         prefix = store().cache_key_prefix
         caches[settings.SESSION_CACHE_ALIAS].delete_many([prefix + key for key in keys])
-    elif not issubclass(store, db.SessionStore):
-        for key in keys:
-            store().delete(key)
+
+
+def _stores_as(store: type[SessionBase], *engines: type[SessionBase]) -> bool:
+    """Whether ``store`` keeps sessions just as one of ``engines`` does; a subclass may keep copies of its own."""
+    return any(
+        all(getattr(store, name) is getattr(engine, name) for name in ("load", "save", "delete")) for engine in engines
+    )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from django.contrib import auth
+from django.contrib.auth.models import AnonymousUser
 from django.core import signing
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
@@ -17,16 +18,19 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import conf, logout, sessions
 from .exceptions import InvalidMessage, SignInRefused
-from .models import digest
+from .models import EndReason, digest
 from .oidc import messages
 from .oidc.messages import Tokens
 from .oidc.tokens import IDToken
+from .sessions import MARK
 from .stores import LoginSessionStore
 
 logger = logging.getLogger("django_ory_logout")
 
 #: How long a person may take at the provider, in seconds.
 SIGN_IN_SECONDS = 10 * 60
+#: A longer ``next``, in bytes, would not fit into the cookie that carries it.
+MAX_NEXT_LENGTH = 2000
 SALT = "django_ory_logout.login"
 
 
@@ -36,7 +40,9 @@ class PendingSignIn:
 
     provider: str
     next: str
-    state: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    #: The login session that the browser had before, for ``form_post`` alone: that comes without the session's cookie.
+    login_session: str = ""
+    state: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     code_verifier: str = field(default_factory=lambda: secrets.token_urlsafe(64), repr=False)
 
@@ -46,12 +52,14 @@ class PendingSignIn:
         try:
             return conf.get().providers[self.provider]
         except KeyError as error:
-            raise InvalidMessage("provider_unknown", f"no provider {self.provider!r} in the settings") from error
+            raise InvalidMessage("provider_unknown", f"no provider {self.provider[:40]!r} in the settings") from error
 
+    @sensitive_variables()
     def signed(self) -> str:
         return signing.dumps(asdict(self), salt=SALT, compress=True)
 
     @classmethod
+    @sensitive_variables()
     def read(cls, signed: str | None, state: str) -> Self:
         """The sign-in that ``signed`` carries. Raises :exc:`InvalidMessage`: ``state_unknown``, ``state_expired``."""
         if not signed:
@@ -60,7 +68,7 @@ class PendingSignIn:
             pending = cls(**signing.loads(signed, salt=SALT, max_age=SIGN_IN_SECONDS))
         except signing.SignatureExpired as error:
             raise InvalidMessage("state_expired", f"the sign-in began more than {SIGN_IN_SECONDS} s ago") from error
-        except signing.BadSignature as error:
+        except (signing.BadSignature, TypeError) as error:  # the latter: another version of this app made it
             raise InvalidMessage("state_unknown", "the cookie of this sign-in is not ours") from error
         if pending.state != state:
             raise InvalidMessage("state_unknown", "the cookie belongs to another sign-in")
@@ -92,17 +100,21 @@ def provider_of(parameters: Mapping[str, str]) -> conf.ProviderConfig:
 
 def safe_next(url: str | None) -> str:
     """``url`` if a browser that follows it stays on this site or goes to an allowed host, else nothing."""
+    if not url or not url.isprintable() or len(url.encode()) > MAX_NEXT_LENGTH:
+        return ""
     config = conf.get()
-    is_safe = (url or "").isprintable() and url_has_allowed_host_and_scheme(
-        url, config.next_allowed_hosts, require_https=config.site_url.startswith("https:")
-    )
-    return url if url and is_safe else ""
+    require_https = config.site_url.startswith("https:")
+    return url if url_has_allowed_host_and_scheme(url, config.next_allowed_hosts, require_https) else ""
 
 
 @sensitive_variables()
-def begin(provider: conf.ProviderConfig, next_url: str, login_hint: str | None) -> tuple[PendingSignIn, str]:
+def begin(
+    request: HttpRequest, provider: conf.ProviderConfig, next_url: str, login_hint: str | None
+) -> tuple[PendingSignIn, str]:
     """A new sign-in, and the URL to send the browser to. Raises :exc:`~.exceptions.ProviderUnavailable`."""
     pending = PendingSignIn(provider.alias, next_url)
+    if provider.response_mode == "form_post":
+        pending = replace(pending, login_session=request.session.get(MARK, {}).get("id", ""))
     extra = dict(provider.authorization_parameters)
     if login_hint:
         extra["login_hint"] = login_hint
@@ -125,7 +137,8 @@ def begin(provider: conf.ProviderConfig, next_url: str, login_hint: str | None) 
 def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, str]) -> None:
     """Sign in whom the provider's ``response`` to ``pending`` is about.
 
-    Raises any :exc:`~.exceptions.OryLogoutError`; then nobody is signed in who was not before.
+    Raises any :exc:`~.exceptions.OryLogoutError`; then nobody is signed in who was not before. What was before ends
+    when somebody else has been let in, and not sooner.
     """
     if not isinstance(request.session, LoginSessionStore):
         raise ImproperlyConfigured("LoginSessionMiddleware has to stand directly after SessionMiddleware.")
@@ -137,9 +150,17 @@ def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, 
     if user is None:
         raise SignInRefused("user_refused", "no authentication backend lets this subject in")
     sessions.supersede(request.session)
-    auth.login(request, user)
-    login = _remembered(config, id_token, received)
-    sessions.open_login_session(request, user, id_token, config.registration.client_id, login)
+    if pending.login_session:
+        sessions.end_row(pending.login_session, EndReason.SUPERSEDED)
+    try:
+        auth.login(request, user)
+        login = _remembered(config, id_token, received)
+        sessions.open_login_session(request, user, id_token, config.registration.client_id, login)
+    except BaseException:
+        # A receiver of user_logged_in may object: a session that no notice could end must not remain.
+        request.session.flush()
+        request.user = AnonymousUser()
+        raise
 
 
 @sensitive_variables()
@@ -158,6 +179,7 @@ def _redeemed(config: conf.ProviderConfig, code: str, pending: PendingSignIn) ->
     return received, id_token
 
 
+@sensitive_variables()
 def _remembered(config: conf.ProviderConfig, id_token: IDToken, received: Tokens) -> dict[str, Any]:
     """What the Django session keeps: what logging out needs, and the other tokens only when a setting asks for them."""
     login = {

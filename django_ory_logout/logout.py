@@ -21,7 +21,7 @@ from .exceptions import InvalidMessage, InvalidToken, ProviderUnavailable
 from .models import EndReason, LogoutNotice
 from .oidc import messages
 from .oidc.messages import EndSessionRequest
-from .oidc.metadata import origin
+from .oidc.metadata import ProviderMetadata, origin
 from .oidc.tokens import LogoutToken, unverified_recipient
 from .sessions import LOGIN
 
@@ -46,6 +46,7 @@ class SignedOut:
     request: EndSessionRequest | None
 
 
+@sensitive_variables()
 def sign_out(request: HttpRequest, next_url: str) -> SignedOut:
     """End the local session, whatever comes after; then say what to bring to the provider (RP-Initiated Logout 2)."""
     login = request.session.get(LOGIN)
@@ -72,15 +73,36 @@ def end_session_request(login: Mapping[str, Any], state: str) -> EndSessionReque
         logger.warning("logout at the provider left out: provider_unknown: its registration is no longer configured")
         return None
     try:
-        endpoint = config.provider.metadata(time.time()).end_session_endpoint
+        metadata = config.provider.metadata(time.time())
     except ProviderUnavailable as error:
         logger.warning("logout at the provider left out: %s", error)
         return None
-    if endpoint is None:
+    if metadata.end_session_endpoint is None:
         logger.warning("logout at the provider left out: end_session_endpoint_missing: the provider announces none")
+    return _end_session_request(config, metadata, login, state)
+
+
+@sensitive_variables()
+def held_end_session_request(login: Mapping[str, Any], state: str) -> EndSessionRequest | None:
+    """The same for a link, which ends the session here only when the browser comes back to ``logout_callback``.
+
+    By what is known already: a page that shows it neither waits for the provider nor fills the log.
+    """
+    config = conf.get().of_client(login["issuer"], login["client_id"])
+    if config is None or config.post_logout_redirect_uri:
+        return None
+    metadata = config.provider.held_metadata(time.time())
+    return _end_session_request(config, metadata, login, state) if metadata else None
+
+
+@sensitive_variables()
+def _end_session_request(
+    config: conf.ProviderConfig, metadata: ProviderMetadata, login: Mapping[str, Any], state: str
+) -> EndSessionRequest | None:
+    if metadata.end_session_endpoint is None:
         return None
     return messages.end_session_request(
-        endpoint,
+        metadata.end_session_endpoint,
         config.end_session_request_method,
         id_token_hint=login["id_token"],
         client_id=config.registration.client_id,
@@ -102,6 +124,7 @@ class Returned:
     next: str = ""
 
 
+@sensitive_variables()
 def return_from_provider(request: HttpRequest, state: str) -> Returned:
     """Who comes back by ``logout_link`` is logged out here now; everybody else was before they left."""
     login = request.session.get(LOGIN)
@@ -148,6 +171,7 @@ def _verified(token: str) -> LogoutToken:
 # Front-channel
 
 
+@sensitive_variables()
 def front_channel(session: SessionBase, issuer: str | None, sid: str | None) -> bool:
     """Do what a front-channel request says (Front-Channel Logout 2).
 

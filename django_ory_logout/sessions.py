@@ -12,9 +12,10 @@ whatever its engine still holds. Each statement commits by itself, in this order
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -23,6 +24,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from . import engines
 from .exceptions import LoggedOutMeanwhile
@@ -65,6 +67,7 @@ def receipts() -> LogoutReceiptQuerySet:
 # Sign-in
 
 
+@sensitive_variables()
 def supersede(session: SessionBase) -> None:
     """End the login session that this browser had before."""
     session.pop(LOGIN, None)
@@ -73,6 +76,7 @@ def supersede(session: SessionBase) -> None:
         end_row(mark["id"], EndReason.SUPERSEDED)
 
 
+@sensitive_variables()
 def open_login_session(
     request: HttpRequest, user: AbstractBaseUser, id_token: IDToken, client_id: str, login: Mapping[str, Any]
 ) -> LoginSession:
@@ -90,7 +94,7 @@ def open_login_session(
         mark_ended(rows().filter(pk=row.pk), EndReason.BACK_CHANNEL)
         session.flush()
         raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
-    _after_commit(login_session_opened.send_robust, sender=LoginSession, request=request, login_session=row)
+    after_commit(partial(login_session_opened.send_robust, LoginSession, request=request, login_session=row))
     return row
 
 
@@ -152,6 +156,7 @@ def mark_ended(these: LoginSessionQuerySet, reason: EndReason) -> None:
     these.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
 
 
+@sensitive_variables()
 def finish(these: LoginSessionQuerySet) -> int:
     """Delete the stored sessions of those that have ended, then their rows."""
     store = engines.site_store()
@@ -169,12 +174,13 @@ def finish(these: LoginSessionQuerySet) -> int:
 def _tell_ended(row: LoginSession) -> None:
     reason = EndReason(row.end_reason)
     logger.info("login session %s ended: %s", row.pk, reason)
-    _after_commit(login_session_ended.send_robust, sender=LoginSession, login_session=row, reason=reason)
+    after_commit(partial(login_session_ended.send_robust, LoginSession, login_session=row, reason=reason))
 
 
 # What a stored session asks of the index (stores.py)
 
 
+@sensitive_variables()
 def rekey(mark: Mapping[str, Any], key: str) -> bool:
     """Index the marked session under ``key`` instead, unless it has ended or another rotation came first."""
     return bool(rows().filter(pk=mark["id"], session_key=mark["key"], ended_at=None).update(session_key=key))
@@ -197,9 +203,12 @@ def confirm_alive(row_id: str, recheck_seconds: float) -> bool:
 
 def touch(row_id: str) -> bool:
     """Note that the session is in use, every five minutes in each process; says whether its row lives."""
-    if not _seen.add(f"touched:{row_id}", True, LAST_SEEN_SECONDS):
+    if _seen.get(f"touched:{row_id}"):
         return True
-    return bool(rows().filter(pk=row_id, ended_at=None).update(last_seen_at=timezone.now()))
+    alive = bool(rows().filter(pk=row_id, ended_at=None).update(last_seen_at=timezone.now()))
+    if alive:
+        _seen.set(f"touched:{row_id}", True, LAST_SEEN_SECONDS)
+    return alive
 
 
 def slide(row_id: str, age: int) -> None:
@@ -245,5 +254,6 @@ def purge() -> Purged:
     return Purged(len(left_undone), ended, expired_count, deleted)
 
 
-def _after_commit(send: Any, **arguments: Any) -> None:
-    transaction.on_commit(lambda: send(**arguments), using=rows().db)
+def after_commit(act: Callable[[], object]) -> None:
+    """Call ``act`` when what the index was told is there to stay: now, or after the transaction that we are in."""
+    transaction.on_commit(act, using=rows().db)

@@ -8,6 +8,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import SessionBase
+from django.views.decorators.debug import sensitive_variables
 
 from . import conf, engines, sessions
 from .models import EndReason
@@ -17,9 +18,12 @@ from .sessions import MARK
 class LoginSessionStore(SessionBase):
     """Mixed into the site's ``SessionStore`` by :func:`indexed`."""
 
+    #: The site's own store.
+    engine: type[SessionBase]
     #: What :meth:`flush` gives as the reason.
     end_reason = EndReason.USER
 
+    @sensitive_variables()
     def load(self) -> dict[str, Any]:
         data: dict[str, Any] = super().load()
         mark = data.get(MARK)
@@ -29,6 +33,7 @@ class LoginSessionStore(SessionBase):
         self._session_key = None
         return {}
 
+    @sensitive_variables()
     def save(self, must_create: bool = False) -> None:
         # Reading the mark loads the session first: one that has ended is saved as a new, anonymous one.
         mark = None if must_create else self.get(MARK)
@@ -36,8 +41,10 @@ class LoginSessionStore(SessionBase):
         if mark:
             sessions.slide(mark["id"], self.get_expiry_age())
 
+    @sensitive_variables()
     def flush(self) -> None:
-        row = sessions.rows().filter(pk=self.get(MARK, {}).get("id"))
+        mark = self.get(MARK)
+        row = sessions.rows().filter(pk=mark["id"]) if mark else sessions.rows().none()
         sessions.mark_ended(row, self.end_reason)
         super().flush()
         sessions.finish(row)
@@ -51,14 +58,17 @@ class LoginSessionStore(SessionBase):
     async def aflush(self) -> None:
         await sync_to_async(self.flush)()
 
+    async def acycle_key(self) -> None:
+        await sync_to_async(self.cycle_key)()
+
     def _signed_in(self, mark: dict[str, Any]) -> bool:
-        if engines.has_keys(type(self)) and mark["key"] != self.session_key:
+        if engines.has_keys(self.engine) and mark["key"] != self.session_key:
             return self._adopted(mark)
         if not sessions.touch(mark["id"]):
             return False
-        if engines.deleted_stay_deleted(type(self)):
+        if engines.deleted_stay_deleted(self.engine):
             return True
-        recheck_seconds = conf.get().session_recheck_seconds if engines.has_keys(type(self)) else 0
+        recheck_seconds = conf.get().session_recheck_seconds if engines.has_keys(self.engine) else 0
         return sessions.confirm_alive(mark["id"], recheck_seconds)
 
     def _adopted(self, mark: dict[str, Any]) -> bool:
@@ -70,8 +80,13 @@ class LoginSessionStore(SessionBase):
                 return False
             if row.session_key != key:
                 return True
-        mark["key"] = key
-        self.modified = True
+
+        def adopt() -> None:
+            mark["key"] = key
+            self.modified = True
+
+        # A transaction around the view may yet be rolled back, and with it what the index was told.
+        sessions.after_commit(adopt)
         return True
 
 
@@ -81,5 +96,5 @@ def indexed(store: type[SessionBase]) -> type[LoginSessionStore]:
     return type(
         store.__name__,
         (LoginSessionStore, store),
-        {"__module__": store.__module__, "__qualname__": store.__qualname__},
+        {"__module__": store.__module__, "__qualname__": store.__qualname__, "engine": store},
     )

@@ -1,27 +1,42 @@
 """A provider without sockets, and browsers of the test site that sign in through it."""
 
-from collections.abc import Callable, Iterator
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.http import HttpResponse
+from django.dispatch import Signal
 from django.test import Client as Browser
 
-from django_ory_logout import conf
-from django_ory_logout.testing import Client, LoginSession, Network, Provider, connect
+from django_ory_logout import conf, sessions
+from django_ory_logout.oidc.messages import FORM
+from django_ory_logout.testing import Client, Delivery, LoginSession, Network, Provider, connect
+from django_ory_logout.testing.keys import encryption_key
 
 SITE = "https://rp.example/auth"
+
+NewBrowser = Callable[..., "SiteBrowser"]
+Configure = Callable[..., None]
+Logged = Callable[[], list[str]]
+Connect = Callable[[Signal, Callable[..., None]], None]
+Listen = Callable[[Signal], list[dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
 def _fresh_state() -> Iterator[None]:
-    """No cached document, cool-down, used state or setting outlives its test."""
-    cache.clear()
-    conf.get.cache_clear()
+    """No cached document, cool-down, used state, confirmed row or setting outlives its test."""
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     cache.clear()
+    sessions._seen.clear()
     conf.get.cache_clear()
 
 
@@ -34,7 +49,7 @@ def signing_key() -> Any:
 @pytest.fixture
 def provider(signing_key: Any) -> Provider:
     """The provider of ``settings.ISSUER``, at which the test site is registered."""
-    provider = Provider(settings.ISSUER)
+    provider = Provider(settings.ISSUER, clock=lambda: time.time())
     provider.keys = [signing_key]
     provider.register(Client.of_site(SITE, settings.CLIENT_ID, settings.CLIENT_SECRET))
     return provider
@@ -54,34 +69,145 @@ class SiteBrowser(Browser):
         super().__init__(**options)
         self.network = network
 
-    def generic(self, method: str, path: str, *args: Any, **extra: Any) -> Any:
+    def generic(self, method: str, path: Any, *args: Any, **extra: Any) -> Any:
         extra["secure"] = True
         return super().generic(method, path, *args, **extra)
+
+    def request(self, **request: Any) -> Any:
+        answer = super().request(**request)
+        for name in [name for name, cookie in self.cookies.items() if cookie["max-age"] == 0]:
+            del self.cookies[name]  # Django's client would go on to send it, empty
+        return answer
+
+    def visit(self, url: str) -> Any:
+        """Follow a redirect to the site."""
+        return self.get(url.removeprefix("https://rp.example"))
+
+    def post_form(self, path: str, form: Mapping[str, Any], **extra: Any) -> Any:
+        """Post as a form is posted: Django's client would send multipart."""
+        return self.post(path, urlencode(form, doseq=True), content_type=FORM, **extra)
 
     def start(self, **parameters: str) -> str:
         """Begin to sign in: where the site sends the browser."""
         return str(self.get("/auth/login/", parameters)["Location"])
 
-    def sign_in(
-        self, subject: str = "amber", *, login_session: LoginSession | None = None, **parameters: str
-    ) -> HttpResponse:
+    def sign_in(self, subject: str = "amber", *, login_session: LoginSession | None = None, **parameters: str) -> Any:
         """Sign in whole: the answer of the callback."""
         assert self.network is not None
-        callback = self.network.follow(self.start(**parameters), subject, login_session=login_session)
-        return self.get(callback.removeprefix("https://rp.example"))
+        return self.visit(self.network.follow(self.start(**parameters), subject, login_session=login_session))
+
+    def deliver(self, deliveries: Iterable[Delivery]) -> list[int]:
+        """Bring logout tokens to the site, as the provider does: the answers' statuses."""
+        return [self.post_form("/auth/logout/backchannel/", delivery.form).status_code for delivery in deliveries]
 
     @property
-    def user(self) -> dict[str, Any] | None:
-        """Who is signed in, as the site says."""
+    def user(self) -> Any:
+        """Who is signed in, as the site says: a dict, or None."""
         answer = self.get("/auth/whoami/")
         return answer.json() if answer.status_code == 200 else None
 
+    @property
+    def key(self) -> str | None:
+        """The key of the browser's Django session."""
+        cookie = self.cookies.get(settings.SESSION_COOKIE_NAME)
+        return cookie.value if cookie else None
+
 
 @pytest.fixture
-def new_browser(network: Network) -> Callable[[], SiteBrowser]:
-    return lambda: SiteBrowser(network)
+def new_browser(network: Network) -> NewBrowser:
+    return lambda **options: SiteBrowser(network, **options)
 
 
 @pytest.fixture
-def browser(new_browser: Callable[[], SiteBrowser]) -> SiteBrowser:
+def browser(new_browser: NewBrowser) -> SiteBrowser:
     return new_browser()
+
+
+@pytest.fixture
+def configure(settings: Any) -> Configure:
+    """Change settings of the one provider."""
+
+    def configure(**changes: Any) -> None:
+        changed = {**settings.ORY_LOGOUT["PROVIDERS"]["default"], **changes}
+        settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": changed}}
+
+    return configure
+
+
+@pytest.fixture
+def encrypted(provider: Provider, configure: Configure) -> None:
+    """The provider encrypts the tokens that are for the site."""
+    key = encryption_key()
+    registered = Client.of_site(
+        SITE,
+        settings.CLIENT_ID,
+        settings.CLIENT_SECRET,
+        id_token_encrypted_response_alg="RSA-OAEP-256",
+        encryption_key=key,
+    )
+    provider.register(registered)
+    configure(ID_TOKEN_ENCRYPTED_RESPONSE_ALG="RSA-OAEP-256", DECRYPTION_KEY=key.as_dict(private=True))
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Logged:
+    """What the app has logged as a warning or worse."""
+    return lambda: [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "django_ory_logout" and record.levelno >= logging.WARNING
+    ]
+
+
+@pytest.fixture
+def connect_receiver() -> Iterator[Connect]:
+    """Connect a receiver to a signal until the test has ended."""
+    connected: list[tuple[Signal, Callable[..., None]]] = []
+
+    def connect_receiver(signal: Signal, receiver: Callable[..., None]) -> None:
+        signal.connect(receiver)
+        connected.append((signal, receiver))
+
+    yield connect_receiver
+    for signal, receiver in connected:
+        signal.disconnect(receiver)
+
+
+@pytest.fixture
+def listen(connect_receiver: Connect) -> Listen:
+    """What a signal brings from now on."""
+    receivers: list[Callable[..., None]] = []  # signals hold them weakly
+
+    def listen(signal: Signal) -> list[dict[str, Any]]:
+        brought: list[dict[str, Any]] = []
+
+        def receiver(**arguments: Any) -> None:
+            brought.append(arguments)
+
+        receivers.append(receiver)
+        connect_receiver(signal, receiver)
+        return brought
+
+    return listen
+
+
+class Clock:
+    """Moves the time that tokens, signatures and caches go by."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock, real = Clock(), time.time
+    monkeypatch.setattr(time, "time", lambda: real() + clock.ahead)
+    return clock
+
+
+def query_of(url: str) -> dict[str, str]:
+    """The parameters in the query of ``url``."""
+    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))

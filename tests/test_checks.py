@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks as registry
 from django.core.management import call_command
 from django.http import HttpRequest, HttpResponse
@@ -69,6 +70,15 @@ def test_settings_pass() -> None:
 
 
 # Middleware
+
+
+class OwnSessionMiddleware(SessionMiddleware):
+    """A site's own."""
+
+
+def test_middleware_after_a_subclass_of_djangos() -> None:
+    own = f"{__name__}.OwnSessionMiddleware"
+    assert found(checks.check_middleware, MIDDLEWARE=[own, OURS]) == []
 
 
 def test_middleware_missing() -> None:

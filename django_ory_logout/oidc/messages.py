@@ -17,6 +17,8 @@ from .http import Response
 from .metadata import ProviderMetadata, Registration
 
 FORM = "application/x-www-form-urlencoded"
+#: The errors that say nothing about the person (RFC 6749, 4.1.2.1).
+TRY_AGAIN = frozenset({"server_error", "temporarily_unavailable"})
 #: 8 KiB is a common limit of servers and proxies, for all the headers that hold it.
 MAX_URL_LENGTH = 4096
 
@@ -53,14 +55,17 @@ def authorization_request(
 def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata) -> str:
     """The code in an authorization response (Core 3.1.2.5, RFC 9207).
 
-    Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_mismatch`` and ``code_missing``, and :exc:`SignInRefused`
-    (``provider_refused``) when the provider answers with an error.
+    Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_mismatch`` and ``code_missing``, and when the provider
+    answers with an error, :exc:`ProviderUnavailable` (``provider_fault``) or :exc:`SignInRefused`
+    (``provider_refused``).
     """
     issuer = response.get("iss")
     if issuer is None and metadata.authorization_response_iss_parameter_supported:
         raise InvalidMessage("iss_missing", "the provider announces iss in its responses, and this one has none")
     if issuer is not None and issuer != metadata.issuer:
         raise InvalidMessage("iss_mismatch", "the response comes from another issuer than the one that was asked")
+    if response.get("error") in TRY_AGAIN:
+        raise ProviderUnavailable("provider_fault", _described(response))
     if "error" in response:
         raise SignInRefused("provider_refused", _described(response))
     if not response.get("code"):

@@ -35,7 +35,7 @@ Claims = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class IDToken:
-    """A verified ID token. ``iat`` in seconds since the epoch; ``raw`` as the provider sent it."""
+    """A verified ID token. ``iat`` in seconds since the epoch; ``raw`` is the signed token, fit for a hint."""
 
     issuer: str
     subject: str
@@ -70,6 +70,7 @@ def verify_id_token(
     token: str, registration: Registration, keys: Keys, *, nonce: str, access_token: str | None, now: float
 ) -> IDToken:
     """Verify an ID token from the token endpoint (Core 3.1.3.7). Raises :exc:`InvalidToken`, or as ``keys`` does."""
+    token = _signed(token, registration)
     header, claims = _verified(token, registration, keys)
     _check_type(header, {"JWT"})
     _check_issuer(claims, registration)
@@ -93,6 +94,7 @@ def verify_logout_token(
 
     ``exp`` may be missing unless ``exp_required``, for Hydra sends none: the age is bounded by ``iat``.
     """
+    token = _signed(token, registration)
     header, claims = _verified(token, registration, keys)
     _check_type(header, {"JWT", "LOGOUT+JWT"})
     _check_issuer(claims, registration)
@@ -136,9 +138,11 @@ def _opened_by_any(token: str, registrations: Collection[Registration]) -> str:
 # Form and signature
 
 
+def _signed(token: str, registration: Registration) -> str:
+    return _decrypted(token, registration) if registration.id_token_encrypted_response_alg else token
+
+
 def _verified(token: str, registration: Registration, keys: Keys) -> tuple[Header, Claims]:
-    if registration.id_token_encrypted_response_alg:
-        token = _decrypted(token, registration)
     header = _json_part(token, 0)
     alg = registration.id_token_signed_response_alg
     if header.get("alg") != alg:

@@ -1,4 +1,4 @@
-"""``{% load ory_logout %}``: ``logout_button``, ``logout_link``, ``logout_url``."""
+"""``{% load ory_logout %}``: ``logout_button``, ``logout_link``, ``logout_url``; ``browser_name`` for our own page."""
 
 from typing import Any
 
@@ -6,11 +6,32 @@ from django import template
 from django.template.context import RequestContext
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
 
 from .. import logout
 from ..sessions import LOGIN
 
 register = template.Library()
+
+#: What a ``User-Agent`` contains and what people call it; the first that fits, for browsers name their ancestors too.
+BROWSERS = {
+    "Edg": "Edge",
+    "OPR": "Opera",
+    "Firefox": "Firefox",
+    "FxiOS": "Firefox",
+    "Chrome": "Chrome",
+    "CriOS": "Chrome",
+    "Safari": "Safari",
+}
+SYSTEMS = {
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Android": "Android",
+    "Windows": "Windows",
+    "Mac OS": "Mac",
+    "CrOS": "Chromebook",
+    "Linux": "Linux",
+}
 
 
 @register.inclusion_tag("ory_logout/logout_button.html", takes_context=True)
@@ -20,18 +41,33 @@ def logout_button(context: RequestContext, label: str = "", next: str = "") -> d
 
 
 @register.inclusion_tag("ory_logout/logout_link.html", takes_context=True)
+@sensitive_variables()
 def logout_link(context: RequestContext, label: str = "") -> dict[str, Any]:
     """A plain link to :func:`logout_url`."""
     return {"label": label or _("Log out"), "url": logout_url(context)}
 
 
 @register.simple_tag(takes_context=True)
+@sensitive_variables()
 def logout_url(context: RequestContext) -> str:
     """The provider's end session URL with hint, redirect URI and ``state`` (RP-Initiated Logout 2).
 
-    The session here ends when the browser comes back, so :func:`logout_button` is the better choice. Where no provider
-    can be told, or the URL would be too long, it is this site's own logout page.
+    The session here ends when the browser comes back, so :func:`logout_button` is the better choice. Where the end
+    session endpoint is not known without a call, or the URL would be too long, it is this site's own logout page.
     """
     login = context["request"].session.get(LOGIN)
-    request = logout.end_session_request(login, login["logout_state"]) if login else None
+    request = logout.held_end_session_request(login, login["logout_state"]) if login else None
     return reverse("ory_logout:logout") if request is None or request.by_post else request.url
+
+
+@register.filter
+def browser_name(user_agent: str) -> str:
+    """What a person may recognise in a ``User-Agent``: browser and system, or else its beginning."""
+    browser, system = _first(BROWSERS, user_agent), _first(SYSTEMS, user_agent)
+    if browser and system:
+        return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
+    return browser or system or user_agent[:60] or _("Unknown browser")
+
+
+def _first(names: dict[str, str], user_agent: str) -> str:
+    return next((name for part, name in names.items() if part in user_agent), "")

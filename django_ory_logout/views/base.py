@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
 
 from ..exceptions import InvalidMessage, LoggedOutMeanwhile, OryLogoutError, SignInRefused, Undecided
 
@@ -26,8 +27,11 @@ def non_atomic(view: View) -> View:
 
 
 def public(view: View) -> View:
-    """A view for people who are not signed in, never cached, each of its statements committed by itself."""
-    return login_not_required(never_cache(non_atomic(view)))
+    """A view for people who are not signed in, never cached, each of its statements committed by itself.
+
+    What it handles are tokens and codes, so no report of a fault shows a variable of it, or of what it calls.
+    """
+    return login_not_required(never_cache(non_atomic(sensitive_variables()(view))))
 
 
 def single_values(parameters: QueryDict) -> dict[str, str]:
@@ -36,6 +40,12 @@ def single_values(parameters: QueryDict) -> dict[str, str]:
         if len(values) > 1:
             raise InvalidMessage("parameter_repeated", f"a parameter came more than once: {name[:40]!r}")
     return parameters.dict()  # type: ignore[return-value]
+
+
+def forget_query(request: HttpRequest) -> None:
+    """Take the query off ``request``: Django's report of a fault shows it, and a code must not be in there."""
+    request.GET = QueryDict()
+    request.META["QUERY_STRING"] = ""
 
 
 #: For each class of error: the status, a title, and what a person should know.

@@ -9,18 +9,21 @@ from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from .. import conf
 from .. import login as journey
 from ..exceptions import OryLogoutError
 from ..login import SIGN_IN_SECONDS, PendingSignIn
-from .base import error_page, public, single_values
+from .base import error_page, forget_query, public, single_values
 
-COOKIE_PREFIX = "ory_logout_sign_in_"
-#: As many tabs may be on their way to the provider at once; the oldest gives way.
+#: Django's error reports leave out the value of a cookie that has "auth" in its name.
+COOKIE_PREFIX = "ory_logout_auth_"
+#: As many tabs may be on their way to the provider at once, and their cookies be as long; the oldest gives way.
+#: Servers commonly refuse a request with more than 8 KiB of cookies.
 MAX_PENDING = 8
+MAX_PENDING_BYTES = 4 * 1024
 
 
 @csrf_exempt
@@ -39,7 +42,7 @@ def login(request: HttpRequest) -> HttpResponse:
     except OryLogoutError as error:
         return error_page(request, error, retry_url=reverse("ory_logout:login"))
     try:
-        pending, url = journey.begin(provider, next_url, parameters.get("login_hint"))
+        pending, url = journey.begin(request, provider, next_url, parameters.get("login_hint"))
     except OryLogoutError as error:
         return error_page(request, error, retry_url=_login_url(next_url, provider.alias))
     response = HttpResponseRedirect(url)
@@ -50,7 +53,6 @@ def login(request: HttpRequest) -> HttpResponse:
 @csrf_exempt  # bound to this browser by the cookie of its state
 @public
 @sensitive_post_parameters("code", "state")
-@sensitive_variables("parameters", "name")
 @require_http_methods(["GET", "POST"])
 def callback(request: HttpRequest) -> HttpResponse:
     """The authorization response (Core 3.1.2.5)."""
@@ -64,6 +66,9 @@ def callback(request: HttpRequest) -> HttpResponse:
         response: HttpResponse = HttpResponseRedirect(pending.next or resolve_url(settings.LOGIN_REDIRECT_URL))
     except OryLogoutError as error:
         response = error_page(request, error, retry_url=retry_url)
+    except BaseException:
+        forget_query(request)
+        raise
     if name:
         response.delete_cookie(name, path=_cookie_path())
     return response
@@ -78,13 +83,17 @@ def _login_url(next_url: str, alias: str) -> str:
 
 
 def _remember(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
-    names = sorted(name for name in request.COOKIES if name.startswith(COOKIE_PREFIX))
-    for name in names[: max(0, len(names) - MAX_PENDING + 1)]:
-        response.delete_cookie(name, path=_cookie_path())
+    signed = pending.signed()
+    room = MAX_PENDING_BYTES - len(signed)
+    names = sorted((name for name in request.COOKIES if name.startswith(COOKIE_PREFIX)), reverse=True)
+    for count, name in enumerate(names, start=1):
+        room -= len(name) + len(request.COOKIES[name])
+        if count >= MAX_PENDING or room < 0:
+            response.delete_cookie(name, path=_cookie_path())
     by_post = pending.config.response_mode == "form_post"
     response.set_cookie(
         f"{COOKIE_PREFIX}{int(time.time())}_{_state_digest(pending.state)}",
-        pending.signed(),
+        signed,
         max_age=SIGN_IN_SECONDS,
         path=_cookie_path(),
         httponly=True,

@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST, require_safe
 
 from .. import logout as journey
 from ..exceptions import InvalidMessage, OryLogoutError, Undecided
@@ -27,15 +28,14 @@ RETRY_AFTER_SECONDS = 5
 @csrf_exempt
 @public
 @sensitive_post_parameters("logout_token")
+@require_POST
 def backchannel_logout(request: HttpRequest) -> HttpResponse:
     """Back-Channel Logout 2.5 and 2.8: 200 done, 400 wrong, 503 cannot be decided now, 405 for anything but POST."""
-    if request.method != "POST":
-        return _answer(HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"}))
     try:
         ended = journey.back_channel(_logout_token(request))
     except InvalidMessage as error:
         _refused(EndReason.BACK_CHANNEL, error)
-        return _answer(JsonResponse({"error": "invalid_request", "error_description": error.code}, status=400))
+        return JsonResponse({"error": "invalid_request", "error_description": error.code}, status=400)
     except Undecided as error:
         logger.error("back-channel logout cannot be decided now: %s", error)
         return _try_again()
@@ -43,10 +43,9 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
         logger.exception("back-channel logout failed: internal_error")
         return _try_again()
     logger.info("back-channel logout accepted: %d login sessions ended", ended)
-    return _answer(HttpResponse())
+    return HttpResponse()
 
 
-@sensitive_variables()
 def _logout_token(request: HttpRequest) -> str:
     """The one ``logout_token`` of a form-encoded body; other parameters are ignored. Raises :exc:`InvalidMessage`."""
     if request.content_type != FORM:
@@ -66,16 +65,12 @@ def _logout_token(request: HttpRequest) -> str:
 def _try_again() -> HttpResponse:
     response = JsonResponse({"error": "temporarily_unavailable"}, status=HTTPStatus.SERVICE_UNAVAILABLE)
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return _answer(response)
-
-
-def _answer(response: HttpResponse) -> HttpResponse:
-    response["Cache-Control"] = "no-store"
     return response
 
 
 @xframe_options_exempt
 @public
+@require_safe
 def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     """Front-Channel Logout 2: a page in a hidden frame of the provider's."""
     status, issuer = HTTPStatus.OK, None
@@ -89,7 +84,7 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
         status = HTTPStatus.BAD_REQUEST
     response = render(request, "ory_logout/frontchannel_logout.html", {"done": status == HTTPStatus.OK}, status=status)
     response["Content-Security-Policy"] = f"frame-ancestors {' '.join(journey.frame_ancestors(issuer))}"
-    return _answer(response)
+    return response
 
 
 def _refused(channel: EndReason, error: OryLogoutError) -> None:

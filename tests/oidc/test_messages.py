@@ -111,6 +111,12 @@ def test_error(response: dict[str, str]) -> None:
         messages.authorization_code(response, METADATA)
 
 
+@pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable"])
+def test_fault_of_the_provider_is_worth_another_try(error: str) -> None:
+    with refused(ProviderUnavailable, "provider_fault"):
+        messages.authorization_code({"error": error}, METADATA)
+
+
 def test_error_is_told_in_the_providers_words_on_one_line() -> None:
     response = {"error": "access_denied", "error_description": "No\r\nINFO forged line" + "x" * 500}
 

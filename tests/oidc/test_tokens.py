@@ -645,9 +645,9 @@ def test_encrypted_tokens(
     token = sealed(issuer.sign(logout_claims), encryption_key)
     assert logout_token(token, signing_key, registration=encrypted).subject == "amber"
 
-    token = sealed(issuer.sign(id_claims), encryption_key)
-    verified = id_token(token, signing_key, registration=encrypted)
-    assert (verified.subject, verified.raw) == ("amber", token)
+    signed = issuer.sign(id_claims)
+    verified = id_token(sealed(signed, encryption_key), signing_key, registration=encrypted)
+    assert (verified.subject, verified.raw) == ("amber", signed)
 
 
 def test_unknown_header_of_an_encrypted_token_is_ignored(

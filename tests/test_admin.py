@@ -1,0 +1,116 @@
+"""The admin: to be read; what is deleted there ends."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+
+from django_ory_logout.models import LoginSession, LogoutReceipt, Subject
+from django_ory_logout.testing import Provider
+
+from .conftest import NewBrowser, SiteBrowser
+
+pytestmark = pytest.mark.django_db
+
+MODELS = ["loginsession", "logoutreceipt", "subject"]
+
+
+@pytest.fixture
+def admin(new_browser: NewBrowser) -> SiteBrowser:
+    browser = new_browser()
+    superuser = User.objects.create_superuser("root")
+    browser.force_login(superuser, "django.contrib.auth.backends.ModelBackend")
+    return browser
+
+
+@pytest.fixture
+def amber(browser: SiteBrowser) -> SiteBrowser:
+    browser.sign_in("amber")
+    return browser
+
+
+@pytest.fixture
+def rows(amber: SiteBrowser, provider: Provider) -> dict[str, Any]:
+    """One row of each model."""
+    amber.deliver(provider.end_subject("birch") or provider.end(provider.sign_in("birch", "django-site").sid))
+    return {
+        "loginsession": LoginSession.objects.get(),
+        "logoutreceipt": LogoutReceipt.objects.get(),
+        "subject": Subject.objects.get(),
+    }
+
+
+def page(name: str, *args: Any) -> str:
+    return reverse(f"admin:ory_logout_{name}", args=args)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_rows_are_listed_searched_and_shown(admin: SiteBrowser, rows: dict[str, Any], model: str) -> None:
+    assert admin.get(page(f"{model}_changelist")).status_code == 200
+    assert admin.get(page(f"{model}_changelist"), {"q": "amber"}).status_code == 200
+    assert admin.get(page(f"{model}_change", rows[model].pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_rows_are_not_made_or_changed(admin: SiteBrowser, rows: dict[str, Any], model: str) -> None:
+    assert admin.get(page(f"{model}_add")).status_code == 403
+    assert admin.post(page(f"{model}_change", rows[model].pk), {"subject": "birch"}).status_code == 403
+
+    rows[model].refresh_from_db()
+    assert "birch" not in str(vars(rows[model]).get("subject"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_session_keys_are_not_shown(admin: SiteBrowser, amber: SiteBrowser, rows: dict[str, Any], model: str) -> None:
+    shown = admin.get(page(f"{model}_change", rows[model].pk)).text
+
+    assert str(amber.key) not in shown
+    assert "eyJ" not in shown
+
+
+def test_deleting_a_login_session_ends_it(admin: SiteBrowser, amber: SiteBrowser, rows: dict[str, Any]) -> None:
+    answer = admin.post(page("loginsession_delete", rows["loginsession"].pk), {"post": "yes"})
+
+    assert answer.status_code == 302
+    assert amber.user is None
+    assert LoginSession.objects.count() == 0
+
+
+@pytest.mark.parametrize("engine", ["db", "cached_db", "cache"])
+def test_deleting_many_ends_them(admin: SiteBrowser, new_browser: NewBrowser, settings: Any, engine: str) -> None:
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    admin.force_login(User.objects.get(), "django.contrib.auth.backends.ModelBackend")
+    browsers = [new_browser() for _ in range(3)]
+    for browser in browsers:
+        browser.sign_in("amber")
+    chosen = [LoginSession.objects.get(session_key=browser.key).pk for browser in browsers[:2]]
+
+    answer = admin.post(
+        page("loginsession_changelist"), {"action": "delete_selected", "_selected_action": chosen, "post": "yes"}
+    )
+
+    assert answer.status_code == 302
+    assert [browser.user is not None for browser in browsers] == [False, False, True]
+
+
+def test_deleting_a_user_ends_what_they_had(admin: SiteBrowser, amber: SiteBrowser, rows: dict[str, Any]) -> None:
+    url = reverse("admin:auth_user_delete", args=[rows["subject"].user.pk])
+    question = re.sub(r"\s+", " ", admin.get(url).text)
+    assert "your account doesn't have permission" not in question
+    assert "Login session" in question or "login session" in question
+
+    assert admin.post(url, {"post": "yes"}).status_code == 302
+
+    assert amber.user is None
+    assert LoginSession.objects.count() == 0
+    assert Subject.objects.count() == 0
+
+
+def test_who_may_not_delete_users_may_not_end_sessions(admin: SiteBrowser, rows: dict[str, Any]) -> None:
+    User.objects.filter(username="root").update(is_superuser=False)
+
+    assert admin.get(page("loginsession_changelist")).status_code == 403
+    assert admin.post(page("loginsession_delete", rows["loginsession"].pk), {"post": "yes"}).status_code == 403
+    assert LoginSession.objects.count() == 1

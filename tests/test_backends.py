@@ -1,0 +1,367 @@
+"""Who a provider's subject is here."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth import aauthenticate, authenticate
+from django.contrib.auth.models import User
+from django.db import IntegrityError, models
+
+from django_ory_logout import conf
+from django_ory_logout.backends import ProviderBackend
+from django_ory_logout.conf import ProviderConfig
+from django_ory_logout.models import Subject
+from django_ory_logout.oidc.tokens import Claims, IDToken
+
+from .conftest import Configure, Logged
+
+pytestmark = pytest.mark.django_db
+
+ISSUER = "https://op.example"
+
+
+def id_token(subject: str = "amber", *, issuer: str = ISSUER, **claims: Any) -> IDToken:
+    return IDToken(issuer, subject, None, 0, {"sub": subject, **claims}, "raw")
+
+
+def provider() -> ProviderConfig:
+    return conf.get().providers["default"]
+
+
+def sign_in(token: IDToken, backend: ProviderBackend | None = None) -> User | None:
+    user = (backend or ProviderBackend()).authenticate(None, id_token=token, provider=provider())
+    assert user is None or isinstance(user, User)
+    return user
+
+
+def signed_in(token: IDToken, backend: ProviderBackend | None = None) -> User:
+    user = sign_in(token, backend)
+    assert user is not None
+    return user
+
+
+def verified(email: str) -> dict[str, Any]:
+    return {"email": email, "email_verified": True}
+
+
+# The same subject is the same user, and nobody else is
+
+
+def test_first_sign_in_makes_a_user_without_a_password() -> None:
+    user = signed_in(id_token(given_name="Amber", family_name="Stone", **verified("amber@example.com")))
+
+    assert (user.first_name, user.last_name, user.email) == ("Amber", "Stone", "amber@example.com")
+    assert not user.has_usable_password()
+    assert not user.is_staff
+    assert not user.is_superuser
+    assert Subject.objects.get().user == user
+
+
+def test_second_sign_in_finds_the_user() -> None:
+    assert signed_in(id_token()) == signed_in(id_token())
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        id_token("Amber"),
+        id_token("amber "),
+        id_token("amber", issuer="https://op.example/"),
+        id_token("amber", issuer="https://OP.example"),
+    ],
+)
+def test_case_blanks_and_slashes_make_another_user(other: IDToken) -> None:
+    assert signed_in(id_token("amber")) != signed_in(other)
+
+
+def test_user_name_cannot_be_chosen() -> None:
+    User.objects.create_superuser("root")
+
+    user = signed_in(id_token("root", preferred_username="root", username="root"))
+
+    assert len(user.username) == 30
+    assert not user.is_superuser
+
+
+def test_claims_bring_no_rights() -> None:
+    user = signed_in(id_token(is_superuser=True, is_staff=True, groups=["admin"], id=1))
+
+    assert not user.is_superuser
+    assert not user.is_staff
+
+
+def test_fields_follow_the_claims() -> None:
+    signed_in(id_token(given_name="Amber", **verified("amber@example.com")))
+
+    user = signed_in(id_token(given_name="Ember", **verified("ember@example.com")))
+
+    user.refresh_from_db()
+    assert (user.first_name, user.email) == ("Ember", "ember@example.com")
+
+
+def test_fields_without_a_claim_stay() -> None:
+    signed_in(id_token(given_name="Amber"))
+
+    assert signed_in(id_token()).first_name == "Amber"
+
+
+def test_unchanged_fields_are_not_saved(django_assert_num_queries: Any) -> None:
+    signed_in(id_token(given_name="Amber"))
+
+    with django_assert_num_queries(1):
+        signed_in(id_token(given_name="Amber"))
+
+
+@pytest.mark.parametrize("claims", [{"email_verified": False}, {"email_verified": "true"}, {"email_verified": 1}, {}])
+def test_address_that_the_provider_did_not_verify_is_left_out(claims: Claims) -> None:
+    assert signed_in(id_token(email="amber@example.com", **claims)).email == ""
+
+
+@pytest.mark.parametrize("name", [5, None, ["Amber"], {"a": "b"}, ""])
+def test_claim_of_another_type_is_left_out(name: object) -> None:
+    assert signed_in(id_token(given_name=name)).first_name == ""
+
+
+def test_long_names_are_cut_to_the_field() -> None:
+    assert signed_in(id_token(given_name="a" * 500)).first_name == "a" * 150
+
+
+def test_long_address_is_left_out() -> None:
+    """Cut, it would be somebody else's."""
+    address = "a" * 242 + "@example.com"
+    assert len(address) == 254
+
+    assert signed_in(id_token(**verified(f"{address}.evil.example"))).email == ""
+    assert signed_in(id_token(**verified(address))).email == address
+
+
+# Who stays out
+
+
+def test_inactive_user_stays_out(logged: Logged) -> None:
+    signed_in(id_token())
+    User.objects.update(is_active=False)
+
+    assert sign_in(id_token(given_name="Amber")) is None
+
+    assert User.objects.get().first_name == ""
+    assert logged() == ["sign-in refused: user_inactive"]
+
+
+def test_unknown_subject_stays_out_where_no_users_are_made(configure: Configure, logged: Logged) -> None:
+    configure(CREATE_USERS=False)
+
+    assert sign_in(id_token(**verified("amber@example.com"))) is None
+
+    assert User.objects.count() == 0
+    assert Subject.objects.count() == 0
+    assert logged() == ["sign-in refused: user_unknown"]
+
+
+def test_known_subject_signs_in_where_no_users_are_made(configure: Configure) -> None:
+    user = signed_in(id_token())
+    configure(CREATE_USERS=False)
+
+    assert signed_in(id_token()) == user
+
+
+def test_no_password_signs_in() -> None:
+    user = User.objects.create_user("cedar", password="correct")
+    backend = ProviderBackend()
+
+    assert backend.authenticate(None, username="cedar", password="correct") is None
+    assert asyncio.run(backend.aauthenticate(None, username="cedar", password="correct")) is None
+    assert user.check_password("correct")
+
+
+def test_no_password_signs_in_through_django(settings: Any) -> None:
+    User.objects.create_user("cedar", password="correct")
+    settings.AUTHENTICATION_BACKENDS = ["django_ory_logout.backends.ProviderBackend"]
+
+    assert authenticate(None, username="cedar", password="correct") is None
+    assert asyncio.run(aauthenticate(None, username="cedar", password="correct")) is None
+
+
+@pytest.mark.parametrize("missing", ["id_token", "provider"])
+def test_half_the_credentials_are_none(missing: str) -> None:
+    credentials: dict[str, Any] = {"id_token": id_token(), "provider": provider(), missing: None}
+
+    assert ProviderBackend().authenticate(None, **credentials) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_signs_in_asynchronously() -> None:
+    user = asyncio.run(ProviderBackend().aauthenticate(None, id_token=id_token(), provider=provider()))
+
+    assert user == User.objects.get()
+
+
+# By e-mail, where a setting says so
+
+
+@pytest.fixture
+def by_email(configure: Configure) -> None:
+    configure(ASSOCIATE_BY_EMAIL=True)
+
+
+@pytest.fixture
+def cedar() -> User:
+    return User.objects.create_user("cedar", "Cedar@Example.com", "correct")
+
+
+def test_address_alone_links_nobody(cedar: User) -> None:
+    assert signed_in(id_token(**verified("cedar@example.com"))) != cedar
+
+
+def test_verified_address_links_the_one_user(by_email: None, cedar: User) -> None:
+    assert signed_in(id_token(**verified("cedar@example.com"))) == cedar
+
+    assert signed_in(id_token()) == cedar, "by its subject from now on"
+    assert cedar.check_password("correct")
+
+
+@pytest.mark.parametrize("claims", [{"email_verified": False}, {"email_verified": "true"}, {}])
+def test_address_that_is_not_verified_links_nobody(by_email: None, cedar: User, claims: Claims) -> None:
+    assert signed_in(id_token(email="cedar@example.com", **claims)) != cedar
+
+
+def test_hook_that_trusts_any_address_links_nobody(by_email: None, cedar: User) -> None:
+    class Trusting(ProviderBackend):
+        def user_fields(self, claims: Claims) -> dict[str, Any]:
+            return {"email": claims.get("email", "")}
+
+    assert signed_in(id_token(email="cedar@example.com"), Trusting()) != cedar
+
+
+@pytest.mark.parametrize("email", ["", None, 5, ["cedar@example.com"]])
+def test_address_that_is_none_links_nobody(by_email: None, email: object) -> None:
+    nameless = User.objects.create_user("nameless")
+
+    assert signed_in(id_token(email=email, email_verified=True)) != nameless
+
+
+def test_address_of_two_users_links_neither(by_email: None, cedar: User) -> None:
+    other = User.objects.create_user("other", "cedar@example.com")
+
+    assert signed_in(id_token(**verified("cedar@example.com"))) not in (cedar, other)
+
+
+def test_address_of_an_inactive_user_keeps_out_and_links_nobody(by_email: None, cedar: User, logged: Logged) -> None:
+    User.objects.update(is_active=False)
+
+    assert sign_in(id_token(**verified("cedar@example.com"))) is None
+
+    assert logged() == ["sign-in refused: user_inactive"]
+    assert Subject.objects.count() == 0
+    assert User.objects.count() == 1
+
+
+def test_linked_subject_is_not_linked_anew(by_email: None, cedar: User) -> None:
+    user = signed_in(id_token())
+
+    assert signed_in(id_token(**verified("cedar@example.com"))) == user != cedar
+
+
+def test_address_links_where_no_users_are_made(configure: Configure, cedar: User) -> None:
+    configure(ASSOCIATE_BY_EMAIL=True, CREATE_USERS=False)
+
+    assert signed_in(id_token(**verified("cedar@example.com"))) == cedar
+    assert sign_in(id_token("birch", **verified("birch@example.com"))) is None
+
+
+def test_letter_that_a_database_takes_for_another_links_nobody(
+    by_email: None, cedar: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL compares in capitals: there, a dotless i is an i. Others take accents away."""
+    monkeypatch.setattr(User._default_manager, "filter", lambda **_lookup: [cedar])
+
+    assert signed_in(id_token(**verified("c\u00e9dar@example.com"))) != cedar
+    assert signed_in(id_token("birch", **verified("CEDAR@example.com"))) == cedar
+
+
+# What a site changes
+
+
+def test_hooks_decide_name_and_fields() -> None:
+    class Own(ProviderBackend):
+        def username(self, id_token: IDToken) -> str:
+            return f"{id_token.subject}@provider"
+
+        def user_fields(self, claims: Claims) -> dict[str, Any]:
+            return {"is_staff": "staff" in claims.get("groups", ()), "nickname": "not a field"}
+
+    user = signed_in(id_token(groups=["staff"]), Own())
+
+    assert user.username == "amber@provider"
+    assert user.is_staff
+    assert not signed_in(id_token(groups=[]), Own()).is_staff
+
+
+def test_permissions_are_djangos() -> None:
+    user = signed_in(id_token())
+    user.is_superuser = True
+
+    assert user.has_perm("auth.add_user")
+
+
+# Two at once, and what is unique
+
+
+def test_first_sign_in_twice_at_once() -> None:
+    """The other request links the subject after this one has looked for it."""
+
+    class Late(ProviderBackend):
+        looks = 0
+
+        def linked_user(self, id_token: IDToken) -> Any:
+            self.looks += 1
+            return None if self.looks == 1 else super().linked_user(id_token)
+
+    first = signed_in(id_token())
+
+    assert signed_in(id_token(), Late()) == first
+    assert User.objects.count() == 1
+    assert Subject.objects.count() == 1
+
+
+@pytest.fixture
+def unique_email(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A user model whose e-mail addresses are unique."""
+
+    def save(user: User, *args: Any, **kwargs: Any) -> None:
+        if user.email and User.objects.filter(email=user.email).exclude(pk=user.pk).exists():
+            raise IntegrityError("UNIQUE constraint failed: auth_user.email")
+        models.Model.save(user, *args, **kwargs)
+
+    return lambda: monkeypatch.setattr(User, "save", save)
+
+
+def test_address_that_somebody_has_keeps_a_new_person_out(
+    cedar: User, unique_email: Callable[[], None], logged: Logged
+) -> None:
+    unique_email()
+
+    assert sign_in(id_token(**verified("Cedar@example.com"))) is None
+
+    assert logged() == [
+        "no user made: a field must be unique, and its value is taken",
+        "sign-in refused: user_unknown",
+    ]
+    assert Subject.objects.count() == 0
+    assert list(User.objects.all()) == [cedar]
+
+
+def test_address_that_somebody_has_is_not_taken_over(
+    cedar: User, unique_email: Callable[[], None], logged: Logged
+) -> None:
+    user = signed_in(id_token(**verified("amber@example.com")))
+    unique_email()
+
+    assert signed_in(id_token(**verified("Cedar@example.com"))) == user
+
+    user.refresh_from_db()
+    assert user.email == "amber@example.com"
+    assert logged() == ["user not updated: a field must be unique, and its value is taken"]

@@ -1,0 +1,577 @@
+"""What must not be read by who reads logs and error mails: tokens, codes, secrets, verifiers, keys and cookies."""
+
+import base64
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from html import unescape
+from typing import Any, NamedTuple
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.core.management import call_command
+from django.core.signals import got_request_exception
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.debug import ExceptionReporter
+
+from django_ory_logout import conf, engines, sessions
+from django_ory_logout import login as journey_of_login
+from django_ory_logout.logout import end_session_request, held_end_session_request
+from django_ory_logout.models import LoginSession, LogoutReceiptQuerySet
+from django_ory_logout.oidc import http, messages, tokens
+from django_ory_logout.oidc.messages import Tokens
+from django_ory_logout.sessions import LOGIN
+from django_ory_logout.testing import Network, Provider
+from django_ory_logout.views import logout as logout_views
+
+from .conftest import Clock, Configure, NewBrowser, SiteBrowser, query_of
+from .views.test_login import pending_cookies, pending_sign_in
+
+pytestmark = pytest.mark.django_db
+
+Reports = list[str]
+
+
+class Secrets:
+    """All that came up so far and must not be read."""
+
+    def __init__(self, client_secret: str) -> None:
+        credentials = f"django-site:{client_secret}"
+        self.known = {client_secret, base64.b64encode(credentials.encode()).decode()}
+
+    def add(self, *secrets: object) -> None:
+        self.known |= {str(secret) for secret in secrets if secret}
+
+    def of_token_response(self, document: dict[str, Any]) -> dict[str, Any]:
+        self.add(document.get("id_token"), document.get("access_token"))
+        return {**document, "refresh_token": "ory_rt_never_to_be_read"}
+
+    def of_browser(self, browser: SiteBrowser) -> None:
+        self.add(browser.key, *(cookie.value for cookie in pending_cookies(browser).values()))
+
+    def of_callback(self, url: str) -> None:
+        self.add(query_of(url)["code"])
+
+    def found_in(self, text: str) -> list[str]:
+        """Those that stand in ``text``, whole or in part."""
+        parts = {secret: secret if len(secret) < 60 else secret[-40:-10] for secret in self.known}
+        return [secret for secret, part in parts.items() if part in text or part in unescape(text)]
+
+
+@pytest.fixture
+def secrets(settings: Any, network: Network) -> Secrets:
+    secrets = Secrets(settings.CLIENT_SECRET)
+    secrets.add("ory_rt_never_to_be_read")
+    network.change("/oauth2/token", secrets.of_token_response)
+    return secrets
+
+
+@pytest.fixture
+def sign_in(network: Network, secrets: Secrets) -> Callable[[SiteBrowser], Any]:
+    """Sign in, and keep in mind what was secret about it."""
+
+    def sign_in(browser: SiteBrowser) -> Any:
+        start = browser.start()
+        pending = pending_sign_in(browser)
+        secrets.add(pending.nonce, pending.code_verifier)
+        secrets.of_browser(browser)
+        callback = network.follow(start)
+        secrets.of_callback(callback)
+        answer = browser.visit(callback)
+        secrets.of_browser(browser)
+        secrets.add(*LoginSession.objects.values_list("session_key", flat=True))
+        return answer
+
+    return sign_in
+
+
+# Logs
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """All that was logged, with tracebacks."""
+    caplog.set_level(logging.DEBUG)
+    return lambda: "\n".join(logging.Formatter("%(name)s %(message)s %(args)s").format(one) for one in caplog.records)
+
+
+class Stage(NamedTuple):
+    """Where a journey is played: ``browser`` is signed in as amber."""
+
+    browser: SiteBrowser
+    other: SiteBrowser
+    network: Network
+    provider: Provider
+    clock: Clock
+
+
+Journey = Callable[[Stage], None]
+
+
+def logged_out(stage: Stage) -> None:
+    stage.browser.post("/auth/logout/", {"next": "/bye/"})
+
+
+def logged_out_alone(stage: Stage) -> None:
+    cache.clear()
+    stage.network.down()
+    stage.browser.post("/auth/logout/")
+
+
+def logged_out_by_link(stage: Stage) -> None:
+    stage.browser.get("/tags/")
+    stage.browser.get("/auth/logout/callback/", {"state": stage.browser.session[LOGIN]["logout_state"]})
+
+
+def notified(stage: Stage) -> None:
+    assert stage.other.deliver(stage.provider.end_subject("amber")) == [200]
+
+
+def notified_wrongly(stage: Stage) -> None:
+    stage.provider.clock = lambda: 0
+    assert stage.other.deliver(stage.provider.end_subject("amber")) == [400]
+
+
+def notified_by_unknown_key(stage: Stage) -> None:
+    stage.provider.rotate_keys()
+    assert stage.other.deliver(stage.provider.end_subject("amber")) == [503]
+
+
+def notified_in_front(stage: Stage) -> None:
+    stage.other.get(
+        "/auth/logout/frontchannel/", {"iss": stage.provider.issuer, "sid": str(LoginSession.objects.get().sid)}
+    )
+    stage.other.get("/auth/logout/frontchannel/", {"iss": stage.provider.issuer})
+
+
+def signed_in_anew(stage: Stage) -> None:
+    stage.browser.sign_in("birch")
+
+
+def refused_by_the_provider(stage: Stage) -> None:
+    callback = query_of(stage.network.follow(stage.other.start()))
+    stage.other.get("/auth/callback/", {**callback, "error": "access_denied", "error_description": "no"})
+
+
+def code_refused(stage: Stage) -> None:
+    callback = stage.network.follow(stage.other.start())
+    del stage.provider.clients["django-site"]
+    stage.other.visit(callback)
+
+
+def token_endpoint_down(stage: Stage) -> None:
+    callback = stage.network.follow(stage.other.start())
+    stage.network.down()
+    stage.other.visit(callback)
+    stage.other.visit(callback)
+
+
+def wrong_id_token(stage: Stage) -> None:
+    stage.clock.advance(2 * 24 * 60 * 60)
+    stage.provider.clock = lambda: 0
+    stage.other.sign_in("amber")
+
+
+@pytest.mark.parametrize(
+    "journey",
+    [
+        logged_out,
+        logged_out_alone,
+        logged_out_by_link,
+        notified,
+        notified_wrongly,
+        notified_by_unknown_key,
+        notified_in_front,
+        signed_in_anew,
+        refused_by_the_provider,
+        code_refused,
+        token_endpoint_down,
+        wrong_id_token,
+    ],
+    ids=lambda journey: journey.__name__,
+)
+def test_no_log_line_has_a_secret(
+    browser: SiteBrowser,
+    new_browser: NewBrowser,
+    network: Network,
+    provider: Provider,
+    clock: Clock,
+    secrets: Secrets,
+    sign_in: Callable[[SiteBrowser], Any],
+    log: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    journey: Journey,
+) -> None:
+    sign_in(browser)
+    other = new_browser()
+    post_form, get = other.post_form, other.get
+
+    def posted(path: str, form: Any, **extra: Any) -> Any:
+        secrets.add(form["logout_token"])
+        return post_form(path, form, **extra)
+
+    def got(path: str, *args: Any, **extra: Any) -> Any:
+        if "code=" in path:
+            secrets.of_callback(path)
+        return get(path, *args, **extra)
+
+    monkeypatch.setattr(other, "post_form", posted)
+    monkeypatch.setattr(other, "get", got)
+
+    journey(Stage(browser, other, network, provider, clock))
+
+    for call in network.calls:
+        secrets.add(call.form.get("code"), call.form.get("code_verifier"))
+    secrets.of_browser(other)
+    assert log()
+    assert secrets.found_in(log()) == []
+
+
+# Error mails
+
+
+@pytest.fixture
+def reports() -> Iterator[Reports]:
+    """The mails that Django would send of each fault, as text and as HTML with the variables of all frames."""
+    reports: Reports = []
+
+    def receiver(request: HttpRequest, **_arguments: Any) -> None:
+        error = sys.exception()
+        assert error
+        reports.extend(report_of(error, request))
+
+    got_request_exception.connect(receiver)
+    yield reports
+    got_request_exception.disconnect(receiver)
+
+
+def fail(*_args: Any, **_kwargs: Any) -> Any:
+    raise RuntimeError("a fault that nobody thought of")
+
+
+@pytest.fixture
+def faulty(new_browser: NewBrowser) -> SiteBrowser:
+    """A browser that is shown the error page of a fault."""
+    return new_browser(raise_request_exception=False)
+
+
+def report_of(error: BaseException, request: HttpRequest | None = None) -> Reports:
+    """The mails about ``error``, from where it left this file."""
+    traceback = error.__traceback__
+    while traceback and traceback.tb_frame.f_code.co_filename == __file__:
+        traceback = traceback.tb_next
+    reporter = ExceptionReporter(request, type(error), error, traceback, is_email=True)
+    return [reporter.get_traceback_text(), reporter.get_traceback_html()]
+
+
+def assert_secret(secrets: Secrets, reports: Reports) -> None:
+    assert len(reports) == 2
+    for report in reports:
+        assert "a fault that nobody thought of" in report
+        assert secrets.found_in(report) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        (http, "_read"),
+        (http, "post"),
+        (messages, "token_request"),
+        (messages, "authenticated"),
+        (messages, "parse_token_response"),
+        (messages, "parse_userinfo"),
+        (tokens, "_json_object"),
+        (tokens, "_check_audience"),
+        (tokens, "_check_access_token"),
+        (User, "save"),
+        (sessions, "supersede"),
+        (sessions, "_new_row"),
+        (LoginSession, "save"),
+        (LogoutReceiptQuerySet, "naming"),
+    ],
+    ids=lambda where: where if isinstance(where, str) else where.__name__,
+)
+@pytest.mark.parametrize("response_mode", ["query", "form_post"])
+def test_no_report_of_a_faulty_sign_in_has_a_secret(
+    faulty: SiteBrowser,
+    network: Network,
+    provider: Provider,
+    secrets: Secrets,
+    reports: Reports,
+    monkeypatch: pytest.MonkeyPatch,
+    configure: Configure,
+    where: Any,
+    what: str,
+    response_mode: str,
+) -> None:
+    configure(USERINFO=True, KEEP_TOKENS=True, RESPONSE_MODE=response_mode)
+    callback = network.follow(faulty.start())
+    secrets.of_callback(callback)
+    secrets.of_browser(faulty)
+    pending = pending_sign_in(faulty)
+    secrets.add(pending.nonce, pending.code_verifier)
+    monkeypatch.setattr(where, what, fail)
+
+    if response_mode == "query":
+        answer = faulty.visit(callback)
+    else:
+        answer = faulty.post_form("/auth/callback/", query_of(callback))
+
+    assert answer.status_code == 500
+    for call in network.calls:
+        secrets.add(call.form.get("code"), call.form.get("code_verifier"))
+    assert_secret(secrets, reports)
+
+
+def test_no_report_of_a_faulty_start_has_a_secret(
+    faulty: SiteBrowser,
+    network: Network,
+    secrets: Secrets,
+    reports: Reports,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faulty.start()
+    pending = pending_sign_in(faulty)
+    secrets.add(pending.nonce, pending.code_verifier)
+    secrets.of_browser(faulty)
+    monkeypatch.setattr(journey_of_login, "PendingSignIn", lambda *_args: pending)
+    monkeypatch.setattr(messages, "authorization_request", fail)
+
+    assert faulty.get("/auth/login/").status_code == 500
+
+    assert_secret(secrets, reports)
+
+
+Act = Callable[[SiteBrowser], Any]
+
+
+def post_logout(browser: SiteBrowser) -> Any:
+    return browser.post("/auth/logout/")
+
+
+def return_by_link(browser: SiteBrowser) -> Any:
+    return browser.get("/auth/logout/callback/", {"state": browser.session[LOGIN]["logout_state"]})
+
+
+def look(browser: SiteBrowser) -> Any:
+    return browser.get("/tags/")
+
+
+def look_asynchronously(browser: SiteBrowser) -> Any:
+    return browser.get("/private-async/")
+
+
+def rotate(browser: SiteBrowser) -> Any:
+    session = browser.session
+    session.cycle_key()
+    browser.cookies["sessionid"] = str(session.session_key)
+    return browser.get("/auth/whoami/")
+
+
+def save(browser: SiteBrowser) -> Any:
+    return browser.get("/auth/whoami/")
+
+
+def end_others(browser: SiteBrowser) -> Any:
+    SiteBrowser(browser.network).sign_in("amber")
+    return browser.post("/auth/sessions/", {"end": "others"})
+
+
+def delete_in_admin(browser: SiteBrowser) -> Any:
+    User.objects.update(is_superuser=True, is_staff=True)
+    SiteBrowser(browser.network).sign_in("amber")
+    row = LoginSession.objects.exclude(session_key=browser.key).get()
+    return browser.post(reverse("admin:ory_logout_loginsession_delete", args=[row.pk]), {"post": "yes"})
+
+
+def front_channel(browser: SiteBrowser) -> Any:
+    row = LoginSession.objects.get()
+    return browser.get("/auth/logout/frontchannel/", {"iss": row.issuer, "sid": str(row.sid)})
+
+
+@pytest.mark.parametrize(
+    ("act", "where", "what"),
+    [
+        (post_logout, sessions, "mark_ended"),
+        (post_logout, sessions, "finish"),
+        (post_logout, messages, "end_session_request"),
+        (post_logout, logout_views, "_WithHint"),
+        (return_by_link, sessions, "mark_ended"),
+        (look, sessions, "touch"),
+        (look, sessions, "confirm_alive"),
+        (look, messages, "end_session_request"),
+        (look_asynchronously, sessions, "touch"),
+        (rotate, sessions, "rekey"),
+        (save, sessions, "slide"),
+        (end_others, engines, "delete_stored"),
+        (delete_in_admin, engines, "delete_stored"),
+        (front_channel, engines, "delete_stored"),
+        (front_channel, sessions, "rows"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else part.__name__.rpartition(".")[2],
+)
+@pytest.mark.parametrize("engine", ["cached_db", "cache", "file"])
+def test_no_report_of_a_fault_while_signed_in_has_a_secret(
+    faulty: SiteBrowser,
+    sign_in: Callable[[SiteBrowser], Any],
+    secrets: Secrets,
+    reports: Reports,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+    tmp_path: Any,
+    act: Act,
+    where: Any,
+    what: str,
+    engine: str,
+) -> None:
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    settings.SESSION_SAVE_EVERY_REQUEST = act is save
+    sign_in(faulty)
+    session, get, post = faulty.session, faulty.get, faulty.post
+    sessions._seen.clear()
+
+    def broken(method: Any) -> Any:
+        def send(*args: Any, **kwargs: Any) -> Any:
+            secrets.add(faulty.key, *LoginSession.objects.values_list("session_key", flat=True))
+            monkeypatch.setattr(where, what, fail)
+            return method(*args, **kwargs)
+
+        return send
+
+    monkeypatch.setattr(SiteBrowser, "session", session)
+    monkeypatch.setattr(faulty, "get", broken(get))
+    monkeypatch.setattr(faulty, "post", broken(post))
+
+    assert act(faulty).status_code == 500
+
+    assert_secret(secrets, reports)
+
+
+def faulty_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Fails when the view has answered."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if request.method == "POST":
+            fail()
+        return response
+
+    return middleware
+
+
+def test_no_report_of_a_fault_after_the_logout_has_a_secret(
+    new_browser: NewBrowser,
+    sign_in: Callable[[SiteBrowser], Any],
+    secrets: Secrets,
+    reports: Reports,
+    settings: Any,
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.test_secrecy.faulty_middleware"]
+    faulty = new_browser(raise_request_exception=False)
+    sign_in(faulty)
+
+    assert faulty.post("/auth/logout/").status_code == 500
+
+    assert_secret(secrets, reports)
+    assert "redirect to the end session endpoint" in unescape(reports[1])
+
+
+def test_report_of_a_faulty_notice_has_no_secret(
+    browser: SiteBrowser,
+    provider: Provider,
+    sign_in: Callable[[SiteBrowser], Any],
+    secrets: Secrets,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """That fault is logged, not raised; a handler of the log may make a report of it."""
+    sign_in(browser)
+    deliveries = provider.end_subject("amber")
+    secrets.add(*(delivery.logout_token for delivery in deliveries))
+    monkeypatch.setattr(engines, "delete_stored", fail)
+
+    assert browser.deliver(deliveries) == [503]
+
+    [record] = [record for record in caplog.records if record.name == "django_ory_logout" and record.exc_info]
+    assert record.exc_info
+    assert record.exc_info[1]
+    assert_secret(secrets, report_of(record.exc_info[1]))
+
+
+def test_report_of_a_faulty_purge_has_no_secret(
+    browser: SiteBrowser,
+    sign_in: Callable[[SiteBrowser], Any],
+    secrets: Secrets,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sign_in(browser)
+    LoginSession.objects.update(expires_at="2001-01-01T00:00Z")
+    monkeypatch.setattr(engines, "delete_stored", fail)
+
+    with pytest.raises(RuntimeError) as caught:
+        call_command("ory_purge")
+
+    assert_secret(secrets, report_of(caught.value))
+
+
+TOKENS = Tokens("header.an-id-token-with-a-signature.end", "an-access-token-for-userinfo", "a-refresh-token")
+LOGOUT_TOKEN = "header.a-logout-token-with-a-signature.end"
+NOW = time.time()
+LOGIN_KEPT = {"issuer": "https://op.example", "client_id": "django-site", "id_token": TOKENS.id_token}
+
+
+@pytest.mark.parametrize(
+    ("call", "where", "what"),
+    [
+        (
+            lambda op: op.exchange("the-code-itself", redirect_uri="", code_verifier="the-verifier", now=NOW),
+            http,
+            "_read",
+        ),
+        (lambda op: op.userinfo(TOKENS.access_token, "amber", NOW), http, "_read"),
+        (lambda op: op.verify_id_token(TOKENS, nonce="", now=NOW), tokens, "_json_part"),
+        (lambda op: op.verify_logout_token(LOGOUT_TOKEN, now=NOW, exp_required=False), tokens, "_json_part"),
+        (lambda op: tokens.unverified_recipient(LOGOUT_TOKEN, []), tokens, "_json_part"),
+        (lambda op: messages.authenticated(op.registration, "code=the-code-itself"), messages, "ClientAuth"),
+        (lambda op: held_end_session_request(LOGIN_KEPT, ""), messages, "EndSessionRequest"),
+        (lambda op: end_session_request(LOGIN_KEPT, ""), messages, "EndSessionRequest"),
+    ],
+)
+def test_no_report_of_a_fault_below_the_views_has_a_secret(
+    network: Network, secrets: Secrets, monkeypatch: pytest.MonkeyPatch, call: Any, where: Any, what: str
+) -> None:
+    secrets.add("the-code-itself", "the-verifier", TOKENS.id_token, TOKENS.access_token, LOGOUT_TOKEN)
+    op = conf.get().providers["default"].provider
+    op.metadata(time.time())
+    monkeypatch.setattr(where, what, fail)
+
+    with pytest.raises(RuntimeError) as caught:
+        call(op)
+
+    assert_secret(secrets, report_of(caught.value))
+
+
+def test_cookies_of_sign_ins_are_left_out_of_every_report(
+    faulty: SiteBrowser, secrets: Secrets, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty.start()
+    secrets.of_browser(faulty)
+    monkeypatch.setattr("tests.urls.HttpResponse", fail)
+
+    assert faulty.get("/").status_code == 500
+
+    assert_secret(secrets, reports)
+
+
+def test_what_is_kept_as_json_is_what_is_searched_for(browser: SiteBrowser, sign_in: Any, secrets: Secrets) -> None:
+    sign_in(browser)
+
+    kept = json.dumps(browser.session[LOGIN])
+
+    assert len(secrets.found_in(kept)) == 1
+    assert secrets.found_in(str(browser.cookies)) == [browser.key]

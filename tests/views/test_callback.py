@@ -1,0 +1,816 @@
+"""The end of a sign-in: whom the provider sent back is signed in, or nothing at all has happened."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db import connection, connections
+
+from django_ory_logout.models import LoginSession
+from django_ory_logout.sessions import LOGIN
+from django_ory_logout.testing import Client, Network, Person, Provider
+from django_ory_logout.views.login import COOKIE_PREFIX
+
+from ..conftest import SITE, Clock, Configure, Connect, Listen, Logged, NewBrowser, SiteBrowser, query_of
+from .pages import assert_refused
+from .test_login import pending_cookies
+
+TOKEN = "https://op.example/oauth2/token"
+RETRY = "/auth/login/?provider=default"
+
+pytestmark = pytest.mark.django_db
+
+Claims = dict[str, Any]
+
+
+def claims_of(token: str) -> Claims:
+    """The claims of a signed token, unverified."""
+    part = token.split(".")[1]
+    return dict(json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))))
+
+
+@pytest.fixture
+def id_token(network: Network, provider: Provider) -> Callable[..., None]:
+    """Let the provider's ID tokens have other claims; ``None`` takes one away."""
+
+    def change(**changes: Any) -> None:
+        def changed(document: Claims) -> Claims:
+            claims = {**claims_of(document["id_token"]), **changes}
+            token = provider.sign({name: value for name, value in claims.items() if value is not None})
+            return {**document, "id_token": token}
+
+        network.change("/oauth2/token", changed)
+
+    return change
+
+
+def state_of(browser: SiteBrowser) -> str:
+    return query_of(browser.start())["state"]
+
+
+# Signed in
+
+
+def test_signs_in_and_goes_where_the_person_wanted(browser: SiteBrowser) -> None:
+    answer = browser.sign_in("amber", next="/private/?a=1")
+
+    assert answer.status_code == 302
+    assert answer["Location"] == "/private/?a=1"
+    assert "no-store" in answer["Cache-Control"]
+    [spent] = [cookie for name, cookie in answer.cookies.items() if name.startswith(COOKIE_PREFIX)]
+    assert (spent.value, spent["max-age"], spent["path"]) == ("", 0, "/auth/")
+    row = LoginSession.objects.get()
+    assert browser.user == {
+        "authenticated": True,
+        "username": row.user.get_username(),
+        "provider": "default",
+        "issuer": "https://op.example",
+        "subject": "amber",
+        "sid": row.sid,
+    }
+    assert row.session_key == browser.key
+
+
+def test_goes_to_login_redirect_url_otherwise(browser: SiteBrowser, settings: Any) -> None:
+    settings.LOGIN_REDIRECT_URL = "ory_logout:sessions"
+
+    assert browser.sign_in()["Location"] == "/auth/sessions/"
+
+
+def test_form_post_signs_in(browser: SiteBrowser, network: Network, configure: Configure) -> None:
+    configure(RESPONSE_MODE="form_post")
+    response = query_of(network.follow(browser.start(next="/private/")))
+
+    answer = browser.post_form("/auth/callback/", response)
+
+    assert answer["Location"] == "/private/"
+    assert browser.user
+
+
+def test_form_post_needs_no_csrf_token(new_browser: NewBrowser, network: Network) -> None:
+    browser = new_browser(enforce_csrf_checks=True)
+    response = query_of(network.follow(browser.start()))
+
+    assert browser.post_form("/auth/callback/", response).status_code == 302
+    assert browser.user
+
+
+def come_back_by_form_post(browser: SiteBrowser, callback: str) -> Any:
+    """A post from another site: a browser sends it no cookie that is ``SameSite=Lax``."""
+    browser.cookies.pop("sessionid", None)
+    return browser.post_form("/auth/callback/", query_of(callback))
+
+
+def test_form_post_ends_the_login_session_before_though_its_cookie_does_not_come(
+    browser: SiteBrowser, network: Network, configure: Configure
+) -> None:
+    configure(RESPONSE_MODE="form_post")
+    come_back_by_form_post(browser, network.follow(browser.start()))
+    before = SiteBrowser()
+    before.cookies["sessionid"] = str(browser.key)
+    assert before.user
+
+    come_back_by_form_post(browser, network.follow(browser.start()))
+
+    assert browser.user
+    assert before.user is None
+    assert LoginSession.objects.count() == 1
+
+
+def test_form_post_that_is_refused_ends_nothing(browser: SiteBrowser, network: Network, configure: Configure) -> None:
+    configure(RESPONSE_MODE="form_post")
+    come_back_by_form_post(browser, network.follow(browser.start()))
+    key = str(browser.key)
+    callback = network.follow(browser.start())
+    network.down()
+
+    assert come_back_by_form_post(browser, callback).status_code == 503
+
+    browser.cookies["sessionid"] = key
+    assert browser.user
+
+
+def test_several_tabs_come_back_in_any_order(browser: SiteBrowser, network: Network) -> None:
+    first, second = browser.start(next="/first/"), browser.start(next="/second/")
+
+    assert browser.visit(network.follow(second))["Location"] == "/second/"
+    assert browser.visit(network.follow(first))["Location"] == "/first/"
+    assert browser.user
+    assert LoginSession.objects.count() == 1
+
+
+@pytest.mark.parametrize("subject", ["amber", "birch"])
+def test_session_key_changes_at_every_sign_in(browser: SiteBrowser, subject: str) -> None:
+    browser.sign_in("amber")
+    before, row = browser.key, LoginSession.objects.get()
+
+    browser.sign_in(subject)
+
+    assert browser.key
+    assert browser.key != before
+    assert LoginSession.objects.get() != row
+    old = SiteBrowser()
+    old.cookies["sessionid"] = str(before)
+    assert old.user is None
+
+
+def test_session_that_somebody_planted_is_not_the_one_that_is_signed_in(browser: SiteBrowser) -> None:
+    browser.get("/private/")
+    session = browser.session
+    session["cart"] = ["apple"]
+    session.save()
+    planted = browser.key
+    assert planted
+
+    browser.sign_in()
+
+    assert browser.key != planted
+    assert browser.session["cart"] == ["apple"]
+    attacker = SiteBrowser()
+    attacker.cookies["sessionid"] = planted
+    assert attacker.user is None
+
+
+def test_session_of_another_person_leaves_nothing_behind(browser: SiteBrowser) -> None:
+    browser.sign_in("amber")
+    session = browser.session
+    session["cart"] = ["apple"]
+    session.save()
+
+    browser.sign_in("birch")
+
+    assert "cart" not in browser.session
+
+
+def test_password_session_gives_way(browser: SiteBrowser) -> None:
+    browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
+    before = browser.key
+
+    browser.sign_in("amber")
+
+    assert browser.user
+    assert browser.user["subject"] == "amber"
+    assert browser.key != before
+
+
+def test_signal_tells_of_a_sign_in(browser: SiteBrowser, listen: Listen) -> None:
+    logged_in = listen(user_logged_in)
+
+    browser.sign_in()
+
+    [arguments] = logged_in
+    assert arguments["user"] == LoginSession.objects.get().user
+
+
+def test_sent_secret_is_form_encoded_in_basic(
+    browser: SiteBrowser, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[requests.PreparedRequest] = []
+    send = network.send
+
+    def record(request: requests.PreparedRequest, **_options: Any) -> requests.Response:
+        sent.append(request)
+        return send(request)
+
+    monkeypatch.setattr(network, "send", record)
+
+    browser.sign_in()
+
+    credentials = base64.b64encode(b"django-site:a+secret%3A+50%25+of+it+%2B+more").decode()
+    [authorization] = [one.headers["Authorization"] for one in sent if one.url == TOKEN]
+    assert authorization == f"Basic {credentials}"
+    assert "client_secret" not in network.calls[-1].form
+
+
+@pytest.mark.parametrize(
+    ("method", "sent"),
+    [
+        ("client_secret_post", {"client_id": "django-site", "client_secret": "a secret: 50% of it + more"}),
+        ("none", {"client_id": "django-site"}),
+    ],
+)
+def test_client_authenticates_as_registered(
+    browser: SiteBrowser, network: Network, provider: Provider, configure: Configure, method: str, sent: dict[str, str]
+) -> None:
+    client = Client.of_site(SITE, "django-site", sent.get("client_secret", ""), token_endpoint_auth_method=method)
+    provider.register(client)
+    configure(TOKEN_ENDPOINT_AUTH_METHOD=method)
+
+    browser.sign_in()
+
+    assert browser.user
+    [form] = [call.form for call in network.calls if call.url == TOKEN]
+    assert {name: form[name] for name in form if name.startswith("client_")} == sent
+
+
+def test_code_is_sent_with_its_verifier_and_redirect_uri(browser: SiteBrowser, network: Network) -> None:
+    back = network.follow(browser.start())
+
+    browser.visit(back)
+
+    [form] = [call.form for call in network.calls if call.url == TOKEN]
+    assert form.pop("code_verifier")
+    assert form == {
+        "grant_type": "authorization_code",
+        "code": query_of(back)["code"],
+        "redirect_uri": "https://rp.example/auth/callback/",
+    }
+
+
+def test_userinfo_completes_the_claims(browser: SiteBrowser, network: Network, configure: Configure) -> None:
+    configure(USERINFO=True)
+    network.change("/userinfo", lambda document: {**document, "given_name": "Amber", "family_name": "Stone"})
+
+    browser.sign_in()
+
+    assert LoginSession.objects.get().user.get_full_name() == "Amber Stone"
+    assert [call.url for call in network.calls].count("https://op.example/userinfo") == 1
+
+
+def test_id_token_outweighs_userinfo(
+    browser: SiteBrowser, network: Network, configure: Configure, id_token: Callable[..., None]
+) -> None:
+    configure(USERINFO=True)
+    id_token(given_name="Amber", at_hash=None)
+    network.change("/userinfo", lambda document: {**document, "given_name": "Mallory", "family_name": "Stone"})
+
+    browser.sign_in()
+
+    assert LoginSession.objects.get().user.get_full_name() == "Amber Stone"
+
+
+def test_session_keeps_what_logging_out_needs(browser: SiteBrowser) -> None:
+    browser.sign_in()
+
+    assert set(browser.session[LOGIN]) == {
+        "provider", "issuer", "client_id", "subject", "sid", "id_token", "logout_state",
+    }  # fmt: skip
+
+
+def test_other_tokens_are_kept_when_a_setting_asks(
+    browser: SiteBrowser, network: Network, configure: Configure
+) -> None:
+    configure(KEEP_TOKENS=True)
+    network.change("/oauth2/token", lambda document: {**document, "refresh_token": "ory_rt_1"})
+
+    browser.sign_in()
+
+    assert browser.session[LOGIN]["access_token"].startswith("ory_at_")
+    assert browser.session[LOGIN]["refresh_token"] == "ory_rt_1"
+
+
+def test_encrypted_id_token(encrypted: None, browser: SiteBrowser) -> None:
+    browser.sign_in()
+
+    assert browser.user
+
+
+def test_issuer_in_the_response_is_compared_and_right(browser: SiteBrowser, provider: Provider) -> None:
+    provider.metadata["authorization_response_iss_parameter_supported"] = True
+
+    browser.sign_in()
+
+    assert browser.user
+
+
+def test_second_of_two_clients_at_one_issuer(browser: SiteBrowser, provider: Provider, settings: Any) -> None:
+    provider.register(Client.of_site(SITE, "second-client", "another secret"))
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    second = {**default, "CLIENT_ID": "second-client", "CLIENT_SECRET": "another secret"}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": default, "second": second}}
+
+    browser.sign_in(provider="second")
+
+    assert browser.user
+    assert browser.user["provider"] == "second"
+    assert LoginSession.objects.get().client_id == "second-client"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_hides_a_sign_in_from_a_notice(
+    browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, connect_receiver: Connect
+) -> None:
+    monkeypatch.setitem(connections["default"].settings_dict, "ATOMIC_REQUESTS", True)
+    in_transaction = []
+
+    def receiver(**_arguments: Any) -> None:
+        in_transaction.append(connection.in_atomic_block)
+
+    connect_receiver(user_logged_in, receiver)
+
+    browser.sign_in()
+
+    assert in_transaction == [False]
+    assert browser.user
+
+
+# Refused: nobody is signed in, and who was before still is
+
+
+@pytest.fixture
+def untouched(browser: SiteBrowser) -> Iterator[None]:
+    """Whoever was signed in before the refusal is signed in after it, in the same session."""
+    browser.sign_in("cedar")
+    key, row = browser.key, LoginSession.objects.get()
+    yield
+    assert browser.key == key
+    assert LoginSession.objects.get() == row
+    assert browser.user
+    assert browser.user["subject"] == "cedar"
+
+
+def test_missing_state(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
+    network.calls.clear()
+    browser.start()
+
+    answer = browser.get("/auth/callback/", {"code": "ory_ac_1"})
+
+    assert_refused(answer, 400, "/auth/login/")
+    assert logged() == [
+        "sign-in failed: state_unknown: this browser has no sign-in under way with that state",
+    ]
+    assert network.calls == []
+    assert len(pending_cookies(browser)) == 1
+
+
+def test_state_of_another_browser(
+    browser: SiteBrowser, untouched: None, new_browser: NewBrowser, network: Network, logged: Logged
+) -> None:
+    callback = network.follow(new_browser().start())
+    network.calls.clear()
+    browser.start()
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 400, "/auth/login/")
+    assert logged() == ["sign-in failed: state_unknown: this browser has no sign-in under way with that state"]
+    assert network.calls == []
+
+
+def test_state_used_twice(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+    start = browser.start(next="/private/")
+    kept = dict(pending_cookies(browser))
+    callback = network.follow(start, "amber")
+    browser.visit(callback)
+    key = browser.key
+    network.calls.clear()
+    browser.cookies.update(kept)
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 400, "/auth/login/?next=%2Fprivate%2F&amp;provider=default")
+    assert logged() == ["sign-in failed: state_used: this sign-in came back before"]
+    assert network.calls == []
+    assert browser.key == key
+    assert browser.user
+
+
+def test_state_expired(browser: SiteBrowser, untouched: None, network: Network, clock: Clock, logged: Logged) -> None:
+    callback = network.follow(browser.start())
+    clock.advance(601)
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 400, "/auth/login/")
+    assert logged() == ["sign-in failed: state_expired: the sign-in began more than 600 s ago"]
+
+
+def test_tampered_cookie(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
+    callback = network.follow(browser.start())
+    [(name, cookie)] = pending_cookies(browser).items()
+    browser.cookies[name] = cookie.value[::-1]
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 400, "/auth/login/")
+    assert logged() == ["sign-in failed: state_unknown: the cookie of this sign-in is not ours"]
+
+
+def test_cookie_under_the_name_of_another(
+    browser: SiteBrowser, untouched: None, network: Network, logged: Logged
+) -> None:
+    browser.start()
+    [(_, other)] = pending_cookies(browser).items()
+    callback = network.follow(browser.start())
+    [name] = pending_cookies(browser).keys() - {other.key}
+    browser.cookies[name] = other.value
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 400, "/auth/login/")
+    assert logged() == ["sign-in failed: state_unknown: the cookie belongs to another sign-in"]
+
+
+@pytest.mark.parametrize("name", ["state", "code", "iss"])
+def test_repeated_parameter(browser: SiteBrowser, untouched: None, network: Network, logged: Logged, name: str) -> None:
+    callback = network.follow(browser.start())
+
+    answer = browser.visit(f"{callback}&{name}=x&{name}=x")
+
+    assert_refused(answer, 400, "/auth/login/")
+    assert logged() == [f"sign-in failed: parameter_repeated: a parameter came more than once: '{name}'"]
+
+
+OF_ANOTHER_ISSUER = "iss_mismatch: the response comes from another issuer than the one that was asked"
+
+
+@pytest.mark.parametrize(
+    ("announced", "iss", "line"),
+    [
+        (True, None, "iss_missing: the provider announces iss in its responses, and this one has none"),
+        (
+            True,
+            "https://evil.example",
+            OF_ANOTHER_ISSUER,
+        ),
+        (
+            False,
+            "https://evil.example",
+            OF_ANOTHER_ISSUER,
+        ),
+        (
+            False,
+            "https://op.example/",
+            OF_ANOTHER_ISSUER,
+        ),
+        (False, "", OF_ANOTHER_ISSUER),
+    ],
+)
+def test_issuer_of_the_response(
+    browser: SiteBrowser,
+    untouched: None,
+    network: Network,
+    provider: Provider,
+    logged: Logged,
+    clock: Clock,
+    announced: bool,
+    iss: str | None,
+    line: str,
+) -> None:
+    provider.metadata["authorization_response_iss_parameter_supported"] = announced
+    clock.advance(3601)
+    response = {**query_of(network.follow(browser.start())), "iss": iss}
+    network.calls.clear()
+
+    answer = browser.get("/auth/callback/", {name: value for name, value in response.items() if value is not None})
+
+    assert_refused(answer, 400, RETRY)
+    assert logged() == [f"sign-in failed: {line}"]
+    assert network.calls == []
+
+
+def test_error_of_the_provider(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
+    state = state_of(browser)
+    network.calls.clear()
+    description = "<b>call 555</b>\r\nnow"
+
+    answer = browser.get(
+        "/auth/callback/", {"state": state, "error": "access_denied", "error_description": description}
+    )
+
+    assert_refused(answer, 403, RETRY)
+    assert "555" not in answer.text
+    assert "access_denied" not in answer.text
+    assert logged() == [
+        "sign-in failed: provider_refused: 'access_denied' '<b>call 555</b>\\r\\nnow'",
+    ]
+    assert network.calls == []
+    assert pending_cookies(browser) == {}
+
+
+def test_neither_code_nor_error(browser: SiteBrowser, untouched: None, logged: Logged) -> None:
+    answer = browser.get("/auth/callback/", {"state": state_of(browser)})
+
+    assert_refused(answer, 400, RETRY)
+    assert logged() == ["sign-in failed: code_missing: the response has neither a code nor an error"]
+
+
+def test_provider_no_longer_configured(
+    browser: SiteBrowser, untouched: None, network: Network, settings: Any, logged: Logged
+) -> None:
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    old, new = {"default": default}, {"other": default}
+    callback = network.follow(browser.start())
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": new}
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 400, RETRY)
+    assert logged() == ["sign-in failed: provider_unknown: no provider 'default' in the settings"]
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": old}
+
+
+def test_code_that_the_provider_does_not_know(browser: SiteBrowser, untouched: None, logged: Logged) -> None:
+    answer = browser.get("/auth/callback/", {"state": state_of(browser), "code": "ory_ac_made_up"})
+
+    assert_refused(answer, 400, RETRY)
+    assert logged() == [
+        "sign-in failed: token_request_refused: 'invalid_grant' "
+        "'The code is unknown, used, expired or of another client.'"
+    ]
+
+
+def test_secret_that_the_provider_does_not_know(
+    browser: SiteBrowser, untouched: None, network: Network, configure: Configure, logged: Logged
+) -> None:
+    callback = network.follow(browser.start())
+    configure(CLIENT_SECRET="an old one")
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 400, RETRY)
+    assert logged() == [
+        "sign-in failed: token_request_refused: 'invalid_client' 'Client authentication failed: wrong secret.'"
+    ]
+
+
+def test_token_endpoint_down(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
+    callback = network.follow(browser.start())
+    network.down("/oauth2/token")
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 503, RETRY)
+    assert logged() == [f"sign-in failed: unreachable: POST {TOKEN}: ConnectionError"]
+
+
+def test_token_endpoint_slow(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
+    callback = network.follow(browser.start())
+    network.slow("/oauth2/token")
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 503, RETRY)
+    assert logged() == [f"sign-in failed: unreachable: POST {TOKEN}: ReadTimeout"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "line"),
+    [
+        (200, b"<html>", "not_json: the answer is not JSON"),
+        (200, b"[]", "not_json: the answer is not a JSON object"),
+        (200, b"{}", "token_response_invalid: the token response lacks id_token or access_token"),
+        (302, b"", "token_endpoint_fault: the token endpoint answers 302"),
+        (500, b"", "token_endpoint_fault: the token endpoint answers 500"),
+        (400, b"<html>", "not_json: the answer is not JSON"),
+    ],
+)
+def test_token_endpoint_at_fault(
+    browser: SiteBrowser, untouched: None, network: Network, logged: Logged, status: int, body: bytes, line: str
+) -> None:
+    callback = network.follow(browser.start())
+    network.replace("/oauth2/token", body, status=status, headers={"Location": "https://evil.example/"})
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 503, RETRY)
+    assert logged() == [f"sign-in failed: {line}"]
+
+
+def test_keys_out_of_reach(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+    callback = network.follow(browser.start())
+    network.down("/.well-known/jwks.json")
+
+    answer = browser.visit(callback)
+
+    assert_refused(answer, 503, RETRY)
+    assert logged() == ["sign-in failed: unreachable: GET https://op.example/.well-known/jwks.json: ConnectionError"]
+    assert browser.user is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"iss": "https://evil.example"}, "iss_mismatch: iss is not the configured issuer"),
+        ({"aud": ["another-client"]}, "aud_mismatch: aud does not contain this client"),
+        ({"nonce": "another"}, "nonce_mismatch: the nonce is missing or not the one of this sign-in"),
+        ({"nonce": None}, "nonce_mismatch: the nonce is missing or not the one of this sign-in"),
+        ({"exp": 1}, "expired: exp has passed; compare the clocks"),
+        ({"at_hash": "AAAA"}, "at_hash_mismatch: the access token is not the one that came with this ID token"),
+        ({"sub": ""}, "sub_invalid: sub is not a text of 1 to 255 characters"),
+    ],
+)
+def test_wrong_id_token(
+    browser: SiteBrowser, untouched: None, id_token: Any, logged: Logged, changes: Claims, line: str
+) -> None:
+    id_token(**changes)
+
+    answer = browser.sign_in("amber")
+
+    assert_refused(answer, 400, RETRY)
+    assert logged() == [f"sign-in failed: {line}"]
+
+
+def test_id_token_of_an_unknown_key(
+    browser: SiteBrowser, untouched: None, network: Network, provider: Provider, clock: Clock, logged: Logged
+) -> None:
+    provider.rotate_keys()
+    network.change("/.well-known/jwks.json", lambda document: {"keys": document["keys"][1:]})
+    clock.advance(6)
+
+    answer = browser.sign_in("amber")
+
+    assert_refused(answer, 400, RETRY)
+    assert logged() == ["sign-in failed: kid_unknown: the issuer's JWKS has no fitting RS256 key for this token"]
+
+
+def test_rotated_key_is_fetched(
+    browser: SiteBrowser, untouched: None, new_browser: NewBrowser, provider: Provider, clock: Clock
+) -> None:
+    provider.rotate_keys()
+    clock.advance(6)
+    other = new_browser()
+
+    other.sign_in("amber")
+
+    assert other.user
+    other.post("/auth/logout/")
+
+
+def test_userinfo_about_somebody_else(
+    browser: SiteBrowser, untouched: None, network: Network, configure: Configure, logged: Logged
+) -> None:
+    configure(USERINFO=True)
+    network.change("/userinfo", lambda document: {**document, "sub": "birch"})
+
+    answer = browser.sign_in("amber")
+
+    assert_refused(answer, 400, RETRY)
+    assert logged() == ["sign-in failed: userinfo_sub_mismatch: userinfo speaks of another subject than the ID token"]
+
+
+def test_userinfo_down(
+    browser: SiteBrowser, untouched: None, network: Network, configure: Configure, logged: Logged
+) -> None:
+    configure(USERINFO=True)
+    network.down("/userinfo")
+
+    answer = browser.sign_in("amber")
+
+    assert_refused(answer, 503, RETRY)
+    assert logged() == ["sign-in failed: unreachable: GET https://op.example/userinfo: ConnectionError"]
+
+
+def test_userinfo_asked_of_a_provider_without(
+    browser: SiteBrowser, provider: Provider, configure: Configure, logged: Logged
+) -> None:
+    provider.metadata["userinfo_endpoint"] = None
+    configure(USERINFO=True)
+
+    answer = browser.sign_in("amber")
+
+    assert_refused(answer, 503, RETRY)
+    assert logged() == ["sign-in failed: userinfo_endpoint_missing: the provider has no userinfo endpoint"]
+    assert browser.user is None
+
+
+def test_inactive_user(browser: SiteBrowser, new_browser: NewBrowser, logged: Logged, listen: Listen) -> None:
+    browser.sign_in("amber")
+    get_user_model().objects.update(is_active=False)
+    failed = listen(user_login_failed)
+    other = new_browser()
+
+    answer = other.sign_in("amber")
+
+    assert_refused(answer, 403, RETRY)
+    assert logged() == [
+        "sign-in refused: user_inactive",
+        "sign-in failed: user_refused: no authentication backend lets this subject in",
+    ]
+    assert other.user is None
+    assert other.key is None
+    [arguments] = failed
+    assert arguments["credentials"]["id_token"] == "********************"
+
+
+def test_unknown_user_where_none_are_made(
+    browser: SiteBrowser, untouched: None, configure: Configure, logged: Logged
+) -> None:
+    configure(CREATE_USERS=False)
+
+    answer = browser.sign_in("amber")
+
+    assert_refused(answer, 403, RETRY)
+    assert logged() == [
+        "sign-in refused: user_unknown",
+        "sign-in failed: user_refused: no authentication backend lets this subject in",
+    ]
+    assert get_user_model().objects.count() == 1
+
+
+def test_overtaken_by_a_logout_nobody_is_signed_in(
+    browser: SiteBrowser, new_browser: NewBrowser, provider: Provider, logged: Logged
+) -> None:
+    browser.sign_in("cedar")
+    provider.before_token_response = lambda session: new_browser().deliver(provider.end(session.sid))
+
+    answer = browser.sign_in("amber")
+
+    assert_refused(answer, 409, RETRY)
+    assert logged() == ["sign-in failed: logged_out_meanwhile: a back-channel notice overtook this sign-in"]
+    assert browser.user is None
+    assert answer.wsgi_request.user.is_anonymous
+
+
+def test_receiver_that_refuses_leaves_nobody_signed_in(browser: SiteBrowser, connect_receiver: Connect) -> None:
+    def refuse(**_arguments: Any) -> None:
+        raise PermissionDenied
+
+    connect_receiver(user_logged_in, refuse)
+
+    answer = browser.sign_in("amber")
+
+    assert answer.status_code == 403
+    assert browser.user is None
+    assert answer.wsgi_request.user.is_anonymous
+    assert LoginSession.objects.count() == 0
+
+
+def test_without_the_middleware_nobody_is_signed_in(
+    browser: SiteBrowser, new_browser: NewBrowser, network: Network, settings: Any
+) -> None:
+    callback = network.follow(browser.start())
+    network.calls.clear()
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginSessionMiddleware" not in name]
+    without = new_browser()
+    without.cookies = browser.cookies
+
+    with pytest.raises(ImproperlyConfigured, match="LoginSessionMiddleware has to stand directly after"):
+        without.visit(callback)
+
+    assert without.user is None
+    assert network.calls == []
+
+
+@pytest.mark.parametrize("method", ["head", "put"])
+def test_other_methods(browser: SiteBrowser, network: Network, method: str) -> None:
+    callback = urlsplit(network.follow(browser.start()))
+
+    answer = getattr(browser, method)(f"{callback.path}?{callback.query}")
+
+    assert answer.status_code == 405
+    assert len(pending_cookies(browser)) == 1
+
+
+@pytest.mark.parametrize("text", ["%00", "%ED%A0%80", "%C3%A9" * 300, "%", "a" * 8000])
+def test_any_state_is_answered(browser: SiteBrowser, text: str) -> None:
+    browser.start()
+
+    answer = browser.get(f"/auth/callback/?code=x&state={text}")
+
+    assert_refused(answer, 400, "/auth/login/")
+
+
+def test_person_with_other_fields(browser: SiteBrowser, provider: Provider) -> None:
+    provider.add_person(Person("dune", {"email": "dune@example.com", "email_verified": False, "name": 5}))
+
+    browser.sign_in("dune")
+
+    assert LoginSession.objects.get().user.email == ""

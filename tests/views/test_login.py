@@ -1,0 +1,254 @@
+"""The start of a sign-in."""
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+from django.core import signing
+
+from django_ory_logout import login as journey
+from django_ory_logout.login import PendingSignIn
+from django_ory_logout.testing import Network
+from django_ory_logout.views.login import COOKIE_PREFIX
+
+from ..conftest import Clock, Configure, Logged, NewBrowser, SiteBrowser, query_of
+from .pages import assert_refused
+
+METADATA = "https://op.example/.well-known/openid-configuration"
+
+
+def pending_cookies(browser: SiteBrowser) -> dict[str, Any]:
+    return {name: cookie for name, cookie in browser.cookies.items() if name.startswith(COOKIE_PREFIX)}
+
+
+def pending_sign_in(browser: SiteBrowser) -> PendingSignIn:
+    [cookie] = pending_cookies(browser).values()
+    return PendingSignIn(**signing.loads(cookie.value, salt=journey.SALT))
+
+
+def test_sends_the_browser_with_state_nonce_and_code_challenge(browser: SiteBrowser) -> None:
+    answer = browser.get("/auth/login/", {"next": "/private/"})
+
+    pending = pending_sign_in(browser)
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(pending.code_verifier.encode()).digest()).rstrip(b"=")
+    assert answer.status_code == 302
+    assert "no-store" in answer["Cache-Control"]
+    assert answer["Location"].startswith("https://op.example/oauth2/auth?")
+    assert query_of(answer["Location"]) == {
+        "response_type": "code",
+        "client_id": "django-site",
+        "redirect_uri": "https://rp.example/auth/callback/",
+        "scope": "openid profile email",
+        "state": pending.state,
+        "nonce": pending.nonce,
+        "code_challenge": challenge.decode(),
+        "code_challenge_method": "S256",
+    }
+    assert len(pending.nonce) <= 43
+    assert pending.next == "/private/"
+
+
+def test_cookie_of_the_state_is_for_this_browser_this_app_and_ten_minutes(browser: SiteBrowser) -> None:
+    browser.start()
+
+    [cookie] = pending_cookies(browser).values()
+    assert cookie["httponly"] is True
+    assert cookie["secure"] is True
+    assert cookie["samesite"] == "Lax"
+    assert cookie["max-age"] == 600
+    assert cookie["path"] == "/auth/"
+
+
+def test_cookie_goes_over_http_where_the_site_does(browser: SiteBrowser, settings: Any) -> None:
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "SITE_URL": "http://rp.example"}
+
+    browser.start()
+
+    [cookie] = pending_cookies(browser).values()
+    assert cookie["secure"] == ""
+
+
+def test_form_post_needs_a_cookie_that_other_sites_may_send(browser: SiteBrowser, configure: Configure) -> None:
+    configure(RESPONSE_MODE="form_post")
+
+    asked = query_of(browser.start())
+
+    [cookie] = pending_cookies(browser).values()
+    assert asked["response_mode"] == "form_post"
+    assert cookie["samesite"] == "None"
+    assert cookie["secure"] is True
+
+
+def test_every_sign_in_has_its_own_secrets(browser: SiteBrowser) -> None:
+    first, second = query_of(browser.start()), query_of(browser.start())
+
+    assert not {first[name] for name in ("state", "nonce", "code_challenge")} & set(second.values())
+    assert len(pending_cookies(browser)) == 2
+
+
+def test_the_oldest_of_too_many_tabs_gives_way(browser: SiteBrowser, clock: Clock) -> None:
+    browser.start()
+    [oldest] = pending_cookies(browser)
+    for _ in range(7):
+        clock.advance(1)
+        browser.start()
+    assert len(pending_cookies(browser)) == 8
+    assert oldest in pending_cookies(browser)
+
+    clock.advance(1)
+    answer = browser.get("/auth/login/")
+
+    assert (answer.cookies[oldest]["max-age"], answer.cookies[oldest]["path"]) == (0, "/auth/")
+    assert len(pending_cookies(browser)) == 8
+    assert oldest not in pending_cookies(browser)
+
+
+def test_tabs_with_long_addresses_do_not_outgrow_a_request(browser: SiteBrowser) -> None:
+    for number in range(8):
+        text = hashlib.shake_128(bytes([number])).hexdigest(journey.MAX_NEXT_LENGTH // 2 - 1)
+        browser.start(next=f"/{text}")
+
+    header = "; ".join(cookie.OutputString([]) for cookie in browser.cookies.values())
+    assert len(header) < 8 * 1024
+    assert all(len(cookie.OutputString([])) < 4096 for cookie in browser.cookies.values())
+
+
+def test_a_next_too_long_for_a_cookie_is_left_out(browser: SiteBrowser) -> None:
+    browser.start(next="/" + "a" * journey.MAX_NEXT_LENGTH)
+
+    assert pending_sign_in(browser).next == ""
+
+
+def test_authorization_parameters_are_added(browser: SiteBrowser, configure: Configure) -> None:
+    configure(AUTHORIZATION_PARAMETERS={"prompt": "login", "acr_values": "urn:example:2 fa"})
+
+    asked = query_of(browser.start())
+
+    assert asked["prompt"] == "login"
+    assert asked["acr_values"] == "urn:example:2 fa"
+
+
+@pytest.mark.parametrize("method", ["get", "post_form"])
+def test_third_party_may_start_a_sign_in(browser: SiteBrowser, method: str) -> None:
+    answer = getattr(browser, method)(
+        "/auth/login/",
+        {
+            "iss": "https://op.example",
+            "login_hint": "amber & co",
+            "target_link_uri": "https://rp.example/private/",
+        },
+    )
+
+    assert answer.status_code == 302
+    assert query_of(answer["Location"])["login_hint"] == "amber & co"
+    assert pending_sign_in(browser).next == "https://rp.example/private/"
+
+
+@pytest.mark.parametrize("method", ["get", "post_form"])
+def test_third_party_needs_no_csrf_token(new_browser: NewBrowser, method: str) -> None:
+    browser = new_browser(enforce_csrf_checks=True)
+
+    assert getattr(browser, method)("/auth/login/", {"iss": "https://op.example"}).status_code == 302
+
+
+@pytest.mark.parametrize("method", ["get", "post_form"])
+def test_unknown_issuer_starts_nothing(browser: SiteBrowser, network: Network, logged: Logged, method: str) -> None:
+    answer = getattr(browser, method)("/auth/login/", {"iss": "https://op.example/", "login_hint": "amber"})
+
+    assert_refused(answer, 400, "/auth/login/")
+    assert logged() == [
+        "sign-in failed: issuer_unknown: a sign-in was asked for at an issuer that is not configured",
+    ]
+    assert network.calls == []
+    assert not browser.cookies
+
+
+def test_target_elsewhere_is_left_out(browser: SiteBrowser) -> None:
+    browser.start(iss="https://op.example", target_link_uri="https://evil.example/")
+
+    assert pending_sign_in(browser).next == ""
+
+
+def test_unknown_alias_starts_nothing(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+    answer = browser.get("/auth/login/", {"provider": "nobody\n" + "x" * 100})
+
+    assert_refused(answer, 400, "/auth/login/")
+    [line] = logged()
+    assert line == f"sign-in failed: provider_unknown: no provider 'nobody\\n{'x' * 33}' in the settings"
+    assert network.calls == []
+
+
+@pytest.mark.parametrize("method", ["get", "post_form"])
+def test_repeated_parameter_starts_nothing(browser: SiteBrowser, logged: Logged, method: str) -> None:
+    answer = getattr(browser, method)("/auth/login/", {"iss": ["https://op.example", "https://op.example"]})
+
+    assert_refused(answer, 400, "/auth/login/")
+    assert logged() == ["sign-in failed: parameter_repeated: a parameter came more than once: 'iss'"]
+
+
+@pytest.mark.parametrize("method", ["head", "put", "delete"])
+def test_other_methods_start_nothing(browser: SiteBrowser, network: Network, method: str) -> None:
+    answer = getattr(browser, method)("/auth/login/")
+
+    assert answer.status_code == 405
+    assert answer["Allow"] == "GET, POST"
+    assert network.calls == []
+
+
+def test_provider_down_is_said_with_a_way_to_try_again(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+    network.down()
+
+    answer = browser.get("/auth/login/", {"next": "/private/?a=b&c"})
+
+    assert_refused(answer, 503, "/auth/login/?next=%2Fprivate%2F%3Fa%3Db%26c&amp;provider=default")
+    assert logged() == [f"sign-in failed: unreachable: GET {METADATA}: ConnectionError"]
+    assert not browser.cookies
+
+
+def test_provider_of_another_name_gets_nobody(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+    network.change("/.well-known/openid-configuration", lambda document: {**document, "issuer": "https://op.example/"})
+
+    answer = browser.get("/auth/login/")
+
+    assert_refused(answer, 503, "/auth/login/?provider=default")
+    assert logged() == ["sign-in failed: issuer_mismatch: discovery names another issuer than 'https://op.example'"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "client_id"),
+    [
+        ({"provider": "second"}, "second-client"),
+        ({"provider": "third"}, "third-client"),
+        ({"iss": "https://op.example"}, "second-client"),
+        ({}, "second-client"),
+    ],
+)
+def test_one_of_several_providers(
+    browser: SiteBrowser, settings: Any, parameters: dict[str, str], client_id: str
+) -> None:
+    of_issuer = {"ISSUER": "https://op.example", "CLIENT_SECRET": "secret"}
+    settings.ORY_LOGOUT = {
+        **settings.ORY_LOGOUT,
+        "PROVIDERS": {
+            "second": {**of_issuer, "CLIENT_ID": "second-client"},
+            "third": {**of_issuer, "CLIENT_ID": "third-client"},
+        },
+    }
+
+    assert query_of(browser.start(**parameters))["client_id"] == client_id
+
+
+def test_default_provider_need_not_stand_first(browser: SiteBrowser, settings: Any) -> None:
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    other = {**default, "CLIENT_ID": "other-client"}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"other": other, "default": default}}
+
+    assert query_of(browser.start())["client_id"] == "django-site"
+
+
+def test_login_wall_sends_to_the_login_view_and_spares_it(browser: SiteBrowser) -> None:
+    answer = browser.get("/private/")
+
+    assert answer["Location"] == "/auth/login/?next=/private/"
+    assert browser.get(answer["Location"])["Location"].startswith("https://op.example/oauth2/auth?")
