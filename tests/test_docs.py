@@ -1,0 +1,458 @@
+"""What the documentation says is true: its code runs, its lists are whole, its links lead somewhere."""
+
+import ast
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.dispatch import Signal
+from django.template import engines
+from django.test import RequestFactory, override_settings
+
+import django_ory_logout
+from django_ory_logout import conf, exceptions, signals, urls
+from django_ory_logout.models import EndReason, Subject
+from django_ory_logout.oidc.tokens import IDToken
+from django_ory_logout.templatetags.ory_logout import register
+from django_ory_logout.testing import Client, Network, Provider
+from django_ory_logout.views.base import error_page
+
+from .conftest import SiteBrowser
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(django_ory_logout.__file__).parent
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+# Reading Markdown
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def headings(page: Path) -> list[str]:
+    return re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+
+
+def anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    """The files that ``page`` links to, each with the anchor."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if not target.startswith("http"):
+            path, _, name = target.partition("#")
+            yield (page.parent / path).resolve() if path else page, name
+
+
+def rows(page: Path, heading: str = "") -> list[list[str]]:
+    """The cells of the tables of ``page``, or of those directly under ``heading``."""
+    text = prose(page)
+    if heading:
+        (text,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    tables = re.findall(r"^\|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for table in tables for line in table.splitlines()]
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def first_names(page: Path, heading: str = "") -> list[str]:
+    return [name for row in rows(page, heading) for name in names(row[0])]
+
+
+def values(directory: Path, block: str, **given: Any) -> dict[str, Any]:
+    """What the names are worth that ``block`` defines."""
+    path = directory / "block.py"
+    path.write_text(block)
+    return runpy.run_path(str(path), given)
+
+
+# Every page
+
+
+@each_page
+def test_links_lead_to_a_file_and_a_heading(page: Path) -> None:
+    for target, name in links(page):
+        assert target.is_file(), target
+        assert not name or name in map(anchor, headings(target)), f"{target}#{name}"
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    found, waiting = set[Path](), [DOCS / "index.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in found and page.suffix == ".md" and DOCS in page.parents:
+            found.add(page)
+            waiting += [target for target, _ in links(page)]
+
+    assert found == set(DOCS.rglob("*.md"))
+
+
+@each_page
+def test_python_is_python_and_settings_are_accepted(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OIDC_CLIENT_SECRET", "secret")
+    for block in blocks(page, "python"):
+        compile(block, str(page), "exec")
+        if "ORY_LOGOUT = {" in block:
+            settings = values(tmp_path, block, INSTALLED_APPS=[], MIDDLEWARE=[SESSION_MIDDLEWARE])
+            with override_settings(ORY_LOGOUT=settings["ORY_LOGOUT"]):
+                assert conf.problems() == []
+
+
+@each_page
+def test_templates_compile(page: Path) -> None:
+    for block in blocks(page, "django"):
+        engines["django"].from_string(block)
+
+
+@each_page
+def test_make_targets_and_check_ids_exist(page: Path) -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    commands = [line for block in blocks(page, "console") for line in block.splitlines()]
+
+    assert {name for line in commands for name in re.findall(r"\bmake ([a-z]+)", line)} <= set(targets)
+    assert set(re.findall(r"ory_logout\.([EW]\d+)", page.read_text())) <= check_ids()
+
+
+# README
+
+
+def test_the_quick_start_has_less_than_twenty_lines() -> None:
+    lines = [line for block in blocks(README, "python") for line in block.splitlines() if line.strip()]
+
+    assert 0 < len(lines) < 20
+
+
+def test_a_new_site_with_the_quick_start_passes_the_documented_tests(tmp_path: Path) -> None:
+    """A new Django project, the blocks of the README at the end of its files, and the tests of testing-your-site."""
+    call_command("startproject", "quickstart", str(tmp_path))
+    settings, urlconf = blocks(README, "python")
+    private = (
+        "from django.contrib.auth.decorators import login_required\n"
+        "from django.http import HttpResponse\n"
+        "urlpatterns += [path('private/', login_required(lambda request: HttpResponse('private')))]\n"
+    )
+    for name, text in (("settings.py", settings), ("urls.py", urlconf + private)):
+        with (tmp_path / "quickstart" / name).open("a") as file:
+            file.write(text)
+    with_django, _ = blocks(DOCS / "how-to/testing-your-site.md", "python")
+    (tmp_path / "test_with_django.py").write_text(with_django)
+
+    run(tmp_path, "manage.py", "check", "--fail-level", "WARNING")
+    said = run(tmp_path, "manage.py", "test")
+
+    assert "Ran 5 tests" in said
+
+
+def run(directory: Path, *arguments: str) -> str:
+    """What Python says when it is run with ``arguments``, which has to succeed."""
+    environment = {**os.environ, "OIDC_CLIENT_SECRET": "secret", "PYTHONPATH": str(ROOT)}
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+FLAGS = {
+    "--redirect-uri": "redirect_uris",
+    "--post-logout-callback": "post_logout_redirect_uris",
+    "--backchannel-logout-callback": "backchannel_logout_uri",
+    "--frontchannel-logout-callback": "frontchannel_logout_uri",
+}
+SITE = Client.of_site("https://www.example.org/auth/", "django-site")
+
+
+def test_the_hydra_command_registers_the_urls_of_the_quick_start() -> None:
+    (command,) = (block for block in blocks(README, "console") if block.startswith("hydra create oauth2-client"))
+    words = shlex.split(command)
+
+    for flag, field in FLAGS.items():
+        registered = getattr(SITE, field)
+        assert words[words.index(flag) + 1] == (registered if isinstance(registered, str) else registered[0])
+    assert "--backchannel-logout-session-required" in words
+    assert "--frontchannel-logout-session-required" in words
+    assert words[words.index("--id") + 1] == SITE.client_id
+
+
+def test_the_curl_registration_is_the_same() -> None:
+    (command,) = (block for block in blocks(DOCS / "how-to/hydra.md", "console") if "-X POST" in block)
+    client = json.loads(shlex.split(command)[-1])
+
+    assert {field: client[field] for field in FLAGS.values()} == {
+        field: getattr(SITE, field) for field in FLAGS.values()
+    }
+
+
+def test_what_a_logout_that_does_nothing_may_say_is_in_the_errors() -> None:
+    said = {name for name in first_names(README, "When a logout does nothing") if re.fullmatch("[a-z_]+", name)}
+
+    assert said
+    assert said <= {code for codes in documented_codes().values() for code in codes}
+
+
+# Reference
+
+
+@pytest.mark.parametrize(
+    ("heading", "known"), [("ORY_LOGOUT", conf.SETTINGS), ("Each of PROVIDERS", conf.PROVIDER_SETTINGS)]
+)
+def test_settings(heading: str, known: dict[str, conf.Setting]) -> None:
+    table = rows(REFERENCE / "settings.md", heading)
+
+    assert [names(row[0]) for row in table] == [[name] for name in known]
+    for row, setting in zip(table, known.values(), strict=True):
+        types = setting.type if isinstance(setting.type, tuple) else (setting.type,)
+        default = ... if row[2] == "required" else ast.literal_eval(row[2].strip("`"))
+        assert names(row[1]) == [one.__name__ for one in types], row
+        assert (default, row[3]) == (setting.default, setting.code), row
+        if setting.words.startswith("one of "):
+            assert set(setting.words.removeprefix("one of ").split(", ")) <= set(names(row[4])), row
+
+
+def check_ids() -> set[str]:
+    trees = [ast.parse((PACKAGE / name).read_text()) for name in ("conf.py", "checks.py")]
+    texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[EW]\d{3}", text)}
+
+
+def test_checks() -> None:
+    page = REFERENCE / "checks.md"
+    documented = [name.removeprefix("ory_logout.") for name in re.findall(r"^\| `([^`]+)`", prose(page), re.MULTILINE)]
+
+    assert len(documented) == len(set(documented))
+    assert set(documented) == check_ids()
+    assert {names(setting)[0]: names(check)[0] for check, setting in rows(page, "One setting each")} == {
+        name: f"ory_logout.{setting.code}" for name, setting in {**conf.SETTINGS, **conf.PROVIDER_SETTINGS}.items()
+    }
+
+
+def errors() -> dict[str, type[exceptions.OryLogoutError]]:
+    known = vars(exceptions).items()
+    return {name: one for name, one in known if isinstance(one, type) and issubclass(one, exceptions.OryLogoutError)}
+
+
+def raised_codes() -> dict[str, set[str]]:
+    """The codes of each class of error that something in the package raises."""
+    found: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        module = ast.parse(path.read_text())
+        for function in ast.walk(module):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and "testing" not in path.parts:
+                for name, argument in _raises(function):
+                    found.setdefault(name, set()).update(_codes(argument, function, module))
+    return found
+
+
+def _raises(function: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            name = ast.unparse(node.exc.func)
+            if name in errors():
+                yield name, node.exc.args[0]
+
+
+def _codes(argument: ast.expr, function: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) -> set[str]:
+    """The values that the code can have; of a name in an f-string, those that callers in the module give it."""
+    match argument:
+        case ast.Constant(value=str(code)):
+            return {code}
+        case ast.IfExp(body=body, orelse=other):
+            return _codes(body, function, module) | _codes(other, function, module)
+        case ast.JoinedStr(values=[ast.FormattedValue(value=ast.Name(id=name)), ast.Constant(value=str(ending))]):
+            place = [one.arg for one in function.args.args].index(name)
+            calls = [node for node in ast.walk(module) if isinstance(node, ast.Call)]
+            given = [call.args[place] for call in calls if ast.unparse(call.func) == function.name]
+            return {f"{ast.literal_eval(one)}{ending}" for one in given}
+        case _:
+            raise AssertionError(ast.unparse(argument))
+
+
+def documented_codes() -> dict[str, list[str]]:
+    page = REFERENCE / "errors.md"
+    return {heading: first_names(page, heading) for heading in headings(page)[1:]}
+
+
+def test_errors() -> None:
+    documented = documented_codes()
+    documented.pop("In the log only")
+
+    assert {name: set(codes) for name, codes in documented.items()} == raised_codes()
+    assert {name: sorted(codes) for name, codes in documented.items()} == documented
+
+
+def test_codes_of_the_log_alone() -> None:
+    source = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+
+    for code in documented_codes()["In the log only"]:
+        # The log line of the backend ends in one of two words: "user_%s".
+        assert code in source or f'"{code.removeprefix("user_")}"' in source, code
+
+
+def test_statuses_of_errors() -> None:
+    request = RequestFactory().get("/")
+    for name, status in [(names(row[0])[0], row[1]) for row in rows(REFERENCE / "errors.md", "Errors")]:
+        assert error_page(request, errors()[name]("code"), retry_url="/").status_code == int(status), name
+
+
+@pytest.mark.django_db
+def test_signals(
+    browser: SiteBrowser, provider: Provider, django_capture_on_commit_callbacks: Any, settings: Any
+) -> None:
+    page = REFERENCE / "signals.md"
+    known = {name: signal for name, signal in vars(signals).items() if isinstance(signal, Signal)}
+    sent: dict[str, set[str]] = {}
+
+    def receiver_for(name: str) -> Any:
+        return lambda signal, sender, **arguments: sent.update({name: set(arguments)})
+
+    receivers = {name: receiver_for(name) for name in known}
+    for name, signal in known.items():
+        signal.connect(receivers[name])
+    with django_capture_on_commit_callbacks(execute=True):
+        browser.sign_in()
+        browser.post("/auth/logout/")
+    browser.post("/auth/logout/backchannel/", {"logout_token": "x"})
+    for name, signal in known.items():
+        signal.disconnect(receivers[name])
+
+    assert sent == {name: set(first_names(page, name)) for name in headings(page)[1:-1]}
+
+
+@pytest.mark.django_db
+def test_urls_and_their_methods(browser: SiteBrowser) -> None:
+    table = rows(REFERENCE / "urls-and-tags.md", "URLs")
+
+    assert {names(row[0])[0]: names(row[1])[0] for row in table} == {
+        f"ory_logout:{one.name}": str(one.pattern) for one in urls.urlpatterns if one.name
+    }
+    for row in table:
+        for method in ("GET", "HEAD", "POST", "PUT"):
+            browser.sign_in()
+            allowed = browser.generic(method, f"/auth/{names(row[1])[0]}").status_code != 405
+            assert allowed == (method in row[2].split(", ")), (method, row)
+
+
+def test_tags() -> None:
+    text = prose(REFERENCE / "urls-and-tags.md").partition("## Template tags")[2]
+
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) == set(register.tags)
+
+
+@pytest.mark.django_db
+def test_commands() -> None:
+    page = REFERENCE / "commands.md"
+    commands = {path.stem for path in (PACKAGE / "management/commands").glob("[!_]*.py")}
+    example = {path.stem for path in (ROOT / "example_project/management/commands").glob("[!_]*.py")}
+    call_command("ory_purge", stdout=(said := StringIO()))
+
+    assert set(headings(page)[1:]) == commands | example
+    assert blocks(page, "text") == [said.getvalue()]
+
+
+@pytest.mark.parametrize(
+    "model", list(apps.get_app_config("ory_logout").get_models()), ids=lambda model: model.__name__
+)
+def test_models(model: Any) -> None:
+    documented = first_names(REFERENCE / "models.md", model.__name__)
+
+    assert sorted(documented) == sorted(field.name for field in model._meta.concrete_fields)
+
+
+def test_reasons() -> None:
+    assert first_names(REFERENCE / "models.md", "EndReason") == EndReason.values
+
+
+# How-to
+
+
+def test_templates_and_their_context() -> None:
+    directory = PACKAGE / "templates"
+    table = rows(DOCS / "how-to/templates.md", "Override the templates")
+
+    assert {names(row[0])[0] for row in table} == {
+        str(path.relative_to(directory)) for path in directory.rglob("*.html")
+    }
+    for row in table:
+        text = (directory / names(row[0])[0]).read_text()
+        assert all(re.search(rf"{{[{{%][^}}]*\b{name}\b", text) for name in names(row[2])), row
+
+
+def test_the_example_for_pytest_runs(tmp_path: Path) -> None:
+    _, with_pytest = blocks(DOCS / "how-to/testing-your-site.md", "python")
+    (tmp_path / "test_with_pytest.py").write_text(with_pytest)
+
+    options = ["--rootdir=.", "-c", os.devnull, "-p", "no:cacheprovider", "--ds=tests.settings"]
+    said = run(tmp_path, "-m", "pytest", *options, "test_with_pytest.py")
+
+    assert "1 passed" in said
+
+
+def test_what_the_testing_provider_can_do_exists() -> None:
+    objects = {"provider": Provider(keys=[]), "network": Network(Provider(keys=[]))}
+    said = first_names(DOCS / "how-to/testing-your-site.md", "What the provider can do")
+
+    for thing, name in re.findall(r"\b(provider|network)\.(\w+)", " ".join(said)):
+        assert hasattr(objects[thing], name), name
+
+
+@pytest.mark.django_db
+def test_the_example_backend_maps_claims(tmp_path: Path) -> None:
+    backend, _, link = blocks(DOCS / "how-to/users.md", "python")
+    example = values(tmp_path, backend)
+    values(tmp_path, link)
+    linked = Subject.objects.get()
+    editors = Group.objects.create(name="editors")
+    id_token = IDToken(linked.issuer, linked.subject, None, 0, {"groups": ["editors", "unknown here"]}, "")
+
+    user = example["SiteBackend"]().authenticate(None, id_token=id_token, provider=conf.get().providers["default"])
+
+    assert user == linked.user
+    assert user.is_staff
+    assert list(user.groups.all()) == [editors]
+
+
+@pytest.mark.django_db
+def test_the_answer_that_deploy_tells_to_look_for(browser: SiteBrowser) -> None:
+    answer = browser.generic(
+        "POST", "/auth/logout/backchannel/", "logout_token=x", content_type="application/x-www-form-urlencoded"
+    )
+
+    assert answer.status_code == 400
+    assert f"`{answer.content.decode()}`" in (DOCS / "how-to/deploy.md").read_text()
