@@ -46,6 +46,13 @@ class LogoutReceiptAdmin(ReadOnlyAdmin):
 
 @admin.register(Subject)
 class SubjectAdmin(ReadOnlyAdmin):
+    """Added by hand where ``CREATE_USERS`` is off."""
+
+    raw_id_fields = ["user"]
+    fields = ["user", "issuer", "subject"]
     list_display = ["subject", "issuer", "user", "created_at"]
     search_fields = ["subject"]
     list_select_related = ["user"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return ModelAdmin.has_add_permission(self, request)

@@ -1,6 +1,7 @@
 """System checks: what would lose a sign-in or a logout later is said at start-up, with an id and what to do."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import load_backend
@@ -8,6 +9,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
+from django.http.request import validate_host
 from django.urls import NoReverseMatch, Resolver404, ResolverMatch, get_script_prefix, resolve, reverse
 from django.utils import translation
 from django.utils.module_loading import import_string
@@ -104,8 +106,24 @@ def check_ssl_redirect(**_kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.security)
+def check_host(**_kwargs: Any) -> list[CheckMessage]:
+    """E062, E063: at the host of ``SITE_URL``, neither a redirect nor a refusal may answer the provider."""
+    host = urlsplit(_site_url()).hostname
+    if not host:
+        return []
+    found = []
+    if settings.PREPEND_WWW and not host.startswith("www."):
+        hint = "The provider's POST would be redirected and lost: begin the host of SITE_URL with www."
+        found.append(_error("E062", "PREPEND_WWW is on, and SITE_URL has no www.", hint))
+    if not settings.DEBUG and not validate_host(host, settings.ALLOWED_HOSTS):
+        hint = "Django would refuse what the provider and browsers send there: add the host to ALLOWED_HOSTS."
+        found.append(_error("E063", "The host of SITE_URL is not among ALLOWED_HOSTS.", hint))
+    return found
+
+
+@register(Tags.security)
 def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
-    """E058, E059: the session cookie has to come back from the provider with the browser."""
+    """E058, E059, E064: cookies have to come back from the provider with the browser."""
     found = []
     if str(settings.SESSION_COOKIE_SAMESITE).lower() == "strict":
         hint = 'Use "Lax": a browser that comes back from the provider does not send a strict cookie.'
@@ -114,7 +132,14 @@ def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
     if settings.SESSION_COOKIE_SECURE and site_url.startswith("http:") and not conf.is_secure(site_url):
         hint = "The browser would never send the cookie: make SITE_URL https."
         found.append(_error("E059", "SESSION_COOKIE_SECURE is on, and SITE_URL is http.", hint))
+    if site_url.startswith("http:") and not conf.is_secure(site_url) and _has_form_post():
+        hint = "Browsers send the cookie of such a sign-in over https alone: make SITE_URL https."
+        found.append(_error("E064", "RESPONSE_MODE is form_post, and SITE_URL is http.", hint))
     return found
+
+
+def _has_form_post() -> bool:
+    return not conf.problems() and any(one.response_mode == "form_post" for one in conf.get().providers.values())
 
 
 @register(Tags.caches)

@@ -22,6 +22,8 @@ from joserfc.jwe import JWERegistry
 from joserfc.jwk import JWKRegistry
 from joserfc.jws import JWSRegistry
 
+from .exceptions import InvalidMessage
+from .oidc.cache import SharedCache
 from .oidc.metadata import Registration, is_web_url, origin
 from .oidc.provider import Provider
 
@@ -61,7 +63,11 @@ class ProviderConfig:
 
     @property
     def provider(self) -> Provider:
-        return Provider(self.registration, caches[get().cache_alias])
+        return Provider(self.registration, self.cache)
+
+    @property
+    def cache(self) -> SharedCache:
+        return SharedCache(caches[get().cache_alias])
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,13 @@ class Config:
     def absolute(self, name: str) -> str:
         """The absolute URL of this app's view ``name``. Nothing in a request chooses our own host."""
         return self.site_url + reverse(f"ory_logout:{name}")
+
+    def of_alias(self, alias: str) -> ProviderConfig:
+        """The provider that the settings call ``alias``. Raises :exc:`InvalidMessage` (``provider_unknown``)."""
+        try:
+            return self.providers[alias]
+        except KeyError as error:
+            raise InvalidMessage("provider_unknown", f"no provider {alias[:40]!r} in the settings") from error
 
     def of_client(self, issuer: str, client_id: str) -> ProviderConfig | None:
         """The provider at which ``client_id`` is registered."""

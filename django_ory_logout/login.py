@@ -10,7 +10,6 @@ from typing import Any, Self
 from django.contrib import auth
 from django.contrib.auth.models import AnonymousUser
 from django.core import signing
-from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -49,10 +48,7 @@ class PendingSignIn:
     @property
     def config(self) -> conf.ProviderConfig:
         """The provider that the sign-in goes to. Raises :exc:`InvalidMessage` (``provider_unknown``)."""
-        try:
-            return conf.get().providers[self.provider]
-        except KeyError as error:
-            raise InvalidMessage("provider_unknown", f"no provider {self.provider[:40]!r} in the settings") from error
+        return conf.get().of_alias(self.provider)
 
     @sensitive_variables()
     def signed(self) -> str:
@@ -75,9 +71,8 @@ class PendingSignIn:
         return pending
 
     def use(self) -> None:
-        """Each sign-in comes back once. Raises :exc:`InvalidMessage` (``state_used``)."""
-        key = f"ory_logout:state:{digest(self.state)}"
-        if not caches[conf.get().cache_alias].add(key, True, SIGN_IN_SECONDS):
+        """Each sign-in comes back once. Raises :exc:`InvalidMessage` (``state_used``), or as :class:`SharedCache`."""
+        if not self.config.cache.add(f"state:{digest(self.state)}", True, SIGN_IN_SECONDS):
             raise InvalidMessage("state_used", "this sign-in came back before")
 
 
@@ -95,7 +90,7 @@ def provider_of(parameters: Mapping[str, str]) -> conf.ProviderConfig:
         return of_issuer[0]
     if alias is None:
         return config.providers.get("default") or next(iter(config.providers.values()))
-    return PendingSignIn(alias, "").config
+    return config.of_alias(alias)
 
 
 def safe_next(url: str | None) -> str:
@@ -111,7 +106,7 @@ def safe_next(url: str | None) -> str:
 def begin(
     request: HttpRequest, provider: conf.ProviderConfig, next_url: str, login_hint: str | None
 ) -> tuple[PendingSignIn, str]:
-    """A new sign-in, and the URL to send the browser to. Raises :exc:`~.exceptions.ProviderUnavailable`."""
+    """A new sign-in, and the URL to send the browser to. Raises :exc:`~.exceptions.Undecided`."""
     pending = PendingSignIn(provider.alias, next_url)
     if provider.response_mode == "form_post":
         pending = replace(pending, login_session=request.session.get(MARK, {}).get("id", ""))

@@ -5,7 +5,6 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import auth
@@ -17,8 +16,8 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from . import conf, sessions
-from .exceptions import InvalidMessage, InvalidToken, ProviderUnavailable
-from .models import EndReason, LogoutNotice
+from .exceptions import InvalidMessage, InvalidToken, Undecided
+from .models import EndReason, LogoutNotice, moment
 from .oidc import messages
 from .oidc.messages import EndSessionRequest
 from .oidc.metadata import ProviderMetadata, origin
@@ -74,7 +73,7 @@ def end_session_request(login: Mapping[str, Any], state: str) -> EndSessionReque
         return None
     try:
         metadata = config.provider.metadata(time.time())
-    except ProviderUnavailable as error:
+    except Undecided as error:
         logger.warning("logout at the provider left out: %s", error)
         return None
     if metadata.end_session_endpoint is None:
@@ -144,10 +143,10 @@ def return_from_provider(request: HttpRequest, state: str) -> Returned:
 def back_channel(token: str) -> int:
     """Do what a logout token says (Back-Channel Logout 2.5 to 2.7); says how many login sessions ended.
 
-    Raises :exc:`InvalidToken` for a token to refuse and :exc:`~.exceptions.Undecided` for one to send again.
+    Raises :exc:`InvalidToken` for a token to refuse and :exc:`Undecided` for one to send again.
     """
     verified = _verified(token)
-    notice = LogoutNotice(verified.issuer, verified.subject, verified.sid, datetime.fromtimestamp(verified.iat, UTC))
+    notice = LogoutNotice(verified.issuer, verified.subject, verified.sid, moment(verified.iat))
     receipt = sessions.record(notice, verified.jti)
     ended = sessions.end(notice, EndReason.BACK_CHANNEL)
     sessions.complete(receipt)

@@ -8,12 +8,13 @@ import hashlib
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 #: A notice about a subject spares what was signed in later; clocks and rounding get this much.
@@ -23,6 +24,12 @@ IAT_TOLERANCE = timedelta(seconds=2)
 def digest(*values: str) -> str:
     """SHA-256 of ``values``, in hexadecimal: equal for the same values only."""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def moment(seconds: float) -> datetime:
+    """``seconds`` since the epoch, as the database takes it: with a time zone, or in the site's own without one."""
+    aware = datetime.fromtimestamp(seconds, UTC)
+    return aware if settings.USE_TZ else timezone.make_naive(aware, timezone.get_default_timezone())
 
 
 class EndReason(models.TextChoices):

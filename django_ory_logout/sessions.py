@@ -14,12 +14,12 @@ whatever its engine still holds. Each statement commits by itself, in this order
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core.cache.backends.locmem import LocMemCache
 from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest
@@ -35,6 +35,7 @@ from .models import (
     LogoutNotice,
     LogoutReceipt,
     LogoutReceiptQuerySet,
+    moment,
 )
 from .oidc.tokens import IDToken
 from .signals import login_session_ended, login_session_opened
@@ -47,6 +48,7 @@ MARK = "_ory_logout_mark"
 LOGIN = "_ory_logout_login"
 
 CHUNK = 500
+#: How exact ``last_seen_at`` is, and how often a session that cannot come back asks whether it lives.
 LAST_SEEN_SECONDS = 5 * 60
 RECEIPT_LIFETIME = timedelta(days=2)
 
@@ -91,11 +93,23 @@ def open_login_session(
     session[MARK] = {"id": str(row.pk), "key": row.session_key}
     row.save(force_insert=True, using=rows().db)
     if receipts().naming(row).exists():
-        mark_ended(rows().filter(pk=row.pk), EndReason.BACK_CHANNEL)
-        session.flush()
+        _take_back(session, row)
         raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
+    try:
+        session.save()
+    except UpdateError as error:
+        raise LoggedOutMeanwhile("logged_out_meanwhile", "a logout came while the session was opened") from error
     after_commit(partial(login_session_opened.send_robust, LoginSession, request=request, login_session=row))
     return row
+
+
+def _take_back(session: SessionBase, row: LoginSession) -> None:
+    """End a login session of which nobody was told, in the order in which any other ends."""
+    itself = rows().filter(pk=row.pk)
+    mark_ended(itself, EndReason.BACK_CHANNEL)
+    session.pop(MARK)
+    session.flush()
+    itself.delete()
 
 
 def _new_row(
@@ -109,7 +123,7 @@ def _new_row(
         subject=id_token.subject,
         sid=id_token.sid,
         session_key=session.session_key if engines.has_keys(type(session)) else None,
-        iat=datetime.fromtimestamp(id_token.iat, UTC),
+        iat=moment(id_token.iat),
         created_at=now,
         last_seen_at=now,
         expires_at=_row_expiry(now, session.get_expiry_age()),
@@ -165,6 +179,7 @@ def finish(these: LoginSessionQuerySet) -> int:
     while chunk := list(ended[:CHUNK]):
         engines.delete_stored(store, [row.session_key for row in chunk if row.session_key])
         rows().filter(pk__in=[row.pk for row in chunk]).delete()
+        _seen.delete_many([str(row.pk) for row in chunk])
         count += len(chunk)
         for row in chunk:
             _tell_ended(row)
@@ -172,7 +187,7 @@ def finish(these: LoginSessionQuerySet) -> int:
 
 
 def _tell_ended(row: LoginSession) -> None:
-    reason = EndReason(row.end_reason)
+    reason = EndReason(row.end_reason or EndReason.USER)
     logger.info("login session %s ended: %s", row.pk, reason)
     after_commit(partial(login_session_ended.send_robust, LoginSession, login_session=row, reason=reason))
 
@@ -192,23 +207,25 @@ def living_row(row_id: str) -> LoginSession | None:
 
 
 def confirm_alive(row_id: str, recheck_seconds: float) -> bool:
-    """Whether the row lives, asked no more often than every ``recheck_seconds``."""
-    if _seen.get(f"alive:{row_id}"):
+    """Whether the row lives, asked no more often than every ``recheck_seconds``. Notes now and then that it is used."""
+    if _seen.get(row_id):
         return True
-    alive = living_row(row_id) is not None
-    if alive and recheck_seconds > 0:
-        _seen.set(f"alive:{row_id}", True, recheck_seconds)
-    return alive
+    row = living_row(row_id)
+    if row is None:
+        return False
+    if recheck_seconds > 0:
+        _seen.set(row_id, True, recheck_seconds)
+    now = timezone.now()
+    if row.last_seen_at < now - timedelta(seconds=LAST_SEEN_SECONDS):
+        # Not within the transaction of a view: until its end, a notice would have to wait for this row.
+        after_commit(lambda: rows().filter(pk=row_id, ended_at=None).update(last_seen_at=now))
+    return True
 
 
-def touch(row_id: str) -> bool:
-    """Note that the session is in use, every five minutes in each process; says whether its row lives."""
-    if _seen.get(f"touched:{row_id}"):
-        return True
-    alive = bool(rows().filter(pk=row_id, ended_at=None).update(last_seen_at=timezone.now()))
-    if alive:
-        _seen.set(f"touched:{row_id}", True, LAST_SEEN_SECONDS)
-    return alive
+def current(request: HttpRequest) -> LoginSession | None:
+    """The login session of ``request``, unless none is signed in here through a provider."""
+    mark = request.session.get(MARK)
+    return living_row(mark["id"]) if mark else None
 
 
 def slide(row_id: str, age: int) -> None:
@@ -230,28 +247,37 @@ def _row_expiry(now: datetime, age: int) -> datetime:
 
 @dataclass(frozen=True)
 class Purged:
-    """What a purge did: receipts worked off, login sessions ended, receipts deleted."""
+    """What a purge did: receipts worked off, login sessions ended and expired, receipts deleted; and what failed."""
 
     completed: int
     ended: int
     expired: int
     deleted: int
+    failed: int = 0
 
 
 def purge() -> Purged:
     """Work off what faults have left undone, then remove what expired. Safe to run at any time, beside anything."""
     now = timezone.now()
     left_undone = list(receipts().filter(completed_at=None))
-    ended = 0
-    for receipt in left_undone:
-        ended += end(receipt.notice, EndReason.BACK_CHANNEL)
-        complete(receipt)
-    ended += finish(rows())
+    worked_off = [ended for receipt in left_undone if (ended := _work_off(receipt)) is not None]
+    ended = sum(worked_off) + finish(rows())
     expired = rows().filter(expires_at__lt=now)
     mark_ended(expired, EndReason.EXPIRED)
     expired_count = finish(expired)
     deleted, _ = receipts().filter(received_at__lt=now - RECEIPT_LIFETIME).exclude(completed_at=None).delete()
-    return Purged(len(left_undone), ended, expired_count, deleted)
+    return Purged(len(worked_off), ended, expired_count, deleted, len(left_undone) - len(worked_off))
+
+
+def _work_off(receipt: LogoutReceipt) -> int | None:
+    """How many login sessions that ended; ``None`` when it failed again, which must not keep the others waiting."""
+    try:
+        ended = end(receipt.notice, EndReason.BACK_CHANNEL)
+        complete(receipt)
+    except Exception as error:
+        logger.error("receipt %s not worked off: %s", receipt.pk, type(error).__name__)
+        return None
+    return ended
 
 
 def after_commit(act: Callable[[], object]) -> None:

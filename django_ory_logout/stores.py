@@ -3,6 +3,7 @@
 It works when the session is read and not before: public pages cost nothing.
 """
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,11 @@ from django.views.decorators.debug import sensitive_variables
 from . import conf, engines, sessions
 from .models import EndReason
 from .sessions import MARK
+
+logger = logging.getLogger("django_ory_logout")
+
+#: Browsers keep 4096 bytes of name, value and attributes.
+MAX_COOKIE_BYTES = 4000
 
 
 class LoginSessionStore(SessionBase):
@@ -40,6 +46,8 @@ class LoginSessionStore(SessionBase):
         super().save(must_create)
         if mark:
             sessions.slide(mark["id"], self.get_expiry_age())
+        if not engines.has_keys(self.engine) and len(self.session_key or "") > MAX_COOKIE_BYTES:
+            logger.error("session_cookie_too_large: browsers drop it; choose another SESSION_ENGINE")
 
     @sensitive_variables()
     def flush(self) -> None:
@@ -64,12 +72,14 @@ class LoginSessionStore(SessionBase):
     def _signed_in(self, mark: dict[str, Any]) -> bool:
         if engines.has_keys(self.engine) and mark["key"] != self.session_key:
             return self._adopted(mark)
-        if not sessions.touch(mark["id"]):
-            return False
+        return sessions.confirm_alive(mark["id"], self._recheck_seconds())
+
+    def _recheck_seconds(self) -> float:
+        if not engines.has_keys(self.engine):
+            return 0
         if engines.deleted_stay_deleted(self.engine):
-            return True
-        recheck_seconds = conf.get().session_recheck_seconds if engines.has_keys(self.engine) else 0
-        return sessions.confirm_alive(mark["id"], recheck_seconds)
+            return sessions.LAST_SEEN_SECONDS
+        return conf.get().session_recheck_seconds
 
     def _adopted(self, mark: dict[str, Any]) -> bool:
         """Somebody rotated the session key. Whoever comes first tells the index; who comes later is still served."""

@@ -71,7 +71,7 @@ def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str
             ) as response,
         ):
             return Response(response.status_code, response.headers, _read(response))
-    except (requests.RequestException, HTTPError) as error:
+    except (OSError, HTTPError) as error:  # the first: all of requests' own, and a certificate file that is not there
         # The exception's own text can hold the URL with its query; its type says enough.
         raise ProviderUnavailable("unreachable", f"{method} {url.partition('?')[0]}: {type(error).__name__}") from error
 

@@ -5,25 +5,29 @@ cool-down allows, and while it is down a copy up to a day old serves.
 """
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from django.core.cache.backends.base import BaseCache
 from django.views.decorators.debug import sensitive_variables
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, OctKey
 from joserfc.jws import JWSRegistry
 
-from ..exceptions import InvalidToken, ProviderUnavailable
+from ..exceptions import InvalidToken, ProviderUnavailable, Undecided
 from . import http, messages, tokens
+from .cache import SharedCache
 from .metadata import ProviderMetadata, Registration, parse_jwks
 
 FRESH_SECONDS = 60 * 60
 STALE_SECONDS = 24 * 60 * 60
 COOL_DOWN_SECONDS = 5
+#: What a call may take at most: to connect, to answer and to be read.
+CALL_SECONDS = 20
 WAIT_SECONDS = 3.0
+MAX_WAITING = 4
 POLL_SECONDS = 0.05
 
 T = TypeVar("T")
@@ -37,23 +41,33 @@ class Held(Generic[T]):
     fetched_at: float
 
 
+ASKING = "asking"
+
 _parsed: dict[str, Held[Any]] = {}
+_waiting = threading.BoundedSemaphore(MAX_WAITING)
 
 
 class Document(Generic[T]):
     """One JSON document of a provider."""
 
-    def __init__(self, url: str, issuer: str, parse: Callable[[Mapping[str, Any]], T], cache: BaseCache) -> None:
+    def __init__(self, url: str, issuer: str, parse: Callable[[Mapping[str, Any]], T], cache: SharedCache) -> None:
         self.url = url
         self.parse = parse
         self.cache = cache
-        self.key = f"ory_logout:document:{hashlib.sha256(f'{issuer} {url}'.encode()).hexdigest()}"
+        self.key = f"document:{hashlib.sha256(f'{issuer} {url}'.encode()).hexdigest()}"
         self.asked_key = f"{self.key}:asked"
 
     def held(self, now: float) -> Held[T] | None:
-        """The copy that is held, unless it is too old to serve; no call."""
+        """The copy that is held, unless too old to serve; no call. Without the cache, this process has its own."""
+        try:
+            held = self._shared()
+        except Undecided:  # no cache, or what an earlier version of this app has put there
+            held = _parsed.get(self.key)
+        return held if held and now < held.fetched_at + STALE_SECONDS else None
+
+    def _shared(self) -> Held[T] | None:
         entry = self.cache.get(self.key)
-        if entry is None or now >= entry["fetched_at"] + STALE_SECONDS:
+        if entry is None:
             return None
         parsed = _parsed.get(self.key)
         if parsed is None or parsed.fetched_at != entry["fetched_at"]:
@@ -61,22 +75,30 @@ class Document(Generic[T]):
         return parsed
 
     def read(self, now: float) -> Held[T]:
-        """The document, at most an hour old while the provider answers. Raises :exc:`ProviderUnavailable`."""
+        """The document, at most an hour old while the provider answers. Raises :exc:`Undecided`."""
         held = self.held(now)
         if held and now < held.fetched_at + FRESH_SECONDS:
             return held
         try:
-            return self.fetch(now)
-        except ProviderUnavailable as error:
-            if held is None and error.code == "cooling_down":
-                held = self._awaited(now)
+            return self.fetch(now) if held else self.fetch_or_await(now, None)
+        except Undecided:
             if held is None:
                 raise
             return held
 
+    def fetch_or_await(self, now: float, held: Held[T] | None) -> Held[T]:
+        """A copy newer than ``held``: ours, or of the process that is asking right now. Raises like :meth:`fetch`."""
+        try:
+            return self.fetch(now)
+        except ProviderUnavailable as error:
+            newer = self._awaited(now, held) if error.code == "cooling_down" else None
+            if newer is None:
+                raise
+            return newer
+
     def fetch(self, now: float) -> Held[T]:
-        """Ask the provider, once per cool-down for all processes together. Raises :exc:`ProviderUnavailable`."""
-        if not self.cache.add(self.asked_key, "asking", COOL_DOWN_SECONDS):
+        """Ask the provider, once per cool-down for all processes together. Raises :exc:`Undecided`."""
+        if not self.cache.add(self.asked_key, ASKING, CALL_SECONDS):
             raise ProviderUnavailable("cooling_down", f"{self.url} was asked less than {COOL_DOWN_SECONDS} s ago")
         try:
             response = http.get(self.url)
@@ -84,27 +106,31 @@ class Document(Generic[T]):
                 raise ProviderUnavailable("document_fault", f"{self.url} answers {response.status}")
             document = response.json()
             fetched = _parsed[self.key] = Held(self.parse(document), now)
-        except ProviderUnavailable as error:
-            self.cache.set(self.asked_key, error.code, COOL_DOWN_SECONDS)
-            raise
-        self.cache.set(self.key, {"document": document, "fetched_at": now}, STALE_SECONDS)
+            self.cache.set(self.key, {"document": document, "fetched_at": now}, STALE_SECONDS)
+        finally:
+            self.cache.set(self.asked_key, "asked", COOL_DOWN_SECONDS)
         return fetched
 
-    def _awaited(self, now: float) -> Held[T] | None:
-        """What the process that is asking right now brings home: at a cold start, many want it at once."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not (held := self.held(now)) and self._asking() and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        return held
+    def _awaited(self, now: float, held: Held[T] | None) -> Held[T] | None:
+        """What another process brings home: at a cold start or a rotation, many want it at once, and few may wait."""
+        if not _waiting.acquire(blocking=False):
+            return None
+        try:
+            deadline = time.monotonic() + WAIT_SECONDS
+            while (newer := self.held(now)) == held and self._asking() and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+        finally:
+            _waiting.release()
+        return None if newer == held else newer
 
     def _asking(self) -> bool:
-        return bool(self.cache.get(self.asked_key) == "asking")
+        return bool(self.cache.get(self.asked_key) == ASKING)
 
 
 class Provider:
     """The provider that ``registration`` is registered at."""
 
-    def __init__(self, registration: Registration, cache: BaseCache) -> None:
+    def __init__(self, registration: Registration, cache: SharedCache) -> None:
         self.registration = registration
         self.cache = cache
         self._discovery = Document(
@@ -176,7 +202,7 @@ class Provider:
         found = fitting(held.value, kid, alg)
         yield from found
         if held.fetched_at != now and not (found and kid):
-            found = fitting(jwks.fetch(now).value, kid, alg)
+            found = fitting(jwks.fetch_or_await(now, held).value, kid, alg)
             yield from found
         if not found:
             raise InvalidToken("kid_unknown", f"the issuer's JWKS has no fitting {alg} key for this token")

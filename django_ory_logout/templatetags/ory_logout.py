@@ -53,9 +53,10 @@ def logout_url(context: RequestContext) -> str:
     """The provider's end session URL with hint, redirect URI and ``state`` (RP-Initiated Logout 2).
 
     The session here ends when the browser comes back, so :func:`logout_button` is the better choice. Where the end
-    session endpoint is not known without a call, or the URL would be too long, it is this site's own logout page.
+    session endpoint is not known without a call, the URL would be too long, or the template has no ``request``, it is
+    this site's own logout page.
     """
-    login = context["request"].session.get(LOGIN)
+    login = context["request"].session.get(LOGIN) if "request" in context else None
     request = logout.held_end_session_request(login, login["logout_state"]) if login else None
     return reverse("ory_logout:logout") if request is None or request.by_post else request.url
 

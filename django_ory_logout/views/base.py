@@ -1,14 +1,16 @@
 """What the views share."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from django.contrib.auth.decorators import login_not_required
+from django.db import Error as DatabaseFault
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
@@ -43,32 +45,42 @@ def single_values(parameters: QueryDict) -> dict[str, str]:
 
 
 def forget_query(request: HttpRequest) -> None:
-    """Take the query off ``request``: Django's report of a fault shows it, and a code must not be in there."""
+    """Take the query off ``request``: Django reports each 5xx with its request, and a code must not be in there."""
     request.GET = QueryDict()
-    request.META["QUERY_STRING"] = ""
+    for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI"):
+        request.META[name] = ""
+
+
+@contextmanager
+def database_faults() -> Iterator[None]:
+    """A fault of our database is :exc:`Undecided`, without its text, which can hold a session key."""
+    try:
+        yield
+    except DatabaseFault as error:
+        raise Undecided("database_fault", type(error).__name__) from error
 
 
 #: For each class of error: the status, a title, and what a person should know.
-_SAID: dict[type[OryLogoutError], tuple[int, Callable[[], str], Callable[[], str]]] = {
+_SAID = {
     SignInRefused: (
         403,
-        lambda: _("You were not signed in"),
-        lambda: _("The sign-in was cancelled, or your account may not use this site."),
+        _("You were not signed in"),
+        _("The sign-in was cancelled, or your account may not use this site."),
     ),
     LoggedOutMeanwhile: (
         409,
-        lambda: _("You were logged out meanwhile"),
-        lambda: _("While you were signing in, your account was logged out somewhere else."),
+        _("You were logged out meanwhile"),
+        _("While you were signing in, your account was logged out somewhere else."),
     ),
     Undecided: (
         503,
-        lambda: _("The sign-in service cannot be reached"),
-        lambda: _("This is not your fault. Please try again in a moment."),
+        _("The sign-in service cannot be reached"),
+        _("This is not your fault. Please try again in a moment."),
     ),
     InvalidMessage: (
         400,
-        lambda: _("This sign-in cannot be completed"),
-        lambda: _("It may be too old, or it was already used. Please start again."),
+        _("This sign-in cannot be completed"),
+        _("It may be too old, or it was already used. Please start again."),
     ),
 }
 
@@ -77,7 +89,7 @@ def error_page(request: HttpRequest, error: OryLogoutError, **context: Any) -> H
     """What a person sees of ``error``: general, with a way to try again. The log has the exact reason."""
     logger.warning("sign-in failed: %s", error)
     status, title, message = next(said for kind, said in _SAID.items() if isinstance(error, kind))
-    context |= {"title": title(), "message": message()}
+    context |= {"title": title, "message": message}
     response = render(request, "ory_logout/error.html", context, status=status)
     if isinstance(error, Undecided):
         response["Retry-After"] = "5"

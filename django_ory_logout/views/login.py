@@ -16,7 +16,7 @@ from .. import conf
 from .. import login as journey
 from ..exceptions import OryLogoutError
 from ..login import SIGN_IN_SECONDS, PendingSignIn
-from .base import error_page, forget_query, public, single_values
+from .base import database_faults, error_page, forget_query, public, single_values
 
 #: Django's error reports leave out the value of a cookie that has "auth" in its name.
 COOKIE_PREFIX = "ory_logout_auth_"
@@ -57,18 +57,18 @@ def login(request: HttpRequest) -> HttpResponse:
 def callback(request: HttpRequest) -> HttpResponse:
     """The authorization response (Core 3.1.2.5)."""
     retry_url, name = reverse("ory_logout:login"), None
+    sent = request.POST if request.method == "POST" else request.GET
+    forget_query(request)
     try:
-        parameters = single_values(request.POST if request.method == "POST" else request.GET)
+        parameters = single_values(sent)
         name = _cookie_of(request, parameters.get("state", ""))
         pending = PendingSignIn.read(request.COOKIES.get(name or ""), parameters.get("state", ""))
         retry_url = _login_url(pending.next, pending.provider)
-        journey.finish(request, pending, parameters)
+        with database_faults():
+            journey.finish(request, pending, parameters)
         response: HttpResponse = HttpResponseRedirect(pending.next or resolve_url(settings.LOGIN_REDIRECT_URL))
     except OryLogoutError as error:
         response = error_page(request, error, retry_url=retry_url)
-    except BaseException:
-        forget_query(request)
-        raise
     if name:
         response.delete_cookie(name, path=_cookie_path())
     return response

@@ -19,7 +19,11 @@ from .base import public
 def logout(request: HttpRequest) -> HttpResponse:
     """``POST`` logs out, here first. ``GET`` asks, and ends nothing. ``next``: where to go then."""
     if request.method != "POST":
-        context = {"next": safe_next(request.GET.get("next")), "opened_by_provider": LOGIN in request.session}
+        context = {
+            "next": safe_next(request.GET.get("next")),
+            "opened_by_provider": LOGIN in request.session,
+            **_who(request),
+        }
         return render(request, "ory_logout/logout.html", context)
     next_url = safe_next(request.POST.get("next"))
     signed_out = journey.sign_out(request, next_url)
@@ -62,4 +66,9 @@ def _onward(request: HttpRequest, next_url: str) -> HttpResponse:
 
 
 def _logged_out(request: HttpRequest, **context: bool | str) -> HttpResponse:
-    return render(request, "ory_logout/logged_out.html", context)
+    return render(request, "ory_logout/logged_out.html", {**context, **_who(request)})
+
+
+def _who(request: HttpRequest) -> dict[str, bool]:
+    # The site's templates may lack the context processor for ``request``.
+    return {"signed_in": request.user.is_authenticated}

@@ -16,7 +16,7 @@ from ..exceptions import InvalidMessage, OryLogoutError, Undecided
 from ..models import EndReason
 from ..oidc.messages import FORM
 from ..signals import logout_notice_refused
-from .base import public, single_values
+from .base import database_faults, public, single_values
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -77,11 +77,15 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     try:
         parameters = single_values(request.GET)
         issuer = parameters.get("iss")
-        if journey.front_channel(request.session, issuer, parameters.get("sid")):
-            journey.end_current(request, EndReason.FRONT_CHANNEL)
+        with database_faults():
+            if journey.front_channel(request.session, issuer, parameters.get("sid")):
+                journey.end_current(request, EndReason.FRONT_CHANNEL)
     except InvalidMessage as error:
         _refused(EndReason.FRONT_CHANNEL, error)
         status = HTTPStatus.BAD_REQUEST
+    except Undecided as error:
+        logger.error("front-channel logout cannot be decided now: %s", error)
+        status = HTTPStatus.SERVICE_UNAVAILABLE
     response = render(request, "ory_logout/frontchannel_logout.html", {"done": status == HTTPStatus.OK}, status=status)
     response["Content-Security-Policy"] = f"frame-ancestors {' '.join(journey.frame_ancestors(issuer))}"
     return response

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
@@ -38,7 +39,7 @@ def whoami(request: HttpRequest) -> JsonResponse:
 def sessions(request: HttpRequest) -> HttpResponse:
     """A person's login sessions. ``POST``: ``end`` is the id of one to end, or ``others``."""
     current = request.session.get(MARK, {}).get("id")
-    mine = index.rows().filter(user_id=str(request.user.pk), ended_at=None)
+    mine = index.rows().filter(user_id=str(request.user.pk), ended_at=None, expires_at__gt=timezone.now())
     if request.method != "POST":
         context = {"login_sessions": mine.order_by("-last_seen_at"), "current": current}
         return render(request, "ory_logout/sessions.html", context)

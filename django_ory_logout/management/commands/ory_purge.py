@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from ... import sessions
 
@@ -14,3 +14,5 @@ class Command(BaseCommand):
             f"{purged.completed} notices worked off, {purged.ended} login sessions ended, "
             f"{purged.expired} expired, {purged.deleted} old receipts removed"
         )
+        if purged.failed:
+            raise CommandError(f"{purged.failed} notices could not be worked off; see the log")
