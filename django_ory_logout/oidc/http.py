@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from json import JSONDecodeError, loads
+from json import JSONDecodeError, dumps, loads
 from typing import Any
 
 import requests
@@ -32,13 +32,23 @@ class Response:
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises :exc:`ProviderUnavailable` (``not_json``) for anything else."""
-        try:
-            value = loads(self.body)
-        except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ProviderUnavailable("not_json", "the answer is not JSON") from error
+        value = self._parsed()
         if not isinstance(value, dict):
             raise ProviderUnavailable("not_json", "the answer is not a JSON object")
         return value
+
+    def objects(self) -> list[dict[str, Any]]:
+        """The body as a JSON array of objects. Raises like :meth:`json`."""
+        values = self._parsed()
+        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+            raise ProviderUnavailable("not_json", "the answer is not a JSON array of objects")
+        return values
+
+    def _parsed(self) -> object:
+        try:
+            return loads(self.body)
+        except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ProviderUnavailable("not_json", "the answer is not JSON") from error
 
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -49,6 +59,13 @@ def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
 def post(url: str, body: str, headers: Mapping[str, str]) -> Response:
     """Post a form-encoded ``body`` to ``url``. Raises like :func:`get`."""
     return _send("POST", url, headers=headers, body=body)
+
+
+def send(method: str, url: str, document: object = None, headers: Mapping[str, str] | None = None) -> Response:
+    """Ask ``url`` by ``method``, with ``document`` as JSON unless it is ``None``. Raises like :func:`get`."""
+    if document is None:
+        return _send(method, url, headers=headers)
+    return _send(method, url, headers={"Content-Type": "application/json", **(headers or {})}, body=dumps(document))
 
 
 def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str | None = None) -> Response:
