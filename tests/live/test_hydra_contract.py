@@ -542,6 +542,19 @@ class TestLogoutRequests:
         if isinstance(again, ChallengeHandled):
             assert again.redirect_to.startswith("/oauth2/sessions/logout?id_token_hint=")
 
+    def test_handled_and_accepted_again_it_brings_the_browser_back_again(
+        self, admin: HydraAdmin, browser: Browser, rp: RelyingParty, subject: str
+    ) -> None:
+        """A form that is sent twice does no harm: the same address, and the application is told once."""
+        tokens = browser.sign_in(rp, subject)
+        challenge = browser.challenge("logout", rp.logout_url(tokens.id_token))
+        first = browser.leave(admin.accept_logout_request(challenge))
+        rp.listener.wait()
+
+        assert browser.leave(admin.accept_logout_request(challenge)) == first
+        time.sleep(SILENCE_SECONDS)
+        assert len(rp.listener.calls) == 1
+
     def test_rejected_nobody_is_logged_out(
         self, admin: HydraAdmin, browser: Browser, rp: RelyingParty, subject: str
     ) -> None:

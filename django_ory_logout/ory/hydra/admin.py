@@ -112,7 +112,8 @@ class HydraAdmin(AdminAPI):
         """Change what ``metadata`` gives and nothing else.
 
         By JSON Patch: PUT drops what is left out, and what somebody changed since it was read. And by ``add``, which
-        replaces too (RFC 6902, 4.1): an empty or false field is not there, and ``replace`` need not find it.
+        replaces too (RFC 6902, 4.1): an empty or false field is not there, and ``replace`` need not find it. By either,
+        Hydra forgets the registration access token of a client that registered itself (RFC 7592).
 
         Raises :exc:`HydraError` (``client_unknown``, ``client_metadata_invalid``).
         """
