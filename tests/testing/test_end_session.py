@@ -33,7 +33,11 @@ def test_no_hint_and_no_cookie_ends_nothing(provider: Provider) -> None:
 
 
 def test_no_hint_and_a_cookie_is_a_logout_of_the_providers_own(provider: Provider, amber: LoginSession) -> None:
-    assert ask(provider, amber) == LogoutRequest(amber.sid, "amber", "", SIGNED_OUT, rp_initiated=False)
+    now = provider.clock()
+    expected = LogoutRequest(
+        amber.sid, "amber", "", SIGNED_OUT, rp_initiated=False, requested_at=now, expires_at=now + 1800
+    )
+    assert ask(provider, amber) == expected
 
 
 def test_a_hint_works_without_a_cookie(provider: Provider, amber: LoginSession) -> None:
@@ -138,7 +142,7 @@ def test_a_login_that_cannot_end_is_sent_back_at_once_as_if_it_had(
 def test_accepting_ends_the_session_and_names_who_is_told(provider: Provider, amber: LoginSession) -> None:
     asked = LogoutRequest(amber.sid, "amber", "site", SIGNED_OUT, rp_initiated=True)
 
-    ended = end_session.accept(provider, asked, amber)
+    ended = end_session.end(provider, asked, amber)
 
     assert [delivery.client_id for delivery in ended.deliveries] == ["site"]
     assert len(ended.frontchannel_uris) == 1
@@ -149,7 +153,7 @@ def test_the_cookies_other_login_ends_too_and_nobody_is_told_of_it(provider: Pro
     birch = provider.sign_in("birch", "site")
     asked = LogoutRequest(amber.sid, "amber", "site", SIGNED_OUT, rp_initiated=True)
 
-    ended = end_session.accept(provider, asked, birch)
+    ended = end_session.end(provider, asked, birch)
 
     (delivery,) = ended.deliveries
     assert tokens.verified_claims(delivery.logout_token, provider.keys[0])["sid"] == amber.sid

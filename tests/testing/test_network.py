@@ -153,7 +153,9 @@ def test_a_client_that_fails_to_authenticate_gets_401(
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"grant_type": "refresh_token"}, "unsupported_grant_type"),
+        ({"grant_type": "refresh_token"}, "invalid_grant"),
+        ({"grant_type": "refresh_token", "refresh_token": "ory_rt_other"}, "invalid_grant"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
         ({"grant_type": None}, "unsupported_grant_type"),
         ({"code": None}, "invalid_request"),
         ({"code": "ory_ac_other"}, "invalid_grant"),

@@ -24,17 +24,27 @@ def free_port() -> int:
 def test_the_command_line_names_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[dict[str, Any]] = []
     monkeypatch.setattr(server, "serve", lambda **options: served.append(options))
-    options = ["--port=4545", "--site-url=http://rp.example", "--client-id=a", "--client-secret=b"]
+    pages = ["--login-url=http://ui.example/login", "--post-logout-redirect-url=http://ui.example/bye"]
+    options = [
+        "--port=4545",
+        "--admin-port=4546",
+        *pages,
+        "--site-url=http://rp.example",
+        "--client-id=a",
+        "--client-secret=b",
+    ]
     monkeypatch.setattr("sys.argv", ["testing", *options])
 
     runpy.run_module("django_ory_logout.testing", run_name="__main__")
 
     expected = {
         "port": 4545,
+        "admin_port": 4546,
         "site_url": "http://rp.example",
         "mount": "/auth/",
         "client_id": "a",
         "client_secret": "b",
+        "pages": {"login": "http://ui.example/login", "post_logout_redirect": "http://ui.example/bye"},
     }
     assert served == [expected]
 
@@ -94,16 +104,20 @@ def test_an_interrupt_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_process_serves_127_0_0_1_and_no_other_address() -> None:
-    port = free_port()
-    with subprocess.Popen([sys.executable, "-m", "django_ory_logout.testing", "--port", str(port)]) as process:
+    port, admin_port = free_port(), free_port()
+    options = ["--port", str(port), "--admin-port", str(admin_port)]
+    with subprocess.Popen([sys.executable, "-m", "django_ory_logout.testing", *options]) as process:
         try:
             document = _await(f"http://127.0.0.1:{port}/.well-known/openid-configuration")
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.2", port), timeout=5)
+            client = _await(f"http://127.0.0.1:{admin_port}/admin/clients/example-site")
+            for one in (port, admin_port):
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.2", one), timeout=5)
         finally:
             process.terminate()
 
     assert document["issuer"] == f"http://127.0.0.1:{port}"
+    assert client["redirect_uris"] == ["http://localhost:8000/auth/callback/"]
 
 
 def _await(url: str) -> dict[str, Any]:
