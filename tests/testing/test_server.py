@@ -74,6 +74,37 @@ def test_a_site_is_registered_for_all_three_logouts(monkeypatch: pytest.MonkeyPa
     assert client.frontchannel_logout_uri == "http://rp.example/auth/logout/frontchannel/"
 
 
+def test_the_admin_api_is_served_beside_and_the_pages_are_where_they_are_told_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings, admin_port = LazySettings(), free_port()
+    documents: list[Any] = []
+    url = f"http://127.0.0.1:{admin_port}/admin/clients/a"
+    monkeypatch.setattr(server, "settings", settings)
+    monkeypatch.setattr("django.setup", lambda: None)
+    monkeypatch.setattr(server, "listen", lambda port: documents.append(_await(url)))
+
+    server.serve(port=4545, admin_port=admin_port, client_id="a", pages={"login": "http://ui.example/login"})
+
+    urlconf: Any = settings.ROOT_URLCONF
+    pages = urlconf.face.provider.pages
+    assert documents[0]["client_id"] == "a"
+    assert (pages.login, pages.consent) == ("http://ui.example/login", "http://127.0.0.1:4545/consent")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=5)
+
+
+def test_an_admin_port_that_is_taken_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "settings", LazySettings())
+    monkeypatch.setattr("django.setup", lambda: None)
+    monkeypatch.setattr(server, "listen", pytest.fail)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+        with pytest.raises(SystemExit, match=f"Port {port} is taken"):
+            server.serve(port=4545, admin_port=port)
+
+
 def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

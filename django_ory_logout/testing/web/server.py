@@ -81,8 +81,10 @@ def _admin_api(face: Face, port: int | None) -> Iterator[None]:
         server.daemon_threads = True
         server.set_app(AdminApplication(admin))
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield
-        server.shutdown()
+        try:
+            yield
+        finally:
+            server.shutdown()
 
 
 def listen(port: int) -> None:
