@@ -119,8 +119,10 @@ def test_consent_gives_a_code_for_what_was_granted(provider: Provider, asked: Au
         provider, flow, {"grant_scope": ["openid"], "session": {"id_token": {"sub": "birch", "sid": "x", "team": "a"}}}
     )
 
-    claims = claims_of(provider, asked, sent)
+    response = provider.exchange(sent["code"], "site", redirect_uri=asked.redirect_uri)
+    claims = tokens.verified_claims(response["id_token"], provider.keys[0])
     assert sent["scope"] == "openid"
+    assert provider.userinfo(response["access_token"]) == {"sub": "amber", "team": "a", "acr": "2", "amr": ["pwd"]}
     assert (claims["sub"], claims["sid"], claims["team"]) == ("amber", flow.sid, "a")
     assert (claims["acr"], claims["amr"]) == ("2", ["pwd"])
     assert "email" not in claims
