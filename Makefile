@@ -17,7 +17,7 @@ OIDC_PROVIDER := tests/e2e/oidc_provider
 OIDC_PROVIDER_INSTALLED := $(OIDC_PROVIDER)/node_modules/.package-lock.json
 TEMPLATES := django_ory_logout example_project
 
-.PHONY: help venv demo test coverage lint format types migrations e2e services dist clean
+.PHONY: help venv demo test coverage lint format types migrations e2e contract live services dist clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -70,6 +70,12 @@ $(E2E_INSTALLED): $(INSTALLED)
 $(OIDC_PROVIDER_INSTALLED): $(OIDC_PROVIDER)/package.json $(OIDC_PROVIDER)/package-lock.json | $(E2E_INSTALLED)
 	PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix $(OIDC_PROVIDER)
 	@touch $@
+
+contract: venv ## what we hold true of Hydra, tried on our provider for tests
+	.ci/contract $(BIN)/python
+
+live: venv ## the same, tried on the Hydra at HYDRA_PUBLIC_URL and HYDRA_ADMIN_URL
+	$(BIN)/python -m pytest -m live tests/live
 
 services: $(SERVICES_INSTALLED) ## the tests on PostgreSQL and Redis, both thrown away afterwards
 	.ci/services $(BIN)/python -m pytest -m "not e2e"

@@ -26,6 +26,7 @@ from .exceptions import InvalidMessage
 from .oidc.cache import SharedCache
 from .oidc.metadata import Registration, is_web_url, origin
 from .oidc.provider import Provider
+from .ory.hydra import HydraAdmin
 
 RESERVED_PARAMETERS = frozenset(
     {
@@ -60,6 +61,7 @@ class ProviderConfig:
     create_users: bool
     associate_by_email: bool
     keep_tokens: bool
+    hydra: HydraAdmin | None
 
     @property
     def provider(self) -> Provider:
@@ -154,6 +156,15 @@ def _are_parameters(value: dict[Any, Any]) -> bool:
     return are_texts and RESERVED_PARAMETERS.isdisjoint(value)
 
 
+def _is_admin_url(value: str) -> bool:
+    parts = urlsplit(value) if is_web_url(value) else None
+    return bool(parts and not parts.path.rstrip("/").endswith("/admin") and not set("?#@") & set(value))
+
+
+def _is_header(value: str) -> bool:
+    return value.isascii() and value.isprintable()
+
+
 def _choice(code: str, *values: str) -> Setting:
     return Setting(code, str, values[0], "one of " + ", ".join(values), lambda value: value in values)
 
@@ -210,6 +221,14 @@ PROVIDER_SETTINGS = {
     "CREATE_USERS": _switch("E036", True),
     "ASSOCIATE_BY_EMAIL": _switch("E037", False),
     "KEEP_TOKENS": _switch("E038", False),
+    "HYDRA": Setting("E039", dict, None, "a dict with ADMIN_URL, where the provider is Ory Hydra"),
+}
+
+HYDRA_SETTINGS = {
+    "ADMIN_URL": Setting(
+        "E040", str, ..., 'where Hydra\'s admin API is, without /admin, as "http://hydra:4445"', _is_admin_url
+    ),
+    "ADMIN_TOKEN": Setting("E041", str, "", "an API key, as Ory Network gives one", _is_header),
 }
 
 
@@ -248,6 +267,8 @@ def _provider_problems(alias: Any, entry: Any) -> Iterator[Problem]:
         yield Problem("E007", f"{where} is not a dict.", "It needs ISSUER and CLIENT_ID.")
         return
     found = list(_problems(entry, PROVIDER_SETTINGS, where))
+    if isinstance(entry.get("HYDRA"), dict):
+        found += _hydra_problems(entry["HYDRA"], f"{where}['HYDRA']")
     yield from found
     if found:
         return
@@ -261,6 +282,13 @@ def _provider_problems(alias: Any, entry: Any) -> Iterator[Problem]:
         )
     if entry.get("ID_TOKEN_ENCRYPTED_RESPONSE_ALG") and not entry.get("DECRYPTION_KEY"):
         yield Problem("E005", f"{where} registers encrypted ID tokens and has no DECRYPTION_KEY.")
+
+
+def _hydra_problems(entry: Mapping[str, Any], where: str) -> list[Problem]:
+    found = list(_problems(entry, HYDRA_SETTINGS, where))
+    if not found and entry.get("ADMIN_TOKEN") and not is_secure(entry["ADMIN_URL"]):
+        found.append(Problem("E008", f"{where}: the admin URL is not https.", "ADMIN_TOKEN would travel in the clear."))
+    return found
 
 
 def _needs_secret(entry: Mapping[str, Any]) -> bool:
@@ -294,10 +322,11 @@ def get() -> Config:
 
 def _provider(alias: str, entry: Mapping[str, Any]) -> ProviderConfig:
     given = {name.lower(): entry.get(name, setting.default) for name, setting in PROVIDER_SETTINGS.items()}
-    key = given.pop("decryption_key")
+    key, hydra = given.pop("decryption_key"), given.pop("hydra")
     registered = {name: given.pop(name) for name in Registration.__dataclass_fields__ if name in given}
     registration = Registration(**registered, decryption_key=JWKRegistry.import_key(key) if key else None)
-    return ProviderConfig(alias=alias, registration=registration, **given)
+    admin = HydraAdmin(hydra["ADMIN_URL"], hydra.get("ADMIN_TOKEN")) if hydra else None
+    return ProviderConfig(alias=alias, registration=registration, hydra=admin, **given)
 
 
 def _forget(*, setting: str, **_kwargs: Any) -> None:

@@ -38,3 +38,15 @@ class SignInRefused(OryLogoutError):
 
 class LoggedOutMeanwhile(OryLogoutError):
     """The provider logged the person out while they were signing in. Answered with 409."""
+
+
+class HydraError(OryLogoutError):
+    """Hydra's admin API refuses a call, and would refuse it again."""
+
+
+class ChallengeHandled(HydraError):
+    """This login, consent or logout request was answered before. ``redirect_to`` starts anew what it was part of."""
+
+    def __init__(self, redirect_to: str) -> None:
+        super().__init__("challenge_handled")
+        self.redirect_to = redirect_to

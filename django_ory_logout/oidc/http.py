@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from json import loads
+from json import dumps, loads
 from typing import Any
 
 import requests
@@ -34,13 +34,23 @@ class Response:
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises :exc:`ProviderUnavailable` (``not_json``) for anything else."""
-        try:
-            value = loads(self.body)
-        except (ValueError, RecursionError) as error:
-            raise ProviderUnavailable("not_json", "the answer is not JSON") from error
+        value = self._parsed()
         if not isinstance(value, dict):
             raise ProviderUnavailable("not_json", "the answer is not a JSON object")
         return value
+
+    def objects(self) -> list[dict[str, Any]]:
+        """The body as a JSON array of objects. Raises like :meth:`json`."""
+        values = self._parsed()
+        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+            raise ProviderUnavailable("not_json", "the answer is not a JSON array of objects")
+        return values
+
+    def _parsed(self) -> object:
+        try:
+            return loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise ProviderUnavailable("not_json", "the answer is not JSON") from error
 
 
 @sensitive_variables()
@@ -55,6 +65,15 @@ def post(url: str, body: str, headers: Mapping[str, str]) -> Response:
     return _send("POST", url, headers=headers, body=body)
 
 
+@sensitive_variables()
+def send(method: str, url: str, document: object = None, headers: Mapping[str, str] | None = None) -> Response:
+    """Ask ``url`` by ``method``, with ``document`` as JSON unless it is ``None``. Raises like :func:`get`."""
+    if document is None:
+        return _send(method, url, headers=headers)
+    return _send(method, url, headers={"Content-Type": "application/json", **(headers or {})}, body=dumps(document))
+
+
+@sensitive_variables()
 def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str | None = None) -> Response:
     try:
         with (

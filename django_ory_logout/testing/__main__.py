@@ -5,15 +5,29 @@ from collections.abc import Sequence
 
 from .web.server import serve
 
+#: The option for each page that another site can serve.
+PAGES = {
+    "login": "--login-url",
+    "consent": "--consent-url",
+    "logout": "--logout-url",
+    "error": "--error-url",
+    "post_logout_redirect": "--post-logout-redirect-url",
+}
+
 
 def main(args: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m django_ory_logout.testing", description=__doc__)
     parser.add_argument("--port", type=int, default=4444, help="of 127.0.0.1; no other address is served")
+    parser.add_argument("--admin-port", type=int, default=4445, help="of 127.0.0.1, for Hydra's admin API")
     parser.add_argument("--site-url", default="http://localhost:8000", help="where the relying party runs")
     parser.add_argument("--mount", default="/auth/", help="the path at which it includes django_ory_logout.urls")
     parser.add_argument("--client-id", default="example-site")
     parser.add_argument("--client-secret", default="example-secret")
-    serve(**vars(parser.parse_args(args)))
+    for name, option in PAGES.items():
+        parser.add_argument(option, dest=name, metavar="URL", help="of another site, in place of the page here")
+    options = vars(parser.parse_args(args))
+    pages = {name: url for name in PAGES if (url := options.pop(name))}
+    serve(**options, pages=pages)
 
 
 if __name__ == "__main__":

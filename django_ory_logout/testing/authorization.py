@@ -13,10 +13,12 @@ from authlib.oauth2.rfc6749.errors import (
 from authlib.oauth2.rfc7636.challenge import CODE_CHALLENGE_PATTERN
 
 from .provider import Provider
-from .records import Client, LoginSession
+from .records import Client, Consent, LoginSession
 
 STATE_LENGTH = 8
 RESPONSE_MODES = ("query", "form_post")
+#: With what a browser comes back from the login and consent pages.
+VERIFIERS = ("login_verifier", "consent_verifier")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class AuthorizationRequest:
     prompt: frozenset[str]
     max_age: int | None
     login_hint: str
+    #: All parameters, as they came.
+    query: Mapping[str, str]
 
     def accepts(self, login_session: LoginSession | None, now: float) -> bool:
         """Whether ``login_session`` answers this request, so that nobody need be asked."""
@@ -79,6 +83,7 @@ def _parse(client: Client, redirect_uri: str, query: Mapping[str, str]) -> Autho
         prompt=frozenset(query.get("prompt", "").split()),
         max_age=_max_age(query.get("max_age", "")),
         login_hint=query.get("login_hint", ""),
+        query={name: value for name, value in query.items() if name not in VERIFIERS},
     )
 
 
@@ -98,15 +103,16 @@ def _max_age(value: str) -> int | None:
 
 
 def respond(provider: Provider, request: AuthorizationRequest, login_session: LoginSession) -> dict[str, str]:
+    """Agree to all that is asked for: the parameters that the browser takes to the ``redirect_uri``."""
+    consent = Consent(login_session, request.client.client_id, request.scope, provider.clock())
+    return grant(provider, request, provider.consent(consent))
+
+
+def grant(provider: Provider, request: AuthorizationRequest, consent: Consent) -> dict[str, str]:
     """Give the code: the parameters that the browser takes to the ``redirect_uri``."""
-    code = provider.authorize(
-        login_session,
-        request.client.client_id,
-        redirect_uri=request.redirect_uri,
-        scope=request.scope,
-        nonce=request.nonce,
-        code_challenge=request.code_challenge,
+    code = provider.code_for(
+        consent, redirect_uri=request.redirect_uri, nonce=request.nonce, code_challenge=request.code_challenge
     )
     announced = provider.metadata.get("authorization_response_iss_parameter_supported")
     issuer = {"iss": provider.issuer} if announced else {}
-    return {"code": code, "scope": request.scope, "state": request.state, **issuer}
+    return {"code": code, "scope": consent.scope, "state": request.state, **issuer}

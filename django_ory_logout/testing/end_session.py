@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import uuid4
 
 from authlib.oauth2.rfc6749.errors import InvalidRequestError
 from joserfc.errors import JoseError
@@ -9,22 +10,31 @@ from joserfc.errors import JoseError
 from . import tokens
 from .provider import Provider
 from .records import Delivery, LoginSession
+from .sealed import expired, unknown
 from .tokens import Claims
 from .uris import set_query
 
-#: Where a browser goes that brought no `post_logout_redirect_uri`: Hydra's `urls.post_logout_redirect`.
-SIGNED_OUT_PATH = "/signed-out"
+#: How long a person may think about a logout that no relying party asked for. Others never expire.
+SECONDS = 30 * 60
 
 
-@dataclass(frozen=True)
+@dataclass
 class LogoutRequest:
-    """A logout that a person may still accept or reject."""
+    """A logout that a person may still accept or reject. The last answer counts."""
 
     sid: str
     subject: str
     client_id: str
     redirect_uri: str
     rp_initiated: bool
+    request_url: str = ""
+    requested_at: float = 0
+    expires_at: float = 0
+    verifier: str = ""
+    accepted: bool = False
+    rejected: bool = False
+    #: The browser came with the verifier.
+    handled: bool = False
 
 
 def parse(provider: Provider, query: Mapping[str, str], cookie: LoginSession | None) -> LogoutRequest | str:
@@ -52,8 +62,17 @@ def _without_hint(provider: Provider, query: Mapping[str, str], cookie: LoginSes
                 f"Logout failed because query parameter {parameter} is set but id_token_hint is missing."
             )
     if cookie is None:
-        return provider.url(SIGNED_OUT_PATH)
-    return LogoutRequest(cookie.sid, cookie.subject, "", provider.url(SIGNED_OUT_PATH), rp_initiated=False)
+        return provider.pages.post_logout_redirect
+    now = provider.clock()
+    return LogoutRequest(
+        cookie.sid,
+        cookie.subject,
+        "",
+        provider.pages.post_logout_redirect,
+        rp_initiated=False,
+        requested_at=now,
+        expires_at=now + SECONDS,
+    )
 
 
 def _hint_claims(provider: Provider, hint: str) -> Claims:
@@ -81,7 +100,7 @@ def _redirect_uri(provider: Provider, client_id: str, query: Mapping[str, str]) 
     """Exact string match; ``state`` comes back with a ``post_logout_redirect_uri`` only."""
     redirect_uri = query.get("post_logout_redirect_uri", "")
     if not redirect_uri:
-        return provider.url(SIGNED_OUT_PATH)
+        return provider.pages.post_logout_redirect
     client = provider.clients.get(client_id)
     if client is None or redirect_uri not in client.post_logout_redirect_uris:
         raise InvalidRequestError(
@@ -92,6 +111,53 @@ def _redirect_uri(provider: Provider, client_id: str, query: Mapping[str, str]) 
     return set_query(redirect_uri, state=state) if state else redirect_uri
 
 
+class LogoutRequests:
+    """The logout requests that were made, by challenge. What is refused is Authlib's ``OAuth2Error``."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self._made: dict[str, LogoutRequest] = {}
+
+    def add(self, asked: LogoutRequest, request_url: str) -> str:
+        """The challenge for the logout page."""
+        challenge, asked.verifier, asked.request_url = str(uuid4()), str(uuid4()), request_url
+        self._made[challenge] = asked
+        return challenge
+
+    def get(self, challenge: str) -> LogoutRequest:
+        """Raises for one that is unknown, or was rejected."""
+        asked = self._made.get(challenge)
+        if asked is None or asked.rejected:
+            raise unknown()
+        return asked
+
+    def accept(self, challenge: str) -> str:
+        """Log out; where to send the browser. A second time does no harm."""
+        asked = self._answer(challenge, accepted=True)
+        return set_query(self.provider.url("/oauth2/sessions/logout"), logout_verifier=asked.verifier)
+
+    def reject(self, challenge: str) -> None:
+        """Do not log out. Where the browser goes is left to the page."""
+        self._answer(challenge, accepted=False)
+
+    def verified(self, verifier: str) -> LogoutRequest:
+        """The browser is back from the logout page."""
+        for asked in self._made.values():
+            if asked.verifier == verifier and asked.accepted:
+                if asked.expires_at and asked.expires_at < self.provider.clock():
+                    raise expired("logout_request")
+                asked.handled = True
+                return asked
+        raise unknown()
+
+    def _answer(self, challenge: str, *, accepted: bool) -> LogoutRequest:
+        if challenge not in self._made:
+            raise unknown()
+        asked = self._made[challenge]
+        asked.accepted, asked.rejected = accepted, not accepted
+        return asked
+
+
 @dataclass(frozen=True)
 class Ended:
     """What remains to be done once a logout was accepted."""
@@ -100,8 +166,13 @@ class Ended:
     frontchannel_uris: list[str]
 
 
-def accept(provider: Provider, request: LogoutRequest, cookie: LoginSession | None) -> Ended:
-    """End the login session, and that of the browser's cookie where it is another one: of that one nobody is told."""
+def end(provider: Provider, request: LogoutRequest, cookie: LoginSession | None) -> Ended:
+    """End the login session, and that of the browser's cookie where it is another one: of that one nobody is told.
+
+    The provider's own logout is of its browser alone, and ends nothing in another.
+    """
+    if not request.rp_initiated and (cookie is None or cookie.subject != request.subject):
+        return Ended([], [])
     frontchannel_uris = provider.frontchannel_uris(request.sid)
     deliveries = provider.end(request.sid)
     if cookie:

@@ -1,4 +1,4 @@
-"""What machines ask of the provider: discovery, JWKS, token, userinfo. One answer, over a socket or without."""
+"""What machines ask of the provider: discovery, JWKS, tokens, userinfo. One answer, over a socket or without."""
 
 import base64
 import binascii
@@ -33,6 +33,8 @@ class Request:
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -73,17 +75,39 @@ def _jwks(provider: Provider, request: Request) -> Answer:
 
 def _token(provider: Provider, request: Request) -> Answer:
     client = authenticate(provider, request)
-    if request.form.get("grant_type") != "authorization_code":
-        raise UnsupportedGrantTypeError(request.form.get("grant_type", ""))
-    if "code" not in request.form:
+    grant_type = request.form.get("grant_type", "")
+    if grant_type not in _GRANTS or grant_type not in client.grant_types:
+        raise UnsupportedGrantTypeError(grant_type)
+    return Answer.of_json(_GRANTS[grant_type](provider, client, request.form), headers=_NO_STORE)
+
+
+def _exchange(provider: Provider, client: Client, form: Mapping[str, str]) -> dict[str, Any]:
+    if "code" not in form:
         raise InvalidRequestError("The code is missing.")
-    tokens = provider.exchange(
-        request.form["code"],
+    return provider.exchange(
+        form["code"],
         client.client_id,
-        redirect_uri=request.form.get("redirect_uri", ""),
-        code_verifier=request.form.get("code_verifier", ""),
+        redirect_uri=form.get("redirect_uri", ""),
+        code_verifier=form.get("code_verifier", ""),
     )
-    return Answer.of_json(tokens, headers=_NO_STORE)
+
+
+def _refresh(provider: Provider, client: Client, form: Mapping[str, str]) -> dict[str, Any]:
+    return provider.refresh(form.get("refresh_token", ""), client.client_id)
+
+
+_GRANTS: dict[str, Callable[[Provider, Client, Mapping[str, str]], dict[str, Any]]] = {
+    "authorization_code": _exchange,
+    "refresh_token": _refresh,
+}
+
+
+def _revoke(provider: Provider, request: Request) -> Answer:
+    """RFC 7009. 200 is no proof: another client's token lives on."""
+    if "Authorization" not in request.headers and "client_id" not in request.form:
+        raise InvalidRequestError("The client is missing.")
+    provider.revoke(request.form.get("token", ""), authenticate(provider, request).client_id)
+    return Answer(HTTPStatus.OK, _NO_STORE)
 
 
 def _userinfo(provider: Provider, request: Request) -> Answer:
@@ -97,6 +121,7 @@ _ENDPOINTS: dict[str, tuple[tuple[str, ...], Callable[[Provider, Request], Answe
     "/.well-known/openid-configuration": (("GET",), _discovery),
     "/.well-known/jwks.json": (("GET",), _jwks),
     "/oauth2/token": (("POST",), _token),
+    "/oauth2/revoke": (("POST",), _revoke),
     "/userinfo": (("GET", "POST"), _userinfo),
 }
 PATHS = tuple(_ENDPOINTS)

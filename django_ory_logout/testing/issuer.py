@@ -1,7 +1,9 @@
 """Who issues tokens: a name, keys, and the clients and persons that the tokens speak of."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +17,9 @@ from .records import Client, LoginSession, Person
 from .tokens import Claims
 
 ID_TOKEN_SECONDS = 3600
+#: The member of a registration that says otherwise, as a duration of Go's.
+ID_TOKEN_LIFESPAN = "authorization_code_grant_id_token_lifespan"
+_SECONDS_OF = {"h": 3600, "m": 60, "s": 1}
 
 
 class Issuer:
@@ -35,6 +40,9 @@ class Issuer:
         self.keys: list[Key] = [new_signing_key()] if keys is None else list(keys)
         self.clients: dict[str, Client] = {}
         self.persons: dict[str, Person] = {name: Person.demo(name) for name in ("amber", "birch", "cedar")}
+
+    def url(self, path: str) -> str:
+        return self.issuer.rstrip("/") + path
 
     def register(self, client: Client) -> Client:
         """Add ``client``, or put it in place of the one with its ``client_id``."""
@@ -73,19 +81,24 @@ class Issuer:
         scope: str = "openid",
         nonce: str = "",
         access_token: str = "",
+        more: Mapping[str, Any] | None = None,
     ) -> Claims:
-        """The claims of an ID token, for :meth:`sign`, as Hydra sets them (OpenID Connect Core, 2)."""
+        """The claims of an ID token, for :meth:`sign`, as Hydra sets them (OpenID Connect Core, 2).
+
+        ``more`` are claims from elsewhere, which do not replace the provider's own.
+        """
         now = int(self.clock())
         claims = {
+            **(more or {}),
             "aud": [client_id],
             "auth_time": login_session.auth_time,
-            "exp": now + ID_TOKEN_SECONDS,
+            "exp": now + self._id_token_seconds(client_id),
             "iat": now,
             "iss": self.issuer,
             "jti": str(uuid4()),
             "rat": now,
             "sid": login_session.sid,
-            "sub": login_session.subject,
+            "sub": self.subject_for(client_id, login_session.subject),
             **self.person_claims(login_session.subject, scope),
         }
         if nonce:
@@ -102,9 +115,12 @@ class Issuer:
         scope: str = "openid",
         nonce: str = "",
         access_token: str = "",
+        more: Mapping[str, Any] | None = None,
     ) -> str:
         """A valid ID token."""
-        claims = self.id_token_claims(login_session, client_id, scope=scope, nonce=nonce, access_token=access_token)
+        claims = self.id_token_claims(
+            login_session, client_id, scope=scope, nonce=nonce, access_token=access_token, more=more
+        )
         return self.seal(claims, client_id)
 
     def logout_token_claims(self, client_id: str, *, sid: str | None = None, sub: str | None = None) -> Claims:
@@ -153,6 +169,19 @@ class Issuer:
     def person_claims(self, subject: str, scope: str) -> Claims:
         person = self.persons.get(subject)
         return person.claims_for(scope) if person else {}
+
+    def subject_for(self, client_id: str, subject: str) -> str:
+        """The ``sub`` that a client knows: its own with pairwise subjects (Core, 8.1)."""
+        client = self.clients.get(client_id)
+        if client is None or client.subject_type != "pairwise":
+            return subject
+        return sha256(f"{self.issuer}|{client_id}|{subject}".encode()).hexdigest()
+
+    def _id_token_seconds(self, client_id: str) -> int:
+        client = self.clients.get(client_id)
+        lifespan = client.more.get(ID_TOKEN_LIFESPAN) if client else None
+        parts = re.findall(r"(\d+)([hms])", lifespan or f"{ID_TOKEN_SECONDS}s")
+        return sum(int(number) * _SECONDS_OF[unit] for number, unit in parts)
 
     def _alg_of(self, client_id: str) -> str:
         client = self.clients.get(client_id)

@@ -1,26 +1,37 @@
-"""The provider without HTTP: login sessions, codes and access tokens, and whom a logout concerns."""
+"""The provider without HTTP: login sessions, consents, and whom a logout concerns."""
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 from uuid import uuid4
 
-from authlib.common.security import generate_token
-from authlib.oauth2.rfc6749.errors import InvalidGrantError
-from authlib.oauth2.rfc6750.errors import InvalidTokenError
-from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.jwk import Key
 
+from .grants import TokenIssuer
 from .issuer import Issuer
-from .records import Client, Delivery, Grant, LoginSession
-from .tokens import Claims
+from .records import Client, Consent, Delivery, LoginSession
+from .sealed import Sealed
 from .uris import set_query
 
-CODE_SECONDS = 600
-ACCESS_TOKEN_SECONDS = 3600
+
+@dataclass(frozen=True)
+class Pages:
+    """Where browsers are sent to be asked or told: Hydra's ``urls``."""
+
+    login: str
+    consent: str
+    logout: str
+    error: str
+    post_logout_redirect: str
+
+    @classmethod
+    def of(cls, issuer: Issuer) -> Self:
+        """The provider's own."""
+        return cls(*map(issuer.url, ("/login", "/consent", "/logout", "/error", "/signed-out")))
 
 
-class Provider(Issuer):
+class Provider(TokenIssuer):
     """An OpenID provider with Ory Hydra's ways. Its arguments are those of :class:`~.issuer.Issuer`."""
 
     def __init__(
@@ -33,13 +44,9 @@ class Provider(Issuer):
         self.login_sessions: dict[str, LoginSession] = {}
         #: Laid over the discovery document.
         self.metadata: dict[str, Any] = {}
-        #: Called once, before the next token response is given: for a logout that overtakes the sign-in.
-        self.before_token_response: Callable[[LoginSession], object] | None = None
-        self._codes: dict[str, Grant] = {}
-        self._access_tokens: dict[str, Grant] = {}
-
-    def url(self, path: str) -> str:
-        return self.issuer.rstrip("/") + path
+        self.consents: list[Consent] = []
+        self.sealed = Sealed(self.clock)
+        self.pages = Pages.of(self)
 
     def discovery(self) -> dict[str, Any]:
         """OpenID Connect Discovery 3, with what the logout specifications add."""
@@ -49,12 +56,13 @@ class Provider(Issuer):
             "token_endpoint": self.url("/oauth2/token"),
             "userinfo_endpoint": self.url("/userinfo"),
             "jwks_uri": self.url("/.well-known/jwks.json"),
+            "revocation_endpoint": self.url("/oauth2/revoke"),
             "end_session_endpoint": self.url("/oauth2/sessions/logout"),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "form_post"],
-            "grant_types_supported": ["authorization_code"],
-            "subject_types_supported": ["public"],
-            "scopes_supported": ["openid", "profile", "email"],
+            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "subject_types_supported": ["public", "pairwise"],
+            "scopes_supported": ["openid", "offline_access", "profile", "email"],
             "claims_supported": ["sub"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
@@ -68,9 +76,14 @@ class Provider(Issuer):
 
     def sign_in(self, subject: str, *client_ids: str, remember: bool = True) -> LoginSession:
         """A new login session of ``subject`` with the consent of ``client_ids``."""
-        session = LoginSession(str(uuid4()), subject, int(self.clock()), remember, list(client_ids))
-        self.login_sessions[session.sid] = session
+        session = self.open(LoginSession(str(uuid4()), subject, int(self.clock()), remember))
+        for client_id in client_ids:
+            self.consent(Consent(session, client_id, handled_at=self.clock()))
         return session
+
+    def open(self, login_session: LoginSession) -> LoginSession:
+        self.login_sessions[login_session.sid] = login_session
+        return login_session
 
     def authorize(
         self,
@@ -82,69 +95,62 @@ class Provider(Issuer):
         nonce: str = "",
         code_challenge: str = "",
     ) -> str:
-        """Accept the consent of ``client_id`` and give an authorization code, good once and for ten minutes."""
-        login_session.accept(client_id)
-        code = f"ory_ac_{generate_token(43)}"
-        expires = self.clock() + CODE_SECONDS
-        self._codes[code] = Grant(login_session, client_id, scope, expires, redirect_uri, nonce, code_challenge)
-        return code
+        """Accept the consent of ``client_id`` and give an authorization code."""
+        consent = self.consent(Consent(login_session, client_id, scope, self.clock()))
+        return self.code_for(consent, redirect_uri=redirect_uri, nonce=nonce, code_challenge=code_challenge)
 
-    def exchange(self, code: str, client_id: str, *, redirect_uri: str, code_verifier: str = "") -> dict[str, Any]:
-        """The token response for ``code`` (OpenID Connect Core, 3.1.3.3). Raises Authlib's ``InvalidGrantError``."""
-        grant = self._codes.pop(code, None)
-        if grant is None or grant.client_id != client_id or grant.expires < self.clock():
-            raise InvalidGrantError("The code is unknown, used, expired or of another client.")
-        if grant.redirect_uri != redirect_uri:
-            raise InvalidGrantError("The redirect_uri is not that of the authorization request.")
-        if grant.code_challenge != (create_s256_code_challenge(code_verifier) if code_verifier else ""):
-            raise InvalidGrantError("The code_verifier does not fit the code_challenge.")
-        response = self._token_response(grant)
-        hook, self.before_token_response = self.before_token_response, None
-        if hook:
-            hook(grant.login_session)
-        return response
+    def consent(self, consent: Consent) -> Consent:
+        """Remember that a person agreed."""
+        self.consents.append(consent)
+        return consent
 
-    def _token_response(self, grant: Grant) -> dict[str, Any]:
-        access_token = f"ory_at_{generate_token(43)}"
-        self._access_tokens[access_token] = grant
-        session, client_id = grant.login_session, grant.client_id
-        return {
-            "access_token": access_token,
-            "expires_in": ACCESS_TOKEN_SECONDS - 1,
-            "id_token": self.id_token(
-                session, client_id, scope=grant.scope, nonce=grant.nonce, access_token=access_token
-            ),
-            "scope": grant.scope,
-            "token_type": "bearer",
-        }
+    def remembered_consent(self, subject: str, client_id: str) -> Consent | None:
+        """The latest consent that spares the question."""
+        given = [
+            one
+            for one in list(self.consents)
+            if (one.login_session.subject, one.client_id) == (subject, client_id)
+            and one.remember
+            and not one.reused
+            and one.lasts(self.clock())
+        ]
+        return given[-1] if given else None
 
-    def userinfo(self, access_token: str) -> Claims:
-        """The person's claims, without ``sid``. A logout does not end access tokens. Raises ``InvalidTokenError``."""
-        grant = self._access_tokens.get(access_token)
-        if grant is None:
-            raise InvalidTokenError("The access token is unknown.")
-        subject = grant.login_session.subject
-        return {"sub": subject, **self.person_claims(subject, grant.scope)}
+    def withdraw(self, chosen: Callable[[Consent], bool]) -> None:
+        """Forget consents; the tokens that came of them end. Their applications cannot be told of a logout later."""
+        for consent in [one for one in self.consents if chosen(one)]:
+            self.consents.remove(consent)
+            self.end_tokens(consent)
+
+    def clients_of(self, login_session: LoginSession) -> list[str]:
+        """The clients with an accepted consent for a login session."""
+        return list(dict.fromkeys(one.client_id for one in self.consents if one.login_session is login_session))
 
     def end(self, sid: str) -> list[Delivery]:
-        """End a login session and give what its clients are told; of one that was not remembered nobody is told."""
-        session = self.login_sessions.pop(sid, None)
+        """End a login session and give what its clients are told. One that was not remembered is left as it is."""
+        session = self.login_sessions.get(sid)
         if session is None or not session.remembered:
             return []
-        return list(self._deliveries(session.clients, sid=sid))
+        self.login_sessions.pop(sid, None)
+        return list(self._deliveries(self.clients_of(session), sid=sid))
 
-    def end_subject(self, subject: str) -> list[Delivery]:
-        """End every login session of ``subject``; the logout tokens name the ``sub`` alone, which Hydra never does."""
+    def forget(self, subject: str) -> list[LoginSession]:
+        """End every login session of ``subject``. Nobody is told, now or later."""
         ended = [session for session in list(self.login_sessions.values()) if session.subject == subject]
         for session in ended:
             self.login_sessions.pop(session.sid, None)
-        client_ids = dict.fromkeys(client_id for session in ended for client_id in session.clients)
+        return ended
+
+    def end_subject(self, subject: str) -> list[Delivery]:
+        """End every login session of ``subject``; the logout tokens name the ``sub`` alone, which Hydra never does."""
+        ended = self.forget(subject)
+        client_ids = dict.fromkeys(client_id for session in ended for client_id in self.clients_of(session))
         return list(self._deliveries(client_ids, sub=subject))
 
     def frontchannel_uris(self, sid: str) -> list[str]:
         """What the front-channel page loads, always with ``iss`` and ``sid`` (Front-Channel Logout, 2)."""
         session = self.login_sessions.get(sid)
-        uris = [client.frontchannel_logout_uri for client in self._known(session.clients)] if session else []
+        uris = [client.frontchannel_logout_uri for client in self._known(self.clients_of(session))] if session else []
         return [set_query(uri, iss=self.issuer, sid=sid) for uri in uris if uri]
 
     def _deliveries(

@@ -1,8 +1,9 @@
-"""What the provider keeps: clients, persons, login sessions, grants."""
+"""What the provider keeps: clients, persons, login sessions, consents, grants."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from joserfc.jwk import Key
 
@@ -21,7 +22,9 @@ class Client:
     client_uri: str = ""
     redirect_uris: Sequence[str] = ()
     post_logout_redirect_uris: Sequence[str] = ()
+    grant_types: Sequence[str] = ("authorization_code", "refresh_token")
     token_endpoint_auth_method: str = _BASIC
+    subject_type: str = "public"
     id_token_signed_response_alg: str = "RS256"
     id_token_encrypted_response_alg: str = ""
     id_token_encrypted_response_enc: str = "A128CBC-HS256"
@@ -29,7 +32,10 @@ class Client:
     encryption_key: Key | None = field(default=None, repr=False)
     backchannel_logout_uri: str | None = None
     frontchannel_logout_uri: str | None = None
-    skip_logout_consent: bool = False
+    skip_consent: bool = False
+    skip_logout_consent: bool | None = None
+    #: What else was registered, which means nothing here but comes back.
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_site(cls, base_url: str, client_id: str, client_secret: str = "", **metadata: Any) -> "Client":
@@ -79,28 +85,45 @@ class Person:
         return hint in (self.subject, self.claims.get("preferred_username"), self.claims.get("email"))
 
 
-@dataclass
+@dataclass(eq=False)
 class LoginSession:
-    """One sign-in at the provider. ``sid`` stands in its ID tokens; ``clients`` are those with an accepted consent."""
+    """One sign-in at the provider. ``sid`` stands in its ID tokens."""
 
     sid: str
     subject: str
     auth_time: int
     remembered: bool = True
-    clients: list[str] = field(default_factory=list)
 
-    def accept(self, client_id: str) -> None:
-        if client_id not in self.clients:
-            self.clients.append(client_id)
+
+@dataclass(frozen=True, eq=False)
+class Consent:
+    """What a person agreed to in a login session, which may have ended. By these it is found whom a logout concerns."""
+
+    login_session: LoginSession
+    client_id: str
+    scope: str = "openid"
+    handled_at: float = 0
+    consent_request_id: str = field(default_factory=lambda: uuid4().hex)
+    remember: bool = False
+    #: Seconds; 0: for ever.
+    remember_for: int = 0
+    #: Given without being asked, as an earlier one was remembered.
+    reused: bool = False
+    #: Claims beside the person's, from the pages for login and consent.
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    #: The consent request that was accepted, as the admin API said it.
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+    def lasts(self, now: float) -> bool:
+        """Whether it is not past its ``remember_for``. The session and the tokens that came of it do not ask."""
+        return not self.remember_for or now <= self.handled_at + self.remember_for
 
 
 @dataclass(frozen=True)
 class Grant:
-    """What an authorization code or an access token stands for."""
+    """What a code or a token stands for."""
 
-    login_session: LoginSession
-    client_id: str
-    scope: str
+    consent: Consent
     expires: float
     redirect_uri: str = ""
     nonce: str = ""

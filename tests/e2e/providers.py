@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from .browser import SECONDS, Browser
-from .processes import ROOT, Server, environment, node, serve
+from .processes import ROOT, Server, environment, free_port, node, serve
 from .site import CLIENT_ID, CLIENT_SECRET, Site
 
 _OIDC_PROVIDER = Path(__file__).parent / "oidc_provider"
@@ -89,7 +89,8 @@ class OidcProvider(Provider):
 @contextmanager
 def serve_embedded(room: Path, *, port: int, site_url: str) -> Iterator[Embedded]:
     client = ["--site-url", site_url, "--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET]
-    command = [sys.executable, "-m", "django_ory_logout.testing", "--port", str(port), *client]
+    ports = ["--port", str(port), "--admin-port", str(free_port())]
+    command = [sys.executable, "-m", "django_ory_logout.testing", *ports, *client]
     url, log = f"http://127.0.0.1:{port}", room / "provider.log"
     with serve("embedded provider", command, url=url, ready=_DISCOVERY, log=log, env=environment(), cwd=ROOT) as server:
         yield Embedded(server)

@@ -118,13 +118,22 @@ class Browser(DjangoClient):
     def __init__(self) -> None:
         super().__init__(enforce_csrf_checks=True, headers={"host": "127.0.0.1:4444"})
 
+    def open(self, path: str, query: dict[str, str] | None = None) -> Any:
+        """Where a navigation ends, as long as it stays at the provider: a page, or a redirect to somewhere else."""
+        return self._arrive(self.get(path, query))
+
     def press(self, page: Any, **fields: str) -> Any:
-        """Send the first form of ``page``, with ``fields`` over what its inputs hold."""
+        """Send the first form of ``page``, with ``fields`` over what its inputs hold, and go where that leads."""
         form = next(elements(page, "form"))
         inputs = [dict(one.attributes) for one in descendants(form, "input")]
         sent = {one["name"]: one.get("value", "on") for one in inputs if one["type"] == "hidden" or "checked" in one}
         action = dict(form.attributes).get("action") or page.request["PATH_INFO"] + "?" + page.request["QUERY_STRING"]
-        return self.post(action, {**sent, **fields})
+        return self._arrive(self.post(action, {**sent, **fields}))
+
+    def _arrive(self, response: Any) -> Any:
+        while response.status_code == 302 and response["Location"].startswith("http://127.0.0.1:4444/"):
+            response = self.get(response["Location"])
+        return response
 
     def switch(self, name: str, **order: Any) -> Any:
         """Order something under ``/testing/``."""

@@ -102,7 +102,7 @@ def test_the_network_follows_an_authorization_request(provider: Provider, networ
     assert back.startswith(CALLBACK)
     assert query["state"] == "12345678"
     (session,) = provider.login_sessions.values()
-    assert (session.subject, session.clients) == ("birch", ["site"])
+    assert (session.subject, provider.clients_of(session)) == ("birch", ["site"])
 
     network.follow(address, login_session=session)
     assert len(provider.login_sessions) == 1

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from authlib.oauth2.rfc6749.errors import InvalidRequestError
+from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
 
 from django_ory_logout.testing import LoginSession, Provider, end_session, tokens
 from django_ory_logout.testing.end_session import LogoutRequest
@@ -33,7 +33,11 @@ def test_no_hint_and_no_cookie_ends_nothing(provider: Provider) -> None:
 
 
 def test_no_hint_and_a_cookie_is_a_logout_of_the_providers_own(provider: Provider, amber: LoginSession) -> None:
-    assert ask(provider, amber) == LogoutRequest(amber.sid, "amber", "", SIGNED_OUT, rp_initiated=False)
+    now = provider.clock()
+    expected = LogoutRequest(
+        amber.sid, "amber", "", SIGNED_OUT, rp_initiated=False, requested_at=now, expires_at=now + 1800
+    )
+    assert ask(provider, amber) == expected
 
 
 def test_a_hint_works_without_a_cookie(provider: Provider, amber: LoginSession) -> None:
@@ -138,18 +142,57 @@ def test_a_login_that_cannot_end_is_sent_back_at_once_as_if_it_had(
 def test_accepting_ends_the_session_and_names_who_is_told(provider: Provider, amber: LoginSession) -> None:
     asked = LogoutRequest(amber.sid, "amber", "site", SIGNED_OUT, rp_initiated=True)
 
-    ended = end_session.accept(provider, asked, amber)
+    ended = end_session.end(provider, asked, amber)
 
     assert [delivery.client_id for delivery in ended.deliveries] == ["site"]
     assert len(ended.frontchannel_uris) == 1
     assert not provider.login_sessions
 
 
+@pytest.mark.parametrize("cookie", [None, "birch"])
+def test_the_providers_own_logout_is_of_its_browser_alone(
+    provider: Provider, amber: LoginSession, cookie: str | None
+) -> None:
+    asked = LogoutRequest(amber.sid, "amber", "", SIGNED_OUT, rp_initiated=False)
+
+    ended = end_session.end(provider, asked, provider.sign_in(cookie) if cookie else None)
+
+    assert ended == end_session.Ended([], [])
+    assert amber.sid in provider.login_sessions
+
+
+def test_the_providers_own_logout_must_come_back_in_half_an_hour(
+    provider: Provider, amber: LoginSession, clock: Clock
+) -> None:
+    asked = ask(provider, amber)
+    assert isinstance(asked, LogoutRequest)
+    logout_requests = end_session.LogoutRequests(provider)
+    verifier = logout_requests.accept(logout_requests.add(asked, "/")).partition("logout_verifier=")[2]
+    assert logout_requests.verified(verifier) is asked
+    clock.now += 1801
+
+    with pytest.raises(OAuth2Error) as caught:
+        logout_requests.verified(verifier)
+
+    assert caught.value.error == "request_unauthorized"
+
+
+def test_only_an_accepted_logout_has_a_good_verifier(provider: Provider, amber: LoginSession) -> None:
+    asked = ask(provider, amber)
+    assert isinstance(asked, LogoutRequest)
+    logout_requests = end_session.LogoutRequests(provider)
+    logout_requests.add(asked, "/")
+
+    for verifier in (asked.verifier, "unknown"):
+        with pytest.raises(OAuth2Error):
+            logout_requests.verified(verifier)
+
+
 def test_the_cookies_other_login_ends_too_and_nobody_is_told_of_it(provider: Provider, amber: LoginSession) -> None:
     birch = provider.sign_in("birch", "site")
     asked = LogoutRequest(amber.sid, "amber", "site", SIGNED_OUT, rp_initiated=True)
 
-    ended = end_session.accept(provider, asked, birch)
+    ended = end_session.end(provider, asked, birch)
 
     (delivery,) = ended.deliveries
     assert tokens.verified_claims(delivery.logout_token, provider.keys[0])["sid"] == amber.sid

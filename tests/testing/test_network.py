@@ -10,6 +10,7 @@ import requests
 from django_ory_logout.exceptions import ProviderUnavailable
 from django_ory_logout.oidc import http
 from django_ory_logout.testing import Client, LoginSession, Network, Provider, connect
+from django_ory_logout.testing.tokens import verified_claims
 
 from .conftest import CALLBACK
 
@@ -153,7 +154,9 @@ def test_a_client_that_fails_to_authenticate_gets_401(
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"grant_type": "refresh_token"}, "unsupported_grant_type"),
+        ({"grant_type": "refresh_token"}, "invalid_grant"),
+        ({"grant_type": "refresh_token", "refresh_token": "ory_rt_other"}, "invalid_grant"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
         ({"grant_type": None}, "unsupported_grant_type"),
         ({"code": None}, "invalid_request"),
         ({"code": "ory_ac_other"}, "invalid_grant"),
@@ -167,6 +170,94 @@ def test_a_token_request_with_one_thing_wrong_gets_400(
     response = redeem(provider, basic(), **change)
 
     assert (response.status_code, response.json()["error"]) == (400, error)
+
+
+@pytest.fixture
+def tokens(provider: Provider, network: Network, amber: LoginSession) -> dict[str, Any]:
+    code = provider.authorize(amber, "site", redirect_uri=CALLBACK, scope="openid offline_access", nonce="n")
+    return provider.exchange(code, "site", redirect_uri=CALLBACK)
+
+
+def refresh(tokens: dict[str, Any], headers: dict[str, str] | None = None) -> requests.Response:
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    return requests.post(ISSUER + "/oauth2/token", data=form, headers=headers or basic(), timeout=5)
+
+
+def revoke(token: str, headers: dict[str, str] | None = None) -> int:
+    return requests.post(ISSUER + "/oauth2/revoke", data={"token": token}, headers=headers, timeout=5).status_code
+
+
+def test_a_refresh_outlives_the_login_session_with_its_dead_sid(
+    provider: Provider, tokens: dict[str, Any], amber: LoginSession
+) -> None:
+    provider.end(amber.sid)
+
+    response = refresh(tokens).json()
+
+    assert claims_of(provider, response)["sid"] == amber.sid
+    assert claims_of(provider, response)["nonce"] == "n"
+    assert provider.grant_of(tokens["access_token"]) is None
+    assert provider.grant_of(response["refresh_token"])
+
+
+def test_a_refresh_token_that_is_used_again_ends_what_came_of_it(provider: Provider, tokens: dict[str, Any]) -> None:
+    new = refresh(tokens).json()
+
+    assert refresh(tokens).json()["error"] == "invalid_grant"
+
+    assert provider.grant_of(new["access_token"]) is provider.grant_of(new["refresh_token"]) is None
+
+
+def test_another_client_cannot_refresh(provider: Provider, tokens: dict[str, Any]) -> None:
+    provider.register(Client("other", "secret"))
+
+    assert refresh(tokens, basic("other", "secret")).json()["error"] == "invalid_grant"
+    assert provider.grant_of(tokens["refresh_token"])
+
+
+def test_a_client_registered_without_it_cannot_refresh_and_gets_no_refresh_token(
+    provider: Provider, network: Network, tokens: dict[str, Any], amber: LoginSession
+) -> None:
+    provider.register(Client("site", SECRET, grant_types=["authorization_code"]))
+    code = provider.authorize(amber, "site", redirect_uri=CALLBACK, scope="openid offline_access")
+
+    assert "refresh_token" not in provider.exchange(code, "site", redirect_uri=CALLBACK)
+    assert refresh(tokens).json()["error"] == "unsupported_grant_type"
+
+
+@pytest.mark.parametrize("which", ["access_token", "refresh_token"])
+def test_revoking_one_token_ends_the_other(provider: Provider, tokens: dict[str, Any], which: str) -> None:
+    assert revoke(tokens[which], basic()) == 200
+
+    assert provider.grant_of(tokens["access_token"]) is provider.grant_of(tokens["refresh_token"]) is None
+
+
+def test_revoking_another_clients_token_is_answered_200_and_does_nothing(
+    provider: Provider, tokens: dict[str, Any]
+) -> None:
+    provider.register(Client("other", "secret"))
+
+    assert revoke(tokens["refresh_token"], basic("other", "secret")) == 200
+    assert revoke("unknown", basic()) == 200
+
+    assert provider.grant_of(tokens["refresh_token"])
+
+
+def test_revoking_wants_a_client(provider: Provider, tokens: dict[str, Any]) -> None:
+    assert revoke(tokens["access_token"]) == 400
+    assert revoke(tokens["access_token"], basic(secret="wrong")) == 401
+
+    assert provider.grant_of(tokens["access_token"])
+
+
+def claims_of(provider: Provider, response: dict[str, Any]) -> dict[str, Any]:
+    return verified_claims(response["id_token"], provider.keys[0])
+
+
+def test_userinfo_is_not_given_for_a_refresh_token(provider: Provider, tokens: dict[str, Any]) -> None:
+    headers = {"Authorization": f"Bearer {tokens['refresh_token']}"}
+
+    assert http.get(ISSUER + "/userinfo", headers).status == 401
 
 
 def test_userinfo_is_given_for_an_access_token(provider: Provider, network: Network, amber: LoginSession) -> None:

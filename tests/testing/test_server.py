@@ -24,17 +24,27 @@ def free_port() -> int:
 def test_the_command_line_names_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[dict[str, Any]] = []
     monkeypatch.setattr(server, "serve", lambda **options: served.append(options))
-    options = ["--port=4545", "--site-url=http://rp.example", "--client-id=a", "--client-secret=b"]
+    pages = ["--login-url=http://ui.example/login", "--post-logout-redirect-url=http://ui.example/bye"]
+    options = [
+        "--port=4545",
+        "--admin-port=4546",
+        *pages,
+        "--site-url=http://rp.example",
+        "--client-id=a",
+        "--client-secret=b",
+    ]
     monkeypatch.setattr("sys.argv", ["testing", *options])
 
     runpy.run_module("django_ory_logout.testing", run_name="__main__")
 
     expected = {
         "port": 4545,
+        "admin_port": 4546,
         "site_url": "http://rp.example",
         "mount": "/auth/",
         "client_id": "a",
         "client_secret": "b",
+        "pages": {"login": "http://ui.example/login", "post_logout_redirect": "http://ui.example/bye"},
     }
     assert served == [expected]
 
@@ -62,6 +72,37 @@ def test_a_site_is_registered_for_all_three_logouts(monkeypatch: pytest.MonkeyPa
     assert client.post_logout_redirect_uris == ["http://rp.example/auth/logout/callback/"]
     assert client.backchannel_logout_uri == "http://rp.example/auth/logout/backchannel/"
     assert client.frontchannel_logout_uri == "http://rp.example/auth/logout/frontchannel/"
+
+
+def test_the_admin_api_is_served_beside_and_the_pages_are_where_they_are_told_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings, admin_port = LazySettings(), free_port()
+    documents: list[Any] = []
+    url = f"http://127.0.0.1:{admin_port}/admin/clients/a"
+    monkeypatch.setattr(server, "settings", settings)
+    monkeypatch.setattr("django.setup", lambda: None)
+    monkeypatch.setattr(server, "listen", lambda port: documents.append(_await(url)))
+
+    server.serve(port=4545, admin_port=admin_port, client_id="a", pages={"login": "http://ui.example/login"})
+
+    urlconf: Any = settings.ROOT_URLCONF
+    pages = urlconf.face.provider.pages
+    assert documents[0]["client_id"] == "a"
+    assert (pages.login, pages.consent) == ("http://ui.example/login", "http://127.0.0.1:4545/consent")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=5)
+
+
+def test_an_admin_port_that_is_taken_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "settings", LazySettings())
+    monkeypatch.setattr("django.setup", lambda: None)
+    monkeypatch.setattr(server, "listen", pytest.fail)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+        with pytest.raises(SystemExit, match=f"Port {port} is taken"):
+            server.serve(port=4545, admin_port=port)
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
@@ -94,16 +135,20 @@ def test_an_interrupt_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_process_serves_127_0_0_1_and_no_other_address() -> None:
-    port = free_port()
-    with subprocess.Popen([sys.executable, "-m", "django_ory_logout.testing", "--port", str(port)]) as process:
+    port, admin_port = free_port(), free_port()
+    options = ["--port", str(port), "--admin-port", str(admin_port)]
+    with subprocess.Popen([sys.executable, "-m", "django_ory_logout.testing", *options]) as process:
         try:
             document = _await(f"http://127.0.0.1:{port}/.well-known/openid-configuration")
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.2", port), timeout=5)
+            client = _await(f"http://127.0.0.1:{admin_port}/admin/clients/example-site")
+            for one in (port, admin_port):
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.2", one), timeout=5)
         finally:
             process.terminate()
 
     assert document["issuer"] == f"http://127.0.0.1:{port}"
+    assert client["redirect_uris"] == ["http://localhost:8000/auth/callback/"]
 
 
 def _await(url: str) -> dict[str, Any]:

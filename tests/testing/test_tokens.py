@@ -66,6 +66,27 @@ def test_somebody_unknown_has_a_subject_and_nothing_else(provider: Provider) -> 
     assert "email" not in provider.id_token_claims(session, "site", scope="openid email")
 
 
+def test_a_client_with_pairwise_subjects_knows_another(provider: Provider, amber: LoginSession) -> None:
+    provider.register(Client("one", subject_type="pairwise"))
+    provider.register(Client("two", subject_type="pairwise"))
+
+    subjects = {provider.id_token_claims(amber, client_id)["sub"] for client_id in ("site", "one", "two")}
+
+    assert len(subjects) == 3
+    assert "amber" in subjects
+
+
+@pytest.mark.parametrize(("lifespan", "seconds"), [("1s", 1), ("1h30m", 5400), (None, 3600)])
+def test_a_client_can_have_a_lifespan_of_its_own(
+    provider: Provider, amber: LoginSession, lifespan: str | None, seconds: int
+) -> None:
+    provider.register(Client("other", more={"authorization_code_grant_id_token_lifespan": lifespan}))
+
+    claims = provider.id_token_claims(amber, "other")
+
+    assert claims["exp"] - claims["iat"] == seconds
+
+
 def test_an_id_token_verifies_with_the_key_in_the_jwks(provider: Provider, amber: LoginSession) -> None:
     assert tokens.verified_claims(provider.id_token(amber, "site"), provider.keys[0])["sub"] == "amber"
 

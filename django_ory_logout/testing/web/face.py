@@ -5,26 +5,31 @@ from functools import cache, wraps
 from http import HTTPStatus
 from pathlib import Path
 
+from authlib.common.security import generate_token
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.backends.django import DjangoTemplates
 
 from ..backchannel import BackChannel
+from ..end_session import LogoutRequests
 from ..provider import Provider
 from ..records import LoginSession
 from ..uris import set_query
 
 #: Hydra's name for its cookie when it runs with `--dev`: `Lax` and not `Secure`.
 SESSION_COOKIE = "ory_hydra_session_dev"
+#: Ties verifiers to the browser. Hydra's is renewed with each request, of which then only the latest can go on.
+BROWSER_COOKIE = "ory_hydra_login_csrf_dev"
 REMEMBER_SECONDS = 24 * 60 * 60
 
 
 class Face:
-    """A provider, its back-channel, and the faults that were ordered for its paths."""
+    """A provider, its back-channel, its logout requests, and the faults that were ordered for its paths."""
 
     def __init__(self, provider: Provider, backchannel: BackChannel | None = None) -> None:
         self.provider = provider
         self.backchannel = backchannel or BackChannel()
+        self.logout_requests = LogoutRequests(provider)
         #: Path → status to answer with instead.
         self.faults: dict[str, int] = {}
 
@@ -33,10 +38,17 @@ class Face:
         sid = request.get_signed_cookie(SESSION_COOKIE, default="")
         return self.provider.login_sessions.get(sid or "")
 
-    def remember(self, response: HttpResponse, login_session: LoginSession) -> None:
+    def remember(self, response: HttpResponse, sid: str, seconds: int | None) -> None:
         response.set_signed_cookie(
-            SESSION_COOKIE, login_session.sid, max_age=REMEMBER_SECONDS, httponly=True, samesite="Lax"
+            SESSION_COOKIE, sid, max_age=seconds or REMEMBER_SECONDS, httponly=True, samesite="Lax"
         )
+
+    def browser(self, request: HttpRequest) -> str:
+        """What this browser is known by; something new for a new one."""
+        return request.get_signed_cookie(BROWSER_COOKIE, default="") or generate_token(32)
+
+    def recognize(self, response: HttpResponse, browser: str) -> None:
+        response.set_signed_cookie(BROWSER_COOKIE, browser, httponly=True, samesite="Lax")
 
     def forget(self, response: HttpResponse) -> None:
         response.delete_cookie(SESSION_COOKIE, samesite="Lax")
@@ -67,7 +79,7 @@ def _engine() -> DjangoTemplates:
 
 def refusal(face: Face, error: OAuth2Error) -> HttpResponse:
     """Hydra's error page: the client never hears of it."""
-    return found(face.provider.url("/error"), **dict(error.get_body()))
+    return found(face.provider.pages.error, **dict(error.get_body()))
 
 
 def found(uri: str, **parameters: str) -> HttpResponseRedirect:

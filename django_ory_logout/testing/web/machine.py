@@ -1,4 +1,4 @@
-"""Discovery, JWKS, token and userinfo: the same answers that :mod:`..network` gives without a socket."""
+"""Discovery, JWKS, tokens and userinfo: the same answers that :mod:`..network` gives without a socket."""
 
 from django.http import HttpRequest, HttpResponse
 

@@ -15,7 +15,11 @@ WAIT_SECONDS = 2.0
 @require_safe
 def home(request: HttpRequest, face: Face) -> HttpResponse:
     sessions = [
-        {"session": session, "since": datetime.fromtimestamp(session.auth_time, UTC)}
+        {
+            "session": session,
+            "since": datetime.fromtimestamp(session.auth_time, UTC),
+            "clients": face.provider.clients_of(session),
+        }
         for session in face.provider.login_sessions.values()
     ]
     reports = list(reversed(face.backchannel.reports))

@@ -1,70 +1,60 @@
-"""The authorization endpoint, and the page to choose a demo person."""
+"""The authorization endpoint, between whose parts the login and the consent page stand."""
 
-from http import HTTPStatus
-from urllib.parse import parse_qsl, urlencode
-
-from authlib.oauth2.rfc6749.errors import AccessDeniedError, OAuth2Error
-from authlib.oidc.core.errors import LoginRequiredError
+from authlib.oauth2.rfc6749.errors import OAuth2Error
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_POST
 
-from .. import authorization
+from .. import authorization, challenges
 from ..authorization import AuthorizationRequest
+from ..flow import Flow
 from .face import Face, found, page, refusal
 
 
 def authorize(request: HttpRequest, face: Face) -> HttpResponse:
-    """``/oauth2/auth`` by GET or POST. ``auto=1`` with a ``login_hint`` asks nobody; ``remember=0`` goes with it."""
+    """``/oauth2/auth`` by GET or POST: to the login page; from there to the consent page; from there to the client."""
     query = {**request.GET.dict(), **request.POST.dict()}
-    provider = face.provider
-    try:
-        asked = authorization.parse(provider, query)
-        known = face.login_session(request)
-        if known and asked.accepts(known, provider.clock()):
-            return _send(
-                request, face, asked.redirect_uri, authorization.respond(provider, asked, known), asked.response_mode
-            )
-        if "none" in asked.prompt:
-            raise LoginRequiredError(redirect_uri=asked.redirect_uri, state=asked.state)
-    except OAuth2Error as error:
-        return _refuse(request, face, error, query.get("response_mode", ""))
-    hinted = provider.person_called(asked.login_hint)
-    if hinted and query.get("auto"):
-        return _enter(request, face, asked, hinted.subject, remember=query.get("remember") != "0")
-    context = {"client": asked.client, "persons": provider.persons.values(), "hinted": hinted, "known": known}
-    return page(request, face, "sign_in", {**context, "authorization_request": urlencode(query)})
-
-
-@require_POST
-def choose(request: HttpRequest, face: Face) -> HttpResponse:
-    """A person was chosen, or the person said no."""
-    query = dict(parse_qsl(request.POST.get("authorization_request", "")))
+    asked = None
     try:
         asked = authorization.parse(face.provider, query)
-        if "deny" in request.POST:
-            raise AccessDeniedError(redirect_uri=asked.redirect_uri, state=asked.state)
+        if challenges.CONSENTED in query:
+            return _finish(request, face, asked, query[challenges.CONSENTED])
+        if challenges.LOGGED_IN in query:
+            return _ask_consent(request, face, query[challenges.LOGGED_IN])
+        return _ask_login(request, face, asked)
     except OAuth2Error as error:
+        if asked:
+            error.redirect_uri, error.state = asked.redirect_uri, asked.state
         return _refuse(request, face, error, query.get("response_mode", ""))
-    person = face.provider.persons.get(request.POST.get("subject", ""))
-    if person is None:
-        return page(request, face, "error", {"error": "Nobody was chosen."}, status=HTTPStatus.BAD_REQUEST)
-    return _enter(request, face, asked, person.subject, remember="remember" in request.POST)
 
 
-def _enter(
-    request: HttpRequest, face: Face, asked: AuthorizationRequest, subject: str, *, remember: bool
-) -> HttpResponse:
-    """A new login session. Only a remembered one has a cookie; another silently ends what was remembered before."""
+def _ask_login(request: HttpRequest, face: Face, asked: AuthorizationRequest) -> HttpResponse:
+    browser = face.browser(request)
+    challenge = challenges.begin(face.provider, asked, face.login_session(request), browser)
+    response = found(face.provider.pages.login, login_challenge=challenge)
+    face.recognize(response, browser)
+    return response
+
+
+def _ask_consent(request: HttpRequest, face: Face, verifier: str) -> HttpResponse:
+    """Only a remembered login has a cookie; another silently ends what was remembered before."""
+    flow = challenges.log_in(face.provider, verifier, face.browser(request))
+    response = found(face.provider.pages.consent, consent_challenge=challenges.ask_consent(face.provider, flow))
+    if not flow.login_skip:
+        _remember(request, face, response, flow)
+    return response
+
+
+def _remember(request: HttpRequest, face: Face, response: HttpResponse, flow: Flow) -> None:
     before = face.login_session(request)
-    login_session = face.provider.sign_in(subject, remember=remember)
-    parameters = authorization.respond(face.provider, asked, login_session)
-    response = _send(request, face, asked.redirect_uri, parameters, asked.response_mode)
-    if remember:
-        face.remember(response, login_session)
+    if flow.login.get("remember"):
+        face.remember(response, flow.sid, flow.login.get("remember_for"))
     elif before:
         face.provider.end(before.sid)
         face.forget(response)
-    return response
+
+
+def _finish(request: HttpRequest, face: Face, asked: AuthorizationRequest, verifier: str) -> HttpResponse:
+    parameters = challenges.finish(face.provider, verifier, face.browser(request))
+    return _send(request, face, asked.redirect_uri, parameters, asked.response_mode)
 
 
 def _refuse(request: HttpRequest, face: Face, error: OAuth2Error, response_mode: str) -> HttpResponse:

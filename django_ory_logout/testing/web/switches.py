@@ -34,7 +34,11 @@ def _switch(act: Callable[[Face, Json], Json]) -> View:
 
 def sessions(request: HttpRequest, face: Face) -> HttpResponse:
     """The login sessions, oldest first."""
-    return JsonResponse({"sessions": [asdict(session) for session in face.provider.login_sessions.values()]})
+    listed = [
+        {**asdict(session), "clients": face.provider.clients_of(session)}
+        for session in face.provider.login_sessions.values()
+    ]
+    return JsonResponse({"sessions": listed})
 
 
 def reports(request: HttpRequest, face: Face) -> HttpResponse:

@@ -5,8 +5,7 @@ from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt, csrf_protect, requires_csrf_token
 
 from .. import endpoints
-from ..end_session import SIGNED_OUT_PATH
-from . import machine, pages, sign_in, sign_out, switches
+from . import machine, pages, questions, sign_in, sign_out, switches
 from .face import Face, View, faulty
 
 #: What sites and machines send; some of these answer with a form of ours.
@@ -21,9 +20,10 @@ _PAGES: dict[str, View] = {
     "/": pages.home,
     "/end": pages.end,
     "/error": pages.error,
-    "/login": sign_in.choose,
-    "/logout": sign_out.confirm,
-    SIGNED_OUT_PATH: sign_out.signed_out,
+    "/login": questions.login,
+    "/consent": questions.consent,
+    "/logout": questions.logout,
+    "/signed-out": sign_out.signed_out,
 }
 
 

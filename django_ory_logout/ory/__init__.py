@@ -1,0 +1,1 @@
+"""Ory's own APIs, beyond what the standards say."""

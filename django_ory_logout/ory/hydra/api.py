@@ -1,0 +1,114 @@
+"""How Hydra's admin API is asked, and what its refusals mean.
+
+What Hydra refuses is a :exc:`HydraError`, what it cannot answer now a :exc:`ProviderUnavailable`. Neither says more
+than the call's path, its status and Hydra's name for the error; what is wrong with a client's metadata, which are our
+own, is told in Hydra's words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ...exceptions import ChallengeHandled, HydraError, OryLogoutError, ProviderUnavailable
+from ...oidc import http
+from ...oidc.messages import FORM
+from .documents import redirect_to
+
+Codes = Mapping[int, str]
+
+#: What Hydra means by a status. A wrong address, a gateway or a proxy uses the same, in other words, and means OF_API.
+OF_CHALLENGE: Codes = {HTTPStatus.NOT_FOUND: "challenge_unknown", HTTPStatus.UNAUTHORIZED: "challenge_expired"}
+OF_CLIENT: Codes = {
+    HTTPStatus.NOT_FOUND: "client_unknown",
+    HTTPStatus.CONFLICT: "client_exists",
+    HTTPStatus.BAD_REQUEST: "client_metadata_invalid",
+}
+OF_API: Codes = {
+    HTTPStatus.NOT_FOUND: "hydra_not_found",
+    HTTPStatus.UNAUTHORIZED: "hydra_unauthorized",
+    HTTPStatus.FORBIDDEN: "hydra_unauthorized",
+}
+
+
+@dataclass(frozen=True)
+class AdminAPI:
+    """The admin API at ``base_url``, without ``/admin``. ``token`` is an API key, such as Ory Network asks for."""
+
+    base_url: str
+    token: str | None = field(default=None, repr=False)
+
+    def get(self, path: str, **query: str) -> http.Response:
+        """What is at ``path``."""
+        return _checked(self._send("GET", path, query), f"GET {path}")
+
+    def delete(self, path: str, **query: str) -> None:
+        """Delete what ``query`` selects. Only 204 is success: a proxy's page is none."""
+        _checked(self._send("DELETE", path, query), f"DELETE {path}", HTTPStatus.NO_CONTENT)
+
+    def post_form(self, path: str, **form: str) -> http.Response:
+        """Post a form."""
+        response = http.post(self._url(path), urlencode(form), {"Content-Type": FORM, **self._headers()})
+        return _checked(response, f"POST {path}")
+
+    def ask_for_client(
+        self, method: str, client_id: str = "", document: object = None, expected: HTTPStatus = HTTPStatus.OK
+    ) -> dict[str, Any]:
+        """Read or write a client, or with no ``client_id`` create one."""
+        path = f"/clients/{quote(client_id, safe='')}" if client_id else "/clients"
+        response = self._send(method, path, document=document)
+        if response.status == HTTPStatus.BAD_REQUEST and (reason := _word(response, "error_description")):
+            raise HydraError("client_metadata_invalid", repr(reason[-300:]))
+        return _checked(response, f"{method} {path}", expected, OF_CLIENT).json()
+
+    def ask_for_request(
+        self, method: str, kind: str, challenge: str, document: object = None, expected: HTTPStatus = HTTPStatus.OK
+    ) -> http.Response:
+        """Read or answer a request of a ``kind`` (``login``, or ``login/accept``)."""
+        path = f"/oauth2/auth/requests/{kind}"
+        response = self._send(method, path, {f"{kind.partition('/')[0]}_challenge": challenge}, document)
+        if response.status == HTTPStatus.GONE:
+            raise ChallengeHandled(redirect_to(response.json()))
+        return _checked(response, f"{method} {path}", expected, OF_CHALLENGE)
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, document: object = None
+    ) -> http.Response:
+        url = self._url(path) + (f"?{urlencode(query)}" if query else "")
+        return http.send(method, url, document, self._headers())
+
+    def _url(self, path: str) -> str:
+        return f"{self.base_url.rstrip('/')}/admin{path}"
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+
+def _checked(
+    response: http.Response, call: str, expected: HTTPStatus = HTTPStatus.OK, codes: Codes | None = None
+) -> http.Response:
+    if response.status != expected:
+        raise _refusal(response, call, codes or {})
+    return response
+
+
+def _refusal(response: http.Response, call: str, codes: Codes) -> OryLogoutError:
+    status, error = response.status, _word(response, "error")
+    detail = f"{call} answers {status} {error[:100]!r}" if error else f"{call} answers {status}"
+    if (
+        status == HTTPStatus.TOO_MANY_REQUESTS
+        or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
+        return ProviderUnavailable("hydra_fault", detail)
+    known = {**OF_API, **codes} if error else OF_API
+    return HydraError(known.get(status, "hydra_refused"), detail)
+
+
+def _word(response: http.Response, name: str) -> str:
+    """A text of an error as Hydra writes it (RFC 6749, 5.2); none for anybody else's."""
+    try:
+        value = response.json().get(name)
+    except ProviderUnavailable:
+        return ""
+    return value if isinstance(value, str) else ""

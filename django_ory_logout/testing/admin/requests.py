@@ -1,0 +1,55 @@
+"""Login, consent and logout requests: read, accepted, rejected by whoever serves the pages."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from .. import challenges, documents
+from ..endpoints import Answer, Request
+from ..provider import Provider
+from .api import NOTHING, Admin, document, parameter
+
+Give = Callable[[Provider, str, Mapping[str, Any]], str]
+
+
+def read_login(admin: Admin, request: Request) -> Answer:
+    challenge = parameter(request, challenges.LOGIN)
+    flow = challenges.login_flow(admin.provider, challenge)
+    return Answer.of_json(documents.login_request(admin.provider, flow, challenge))
+
+
+def read_consent(admin: Admin, request: Request) -> Answer:
+    challenge = parameter(request, challenges.CONSENT)
+    flow = challenges.consent_flow(admin.provider, challenge)
+    return Answer.of_json(documents.consent_request(admin.provider, flow, challenge))
+
+
+def answered(name: str, give: Give) -> Callable[[Admin, Request], Answer]:
+    """A call that gives the challenge called ``name`` its answer."""
+
+    def call(admin: Admin, request: Request) -> Answer:
+        return _redirect(give(admin.provider, parameter(request, name), document(request)))
+
+    return call
+
+
+def read_logout(admin: Admin, request: Request) -> Answer:
+    """410 once the browser has come with the verifier."""
+    challenge = request.query.get("logout_challenge", "")
+    asked = admin.logout_requests.get(challenge)
+    if asked.handled:
+        return _redirect(asked.request_url, HTTPStatus.GONE)
+    return Answer.of_json(documents.logout_request(admin.provider, asked, challenge))
+
+
+def accept_logout(admin: Admin, request: Request) -> Answer:
+    return _redirect(admin.logout_requests.accept(request.query.get("logout_challenge", "")))
+
+
+def reject_logout(admin: Admin, request: Request) -> Answer:
+    admin.logout_requests.reject(request.query.get("logout_challenge", ""))
+    return NOTHING
+
+
+def _redirect(redirect_to: str, status: int = HTTPStatus.OK) -> Answer:
+    return Answer.of_json({"redirect_to": redirect_to}, status)

@@ -1,0 +1,47 @@
+"""Which call is at which path, below ``/admin``."""
+
+from http import HTTPStatus
+
+from authlib.oauth2.rfc6749.errors import OAuth2Error
+
+from .. import challenges
+from ..endpoints import Answer, Request
+from . import clients, requests, sessions
+from .api import Admin, Call
+
+_CALLS: dict[tuple[str, str], Call] = {
+    ("DELETE", "/oauth2/auth/sessions/login"): sessions.end_login_sessions,
+    ("GET", "/oauth2/auth/sessions/consent"): sessions.list_consents,
+    ("DELETE", "/oauth2/auth/sessions/consent"): sessions.revoke_consents,
+    ("DELETE", "/oauth2/tokens"): sessions.delete_access_tokens,
+    ("POST", "/oauth2/introspect"): sessions.introspect,
+    ("POST", "/clients"): clients.create,
+    ("GET", "/clients/"): clients.read,
+    ("PUT", "/clients/"): clients.put,
+    ("PATCH", "/clients/"): clients.patch,
+    ("DELETE", "/clients/"): clients.delete,
+    ("GET", "/oauth2/auth/requests/login"): requests.read_login,
+    ("PUT", "/oauth2/auth/requests/login/accept"): requests.answered(challenges.LOGIN, challenges.accept_login),
+    ("PUT", "/oauth2/auth/requests/login/reject"): requests.answered(challenges.LOGIN, challenges.reject_login),
+    ("GET", "/oauth2/auth/requests/consent"): requests.read_consent,
+    ("PUT", "/oauth2/auth/requests/consent/accept"): requests.answered(challenges.CONSENT, challenges.accept_consent),
+    ("PUT", "/oauth2/auth/requests/consent/reject"): requests.answered(challenges.CONSENT, challenges.reject_consent),
+    ("GET", "/oauth2/auth/requests/logout"): requests.read_logout,
+    ("PUT", "/oauth2/auth/requests/logout/accept"): requests.accept_logout,
+    ("PUT", "/oauth2/auth/requests/logout/reject"): requests.reject_logout,
+}
+#: What stands for one client: the rest of the path is its id.
+_CLIENT = "/clients/"
+_NOT_FOUND = Answer(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
+
+
+def answer(admin: Admin, request: Request) -> Answer:
+    """Answer a call, its path without ``/admin``. What is at no path gets a 404 in words of no OAuth error."""
+    one_client = request.path.startswith(_CLIENT) and "/" not in request.path.removeprefix(_CLIENT)
+    call = _CALLS.get((request.method, _CLIENT if one_client else request.path))
+    if call is None:
+        return _NOT_FOUND
+    try:
+        return call(admin, request)
+    except OAuth2Error as error:
+        return Answer.of_json(dict(error.get_body()), error.status_code)

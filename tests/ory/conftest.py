@@ -1,0 +1,95 @@
+"""Hydra's admin API without a socket: it answers what it is told to, and remembers what it was asked."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+from unittest.mock import patch
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3 import HTTPResponse
+
+from django_ory_logout.ory.hydra import HydraAdmin
+
+ADMIN_URL = "http://hydra.example:4445"
+
+
+class Model(Protocol):
+    """One of the vendor's models."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class Asked(NamedTuple):
+    """A request, taken apart."""
+
+    method: str
+    url: str
+    query: dict[str, str]
+    body: object
+
+
+def asked(method: str, url: str, body: object) -> Asked:
+    parts = urlsplit(url)
+    return Asked(method, parts._replace(query="").geturl(), dict(parse_qsl(parts.query, keep_blank_values=True)), body)
+
+
+class FakeHydra(BaseAdapter):
+    """Stands between ``requests`` and the network. Answers in the order in which they were told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[requests.PreparedRequest] = []
+        self._answers: list[tuple[int, bytes, Mapping[str, str]]] = []
+
+    def answers(self, document: object, status: int = 200, **headers: str) -> None:
+        """Answer a document, of the vendor's or of JSON, with ``status``."""
+        self._answers.append((status, json.dumps(_plain(document), default=datetime.isoformat).encode(), headers))
+
+    def answers_bytes(self, body: bytes = b"", status: int = 204, **headers: str) -> None:
+        """Answer this."""
+        self._answers.append((status, body, headers))
+
+    @property
+    def asked(self) -> Asked:
+        """The one request that came."""
+        (request,) = self.requests
+        return asked(str(request.method), str(request.url), _body(request))
+
+    def send(self, request: requests.PreparedRequest, *args: object, **kwargs: object) -> requests.Response:
+        self.requests.append(request)
+        status, body, headers = self._answers.pop(0)
+        raw = HTTPResponse(io.BytesIO(body), dict(headers), status, preload_content=False)
+        return HTTPAdapter().build_response(request, raw)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _plain(document: Any) -> Any:
+    if isinstance(document, list):
+        return [_plain(one) for one in document]
+    return document.to_dict() if hasattr(document, "to_dict") else document
+
+
+def _body(request: requests.PreparedRequest) -> object:
+    text = request.body.decode() if isinstance(request.body, bytes) else request.body
+    if not text:
+        return None
+    return json.loads(text) if request.headers["Content-Type"] == "application/json" else dict(parse_qsl(str(text)))
+
+
+@pytest.fixture
+def hydra() -> Iterator[FakeHydra]:
+    fake = FakeHydra()
+    with patch.object(requests.Session, "get_adapter", lambda _session, url: fake):
+        yield fake
+
+
+@pytest.fixture
+def admin(hydra: FakeHydra) -> HydraAdmin:
+    return HydraAdmin(ADMIN_URL)
