@@ -9,9 +9,9 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import SessionBase
 
-from . import conf, engines, sessions
+from . import conf, engines, revocation, sessions
 from .models import EndReason
-from .sessions import MARK
+from .sessions import LOGIN, MARK
 
 
 class LoginSessionStore(SessionBase):
@@ -39,8 +39,10 @@ class LoginSessionStore(SessionBase):
     def flush(self) -> None:
         row = sessions.rows().filter(pk=self.get(MARK, {}).get("id"))
         sessions.mark_ended(row, self.end_reason)
+        left = revocation.left_by(self.get(LOGIN), self.end_reason)
         super().flush()
         sessions.finish(row)
+        sessions.revoke_after_commit(left)
 
     async def aload(self) -> dict[str, Any]:
         return await sync_to_async(self.load)()

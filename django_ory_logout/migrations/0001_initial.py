@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                 ('last_seen_at', models.DateTimeField(verbose_name='last seen')),
                 ('expires_at', models.DateTimeField(db_index=True, verbose_name='expires')),
                 ('ended_at', models.DateTimeField(blank=True, db_index=True, null=True, verbose_name='ended')),
-                ('end_reason', models.CharField(blank=True, choices=[('user', 'logged out here'), ('rp-initiated', 'logged out here and at the provider'), ('front-channel', 'front-channel logout'), ('back-channel', 'back-channel logout'), ('superseded', 'signed in anew'), ('expired', 'expired')], max_length=16, verbose_name='reason')),
+                ('end_reason', models.CharField(blank=True, choices=[('user', 'logged out here'), ('rp-initiated', 'logged out here and at the provider'), ('front-channel', 'front-channel logout'), ('back-channel', 'back-channel logout'), ('forced', 'logged out everywhere'), ('superseded', 'signed in anew'), ('expired', 'expired')], max_length=16, verbose_name='reason')),
                 ('user_agent', models.CharField(blank=True, max_length=255, verbose_name='browser')),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='login_sessions', to=settings.AUTH_USER_MODEL, verbose_name='user')),
             ],

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.core.cache.backends.base import BaseCache
+from django.views.decorators.debug import sensitive_variables
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, OctKey
 from joserfc.jws import JWSRegistry
@@ -151,6 +152,15 @@ class Provider:
     def verify_logout_token(self, token: str, *, now: float, exp_required: bool) -> tokens.LogoutToken:
         """Verify a logout token. Raises like :func:`tokens.verify_logout_token`."""
         return tokens.verify_logout_token(token, self.registration, self._keys(now), now=now, exp_required=exp_required)
+
+    @sensitive_variables()
+    def revoke(self, token: str, token_type_hint: str, now: float) -> None:
+        """Revoke ``token`` (RFC 7009). Raises like :func:`messages.check_revocation_response`."""
+        endpoint = self.metadata(now).revocation_endpoint
+        if endpoint is None:
+            raise ProviderUnavailable("revocation_endpoint_missing", "the provider has no revocation endpoint")
+        body, headers = messages.revocation_request(self.registration, token, token_type_hint)
+        messages.check_revocation_response(http.post(endpoint, body, headers))
 
     def _keys(self, now: float) -> tokens.Keys:
         return lambda kid: self.verification_keys(kid, now)

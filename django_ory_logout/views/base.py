@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import connections, transaction
@@ -10,7 +11,9 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
 
+from .. import revocation
 from ..exceptions import InvalidMessage, LoggedOutMeanwhile, OryLogoutError, SignInRefused, Undecided
 
 logger = logging.getLogger("django_ory_logout")
@@ -25,9 +28,29 @@ def non_atomic(view: View) -> View:
     return view
 
 
+def revoking_afterwards(view: View) -> View:
+    """Leave the revocation of tokens until the response is out: nobody waits for it."""
+
+    @wraps(view)
+    @sensitive_variables()
+    def revoking_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        with revocation.collected() as left:
+            try:
+                response = view(request, *args, **kwargs)
+            except Exception:
+                revocation.revoke_now(left)
+                raise
+        if left:
+            # What Django closes with the response, after the server has sent it. It has no public name.
+            cast(Any, response)._resource_closers.append(lambda: revocation.revoke_now(left))
+        return response
+
+    return cast(View, revoking_view)
+
+
 def public(view: View) -> View:
     """A view for people who are not signed in, never cached, each of its statements committed by itself."""
-    return login_not_required(never_cache(non_atomic(view)))
+    return login_not_required(never_cache(non_atomic(revoking_afterwards(view))))
 
 
 def single_values(parameters: QueryDict) -> dict[str, str]:
