@@ -42,7 +42,16 @@ def check_urls(**_kwargs: Any) -> list[CheckMessage]:
     return []
 
 
-ALL = (check_settings, check_subject, check_urls)
+def check_session_cookie(**_kwargs: Any) -> list[CheckMessage]:
+    """E032: an application's redirect has to bring the session along."""
+    if str(settings.SESSION_COOKIE_SAMESITE).lower() != "strict":
+        return []
+    message = 'SESSION_COOKIE_SAMESITE is "Strict".'
+    hint = 'Use "Lax": a browser that comes from an application would bring no session, and have to sign in each time.'
+    return [Error(message, hint=hint, id="ory_hydra_ui.E032")]
+
+
+ALL = (check_settings, check_subject, check_urls, check_session_cookie)
 
 
 def register_all() -> None:

@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 from ..conf import HYDRA_SETTINGS, Problem, Setting, _problems, is_secure
 from ..ory.hydra import HydraAdmin
 from .hooks import SCOPES, Authentication, Claims
-from .subjects import Subjects, UserField, is_unique_field
+from .subjects import SubjectOf, field_reader, is_unique_field
 
 HERE = "django_ory_logout.hydra_ui"
 
@@ -25,7 +25,7 @@ class Config:
     """``ORY_HYDRA_UI``, read."""
 
     admin: HydraAdmin
-    subjects: Subjects
+    subject_of: SubjectOf
     login_form: type[AuthenticationForm]
     remember_for: int
     consent_remember_for: int
@@ -54,8 +54,8 @@ def _names_form(path: str) -> bool:
     return isinstance(form, type) and issubclass(form, AuthenticationForm)
 
 
-def _names_subjects(value: str) -> bool:
-    return isinstance(_imported(value)(), Subjects) if _names_callable(value) else is_unique_field(value)
+def _names_subject(value: str) -> bool:
+    return _names_callable(value) or is_unique_field(value)
 
 
 def _are_descriptions(value: Mapping[Any, Any]) -> bool:
@@ -77,8 +77,8 @@ SETTINGS = {
         "E012",
         str,
         "pk",
-        "a unique field of the user model, or the dotted path of a class with subject_of and user_of",
-        _names_subjects,
+        "a unique field of the user model, or the dotted path of a callable that takes a user",
+        _names_subject,
     ),
     "LOGIN_FORM": Setting(
         "E013",
@@ -116,10 +116,9 @@ def get() -> Config:
         raise ImproperlyConfigured(f"{found[0].message} {found[0].hint}".strip())
     written = _settings()
     given = {name: written.get(name, setting.default) for name, setting in SETTINGS.items()}
-    subjects = _imported(given["SUBJECT"])
     return Config(
         admin=HydraAdmin(given["ADMIN_URL"], given["ADMIN_TOKEN"]),
-        subjects=subjects() if subjects else UserField(given["SUBJECT"]),
+        subject_of=_imported(given["SUBJECT"]) or field_reader(given["SUBJECT"]),
         login_form=import_string(given["LOGIN_FORM"]),
         remember_for=given["REMEMBER_FOR"],
         consent_remember_for=given["CONSENT_REMEMBER_FOR"],

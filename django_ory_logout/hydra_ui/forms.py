@@ -6,13 +6,13 @@ from django.utils.translation import gettext_lazy as _
 
 
 class LoginForm(AuthenticationForm):
-    """Django's own, and whether Hydra shall remember the login."""
+    """Django's own, and whether the session outlives the browser. Hydra remembers the login either way."""
 
     remember = forms.BooleanField(
         label=_("Remember this sign-in"),
         help_text=_(
-            "Only a sign-in that is remembered can be ended everywhere at once. Without this, logging out of one "
-            "application leaves you signed in to all others."
+            "Not on a computer that others use: without this, you are signed out when the browser is closed. Logging "
+            "out ends it everywhere, with and without."
         ),
         required=False,
         initial=True,

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -16,7 +15,7 @@ from . import sessions
 class Claims(Protocol):
     """``CLAIMS``: what the ID token and userinfo say of a person, beyond the subject."""
 
-    def __call__(self, user: AbstractBaseUser, *, scopes: Sequence[str], client: OAuth2Client) -> Mapping[str, Any]: ...
+    def __call__(self, user: Any, *, scopes: Sequence[str], client: OAuth2Client) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,9 @@ class AuthenticationContext:
 
 
 class Authentication(Protocol):
-    """``AUTHENTICATION``: how ``user``, who is signed in to this site in this browser, was authenticated."""
+    """``AUTHENTICATION``: how ``request.user``, who is signed in to this site, was authenticated."""
 
-    def __call__(
-        self, request: HttpRequest, user: AbstractBaseUser, *, login: LoginRequest
-    ) -> AuthenticationContext: ...
+    def __call__(self, request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext: ...
 
 
 #: Scopes as people understand them, by name.
@@ -44,7 +41,7 @@ SCOPES: Mapping[str, str | Promise] = {
 }
 
 
-def standard_claims(user: AbstractBaseUser, *, scopes: Sequence[str], client: OAuth2Client) -> dict[str, Any]:
+def standard_claims(user: Any, *, scopes: Sequence[str], client: OAuth2Client) -> dict[str, Any]:
     """The claims of the scopes ``profile`` and ``email`` that Django's user model knows (Core 5.4).
 
     ``email_verified`` is not among them: Django does not know it.
@@ -53,7 +50,7 @@ def standard_claims(user: AbstractBaseUser, *, scopes: Sequence[str], client: OA
     if "profile" in scopes:
         claims |= {
             "preferred_username": user.get_username(),
-            "name": getattr(user, "get_full_name", str)(),
+            "name": getattr(user, "get_full_name", user.get_username)(),
             "given_name": getattr(user, "first_name", ""),
             "family_name": getattr(user, "last_name", ""),
         }
@@ -62,6 +59,6 @@ def standard_claims(user: AbstractBaseUser, *, scopes: Sequence[str], client: OA
     return {name: value for name, value in claims.items() if value}
 
 
-def by_password(request: HttpRequest, user: AbstractBaseUser, *, login: LoginRequest) -> AuthenticationContext:
+def by_password(request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext:
     """``pwd`` for whoever used our login form; nothing is claimed of other ways into the site."""
     return AuthenticationContext(amr=("pwd",) if sessions.read(request.session).by_form else ())

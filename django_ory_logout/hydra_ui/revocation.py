@@ -1,17 +1,15 @@
 """A session that ends at this site ends at Hydra, and so in every application.
 
-The session here ends first, and nothing that Hydra does is in its way. What Hydra could not be told is *owed*: it is
-made up for before Hydra's memory could sign the same browser in again.
+The session here ends first, and nothing that Hydra does is in its way. What Hydra could not be told it is told when it
+next takes somebody for signed in by a login that no session here knows (:func:`.views.login.login`).
 """
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import auth
 from django.contrib.auth.forms import AuthenticationForm
-from django.core.cache import cache
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
@@ -19,9 +17,6 @@ from ..exceptions import OryLogoutError
 from . import conf, sessions
 
 logger = logging.getLogger("django_ory_logout")
-
-#: As long as Hydra remembers a login, unless it is told otherwise (``ttl.authentication_session``).
-OWED_SECONDS = int(timedelta(days=30).total_seconds())
 
 
 @sensitive_variables()
@@ -32,10 +27,8 @@ def sign_in(request: HttpRequest, form: AuthenticationForm) -> None:
     auth.login(request, user)
     # Django keeps the session key when the same person signs in again.
     session.cycle_key()
-    remember = form.cleaned_data.get("remember", True)
-    # What is not remembered ends with the browser, here as at Hydra.
-    session.set_expiry(None if remember else 0)
-    sessions.change(session, by_form=True, remember=remember)
+    session.set_expiry(None if form.cleaned_data.get("remember", True) else 0)
+    sessions.change(session, by_form=True)
     revoke(before)
 
 
@@ -63,32 +56,11 @@ def revoke_at_logout(*, request: Any, **_kwargs: Any) -> None:
 
 
 def revoke(sids: Sequence[str]) -> None:
-    """End these login sessions at Hydra, whose applications are told. Hydra's faults are logged, and owed."""
+    """End these login sessions at Hydra, whose applications are told. Hydra's faults are logged."""
     for place, sid in enumerate(sids):
         try:
             conf.get().admin.revoke_login_session(sid)
         except OryLogoutError as error:
             # No further call: each may take as long as this one, and somebody waits.
             logger.error("Hydra still remembers %d logins: %s", len(sids) - place, error)
-            owe(sids[place:])
             return
-
-
-def owe(sids: Sequence[str]) -> None:
-    """Hydra is to forget these before it may vouch for anybody by them."""
-    cache.set_many({_key(sid): True for sid in sids}, OWED_SECONDS)
-
-
-def is_owed(sid: str) -> bool:
-    """Whether Hydra should have forgotten this one."""
-    return bool(cache.get(_key(sid)))
-
-
-def settle(sid: str) -> None:
-    """Have Hydra forget it now. Raises as :meth:`HydraAdmin.revoke_login_session` does."""
-    conf.get().admin.revoke_login_session(sid)
-    cache.delete(_key(sid))
-
-
-def _key(sid: str) -> str:
-    return f"ory_hydra_ui:owed:{sid}"

@@ -16,12 +16,11 @@ MAX_SIDS = 20
 class Kept:
     """``sids``: the login sessions to revoke when this session ends. ``signed_in_at``: seconds since the epoch.
 
-    ``by_form``: through our login form, which asked for a password. ``remember``: what was chosen there.
+    ``by_form``: through our login form, which asked for a password.
     """
 
     signed_in_at: int | None = None
     by_form: bool = False
-    remember: bool = True
     sids: Sequence[str] = ()
 
     def older_than(self, seconds: int) -> bool:

@@ -78,8 +78,8 @@ def browser(db: None) -> Client:
 def sign_in(hydra: FakeHydra, browser: Client) -> SignIn:
     """Sign in through the login page, and forget that Hydra was asked."""
 
-    def sign_in(user: User, *, sid: str = "sid-1", remember: bool = True) -> None:
-        form = {"username": user.username, "password": "pw"} | ({"remember": "on"} if remember else {})
+    def sign_in(user: User, *, sid: str = "sid-1") -> None:
+        form = {"username": user.username, "password": "pw", "remember": "on"}
         answer = browser.post(hydra.login(sid=sid), form)
         assert answer.status_code == 302, answer.content
         hydra.answered.clear()

@@ -15,6 +15,11 @@ from .fake import PUBLIC, FakeHydra
 ALL = "openid profile email offline_access secrets"
 
 
+@pytest.fixture(autouse=True)
+def _signed_in(browser: Client, amber: User) -> None:
+    browser.force_login(amber)
+
+
 def accepted(hydra: FakeHydra) -> dict[str, Any]:
     what, document = hydra.answer
     assert what == "consent/accept"
@@ -73,6 +78,7 @@ def test_reject(hydra: FakeHydra, browser: Client, amber: User, form: dict[str, 
 
 def test_a_post_without_csrf_token_is_refused(hydra: FakeHydra, amber: User) -> None:
     browser = Client(enforce_csrf_checks=True)
+    browser.force_login(amber)
 
     assert browser.post(hydra.consent(str(amber.pk)), {"answer": "accept"}).status_code == 403
     assert not hydra.answered
@@ -98,8 +104,8 @@ def test_somebody_deactivated(hydra: FakeHydra, browser: Client, amber: User) ->
     assert hydra.answer.what == "consent/reject"
 
 
-def test_somebody_gone(hydra: FakeHydra, browser: Client) -> None:
-    browser.get(hydra.consent("4711", skip=True))
+def test_nobody_is_signed_in_here(hydra: FakeHydra, amber: User) -> None:
+    Client().get(hydra.consent(str(amber.pk), skip=True))
 
     assert hydra.answer.what == "consent/reject"
 
@@ -110,14 +116,6 @@ def test_somebody_else_is_signed_in_here(hydra: FakeHydra, browser: Client, ambe
     browser.post(hydra.consent(str(amber.pk)), {"answer": "accept"})
 
     assert hydra.answer.what == "consent/reject"
-
-
-def test_the_same_person_is_signed_in_here(hydra: FakeHydra, browser: Client, amber: User) -> None:
-    browser.force_login(amber)
-
-    browser.post(hydra.consent(str(amber.pk)), {"answer": "accept"})
-
-    assert hydra.answer.what == "consent/accept"
 
 
 PROFILE = {"preferred_username": "amber", "name": "Amber Tree", "given_name": "Amber", "family_name": "Tree"}
@@ -135,6 +133,8 @@ def test_claims_go_by_scope(hydra: FakeHydra, browser: Client, amber: User, scop
 
 
 def test_empty_claims_are_left_out(hydra: FakeHydra, browser: Client, birch: User) -> None:
+    browser.force_login(birch)
+
     browser.post(hydra.consent(str(birch.pk), scope="profile"), {"answer": "accept"})
 
     assert accepted(hydra)["session"]["id_token"] == {"preferred_username": "birch"}

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from django import forms
+from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.models import AbstractBaseUser, User
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.test import Client
 
@@ -54,7 +55,7 @@ def test_remember_is_checked_and_says_why(hydra: FakeHydra, browser: Client) -> 
     page = browser.get(hydra.login()).content.decode()
 
     assert 'name="remember" aria-describedby="id_remember_helptext" id="id_remember" checked' in page
-    assert 'id="id_remember_helptext">Only a sign-in that is remembered' in page
+    assert 'id="id_remember_helptext">Not on a computer that others use' in page
 
 
 def test_the_right_password_is_accepted(hydra: FakeHydra, browser: Client, amber: User) -> None:
@@ -64,7 +65,7 @@ def test_the_right_password_is_accepted(hydra: FakeHydra, browser: Client, amber
     assert accepted(hydra) == {
         "subject": str(amber.pk),
         "remember": True,
-        "remember_for": 0,
+        "remember_for": settings.SESSION_COOKIE_AGE,
         "acr": "",
         "amr": ["pwd"],
         "identity_provider_session_id": "",
@@ -82,21 +83,20 @@ def test_a_wrong_password_is_told(hydra: FakeHydra, browser: Client, amber: User
     assert "_auth_user_id" not in browser.session
 
 
-def test_unremembered_is_accepted_as_such(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_not_ticked_ends_with_the_browser_and_is_remembered_by_hydra(
+    hydra: FakeHydra, browser: Client, amber: User
+) -> None:
     browser.post(hydra.login(), {"username": "amber", "password": "pw"})
 
-    assert accepted(hydra)["remember"] is False
-    assert sids(browser) == []
     assert browser.session.get_expire_at_browser_close()
+    assert accepted(hydra)["remember"] is True
+    assert sids(browser) == ["sid-1"]
 
 
-def test_unremembered_stays_so_for_the_next_application(hydra: FakeHydra, browser: Client, amber: User) -> None:
-    browser.post(hydra.login(), {"username": "amber", "password": "pw"})
-    hydra.answered.clear()
+def test_ticked_outlives_the_browser(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.post(hydra.login(), FORM)
 
-    browser.get(hydra.login())
-
-    assert accepted(hydra)["remember"] is False
+    assert not browser.session.get_expire_at_browser_close()
 
 
 def test_remember_for(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
@@ -135,8 +135,8 @@ def test_login_form(hydra: FakeHydra, browser: Client, amber: User, configure: C
     assert accepted(hydra)["remember"] is True
 
 
-def authentication(request: HttpRequest, user: AbstractBaseUser, *, login: LoginRequest) -> AuthenticationContext:
-    return AuthenticationContext(acr=f"{user} at {login.client.client_id}", amr=("otp", "pwd"))
+def authentication(request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext:
+    return AuthenticationContext(acr=f"{request.user} at {login.client.client_id}", amr=("otp", "pwd"))
 
 
 def test_authentication(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
@@ -153,6 +153,18 @@ def test_the_pages_cannot_be_framed_or_cached(hydra: FakeHydra, browser: Client)
 
     assert answer["X-Frame-Options"] == "DENY"
     assert "no-store" in answer["Cache-Control"]
+
+
+def subject_of(user: User) -> str:
+    return f"{user.username}'s"
+
+
+def test_subject(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+    configure(SUBJECT=f"{__name__}.subject_of")
+
+    browser.post(hydra.login(), FORM)
+
+    assert accepted(hydra)["subject"] == "amber's"
 
 
 # Signed in to this site already
@@ -263,25 +275,21 @@ def test_prompt_none_and_nobody_remembered(hydra: FakeHydra, browser: Client, am
 # Remembered by Hydra
 
 
-def test_skip_is_accepted_with_the_same_subject(hydra: FakeHydra, browser: Client, amber: User) -> None:
-    browser.get(hydra.login(str(amber.pk)))
-
-    assert accepted(hydra)["subject"] == str(amber.pk)
-    assert accepted(hydra)["remember"] is True
-    assert accepted(hydra)["amr"] == []
-    assert KEY not in browser.session
-
-
-def test_skip_with_the_same_person_signed_in(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_skip_is_accepted_with_the_same_subject(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
     sign_in(amber)
 
     browser.get(hydra.login(str(amber.pk)))
 
+    assert accepted(hydra)["subject"] == str(amber.pk)
     assert accepted(hydra)["amr"] == ["pwd"]
     assert sids(browser) == ["sid-1"]
 
 
-def test_skip_even_by_post(hydra: FakeHydra, browser: Client, amber: User, birch: User) -> None:
+def test_skip_even_by_post(hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn) -> None:
+    sign_in(birch)
+
     browser.post(hydra.login(str(birch.pk)), FORM)
 
     assert accepted(hydra)["subject"] == str(birch.pk)
@@ -289,32 +297,79 @@ def test_skip_even_by_post(hydra: FakeHydra, browser: Client, amber: User, birch
 
 def forgotten(hydra: FakeHydra, browser: Client, url: str) -> None:
     """Hydra is to forget ``sid-1``, and asked once more."""
-    assert browser.get(url)["Location"].startswith(f"{PUBLIC}/oauth2/auth?")
+    assert browser.get(url)["Location"] == f"{PUBLIC}/oauth2/auth?client_id=rp"
     assert hydra.revoked == ["sid-1"]
     assert not hydra.answered
 
 
-def test_skip_for_somebody_deactivated(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_skip_for_somebody_deactivated(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
     User.objects.update(is_active=False)
 
     forgotten(hydra, browser, hydra.login(str(amber.pk)))
 
 
-def test_skip_for_somebody_gone(hydra: FakeHydra, browser: Client) -> None:
-    forgotten(hydra, browser, hydra.login("4711"))
-
-
-def test_skip_for_somebody_else_than_is_signed_in(hydra: FakeHydra, browser: Client, amber: User, birch: User) -> None:
-    browser.force_login(birch)
+def test_skip_for_somebody_deactivated_whom_a_backend_lets_be(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, settings: Any
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
+    sign_in(amber)
+    User.objects.update(is_active=False)
 
     forgotten(hydra, browser, hydra.login(str(amber.pk)))
 
 
-def test_skip_with_prompt_none(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_skip_for_somebody_gone(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+    subject = str(amber.pk)
+    amber.delete()
+
+    forgotten(hydra, browser, hydra.login(subject))
+
+
+def test_skip_for_somebody_else_than_is_signed_in(
+    hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
+) -> None:
+    sign_in(birch)
+
+    forgotten(hydra, browser, hydra.login(str(amber.pk)))
+
+
+def test_skip_after_the_session_here_ended(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    forgotten(hydra, browser, hydra.login(str(amber.pk)))
+
+
+def test_skip_by_a_login_of_another_session(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber, sid="sid-2")
+
+    forgotten(hydra, browser, hydra.login(str(amber.pk)))
+
+
+def test_skip_and_hydra_cannot_forget(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    hydra.refuses("sessions", 503)
+
+    assert browser.get(hydra.login(str(amber.pk))).status_code == 503
+    assert not hydra.answered
+
+
+def test_silent_skip(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+
     assert browser.get(hydra.login(str(amber.pk), prompt="none"))["Location"] == f"{PUBLIC}/login/accept"
 
 
-def test_skip_though_the_person_is_to_choose(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_silent_skip_without_a_session_here_ends_nothing(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    """It may be a frame, to which the browser sends no cookie."""
+    browser.get(hydra.login(str(amber.pk), prompt="none"))
+
+    assert hydra.answer.what == "login/reject"
+    assert hydra.answer.document["error"] == "login_required"
+    assert not hydra.revoked
+
+
+def test_skip_though_the_person_is_to_choose(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+
     location = browser.get(hydra.login(str(amber.pk), prompt="select_account", state="x"))["Location"]
 
     assert query_of(location) == {"client_id": "rp", "prompt": "login", "state": "x"}
@@ -322,25 +377,32 @@ def test_skip_though_the_person_is_to_choose(hydra: FakeHydra, browser: Client, 
     assert not hydra.revoked
 
 
-def test_skip_though_the_sign_in_is_too_old(hydra: FakeHydra, browser: Client, amber: User, advance: Advance) -> None:
-    browser.force_login(amber)
+def test_skip_though_the_sign_in_is_too_old(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, advance: Advance
+) -> None:
+    sign_in(amber)
     advance(30)
 
     assert query_of(browser.get(hydra.login(str(amber.pk), max_age="10"))["Location"])["prompt"] == "login"
 
 
 def test_skip_though_too_old_and_no_page_may_be_shown(
-    hydra: FakeHydra, browser: Client, amber: User, advance: Advance
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, advance: Advance
 ) -> None:
-    browser.force_login(amber)
+    sign_in(amber)
     advance(30)
 
     browser.get(hydra.login(str(amber.pk), max_age="10", prompt="none"))
 
     assert hydra.answer.what == "login/reject"
+    assert not hydra.revoked
 
 
-def test_skip_with_a_request_object_is_hydras_to_judge(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_skip_with_a_request_object_is_hydras_to_judge(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
+    sign_in(amber)
+
     browser.get(hydra.login(str(amber.pk), request="a.b.c", prompt="select_account"))
 
     assert hydra.answer.what == "login/accept"

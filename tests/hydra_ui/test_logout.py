@@ -154,6 +154,21 @@ def test_skip_is_not_for_what_no_application_started(hydra: FakeHydra, browser: 
 # Faults
 
 
+@pytest.mark.parametrize(("expires_at", "expired"), [("2026-01-01T00:00:00Z", True), ("2999-01-01T00:00:00Z", False)])
+def test_expired_ends_nothing(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, expires_at: str, expired: bool
+) -> None:
+    sign_in(amber)
+    url = hydra.logout(str(amber.pk))
+    hydra.open["logout", url.partition("=")[2]]["expires_at"] = expires_at
+
+    answer = browser.post(url, ACCEPT)
+
+    assert answer.status_code == (410 if expired else 302)
+    assert is_signed_in(browser) is expired
+    assert bool(hydra.answered) is not expired
+
+
 def test_hydra_is_down_at_accept_and_the_session_here_has_ended(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
 ) -> None:
@@ -168,33 +183,15 @@ def test_hydra_is_down_at_accept_and_the_session_here_has_ended(
     assert not is_signed_in(browser)
 
 
-def test_what_hydra_could_not_accept_signs_nobody_in(
-    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
-) -> None:
-    sign_in(amber)
-    hydra.refuses("logout/accept", 503)
-    browser.post(hydra.logout(str(amber.pk)), ACCEPT)
-
-    answer = browser.get(hydra.login(str(amber.pk)))
-
-    assert answer["Location"].startswith(f"{PUBLIC}/oauth2/auth?")
-    assert hydra.revoked == ["sid-1"]
-
-
 def test_a_person_without_subject_can_be_logged_out(
     hydra: FakeHydra, browser: Client, amber: User, configure: Configure
 ) -> None:
-    configure(SUBJECT=f"{__name__}.Nobody")
+    configure(SUBJECT=f"{__name__}.nobody")
     browser.force_login(amber)
 
     assert browser.get(hydra.logout("1")).status_code == 200
 
 
-class Nobody:
+def nobody(user: object) -> str:
     """Knows no subjects."""
-
-    def subject_of(self, user: object) -> str:
-        return ""
-
-    def user_of(self, subject: str) -> None:
-        return None
+    return ""

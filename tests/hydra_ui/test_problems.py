@@ -84,7 +84,7 @@ def test_handled_and_hydra_says_a_path_of_its_own(hydra: FakeHydra, browser: Cli
 def test_a_person_without_subject(
     hydra: FakeHydra, browser: Client, amber: User, configure: Configure, logged: Logged
 ) -> None:
-    configure(SUBJECT="tests.hydra_ui.test_logout.Nobody")
+    configure(SUBJECT="tests.hydra_ui.test_logout.nobody")
     browser.force_login(amber)
 
     answer = browser.get(hydra.login())

@@ -54,7 +54,7 @@ _SAID: dict[str, tuple[HTTPStatus, Callable[[], str], Callable[[], str]]] = {
 _UNAVAILABLE = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     lambda: _("The sign-in service cannot be reached"),
-    lambda: _("This is not your fault, and nothing was changed. Please try again in a moment."),
+    lambda: _("This is not your fault. Please try again in a moment."),
 )
 _REFUSED = (
     HTTPStatus.BAD_GATEWAY,
