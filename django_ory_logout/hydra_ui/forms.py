@@ -11,8 +11,8 @@ class LoginForm(AuthenticationForm):
     remember = forms.BooleanField(
         label=_("Remember this sign-in"),
         help_text=_(
-            "Not on a computer that others use: without this, you are signed out when the browser is closed. Logging "
-            "out ends it everywhere, with and without."
+            "Untick this on a computer that others use: you are then signed out when the browser is closed. Either "
+            "way, logging out ends the sign-in everywhere."
         ),
         required=False,
         initial=True,

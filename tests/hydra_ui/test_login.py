@@ -55,7 +55,7 @@ def test_remember_is_checked_and_says_why(hydra: FakeHydra, browser: Client) -> 
     page = browser.get(hydra.login()).content.decode()
 
     assert 'name="remember" aria-describedby="id_remember_helptext" id="id_remember" checked' in page
-    assert 'id="id_remember_helptext">Not on a computer that others use' in page
+    assert 'id="id_remember_helptext">Untick this on a computer that others use' in page
 
 
 def test_the_right_password_is_accepted(hydra: FakeHydra, browser: Client, amber: User) -> None:
