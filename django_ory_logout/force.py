@@ -15,7 +15,7 @@ from functools import partial
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
-from . import conf, revocation, sessions
+from . import revocation, sessions
 from .models import EndReason, LoginSessionQuerySet, LogoutNotice
 from .ory.hydra import ConsentSession
 from .people import Hydra, Person, hydra_of, login_sessions_of, named_provider, people
@@ -44,7 +44,7 @@ def force_logout(
     report = Report(dry_run)
     with revocation.collected() as left:
         if sid:
-            _end_login(report, named_provider(provider), sid)
+            _end_login(report, sid, provider)
         else:
             _end_person(report, user or subject or "", provider, consents)
     revocation.revoke(left)
@@ -97,10 +97,10 @@ def _logged(report: Report) -> ForcedLogout:
     return result
 
 
-def _end_login(report: Report, config: conf.ProviderConfig, sid: str) -> None:
-    issuer = config.registration.issuer
+def _end_login(report: Report, sid: str, provider: str | None) -> None:
+    issuer = named_provider(provider).registration.issuer
     _end_here(report, sessions.rows().named_by(LogoutNotice(issuer, None, sid, timezone.now())), sid)
-    hydra = _hydra(report, issuer, config.alias)
+    hydra = _hydra(report, issuer, provider)
     if hydra:
         _revoke_logins(report, hydra, [sid])
         report.unknown("unremembered", "delivery")

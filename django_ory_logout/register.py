@@ -54,11 +54,11 @@ def wanted(config: conf.ProviderConfig, registered: OAuth2Client | None, choices
 
 
 def differences(registered: OAuth2Client | None, metadata: ClientMetadata) -> list[Difference]:
-    """What of ``metadata`` is not registered. The order of URIs does not matter."""
+    """What of ``metadata`` is not registered."""
     found = []
     for name, value in metadata.given().items():
         present = getattr(registered, name) if registered else None
-        if _comparable(present) != _comparable(value):
+        if present != value:
             found.append(Difference(name, present, value))
     return found
 
@@ -90,7 +90,3 @@ def as_dict(found: Sequence[Difference]) -> dict[str, dict[str, Any]]:
 
 def _with(uris: Sequence[str], ours: str) -> Sequence[str]:
     return uris if ours in uris else (*uris, ours)
-
-
-def _comparable(value: Any) -> Any:
-    return sorted(value) if isinstance(value, tuple | list) else value

@@ -145,6 +145,7 @@ def test_can_be_repeated_and_person_can_sign_in_again(amber: SiteBrowser, hydra:
 
     assert again.ok
     assert again.steps[0].count == 0
+    assert "subject_unlisted" not in codes(again.unknown)
     assert amber.user["subject"] == "amber"
 
 
@@ -365,6 +366,17 @@ def test_provider_has_to_be_there(hydra: FakeHydra) -> None:
         force_logout(subject="amber", provider="defualt")
 
 
+def test_provider_that_is_named_and_has_no_hydra_asks_none(hydra: FakeHydra, settings: Any) -> None:
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    second = {name: default[name] for name in default if name != "HYDRA"} | {"CLIENT_ID": "second"}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": default, "second": second}}
+
+    result = force_logout(subject="amber", provider="second")
+
+    assert hydra.calls == []
+    assert codes(result.still_alive) == ["hydra_unconfigured"]
+
+
 # One login session
 
 
@@ -381,6 +393,16 @@ def test_one_login_session_alone(amber: SiteBrowser, new_browser: NewBrowser, hy
     assert outcomes(result) == [("local", "done", ""), ("sid", "done", "")]
     assert codes(result.still_alive) == ["tokens_of_login"]
     assert codes(result.unknown) == ["unremembered", "delivery"]
+
+
+def test_one_login_session_through_any_registration_that_has_hydra(hydra: FakeHydra, settings: Any) -> None:
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    first = {name: default[name] for name in default if name != "HYDRA"} | {"CLIENT_ID": "first"}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"first": first, "default": default}}
+
+    force_logout(sid="elsewhere")
+
+    assert hydra.calls == [f"{LOGIN}?sid=elsewhere"]
 
 
 def test_one_login_session_without_hydra(amber: SiteBrowser) -> None:

@@ -354,6 +354,14 @@ def test_proof_that_cannot_be_had_is_logged(hydra: FakeHydra, amber: SiteBrowser
     assert logged()[0].startswith("tokens revoked: revocation_unproven: unreachable")
 
 
+def test_nothing_is_proved_where_nothing_was_revoked(hydra: FakeHydra, amber: SiteBrowser, network: Network) -> None:
+    network.down(REVOKE)
+
+    log_out(amber)
+
+    assert hydra.calls == []
+
+
 # The protocol
 
 

@@ -206,5 +206,7 @@ def test_hydra_out_of_reach_exits_with_2(hydra: FakeHydra, broken: str) -> None:
 def test_hydra_that_refuses_exits_with_2(hydra: FakeHydra, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hydra, "_client", lambda *_: (401, {"error": "unauthorized"}))
 
-    with pytest.raises(CommandError, match="hydra_unauthorized"):
-        run()
+    with pytest.raises(CommandError, match="hydra_unauthorized") as failed:
+        run("--check")
+
+    assert failed.value.returncode == 2
