@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from . import sessions
+from .admin_actions import force_logout_everywhere
 from .models import EndReason, LoginSession, LogoutReceipt, Subject
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class LoginSessionAdmin(ReadOnlyAdmin):
     list_filter = ["created_at", "end_reason"]
     search_fields = ["subject", "sid"]
     list_select_related = ["user"]
+    actions = [force_logout_everywhere]
 
     def delete_model(self, request: HttpRequest, obj: LoginSession) -> None:
         sessions.end_row(str(obj.pk), EndReason.USER)

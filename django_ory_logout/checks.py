@@ -26,7 +26,7 @@ MIDDLEWARE = "django_ory_logout.middleware.LoginSessionMiddleware"
 
 @register(Tags.security)
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
-    """E001 to E041: ``ORY_LOGOUT`` itself."""
+    """E001 to E042: ``ORY_LOGOUT`` itself."""
     return [Error(one.message, hint=one.hint, id=f"ory_logout.{one.code}") for one in conf.problems()]
 
 

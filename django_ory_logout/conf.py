@@ -61,6 +61,7 @@ class ProviderConfig:
     create_users: bool
     associate_by_email: bool
     keep_tokens: bool
+    revoke_tokens_at_logout: bool
     hydra: HydraAdmin | None
 
     @property
@@ -221,6 +222,7 @@ PROVIDER_SETTINGS = {
     "CREATE_USERS": _switch("E036", True),
     "ASSOCIATE_BY_EMAIL": _switch("E037", False),
     "KEEP_TOKENS": _switch("E038", False),
+    "REVOKE_TOKENS_AT_LOGOUT": _switch("E042", False),
     "HYDRA": Setting("E039", dict, None, "a dict with ADMIN_URL, where the provider is Ory Hydra"),
 }
 
@@ -282,6 +284,8 @@ def _provider_problems(alias: Any, entry: Any) -> Iterator[Problem]:
         )
     if entry.get("ID_TOKEN_ENCRYPTED_RESPONSE_ALG") and not entry.get("DECRYPTION_KEY"):
         yield Problem("E005", f"{where} registers encrypted ID tokens and has no DECRYPTION_KEY.")
+    if entry.get("REVOKE_TOKENS_AT_LOGOUT") and not entry.get("KEEP_TOKENS"):
+        yield Problem("E009", f"{where}: REVOKE_TOKENS_AT_LOGOUT needs KEEP_TOKENS.", "Switch both on, or none.")
 
 
 def _hydra_problems(entry: Mapping[str, Any], where: str) -> list[Problem]:

@@ -187,5 +187,9 @@ def _remembered(config: conf.ProviderConfig, id_token: IDToken, received: Tokens
         "logout_state": logout.new_state(""),
     }
     if config.keep_tokens:
-        login |= {"access_token": received.access_token, "refresh_token": received.refresh_token}
+        login |= {
+            "access_token": received.access_token,
+            "refresh_token": received.refresh_token,
+            "scope": received.scope or config.scope,
+        }
     return login

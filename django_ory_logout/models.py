@@ -39,6 +39,7 @@ class EndReason(models.TextChoices):
     RP_INITIATED = "rp-initiated", _("logged out here and at the provider")
     FRONT_CHANNEL = "front-channel", _("front-channel logout")
     BACK_CHANNEL = "back-channel", _("back-channel logout")
+    FORCED = "forced", _("logged out everywhere")
     SUPERSEDED = "superseded", _("signed in anew")
     EXPIRED = "expired", _("expired")
 

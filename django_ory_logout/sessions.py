@@ -26,7 +26,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from . import engines
+from . import engines, revocation
 from .exceptions import LoggedOutMeanwhile
 from .models import (
     EndReason,
@@ -175,15 +175,36 @@ def finish(these: LoginSessionQuerySet) -> int:
     """Delete the stored sessions of those that have ended, then their rows."""
     store = engines.site_store()
     ended = these.exclude(ended_at=None).order_by("pk")
-    count = 0
+    count, left = 0, list[revocation.Left]()
     while chunk := list(ended[:CHUNK]):
+        left += [one for row in chunk for one in _left_by(store, row)]
         engines.delete_stored(store, [row.session_key for row in chunk if row.session_key])
         rows().filter(pk__in=[row.pk for row in chunk]).delete()
         _seen.delete_many([str(row.pk) for row in chunk])
         count += len(chunk)
         for row in chunk:
             _tell_ended(row)
+    revoke_after_commit(left)
     return count
+
+
+@sensitive_variables()
+def revoke_after_commit(left: list[revocation.Left]) -> None:
+    """Revoke the tokens of sessions once nothing can bring these back."""
+    transaction.on_commit(lambda: revocation.revoke(left), using=rows().db)
+
+
+@sensitive_variables()
+def _left_by(store: type[SessionBase], row: LoginSession) -> list[revocation.Left]:
+    """What of the tokens in the stored session of ``row`` is to be revoked; it is read only where a setting says so."""
+    if not row.session_key or not revocation.asked_for(row.issuer, row.client_id):
+        return []
+    try:
+        return revocation.left_by(store(row.session_key).load().get(LOGIN), row.end_reason)
+    except Exception:
+        # Whatever is wrong with the stored session, it has to end.
+        logger.exception("tokens not revoked: session_unreadable")
+        return []
 
 
 def _tell_ended(row: LoginSession) -> None:

@@ -11,9 +11,9 @@ from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import SessionBase
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, engines, sessions
+from . import conf, engines, revocation, sessions
 from .models import EndReason
-from .sessions import MARK
+from .sessions import LOGIN, MARK
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -54,8 +54,10 @@ class LoginSessionStore(SessionBase):
         mark = self.get(MARK)
         row = sessions.rows().filter(pk=mark["id"]) if mark else sessions.rows().none()
         sessions.mark_ended(row, self.end_reason)
+        left = revocation.left_by(self.get(LOGIN), self.end_reason)
         super().flush()
         sessions.finish(row)
+        sessions.revoke_after_commit(left)
 
     async def aload(self) -> dict[str, Any]:
         return await sync_to_async(self.load)()

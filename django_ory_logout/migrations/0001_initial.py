@@ -83,6 +83,7 @@ class Migration(migrations.Migration):
                             ("rp-initiated", "logged out here and at the provider"),
                             ("front-channel", "front-channel logout"),
                             ("back-channel", "back-channel logout"),
+                            ("forced", "logged out everywhere"),
                             ("superseded", "signed in anew"),
                             ("expired", "expired"),
                         ],

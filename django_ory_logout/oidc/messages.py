@@ -80,6 +80,8 @@ class Tokens:
     id_token: str = field(repr=False)
     access_token: str = field(repr=False)
     refresh_token: str | None = field(default=None, repr=False)
+    #: ``None``: as it was asked for (RFC 6749, 5.1).
+    scope: str | None = field(default=None, repr=False)
 
 
 @sensitive_variables()
@@ -128,7 +130,9 @@ def parse_token_response(response: Response) -> Tokens:
     document = response.json()
     if not _text(document, "id_token") or not _text(document, "access_token"):
         raise ProviderUnavailable("token_response_invalid", "the token response lacks id_token or access_token")
-    return Tokens(document["id_token"], document["access_token"], _text(document, "refresh_token"))
+    return Tokens(
+        document["id_token"], document["access_token"], _text(document, "refresh_token"), _text(document, "scope")
+    )
 
 
 def parse_userinfo(response: Response, subject: str) -> dict[str, Any]:
@@ -143,6 +147,23 @@ def parse_userinfo(response: Response, subject: str) -> dict[str, Any]:
     if claims.get("sub") != subject:
         raise InvalidToken("userinfo_sub_mismatch", "userinfo speaks of another subject than the ID token")
     return claims
+
+
+def revocation_request(registration: Registration, token: str, token_type_hint: str) -> tuple[str, dict[str, str]]:
+    """Body and headers of the request that revokes ``token`` (RFC 7009, 2.1)."""
+    return authenticated(registration, urlencode({"token": token, "token_type_hint": token_type_hint}))
+
+
+def check_revocation_response(response: Response) -> None:
+    """Whether the provider says that a token is revoked (RFC 7009, 2.2); it says so of an unknown one too.
+
+    Raises :exc:`InvalidMessage` (``revocation_refused``) when it refuses, :exc:`ProviderUnavailable` for anything but
+    a success.
+    """
+    if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise InvalidMessage("revocation_refused", _described(response.json()))
+    if not response.ok:
+        raise ProviderUnavailable("revocation_fault", f"the revocation endpoint answers {response.status}")
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Registration:
 
 @dataclass(frozen=True)
 class ProviderMetadata:
-    """What a provider says of itself (OpenID Connect Discovery 3, RFC 9207, RP-Initiated Logout 2.1)."""
+    """What a provider says of itself (Discovery 3, RFC 9207, RFC 8414, RP-Initiated Logout 2.1)."""
 
     issuer: str
     authorization_endpoint: str
@@ -41,6 +41,7 @@ class ProviderMetadata:
     jwks_uri: str
     userinfo_endpoint: str | None = None
     end_session_endpoint: str | None = None
+    revocation_endpoint: str | None = None
     authorization_response_iss_parameter_supported: bool = False
 
     @classmethod
@@ -59,6 +60,7 @@ class ProviderMetadata:
             jwks_uri=_endpoint(document, "jwks_uri", issuer),
             userinfo_endpoint=_optional_endpoint(document, "userinfo_endpoint", issuer),
             end_session_endpoint=_optional_endpoint(document, "end_session_endpoint", issuer),
+            revocation_endpoint=_optional_endpoint(document, "revocation_endpoint", issuer),
             authorization_response_iss_parameter_supported=(
                 document.get("authorization_response_iss_parameter_supported") is True
             ),

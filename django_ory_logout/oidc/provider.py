@@ -183,6 +183,15 @@ class Provider:
         """Verify a logout token. Raises like :func:`tokens.verify_logout_token`."""
         return tokens.verify_logout_token(token, self.registration, self._keys(now), now=now, exp_required=exp_required)
 
+    @sensitive_variables()
+    def revoke(self, token: str, token_type_hint: str, now: float) -> None:
+        """Revoke ``token`` (RFC 7009). Raises like :func:`messages.check_revocation_response`."""
+        endpoint = self.metadata(now).revocation_endpoint
+        if endpoint is None:
+            raise ProviderUnavailable("revocation_endpoint_missing", "the provider has no revocation endpoint")
+        body, headers = messages.revocation_request(self.registration, token, token_type_hint)
+        messages.check_revocation_response(http.post(endpoint, body, headers))
+
     def _keys(self, now: float) -> tokens.Keys:
         return lambda kid: self.verification_keys(kid, now)
 

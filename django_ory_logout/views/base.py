@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import Error as DatabaseFault
@@ -14,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
+from .. import revocation
 from ..exceptions import InvalidMessage, LoggedOutMeanwhile, OryLogoutError, SignInRefused, Undecided
 
 logger = logging.getLogger("django_ory_logout")
@@ -28,12 +30,32 @@ def non_atomic(view: View) -> View:
     return view
 
 
+def revoking_afterwards(view: View) -> View:
+    """Leave the revocation of tokens until the response is out: nobody waits for it."""
+
+    @wraps(view)
+    @sensitive_variables()
+    def revoking_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        with revocation.collected() as left:
+            try:
+                response = view(request, *args, **kwargs)
+            except Exception:
+                revocation.revoke_now(left)
+                raise
+        if left:
+            # What Django closes with the response, after the server has sent it. It has no public name.
+            cast(Any, response)._resource_closers.append(lambda: revocation.revoke_now(left))
+        return response
+
+    return cast(View, revoking_view)
+
+
 def public(view: View) -> View:
     """A view for people who are not signed in, never cached, each of its statements committed by itself.
 
     What it handles are tokens and codes, so no report of a fault shows a variable of it, or of what it calls.
     """
-    return login_not_required(never_cache(non_atomic(sensitive_variables()(view))))
+    return login_not_required(never_cache(non_atomic(revoking_afterwards(sensitive_variables()(view)))))
 
 
 def single_values(parameters: QueryDict) -> dict[str, str]:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from .. import sessions as index
 from ..models import EndReason
 from ..sessions import LOGIN, MARK
-from .base import non_atomic, public
+from .base import non_atomic, public, revoking_afterwards
 
 
 @public
@@ -32,6 +32,7 @@ def whoami(request: HttpRequest) -> JsonResponse:
 
 
 @non_atomic
+@revoking_afterwards
 @never_cache
 @login_required
 @csrf_protect

@@ -1,0 +1,60 @@
+"""System checks of the pages: said at start-up, with an id and what to do."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags
+from django.urls import NoReverseMatch, reverse
+
+from . import conf
+
+
+def check_settings(**_kwargs: Any) -> list[CheckMessage]:
+    """E001 to E018: ``ORY_HYDRA_UI`` itself."""
+    return [Error(one.message, hint=one.hint, id=f"ory_hydra_ui.{one.code}") for one in conf.problems()]
+
+
+def check_subject(**_kwargs: Any) -> list[CheckMessage]:
+    """W030: whoever gets a name that somebody else had would get their accounts too."""
+    given = getattr(settings, "ORY_HYDRA_UI", None)
+    name = given.get("SUBJECT") if isinstance(given, dict) else None
+    user = get_user_model()
+    if name and name in {user.USERNAME_FIELD, user.get_email_field_name()}:
+        message = f"ORY_HYDRA_UI['SUBJECT'] is {name!r}, which people can change."
+        hint = (
+            "Relying parties would take them for somebody else afterwards, and the next to bear the name for them. "
+            "Use a field that never changes, such as a UUID."
+        )
+        return [checks.Warning(message, hint=hint, id="ory_hydra_ui.W030")]
+    return []
+
+
+def check_urls(**_kwargs: Any) -> list[CheckMessage]:
+    """E031: Hydra sends browsers to these pages."""
+    try:
+        reverse("hydra_ui:login")
+    except NoReverseMatch:
+        message = "The URLs of django_ory_logout.hydra_ui are not included."
+        hint = 'Add path("hydra/", include("django_ory_logout.hydra_ui.urls")) to the root URLconf.'
+        return [Error(message, hint=hint, id="ory_hydra_ui.E031")]
+    return []
+
+
+def check_session_cookie(**_kwargs: Any) -> list[CheckMessage]:
+    """E032: an application's redirect has to bring the session along."""
+    if str(settings.SESSION_COOKIE_SAMESITE).lower() != "strict":
+        return []
+    message = 'SESSION_COOKIE_SAMESITE is "Strict".'
+    hint = 'Use "Lax": a browser that comes from an application would bring no session, and have to sign in each time.'
+    return [Error(message, hint=hint, id="ory_hydra_ui.E032")]
+
+
+ALL = (check_settings, check_subject, check_urls, check_session_cookie)
+
+
+def register_all() -> None:
+    """Called when this app is installed, and by importing nothing."""
+    for check in ALL:
+        checks.register(check, Tags.security)

@@ -1,0 +1,136 @@
+"""The one reader of ``settings.ORY_HYDRA_UI``: read lazily, checked whole, handed out as frozen values."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.forms import AuthenticationForm
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.functional import Promise
+from django.utils.module_loading import import_string
+
+from ..conf import HYDRA_SETTINGS, Problem, Setting, _problems, is_secure
+from ..ory.hydra import HydraAdmin
+from .hooks import SCOPES, Authentication, Claims
+from .subjects import SubjectOf, field_reader, is_unique_field
+
+HERE = "django_ory_logout.hydra_ui"
+
+
+@dataclass(frozen=True)
+class Config:
+    """``ORY_HYDRA_UI``, read."""
+
+    admin: HydraAdmin
+    subject_of: SubjectOf
+    login_form: type[AuthenticationForm]
+    remember_for: int
+    consent_remember_for: int
+    claims: Claims
+    authentication: Authentication
+    scopes: Mapping[str, str | Promise]
+
+
+def _settings() -> Any:
+    return getattr(settings, "ORY_HYDRA_UI", None)
+
+
+def _imported(path: str) -> Any:
+    try:
+        return import_string(path)
+    except ImportError:
+        return None
+
+
+def _names_callable(path: str) -> bool:
+    return callable(_imported(path))
+
+
+def _names_form(path: str) -> bool:
+    form = _imported(path)
+    return isinstance(form, type) and issubclass(form, AuthenticationForm)
+
+
+def _names_subject(value: str) -> bool:
+    return _names_callable(value) or is_unique_field(value)
+
+
+def _are_descriptions(value: Mapping[Any, Any]) -> bool:
+    return all(isinstance(name, str) and isinstance(text, str | Promise) for name, text in value.items())
+
+
+def _seconds(code: str) -> Setting:
+    return Setting(code, int, 0, "0 or more seconds", lambda value: value >= 0)
+
+
+def _hook(code: str, default: str) -> Setting:
+    return Setting(code, str, f"{HERE}.hooks.{default}", "the dotted path of a callable", _names_callable)
+
+
+SETTINGS = {
+    "ADMIN_URL": replace(HYDRA_SETTINGS["ADMIN_URL"], code="E010"),
+    "ADMIN_TOKEN": replace(HYDRA_SETTINGS["ADMIN_TOKEN"], code="E011"),
+    "SUBJECT": Setting(
+        "E012",
+        str,
+        "pk",
+        "a unique field of the user model, or the dotted path of a callable that takes a user",
+        _names_subject,
+    ),
+    "LOGIN_FORM": Setting(
+        "E013",
+        str,
+        f"{HERE}.forms.LoginForm",
+        "the dotted path of a subclass of django.contrib.auth.forms.AuthenticationForm",
+        _names_form,
+    ),
+    "REMEMBER_FOR": _seconds("E014"),
+    "CONSENT_REMEMBER_FOR": _seconds("E015"),
+    "CLAIMS": _hook("E016", "standard_claims"),
+    "AUTHENTICATION": _hook("E017", "by_password"),
+    "SCOPES": Setting("E018", dict, {}, "scopes and their descriptions", _are_descriptions),
+}
+
+
+def problems() -> list[Problem]:
+    """All that is wrong in ``ORY_HYDRA_UI``."""
+    given = _settings()
+    if not isinstance(given, dict):
+        return [Problem("E001", "ORY_HYDRA_UI is missing or not a dict.", "It needs ADMIN_URL.")]
+    return list(_problems(given, SETTINGS, "ORY_HYDRA_UI")) or list(_risks(given))
+
+
+def _risks(given: Mapping[str, Any]) -> Iterator[Problem]:
+    if given.get("ADMIN_TOKEN") and not is_secure(given["ADMIN_URL"]):
+        yield Problem("E003", "ORY_HYDRA_UI['ADMIN_URL'] is not https.", "ADMIN_TOKEN would travel in the clear.")
+
+
+@cache
+def get() -> Config:
+    """``ORY_HYDRA_UI``, read and checked. Raises ``ImproperlyConfigured`` with the first problem."""
+    found = problems()
+    if found:
+        raise ImproperlyConfigured(f"{found[0].message} {found[0].hint}".strip())
+    written = _settings()
+    given = {name: written.get(name, setting.default) for name, setting in SETTINGS.items()}
+    return Config(
+        admin=HydraAdmin(given["ADMIN_URL"], given["ADMIN_TOKEN"]),
+        subject_of=_imported(given["SUBJECT"]) or field_reader(given["SUBJECT"]),
+        login_form=import_string(given["LOGIN_FORM"]),
+        remember_for=given["REMEMBER_FOR"],
+        consent_remember_for=given["CONSENT_REMEMBER_FOR"],
+        claims=import_string(given["CLAIMS"]),
+        authentication=import_string(given["AUTHENTICATION"]),
+        scopes={**SCOPES, **given["SCOPES"]},
+    )
+
+
+def _forget(*, setting: str, **_kwargs: Any) -> None:
+    if setting in {"ORY_HYDRA_UI", "AUTH_USER_MODEL"}:
+        get.cache_clear()
+
+
+setting_changed.connect(_forget)

@@ -1,0 +1,64 @@
+"""What a site may decide for itself, and what is done if it does not: ``CLAIMS``, ``AUTHENTICATION``, ``SCOPES``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from ..ory.hydra import LoginRequest, OAuth2Client
+from . import sessions
+
+
+class Claims(Protocol):
+    """``CLAIMS``: what the ID token and userinfo say of a person, beyond the subject."""
+
+    def __call__(self, user: Any, *, scopes: Sequence[str], client: OAuth2Client) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class AuthenticationContext:
+    """How a person was authenticated (Core 2): ``acr``, and ``amr`` in the words of RFC 8176."""
+
+    acr: str = ""
+    amr: Sequence[str] = ()
+
+
+class Authentication(Protocol):
+    """``AUTHENTICATION``: how ``request.user``, who is signed in to this site, was authenticated."""
+
+    def __call__(self, request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext: ...
+
+
+#: Scopes as people understand them, by name.
+SCOPES: Mapping[str, str | Promise] = {
+    "openid": _("Know that it is you"),
+    "profile": _("See your name and user name"),
+    "email": _("See your e-mail address"),
+    "offline_access": _("Keep this access while you are away"),
+}
+
+
+def standard_claims(user: Any, *, scopes: Sequence[str], client: OAuth2Client) -> dict[str, Any]:
+    """The claims of the scopes ``profile`` and ``email`` that Django's user model knows (Core 5.4).
+
+    ``email_verified`` is not among them: Django does not know it.
+    """
+    claims: dict[str, Any] = {}
+    if "profile" in scopes:
+        claims |= {
+            "preferred_username": user.get_username(),
+            "name": getattr(user, "get_full_name", user.get_username)(),
+            "given_name": getattr(user, "first_name", ""),
+            "family_name": getattr(user, "last_name", ""),
+        }
+    if "email" in scopes:
+        claims |= {"email": getattr(user, user.get_email_field_name(), "")}
+    return {name: value for name, value in claims.items() if value}
+
+
+def by_password(request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext:
+    """``pwd`` for whoever used our login form; nothing is claimed of other ways into the site."""
+    return AuthenticationContext(amr=("pwd",) if sessions.read(request.session).by_form else ())

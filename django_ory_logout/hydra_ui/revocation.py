@@ -1,0 +1,66 @@
+"""A session that ends at this site ends at Hydra, and so in every application.
+
+The session here ends first, and nothing that Hydra does is in its way. What Hydra could not be told it is told when it
+next takes somebody for signed in by a login that no session here knows (:func:`.views.login.login`).
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import auth
+from django.contrib.auth.forms import AuthenticationForm
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+
+from ..exceptions import OryLogoutError
+from . import conf, sessions
+
+logger = logging.getLogger("django_ory_logout")
+
+
+@sensitive_variables()
+def sign_in(request: HttpRequest, form: AuthenticationForm) -> None:
+    """Sign in to this site whom our form let in. Whoever was signed in before leaves, as by a logout."""
+    session, user = request.session, form.get_user()
+    before = sessions.read(session).sids if request.user != user else ()
+    auth.login(request, user)
+    # Django keeps the session key when the same person signs in again.
+    session.cycle_key()
+    session.set_expiry(None if form.cleaned_data.get("remember", True) else 0)
+    sessions.change(session, by_form=True)
+    revoke(before)
+
+
+@sensitive_variables()
+def sign_out(request: HttpRequest, *, sid: str) -> None:
+    """End the session here, and what else this browser has at Hydra, but ``sid``: Hydra is about to end that one."""
+    others = [one for one in sessions.read(request.session).sids if one != sid]
+    sessions.change(request.session, sids=others)
+    auth.logout(request)
+
+
+@sensitive_variables()
+def revoke_at_logout(*, request: Any, **_kwargs: Any) -> None:
+    """Receives ``user_logged_out``, which Django sends before it ends the session. Raises nothing."""
+    session = getattr(request, "session", None)
+    sids = sessions.read(session).sids if session is not None else ()
+    if session is None or not sids:
+        return
+    try:
+        # What is stored goes first, so that no fault at Hydra saves it; the other receivers can still read it.
+        session.delete()
+        revoke(sids)
+    except Exception:
+        logger.exception("logout_incomplete: Hydra may still remember %d logins", len(sids))
+
+
+def revoke(sids: Sequence[str]) -> None:
+    """End these login sessions at Hydra, whose applications are told. Hydra's faults are logged."""
+    for place, sid in enumerate(sids):
+        try:
+            conf.get().admin.revoke_login_session(sid)
+        except OryLogoutError as error:
+            # No further call: each may take as long as this one, and somebody waits.
+            logger.error("Hydra still remembers %d logins: %s", len(sids) - place, error)
+            return

@@ -1,0 +1,1 @@
+"""The pages that Hydra's ``urls.login``, ``urls.consent``, ``urls.logout``, ``urls.error`` name."""

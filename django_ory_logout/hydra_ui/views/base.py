@@ -1,0 +1,123 @@
+"""What the pages share: a challenge comes in, and what goes wrong becomes a page that says what to do."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.clickjacking import xframe_options_deny
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_http_methods
+
+from ...exceptions import ChallengeHandled, InvalidMessage, OryLogoutError, Undecided
+
+logger = logging.getLogger("django_ory_logout")
+
+ChallengeView = Callable[[HttpRequest, str], HttpResponse]
+View = Callable[[HttpRequest], HttpResponse]
+
+#: By code: the status, a title, and a message. Where to start again is said on the page.
+_SAID: dict[str, tuple[HTTPStatus, Callable[[], str], Callable[[], str]]] = {
+    "challenge_missing": (
+        HTTPStatus.BAD_REQUEST,
+        lambda: _("This page needs an application"),
+        lambda: _("It is part of signing in to an application or logging out of it, and is nothing by itself."),
+    ),
+    "challenge_unknown": (
+        HTTPStatus.NOT_FOUND,
+        lambda: _("This link cannot be used"),
+        lambda: _("It is incomplete, or it was used before."),
+    ),
+    "challenge_expired": (
+        HTTPStatus.GONE,
+        lambda: _("This took too long"),
+        lambda: _("For your security, this page can be used for a limited time only."),
+    ),
+    "challenge_handled": (
+        HTTPStatus.GONE,
+        lambda: _("This is done already"),
+        lambda: _("This page was answered before, perhaps in another tab."),
+    ),
+    "subject_missing": (
+        HTTPStatus.FORBIDDEN,
+        lambda: _("You cannot sign in with this account"),
+        lambda: _("It lacks what applications would know it by. Please tell the people who run this site."),
+    ),
+}
+_UNAVAILABLE = (
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    lambda: _("The sign-in service cannot be reached"),
+    lambda: _("This is not your fault. Please try again in a moment."),
+)
+_REFUSED = (
+    HTTPStatus.BAD_GATEWAY,
+    lambda: _("The sign-in service refuses our request"),
+    lambda: _("This is not your fault. Please tell the people who run this site."),
+)
+
+
+def page(kind: str) -> Callable[[ChallengeView], View]:
+    """A page that Hydra sends the browser to with ``{kind}_challenge``: public, never cached, never framed."""
+
+    def decorate(view: ChallengeView) -> View:
+        @login_not_required
+        @never_cache
+        @xframe_options_deny
+        @sensitive_variables()
+        @sensitive_post_parameters()
+        @csrf_protect
+        @require_http_methods(["GET", "POST"])
+        @wraps(view)
+        def answered(request: HttpRequest) -> HttpResponse:
+            try:
+                return view(request, _challenge(request, kind))
+            except OryLogoutError as error:
+                return _problem(request, error, kind)
+
+        return answered
+
+    return decorate
+
+
+def redirect(url: str) -> HttpResponse:
+    """To where Hydra says, which is under its own address; a client may make it go on to an app's own scheme."""
+    return _Onward(url)
+
+
+class _Onward(HttpResponseRedirect):
+    """A redirect whose verifier does not show in a report of a later fault."""
+
+    def __repr__(self) -> str:
+        return "<redirect to Hydra>"
+
+
+def _challenge(request: HttpRequest, kind: str) -> str:
+    challenge = request.GET.get(f"{kind}_challenge", "")
+    if not challenge:
+        raise InvalidMessage("challenge_missing", f"there is no {kind}_challenge")
+    return challenge
+
+
+def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResponse:
+    if isinstance(error, ChallengeHandled) and urlsplit(error.redirect_to).netloc:
+        return redirect(error.redirect_to)
+    logger.log(logging.WARNING if error.code in _SAID else logging.ERROR, "%s page: %s", kind, error)
+    unavailable = isinstance(error, Undecided)
+    status, title, message = _SAID.get(error.code, _UNAVAILABLE if unavailable else _REFUSED)
+    context = {
+        "title": title(),
+        "message": message(),
+        "kind": kind,
+        "retry_url": request.get_full_path() if unavailable else "",
+    }
+    response = render(request, "ory_hydra_ui/problem.html", context, status=status)
+    if unavailable:
+        response["Retry-After"] = "5"
+    return response

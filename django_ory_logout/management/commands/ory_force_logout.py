@@ -1,0 +1,98 @@
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.management.base import BaseCommand, CommandError
+
+from ... import conf, force
+from ...report import ForcedLogout, Remark
+
+USAGE = 2
+
+
+class Command(BaseCommand):
+    help = (
+        "Log somebody out everywhere: here first, then at Hydra, which tells the other applications. "
+        "Exits with 0 when all is done, 1 when a step failed, 2 when it is not clear who is meant."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("user", nargs="?", help="the name that the user has on this site")
+        parser.add_argument("--subject", help="who is meant, as the provider names them")
+        parser.add_argument("--sid", help="one login session alone")
+        provider = parser.add_mutually_exclusive_group()
+        provider.add_argument("--provider", help="an alias of PROVIDERS; for a user: only there")
+        provider.add_argument("--issuer", help="the same, by the provider's issuer")
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--keep-consents", action="store_true", help="leave consents, and so the tokens, as they are")
+        what.add_argument(
+            "--consents-only", action="store_true", help="revoke consents and their tokens, end no session"
+        )
+        what.add_argument(
+            "--tokens-only", action="store_true", help="delete the access tokens of --client, of everybody"
+        )
+        parser.add_argument("--client", help="the application that --consents-only or --tokens-only is about")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+        parser.add_argument("--json", action="store_true", help="say it as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            result = self._forced(options)
+        except ValueError as error:
+            raise CommandError(str(error), returncode=USAGE) from error
+        if options["json"]:
+            self.stdout.write(json.dumps(result.as_dict(), indent=2))
+        else:
+            self._say(result)
+        if not result.ok:
+            raise CommandError("Not everything could be done. What failed is above; run it again.", returncode=1)
+
+    def _forced(self, options: dict[str, Any]) -> ForcedLogout:
+        common = {"provider": _alias(options["provider"], options["issuer"]), "dry_run": options["dry_run"]}
+        whom = {"user": _user(options["user"]), "subject": options["subject"]}
+        if options["client"] and not (options["consents_only"] or options["tokens_only"]):
+            raise ValueError("--client goes with --consents-only or --tokens-only: a login is not one application's.")
+        if options["tokens_only"]:
+            if not options["client"] or any([*whom.values(), options["sid"]]):
+                raise ValueError("--tokens-only needs --client and nobody else: they are everybody's tokens.")
+            return force.revoke_access_tokens(options["client"], **common)
+        if options["consents_only"]:
+            if options["sid"]:
+                raise ValueError("--consents-only is about a person, not about one login session.")
+            return force.revoke_consents(**whom, client_id=options["client"], **common)
+        return force.force_logout(**whom, sid=options["sid"], consents=not options["keep_consents"], **common)
+
+    def _say(self, result: ForcedLogout) -> None:
+        for step in result.steps:
+            count = "" if step.count is None else f" ({step.count})"
+            code = f": {step.code}" if step.code else ""
+            self.stdout.write(f"{step.outcome.label}{code}  {step.name.label} {step.target}{count}")
+        self._list("Still alive:", result.still_alive)
+        self._list("Not known:", result.unknown)
+
+    def _list(self, title: str, remarks: tuple[Remark, ...]) -> None:
+        if remarks:
+            self.stdout.write(title)
+        for remark in remarks:
+            self.stdout.write(f"  {remark.text}")
+
+
+def _user(name: str | None) -> AbstractBaseUser | None:
+    if name is None:
+        return None
+    model = get_user_model()
+    user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
+    if user is None:
+        raise ValueError(f"There is no user {name!r}.")
+    return user
+
+
+def _alias(provider: str | None, issuer: str | None) -> str | None:
+    if issuer is None:
+        return provider
+    of_issuer = conf.get().of_issuer(issuer)
+    if not of_issuer:
+        raise ValueError(f"There is no provider of {issuer!r} in the settings.")
+    return next((one.alias for one in of_issuer if one.hydra), of_issuer[0].alias)

@@ -1,0 +1,181 @@
+"""What a forced logout did, step by step; what is still alive; and what nobody here can know.
+
+Codes are for programs, words for people: these are translated when they are read.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import TextChoices
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from .exceptions import OryLogoutError
+
+logger = logging.getLogger("django_ory_logout")
+
+
+class StepName(TextChoices):
+    """What there is to do, in the order in which it is done."""
+
+    LOCAL = "local", _("sessions on this site")
+    CLIENT = "client", _("this site's registration read")
+    LIST = "list", _("consents listed")
+    SID = "sid", _("login session at Hydra, its applications told")
+    SUBJECT = "subject", _("all login sessions at Hydra")
+    CONSENTS = "consents", _("consents, with their access and refresh tokens")
+    ACCESS_TOKENS = "access_tokens", _("access tokens of an application")
+
+
+class Outcome(TextChoices):
+    """How a step went."""
+
+    DONE = "done", _("done")
+    PLANNED = "planned", _("would be done")
+    FAILED = "failed", _("failed")
+
+
+#: What a remark says, by its code.
+WORDS: Mapping[str, Promise] = {
+    "local_sessions": _("Sessions of {target} on this site may be alive."),
+    "hydra_unconfigured": _("No admin API is configured for {target}: the login there, and other applications."),
+    "login_session": _("The login session {target} at Hydra may be alive, and its applications were not told."),
+    "login_sessions": _("Login sessions of {target} at Hydra may be alive."),
+    "login_sessions_kept": _("The login sessions of {target} at Hydra, and all sessions of applications."),
+    "tokens": _("Access and refresh tokens of {target}: they work until they expire or are revoked."),
+    "tokens_of_login": _("Consents, access and refresh tokens of the login session {target}."),
+    "refresh_tokens": _("Refresh tokens of {target}: each gives new access tokens."),
+    "application_not_told": _("Sessions at {target}, which has no back-channel logout URI registered."),
+    "subject_pairwise": _("This site knows {target} by a pairwise subject, which Hydra's admin API does not know."),
+    "subject_given": _(
+        "Whether {target} is Hydra's own subject: this site's are pairwise, and for one of these nothing happens."
+    ),
+    "subject_unlisted": _(
+        "Whether Hydra knows {target} by this subject: it lists no consent. A forced subject is another one, and then "
+        "its consents, its tokens and its logins at other applications live on."
+    ),
+    "listing_incomplete": _("Which further applications {target} uses: their list could not be read to its end."),
+    "unremembered": _("Which logins Hydra was not asked to remember: of their end no application is told."),
+    "unlisted": _(
+        "Which applications reused a remembered consent, or have one past its time: Hydra does not list them, and "
+        "tells them nothing where this site does not know their sid."
+    ),
+    "delivery": _("Whether the applications heeded the notice: Hydra says so in its own log alone."),
+    "self_contained_tokens": _("Whether an application accepts access tokens (JWT) without asking Hydra."),
+    "identity_provider": _(
+        "Whether {target} is still signed in at the login page: then signing in again asks nothing."
+    ),
+    "other_sessions": _("Whether {target} has sessions on this site that no provider opened."),
+    "recipients_lost": _("Applications whose consent is revoked: they are not told of a later logout."),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. ``code`` says why it failed, ``count`` how many it was about."""
+
+    name: StepName
+    target: str
+    outcome: Outcome
+    code: str = ""
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What lives on, or cannot be known, about ``target``."""
+
+    code: str
+    target: str
+
+    @property
+    def text(self) -> str:
+        return str(WORDS[self.code]).format(target=self.target)
+
+    def as_dict(self) -> dict[str, str]:
+        return {"code": self.code, "target": self.target, "text": self.text}
+
+
+@dataclass(frozen=True)
+class ForcedLogout:
+    """What was done, or with ``dry_run`` what would be."""
+
+    dry_run: bool
+    steps: tuple[Step, ...]
+    still_alive: tuple[Remark, ...]
+    unknown: tuple[Remark, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no step failed."""
+        return all(step.outcome != Outcome.FAILED for step in self.steps)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "ok": self.ok,
+            "dry_run": self.dry_run,
+            "steps": [
+                {"name": one.name.value, "target": one.target, "outcome": one.outcome.value}
+                | ({"code": one.code} if one.code else {})
+                | ({"count": one.count} if one.count is not None else {})
+                for one in self.steps
+            ],
+            "still_alive": [remark.as_dict() for remark in self.still_alive],
+            "unknown": [remark.as_dict() for remark in self.unknown],
+        }
+
+
+class Report:
+    """A :class:`ForcedLogout` while it is under way."""
+
+    def __init__(self, dry_run: bool) -> None:
+        self.dry_run = dry_run
+        self._steps: list[Step] = []
+        self._still_alive: dict[Remark, None] = {}
+        self._unknown: dict[Remark, None] = {}
+
+    def alive(self, code: str, target: str = "") -> None:
+        self._still_alive[Remark(code, target)] = None
+
+    def unknown(self, *codes: str, target: str = "") -> None:
+        self._unknown |= {Remark(code, target): None for code in codes}
+
+    def write(
+        self,
+        name: StepName,
+        target: str,
+        call: Callable[[], int | None],
+        planned: Callable[[], int | None] = lambda: None,
+    ) -> bool:
+        """A step that ends something: ``call`` says how many, ``planned`` how many it would. Says if it went well."""
+        if self.dry_run:
+            return self._tried(name, target, planned, Outcome.PLANNED)
+        return self._tried(name, target, call, Outcome.DONE)
+
+    def read(self, name: StepName, target: str, call: Callable[[], int | None]) -> bool:
+        """A step that ends nothing, taken in a dry run too. Says whether it went well."""
+        return self._tried(name, target, call, Outcome.DONE)
+
+    def failed(self, name: StepName, target: str, code: str) -> None:
+        """A step that cannot be taken."""
+        self._steps.append(Step(name, target, Outcome.FAILED, code))
+
+    def result(self) -> ForcedLogout:
+        return ForcedLogout(self.dry_run, tuple(self._steps), tuple(self._still_alive), tuple(self._unknown))
+
+    def _tried(self, name: StepName, target: str, call: Callable[[], int | None], outcome: Outcome) -> bool:
+        try:
+            count = call()
+        except OryLogoutError as error:
+            logger.error("forced logout: step %s failed: %s", name.value, error)
+            self.failed(name, target, error.code)
+            return False
+        except Exception:
+            logger.exception("forced logout: step %s failed: internal_error", name.value)
+            self.failed(name, target, "internal_error")
+            return False
+        self._steps.append(Step(name, target, outcome, count=count))
+        return True

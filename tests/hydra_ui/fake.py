@@ -1,0 +1,120 @@
+"""Hydra's admin API in memory, as far as its pages need it: challenges, answers to them, and login sessions."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from unittest.mock import patch
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3 import HTTPResponse
+
+PUBLIC = "https://op.example"
+REQUESTS = "/admin/oauth2/auth/requests/"
+SESSIONS = "/admin/oauth2/auth/sessions/login"
+CLIENT = {"client_id": "rp", "client_name": "The <em>site</em>", "redirect_uris": ["https://rp.example/callback"]}
+
+
+class Answered(NamedTuple):
+    """What the pages said of a challenge: ``login/accept``, and the document."""
+
+    what: str
+    document: dict[str, Any]
+
+
+class FakeHydra(BaseAdapter):
+    """Stands between ``requests`` and the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: dict[tuple[str, str], dict[str, Any]] = {}
+        self.answered: list[Answered] = []
+        self.revoked: list[str] = []
+        self.is_down = False
+        self._faults: dict[str, tuple[int, dict[str, Any]]] = {}
+
+    def login(self, subject: str = "", *, sid: str = "sid-1", hint: str = "", **parameters: str) -> str:
+        """Somebody comes to the login page: its URL. With a ``subject`` Hydra remembers who it is."""
+        document = {
+            "subject": subject,
+            "skip": bool(subject),
+            "session_id": sid,
+            "request_url": f"{PUBLIC}/oauth2/auth?{urlencode({'client_id': 'rp', **parameters})}",
+            "oidc_context": {"login_hint": hint} if hint else {},
+            "client": CLIENT,
+        }
+        return self._comes("login", document)
+
+    def consent(self, subject: str, *, scope: str = "openid", skip: bool = False, **client: Any) -> str:
+        """Somebody comes to the consent page."""
+        document = {
+            "subject": subject,
+            "skip": skip,
+            "requested_scope": scope.split(),
+            "requested_access_token_audience": ["api"],
+            "oidc_context": {},
+            "client": {**CLIENT, **client},
+        }
+        return self._comes("consent", document)
+
+    def logout(self, subject: str, *, sid: str = "sid-1", by_client: bool = True, **client: Any) -> str:
+        """Somebody comes to the logout page."""
+        document = {"subject": subject, "sid": sid, "rp_initiated": by_client, "request_url": "/oauth2/sessions/logout"}
+        return self._comes("logout", document | ({"client": {**CLIENT, **client}} if by_client else {}))
+
+    def refuses(self, what: str, status: int, document: dict[str, Any] | None = None) -> None:
+        """Answer this to ``what`` (``login``, ``logout/accept``, ``sessions``)."""
+        self._faults[what] = status, document or {"error": "as told"}
+
+    @property
+    def answer(self) -> Answered:
+        """The one answer that was given."""
+        (answer,) = self.answered
+        return answer
+
+    def send(self, request: requests.PreparedRequest, *args: object, **kwargs: object) -> requests.Response:
+        if self.is_down:
+            raise requests.ConnectionError("refused")
+        parts = urlsplit(str(request.url))
+        query = dict(parse_qsl(parts.query))
+        body = request.body.decode() if isinstance(request.body, bytes) else request.body
+        status, document = self._respond(parts.path, query, json.loads(body) if body else {})
+        content = b"" if status == 204 else json.dumps(document).encode()
+        return HTTPAdapter().build_response(
+            request, HTTPResponse(io.BytesIO(content), {}, status, preload_content=False)
+        )
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _comes(self, kind: str, document: dict[str, Any]) -> str:
+        challenge = f"{kind}-{len(self.open)}"
+        self.open[kind, challenge] = {"challenge": challenge, **document}
+        return f"/hydra/{kind}/?{kind}_challenge={challenge}"
+
+    def _respond(self, path: str, query: Mapping[str, str], document: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        what = "sessions" if path == SESSIONS else path.removeprefix(REQUESTS)
+        if what in self._faults:
+            return self._faults[what]
+        if what == "sessions":
+            self.revoked.append(query["sid"])
+            return 204, {}
+        kind, _, action = what.partition("/")
+        asked = self.open.get((kind, query[f"{kind}_challenge"]))
+        if asked is None:
+            return 404, {"error": "Not Found"}
+        if not action:
+            return 200, asked
+        self.answered.append(Answered(what, document))
+        return (204, {}) if what == "logout/reject" else (200, {"redirect_to": f"{PUBLIC}/{what}"})
+
+
+@contextmanager
+def connect() -> Iterator[FakeHydra]:
+    """Let ``requests`` reach nothing else."""
+    fake = FakeHydra()
+    with patch.object(requests.Session, "get_adapter", lambda _session, url: fake):
+        yield fake

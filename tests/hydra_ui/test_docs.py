@@ -1,0 +1,43 @@
+"""What the how-to says is true."""
+
+import ast
+import re
+from pathlib import Path
+
+from django.test import override_settings
+from django.urls import reverse
+
+from django_ory_logout.hydra_ui import conf
+
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "hydra-ui.md").read_text()
+
+
+def test_settings() -> None:
+    table = re.findall(r"^\| `([A-Z_]+)` \| (\S+) \| (E\d+) \|", PAGE, re.MULTILINE)
+
+    assert [(name, code) for name, _, code in table] == [(name, one.code) for name, one in conf.SETTINGS.items()]
+    for name, default, _ in table:
+        written = ... if default == "required" else ast.literal_eval(default.strip("`"))
+        assert written == conf.SETTINGS[name].default
+
+
+def test_python_compiles_and_the_settings_are_accepted() -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    for block in blocks:
+        compile(block, "hydra-ui.md", "exec")
+    (given,) = re.findall(r"^ORY_HYDRA_UI = (\{.*?^\})", blocks[0], re.MULTILINE | re.DOTALL)
+
+    with override_settings(ORY_HYDRA_UI=ast.literal_eval(given)):
+        assert conf.problems() == []
+
+
+def test_hydras_urls() -> None:
+    urls = re.findall(r"^  (\w+): https://login\.example\.org(\S+)", PAGE, re.MULTILINE)
+
+    assert dict(urls) == {
+        "login": reverse("hydra_ui:login"),
+        "consent": reverse("hydra_ui:consent"),
+        "logout": reverse("hydra_ui:logout"),
+        "error": reverse("hydra_ui:error"),
+        "post_logout_redirect": reverse("hydra_ui:logged_out"),
+    }

@@ -1,0 +1,414 @@
+"""``urls.login``: who is let in, unasked or through the form, and what Hydra is told."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from django import forms
+from django.conf import settings
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from django.test import Client
+
+from django_ory_logout.hydra_ui.hooks import AuthenticationContext
+from django_ory_logout.hydra_ui.sessions import KEY, MAX_SIDS
+from django_ory_logout.ory.hydra import LoginRequest
+
+from .conftest import Advance, Configure, SignIn, query_of
+from .fake import PUBLIC, FakeHydra
+
+FORM = {"username": "amber", "password": "pw", "remember": "on"}
+
+
+def accepted(hydra: FakeHydra) -> dict[str, Any]:
+    what, document = hydra.answer
+    assert what == "login/accept"
+    return document
+
+
+def sids(browser: Client) -> list[str]:
+    return list(browser.session[KEY]["sids"])
+
+
+# The form
+
+
+def test_nobody_is_signed_in_shows_the_form(hydra: FakeHydra, browser: Client) -> None:
+    answer = browser.get(hydra.login())
+
+    assert answer.status_code == 200
+    assert 'name="password"' in answer.content.decode()
+    assert not hydra.answered
+
+
+def test_the_form_names_the_application_escaped(hydra: FakeHydra, browser: Client) -> None:
+    assert "The &lt;em&gt;site&lt;/em&gt;" in browser.get(hydra.login()).content.decode()
+
+
+def test_login_hint_is_filled_in(hydra: FakeHydra, browser: Client) -> None:
+    assert 'value="amber"' in browser.get(hydra.login(hint="amber")).content.decode()
+
+
+def test_remember_is_checked_and_says_why(hydra: FakeHydra, browser: Client) -> None:
+    page = browser.get(hydra.login()).content.decode()
+
+    assert 'name="remember" aria-describedby="id_remember_helptext" id="id_remember" checked' in page
+    assert 'id="id_remember_helptext">Untick this on a computer that others use' in page
+
+
+def test_the_right_password_is_accepted(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    answer = browser.post(hydra.login(), FORM)
+
+    assert answer["Location"] == f"{PUBLIC}/login/accept"
+    assert accepted(hydra) == {
+        "subject": str(amber.pk),
+        "remember": True,
+        "remember_for": settings.SESSION_COOKIE_AGE,
+        "acr": "",
+        "amr": ["pwd"],
+        "identity_provider_session_id": "",
+        "context": None,
+    }
+    assert browser.session["_auth_user_id"] == str(amber.pk)
+    assert sids(browser) == ["sid-1"]
+
+
+def test_a_wrong_password_is_told(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    answer = browser.post(hydra.login(), FORM | {"password": "wrong"})
+
+    assert "Please enter a correct" in answer.content.decode()
+    assert not hydra.answered
+    assert "_auth_user_id" not in browser.session
+
+
+def test_not_ticked_ends_with_the_browser_and_is_remembered_by_hydra(
+    hydra: FakeHydra, browser: Client, amber: User
+) -> None:
+    browser.post(hydra.login(), {"username": "amber", "password": "pw"})
+
+    assert browser.session.get_expire_at_browser_close()
+    assert accepted(hydra)["remember"] is True
+    assert sids(browser) == ["sid-1"]
+
+
+def test_ticked_outlives_the_browser(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.post(hydra.login(), FORM)
+
+    assert not browser.session.get_expire_at_browser_close()
+
+
+def test_remember_for(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+    configure(REMEMBER_FOR=3600)
+
+    browser.post(hydra.login(), FORM)
+
+    assert accepted(hydra)["remember_for"] == 3600
+
+
+def test_the_session_key_changes(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.force_login(amber)
+    before = browser.session.session_key
+
+    browser.post(hydra.login(prompt="login"), FORM)
+
+    assert browser.session.session_key != before
+
+
+def test_a_form_without_csrf_token_is_refused(hydra: FakeHydra, amber: User) -> None:
+    assert Client(enforce_csrf_checks=True).post(hydra.login(), FORM).status_code == 403
+    assert not hydra.answered
+
+
+class CodeForm(AuthenticationForm):
+    """A site's own: a code besides, and nothing to remember."""
+
+    code = forms.CharField(widget=forms.HiddenInput, initial="7")
+
+
+def test_login_form(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+    configure(LOGIN_FORM=f"{__name__}.CodeForm")
+
+    assert 'name="code"' in browser.get(hydra.login()).content.decode()
+    assert browser.post(hydra.login(), FORM | {"code": "7"}).status_code == 302
+    assert accepted(hydra)["remember"] is True
+
+
+def authentication(request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext:
+    return AuthenticationContext(acr=f"{request.user} at {login.client.client_id}", amr=("otp", "pwd"))
+
+
+def test_authentication(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+    configure(AUTHENTICATION=f"{__name__}.authentication")
+
+    browser.post(hydra.login(), FORM)
+
+    assert accepted(hydra)["acr"] == "amber at rp"
+    assert accepted(hydra)["amr"] == ["otp", "pwd"]
+
+
+def test_the_pages_cannot_be_framed_or_cached(hydra: FakeHydra, browser: Client) -> None:
+    answer = browser.get(hydra.login())
+
+    assert answer["X-Frame-Options"] == "DENY"
+    assert "no-store" in answer["Cache-Control"]
+
+
+def subject_of(user: User) -> str:
+    return f"{user.username}'s"
+
+
+def test_subject(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+    configure(SUBJECT=f"{__name__}.subject_of")
+
+    browser.post(hydra.login(), FORM)
+
+    assert accepted(hydra)["subject"] == "amber's"
+
+
+# Signed in to this site already
+
+
+def test_signed_in_is_accepted_unasked(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.force_login(amber)
+
+    answer = browser.get(hydra.login())
+
+    assert answer["Location"] == f"{PUBLIC}/login/accept"
+    assert accepted(hydra)["subject"] == str(amber.pk)
+    assert sids(browser) == ["sid-1"]
+
+
+def test_signed_in_elsewhere_in_the_site_claims_no_amr(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.force_login(amber)
+
+    browser.get(hydra.login())
+
+    assert accepted(hydra)["amr"] == []
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"prompt": "login"}, {"prompt": "select_account consent"}, {"request": "a.b.c"}]
+)
+def test_signed_in_must_sign_in_anew(
+    hydra: FakeHydra, browser: Client, amber: User, parameters: Mapping[str, str]
+) -> None:
+    browser.force_login(amber)
+
+    answer = browser.get(hydra.login(**parameters))
+
+    assert 'name="password"' in answer.content.decode()
+    assert not hydra.answered
+
+
+def test_prompt_consent_is_not_the_login_pages(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.force_login(amber)
+
+    assert browser.get(hydra.login(prompt="consent")).status_code == 302
+
+
+@pytest.mark.parametrize(("max_age", "asked"), [("60", False), ("10", True), ("0", True), ("much", True)])
+def test_max_age_counts_from_the_sign_in(
+    hydra: FakeHydra, browser: Client, amber: User, advance: Advance, max_age: str, asked: bool
+) -> None:
+    browser.force_login(amber)
+    advance(30)
+
+    assert (browser.get(hydra.login(max_age=max_age)).status_code == 200) is asked
+
+
+def test_max_age_and_nobody_knows_when(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.force_login(amber)
+    session = browser.session
+    del session[KEY]
+    session.save()
+
+    assert browser.get(hydra.login(max_age="86400")).status_code == 200
+
+
+def test_prompt_login_accepts_after_the_form(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+
+    assert browser.post(hydra.login(sid="sid-2", prompt="login"), FORM).status_code == 302
+    assert accepted(hydra)["subject"] == str(amber.pk)
+    assert sids(browser) == ["sid-1", "sid-2"]
+    assert not hydra.revoked
+
+
+def test_somebody_else_at_the_form_ends_what_was_before(
+    hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
+) -> None:
+    sign_in(birch)
+
+    browser.post(hydra.login(sid="sid-2", prompt="login"), FORM)
+
+    assert hydra.revoked == ["sid-1"]
+    assert sids(browser) == ["sid-2"]
+
+
+def test_the_form_counts_though_another_tab_signed_in_meanwhile(
+    hydra: FakeHydra, browser: Client, amber: User, birch: User
+) -> None:
+    browser.force_login(birch)
+
+    browser.post(hydra.login(), FORM)
+
+    assert accepted(hydra)["subject"] == str(amber.pk)
+
+
+def test_sids_are_bounded(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.force_login(amber)
+    for number in range(MAX_SIDS + 2):
+        browser.get(hydra.login(sid=f"sid-{number}"))
+
+    assert sids(browser) == [f"sid-{number}" for number in range(2, MAX_SIDS + 2)]
+
+
+def test_prompt_none_and_nobody_remembered(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.force_login(amber)
+
+    assert browser.get(hydra.login(prompt="none"))["Location"] == f"{PUBLIC}/login/reject"
+    assert hydra.answer.document["error"] == "login_required"
+
+
+# Remembered by Hydra
+
+
+def test_skip_is_accepted_with_the_same_subject(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
+    sign_in(amber)
+
+    browser.get(hydra.login(str(amber.pk)))
+
+    assert accepted(hydra)["subject"] == str(amber.pk)
+    assert accepted(hydra)["amr"] == ["pwd"]
+    assert sids(browser) == ["sid-1"]
+
+
+def test_skip_even_by_post(hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn) -> None:
+    sign_in(birch)
+
+    browser.post(hydra.login(str(birch.pk)), FORM)
+
+    assert accepted(hydra)["subject"] == str(birch.pk)
+
+
+def forgotten(hydra: FakeHydra, browser: Client, url: str) -> None:
+    """Hydra is to forget ``sid-1``, and asked once more."""
+    assert browser.get(url)["Location"] == f"{PUBLIC}/oauth2/auth?client_id=rp"
+    assert hydra.revoked == ["sid-1"]
+    assert not hydra.answered
+
+
+def test_skip_for_somebody_deactivated(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+    User.objects.update(is_active=False)
+
+    forgotten(hydra, browser, hydra.login(str(amber.pk)))
+
+
+def test_skip_for_somebody_deactivated_whom_a_backend_lets_be(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, settings: Any
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
+    sign_in(amber)
+    User.objects.update(is_active=False)
+
+    forgotten(hydra, browser, hydra.login(str(amber.pk)))
+
+
+def test_skip_for_somebody_gone(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+    subject = str(amber.pk)
+    amber.delete()
+
+    forgotten(hydra, browser, hydra.login(subject))
+
+
+def test_skip_for_somebody_else_than_is_signed_in(
+    hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
+) -> None:
+    sign_in(birch)
+
+    forgotten(hydra, browser, hydra.login(str(amber.pk)))
+
+
+def test_skip_after_the_session_here_ended(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    forgotten(hydra, browser, hydra.login(str(amber.pk)))
+
+
+def test_skip_by_a_login_of_another_session(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber, sid="sid-2")
+
+    forgotten(hydra, browser, hydra.login(str(amber.pk)))
+
+
+def test_skip_and_hydra_cannot_forget(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    hydra.refuses("sessions", 503)
+
+    assert browser.get(hydra.login(str(amber.pk))).status_code == 503
+    assert not hydra.answered
+
+
+def test_silent_skip(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+
+    assert browser.get(hydra.login(str(amber.pk), prompt="none"))["Location"] == f"{PUBLIC}/login/accept"
+
+
+def test_silent_skip_without_a_session_here_ends_nothing(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    """It may be a frame, to which the browser sends no cookie."""
+    browser.get(hydra.login(str(amber.pk), prompt="none"))
+
+    assert hydra.answer.what == "login/reject"
+    assert hydra.answer.document["error"] == "login_required"
+    assert not hydra.revoked
+
+
+def test_skip_though_the_person_is_to_choose(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+
+    location = browser.get(hydra.login(str(amber.pk), prompt="select_account", state="x"))["Location"]
+
+    assert query_of(location) == {"client_id": "rp", "prompt": "login", "state": "x"}
+    assert not hydra.answered
+    assert not hydra.revoked
+
+
+def test_skip_though_the_sign_in_is_too_old(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, advance: Advance
+) -> None:
+    sign_in(amber)
+    advance(30)
+
+    assert query_of(browser.get(hydra.login(str(amber.pk), max_age="10"))["Location"])["prompt"] == "login"
+
+
+def test_skip_though_too_old_and_no_page_may_be_shown(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, advance: Advance
+) -> None:
+    sign_in(amber)
+    advance(30)
+
+    browser.get(hydra.login(str(amber.pk), max_age="10", prompt="none"))
+
+    assert hydra.answer.what == "login/reject"
+    assert not hydra.revoked
+
+
+def test_skip_with_a_request_object_is_hydras_to_judge(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
+    sign_in(amber)
+
+    browser.get(hydra.login(str(amber.pk), request="a.b.c", prompt="select_account"))
+
+    assert hydra.answer.what == "login/accept"
+
+
+def test_the_time_of_sign_in_is_that_of_any_login(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.force_login(amber)
+
+    assert abs(browser.session[KEY]["signed_in_at"] - time.time()) < 5

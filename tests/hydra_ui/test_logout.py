@@ -1,0 +1,197 @@
+"""``urls.logout``: who is asked, what ends here, what ends at Hydra, in which order."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from .conftest import Configure, SignIn
+from .fake import PUBLIC, FakeHydra
+
+ACCEPT = {"answer": "accept"}
+
+
+def is_signed_in(browser: Client) -> bool:
+    return "_auth_user_id" in browser.session
+
+
+def test_an_application_asks(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+
+    page = browser.get(hydra.logout(str(amber.pk))).content.decode()
+
+    assert "<strong>The &lt;em&gt;site&lt;/em&gt;</strong> wants to log you out." in page
+    assert "signed in as <strong>amber</strong>" in page
+    assert not hydra.answered
+    assert is_signed_in(browser)
+
+
+def test_started_at_the_provider(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+
+    page = browser.get(hydra.logout(str(amber.pk), by_client=False)).content.decode()
+
+    assert "This browser asks to log you out." in page
+    assert is_signed_in(browser)
+
+
+def test_an_application_without_a_name(hydra: FakeHydra, browser: Client) -> None:
+    assert "<strong>rp</strong> wants" in browser.get(hydra.logout("1", client_name="")).content.decode()
+
+
+def test_nobody_is_signed_in_here_and_no_name_is_shown(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    page = browser.get(hydra.logout(str(amber.pk))).content.decode()
+
+    assert "wants to log you out." in page
+    assert "amber" not in page
+
+
+def test_accept(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+
+    answer = browser.post(hydra.logout(str(amber.pk)), ACCEPT)
+
+    assert answer["Location"] == f"{PUBLIC}/logout/accept"
+    assert hydra.answer.what == "logout/accept"
+    assert not is_signed_in(browser)
+
+
+def test_accept_leaves_the_sid_to_hydra_and_revokes_the_others(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
+    sign_in(amber, sid="sid-1")
+    sign_in(amber, sid="sid-2")
+
+    browser.post(hydra.logout(str(amber.pk), sid="sid-1"), ACCEPT)
+
+    assert hydra.revoked == ["sid-2"]
+
+
+def test_accept_by_a_known_sid_of_another_subject(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
+    sign_in(amber)
+
+    browser.post(hydra.logout("what amber was called before"), ACCEPT)
+
+    assert not is_signed_in(browser)
+
+
+def test_accept_without_a_session_here(hydra: FakeHydra, browser: Client) -> None:
+    assert browser.post(hydra.logout("1"), ACCEPT)["Location"] == f"{PUBLIC}/logout/accept"
+
+
+def test_accept_somebody_elses(hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn) -> None:
+    sign_in(birch)
+
+    browser.post(hydra.logout(str(amber.pk), sid="sid-2"), ACCEPT)
+
+    assert hydra.answer.what == "logout/accept"
+    assert is_signed_in(browser)
+
+
+@pytest.mark.parametrize("form", [{"answer": "reject"}, {}])
+def test_reject(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, form: dict[str, str]) -> None:
+    sign_in(amber)
+
+    answer = browser.post(hydra.logout(str(amber.pk)), form)
+
+    assert hydra.answer.what == "logout/reject"
+    assert "You are still signed in" in answer.content.decode()
+    assert "The &lt;em&gt;site&lt;/em&gt; itself may have" in answer.content.decode()
+    assert is_signed_in(browser)
+
+
+def test_reject_what_started_at_the_provider(hydra: FakeHydra, browser: Client) -> None:
+    answer = browser.post(hydra.logout("1", by_client=False), {"answer": "reject"})
+
+    assert "Nothing was ended here or in any application." in answer.content.decode()
+
+
+def test_a_post_without_csrf_token_is_refused(hydra: FakeHydra, db: None) -> None:
+    assert Client(enforce_csrf_checks=True).post(hydra.logout("1"), ACCEPT).status_code == 403
+    assert not hydra.answered
+
+
+# skip_logout_consent
+
+
+def test_skip(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+    sign_in(amber)
+
+    answer = browser.get(hydra.logout(str(amber.pk), skip_logout_consent=True))
+
+    assert answer["Location"] == f"{PUBLIC}/logout/accept"
+    assert not is_signed_in(browser)
+
+
+def test_skip_without_a_session_here(hydra: FakeHydra, browser: Client) -> None:
+    browser.get(hydra.logout("1", skip_logout_consent=True))
+
+    assert hydra.answer.what == "logout/accept"
+
+
+def test_skip_is_not_for_somebody_else(
+    hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
+) -> None:
+    sign_in(birch)
+
+    page = browser.get(hydra.logout(str(amber.pk), sid="sid-2", skip_logout_consent=True)).content.decode()
+
+    assert "wants to log out somebody else" in page
+    assert "signed in here as <strong>birch</strong>" in page
+    assert "amber" not in page
+    assert not hydra.answered
+
+
+def test_skip_is_not_for_what_no_application_started(hydra: FakeHydra, browser: Client) -> None:
+    url = hydra.logout("1", skip_logout_consent=True)
+    hydra.open["logout", "logout-0"]["rp_initiated"] = False
+
+    assert browser.get(url).status_code == 200
+    assert not hydra.answered
+
+
+# Faults
+
+
+@pytest.mark.parametrize(("expires_at", "expired"), [("2026-01-01T00:00:00Z", True), ("2999-01-01T00:00:00Z", False)])
+def test_expired_ends_nothing(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, expires_at: str, expired: bool
+) -> None:
+    sign_in(amber)
+    url = hydra.logout(str(amber.pk))
+    hydra.open["logout", url.partition("=")[2]]["expires_at"] = expires_at
+
+    answer = browser.post(url, ACCEPT)
+
+    assert answer.status_code == (410 if expired else 302)
+    assert is_signed_in(browser) is expired
+    assert bool(hydra.answered) is not expired
+
+
+def test_hydra_is_down_at_accept_and_the_session_here_has_ended(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
+    sign_in(amber)
+    url = hydra.logout(str(amber.pk))
+    hydra.refuses("logout/accept", 503)
+
+    answer = browser.post(url, ACCEPT)
+
+    assert answer.status_code == 503
+    assert f'href="{url}"' in answer.content.decode()
+    assert not is_signed_in(browser)
+
+
+def test_a_person_without_subject_can_be_logged_out(
+    hydra: FakeHydra, browser: Client, amber: User, configure: Configure
+) -> None:
+    configure(SUBJECT=f"{__name__}.nobody")
+    browser.force_login(amber)
+
+    assert browser.get(hydra.logout("1")).status_code == 200
+
+
+def nobody(user: object) -> str:
+    """Knows no subjects."""
+    return ""
