@@ -26,14 +26,15 @@ ERRORS_PAGE = PACKAGE.parent / "docs" / "reference" / "errors.md"
 #: The rooms, the lowest first. Each imports from those below it, and from itself.
 LAYERS = [
     {"exceptions", "signals"},
-    {"oidc"},
+    {"oidc", "report"},
+    {"ory"},
     {"conf", "models", "migrations"},
-    {"engines"},
+    {"engines", "register", "revocation"},
     {"sessions"},
-    {"stores"},
-    {"logout"},
+    {"people", "stores"},
+    {"force", "logout"},
     {"login", "backends"},
-    {"middleware"},
+    {"admin_actions", "middleware"},
     {"admin", "checks", "management", "templatetags", "views"},
     {"apps", "urls"},
 ]

@@ -82,6 +82,8 @@ def test_defaults_of_a_provider() -> None:
         create_users=True,
         associate_by_email=False,
         keep_tokens=False,
+        revoke_tokens_at_logout=False,
+        hydra=None,
     )
 
 
@@ -135,6 +137,7 @@ def test_values_of_a_provider() -> None:
         "CREATE_USERS": False,
         "ASSOCIATE_BY_EMAIL": True,
         "KEEP_TOKENS": True,
+        "REVOKE_TOKENS_AT_LOGOUT": True,
     }
     assert {*values, "DECRYPTION_KEY"} == set(PROVIDER_SETTINGS)
 
@@ -211,6 +214,7 @@ WRONG_IN_A_PROVIDER: list[tuple[str, str, Any]] = [
     ("E036", "CREATE_USERS", "yes"),
     ("E037", "ASSOCIATE_BY_EMAIL", 1),
     ("E038", "KEEP_TOKENS", 0),
+    ("E042", "REVOKE_TOKENS_AT_LOGOUT", 1),
 ]
 
 
