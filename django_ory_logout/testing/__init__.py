@@ -1,8 +1,8 @@
 """An OpenID provider for tests and for the demo. Development only: nothing outside this package imports it.
 
 The core (:class:`Provider`) holds keys, clients, persons and login sessions, and makes tokens and logout tokens as
-Ory Hydra does. :func:`connect` lets this app's calls reach it without a socket, and
-``python -m django_ory_logout.testing`` serves it.
+Ory Hydra does. :func:`connect` lets this app's calls reach it and its admin API without a socket, and
+``python -m django_ory_logout.testing`` serves them.
 """
 
 from .network import Network, connect

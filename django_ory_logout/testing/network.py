@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 from urllib.parse import parse_qsl, urlsplit
@@ -11,10 +12,12 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
-from . import authorization, endpoints
+from . import admin, authorization, endpoints
+from .admin import Admin
+from .end_session import LogoutRequests
 from .endpoints import Answer, Request
 from .provider import Provider
-from .records import LoginSession
+from .records import Delivery, LoginSession
 from .uris import set_query
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -31,10 +34,14 @@ class Call(NamedTuple):
 class Network(BaseAdapter):
     """Stands between ``requests`` and a provider: records what is asked, and can do what networks do."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, admin_url: str = "") -> None:
         super().__init__()
         self.provider = provider
         self.calls: list[Call] = []
+        #: The logout tokens that the admin API sent: nobody takes them to their clients.
+        self.deliveries: list[Delivery] = []
+        self._admin = Admin(provider, LogoutRequests(provider), self.deliveries.extend)
+        self._admin_url = admin_url.rstrip("/")
         self._faults: dict[str, requests.RequestException | Answer | Change] = {}
 
     def down(self, path: str = "") -> None:
@@ -72,35 +79,46 @@ class Network(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: object, **kwargs: object) -> requests.Response:
         url, method = str(request.url), str(request.method)
-        form = dict(parse_qsl(_text(request.body), keep_blank_values=True))
+        of_json = request.headers.get("Content-Type") == "application/json"
+        form = {} if of_json else dict(parse_qsl(_text(request.body), keep_blank_values=True))
         self.calls.append(Call(method, url, form))
-        path = urlsplit(url.removeprefix(self.provider.issuer.rstrip("/"))).path
-        return _response(request, self._answer(Request(method, path, request.headers, form)))
+        base = self._admin_url if self.is_admin(url) else self.provider.issuer.rstrip("/")
+        parts = urlsplit(url.removeprefix(base))
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        asked = Request(method, parts.path, request.headers, form, query, _text(request.body).encode())
+        return _response(request, self._answer(asked, admin=self.is_admin(url)))
+
+    def is_admin(self, url: str) -> bool:
+        return bool(self._admin_url) and url.startswith(f"{self._admin_url}/admin/")
 
     def close(self) -> None:
         """Nothing is open."""
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request, *, admin: bool) -> Answer:
         fault = self._faults.get(request.path, self._faults.get(""))
         if isinstance(fault, requests.RequestException):
             raise fault
         if isinstance(fault, Answer):
             return fault
-        answer = endpoints.answer(self.provider, request)
+        answer = self._admin_answer(request) if admin else endpoints.answer(self.provider, request)
         return endpoints.rewritten(answer, fault) if fault else answer
+
+    def _admin_answer(self, request: Request) -> Answer:
+        return admin.answer(self._admin, replace(request, path=request.path.removeprefix("/admin")))
 
 
 @contextmanager
-def connect(provider: Provider) -> Iterator[Network]:
+def connect(provider: Provider, admin_url: str = "") -> Iterator[Network]:
     """Let ``requests`` reach ``provider`` at its issuer, in this process and without a socket.
 
+    With ``admin_url`` its admin API is reached there, as Hydra's is at another port.
     Other addresses are reached as before; several providers can be connected, one inside the other.
     """
-    network = Network(provider)
+    network = Network(provider, admin_url)
     elsewhere = requests.Session.get_adapter
 
     def get_adapter(session: requests.Session, url: str) -> BaseAdapter:
-        here = url.startswith(provider.issuer.rstrip("/") + "/")
+        here = network.is_admin(url) or url.startswith(provider.issuer.rstrip("/") + "/")
         return network if here else elsewhere(session, url)
 
     with patch.object(requests.Session, "get_adapter", get_adapter):

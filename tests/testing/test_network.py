@@ -9,6 +9,7 @@ import requests
 
 from django_ory_logout.exceptions import ProviderUnavailable
 from django_ory_logout.oidc import http
+from django_ory_logout.ory.hydra import ClientMetadata, HydraAdmin
 from django_ory_logout.testing import Client, LoginSession, Network, Provider, connect
 from django_ory_logout.testing.tokens import verified_claims
 
@@ -46,6 +47,24 @@ def test_other_addresses_are_reached_as_before(provider: Provider, network: Netw
         requests.get("http://127.0.0.1:44441/", timeout=5)
 
     assert network.calls == []
+
+
+def test_the_admin_api_has_an_address_of_its_own(provider: Provider, amber: LoginSession) -> None:
+    admin_url = "http://127.0.0.1:4445"
+    admin = HydraAdmin(admin_url)
+    with connect(provider, admin_url) as network:
+        sids = [one.consent_request.login_session_id for one in admin.consent_sessions("amber")]
+        admin.revoke_login_session(amber.sid)
+        changed = admin.update_client("site", ClientMetadata(skip_logout_consent=True))
+        elsewhere = http.get(ISSUER + "/admin/clients/site").status
+        network.down("/admin/clients/site")
+        with pytest.raises(ProviderUnavailable):
+            admin.client("site")
+
+    assert sids == [amber.sid]
+    assert [one.client_id for one in network.deliveries] == ["site"]
+    assert (changed.skip_logout_consent, elsewhere) == (True, 404)
+    assert [call.form for call in network.calls if call.method == "PATCH"] == [{}]
 
 
 def test_two_providers_are_connected_one_inside_the_other(provider: Provider, network: Network) -> None:
