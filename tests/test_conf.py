@@ -139,7 +139,7 @@ def test_values_of_a_provider() -> None:
         "KEEP_TOKENS": True,
         "REVOKE_TOKENS_AT_LOGOUT": True,
     }
-    assert {*values, "DECRYPTION_KEY"} == set(PROVIDER_SETTINGS)
+    assert {*values, "DECRYPTION_KEY", "HYDRA"} == set(PROVIDER_SETTINGS)  # the last: tests/ory/test_settings.py
 
     with override_settings(ORY_LOGOUT=entry(**values, DECRYPTION_KEY=PRIVATE_KEY)):
         provider = conf.get().providers["default"]
@@ -215,6 +215,7 @@ WRONG_IN_A_PROVIDER: list[tuple[str, str, Any]] = [
     ("E037", "ASSOCIATE_BY_EMAIL", 1),
     ("E038", "KEEP_TOKENS", 0),
     ("E042", "REVOKE_TOKENS_AT_LOGOUT", 1),
+    ("E039", "HYDRA", "http://hydra:4445"),
 ]
 
 
