@@ -369,7 +369,9 @@ def revoke_by_hand() -> None:
     conf.get().providers["default"].provider.revoke("ory_rt_1", REFRESH, 0)
 
 
-def test_endpoint_that_is_not_announced(network: Network) -> None:
+def test_endpoint_that_is_not_announced(provider: Provider, network: Network) -> None:
+    provider.metadata = {"revocation_endpoint": None}
+
     with pytest.raises(ProviderUnavailable, match="revocation_endpoint_missing"):
         revoke_by_hand()
 

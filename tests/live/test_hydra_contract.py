@@ -14,6 +14,7 @@ from django.core.cache.backends.locmem import LocMemCache
 
 from django_ory_logout.exceptions import ChallengeHandled, HydraError
 from django_ory_logout.oidc.metadata import Registration
+from django_ory_logout.oidc.cache import SharedCache
 from django_ory_logout.oidc.provider import Provider
 from django_ory_logout.ory.hydra import ClientMetadata, HydraAdmin, LogoutRequest
 from django_ory_logout.ory.hydra import admin as admin_module
@@ -862,7 +863,7 @@ class TestBackChannel:
         (call,) = rp.listener.wait()
 
         registration = Registration(hydra.public_url, rp.client_id, rp.client_secret)
-        provider = Provider(registration, LocMemCache(str(uuid4()), {}))
+        provider = Provider(registration, SharedCache(LocMemCache(str(uuid4()), {})))
         token = provider.verify_logout_token(call.form["logout_token"], now=time.time(), exp_required=False)
 
         assert (call.method, call.content_type, set(call.form)) == (
