@@ -1,6 +1,7 @@
 """Settings of the example project, from the environment. What stands here by default is for one's own machine."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -10,7 +11,7 @@ env = environ.Env()
 
 SITE_URL = env.str("SITE_URL", default="http://localhost:8000")
 
-ORY_LOGOUT = {
+ORY_LOGOUT: dict[str, Any] = {
     "SITE_URL": SITE_URL,
     "PROVIDERS": {
         "default": {
@@ -38,6 +39,13 @@ INSTALLED_APPS = [
     "django_ory_logout",
     "example_project",
 ]
+
+# With Hydra's admin API, this site can force people out, and be Hydra's login, consent and logout pages besides.
+HYDRA = {"ADMIN_URL": env.str("HYDRA_ADMIN_URL", default=""), "ADMIN_TOKEN": env.str("HYDRA_ADMIN_TOKEN", default="")}
+if HYDRA["ADMIN_URL"]:
+    ORY_LOGOUT["PROVIDERS"]["default"]["HYDRA"] = HYDRA
+    ORY_HYDRA_UI = HYDRA
+    INSTALLED_APPS += ["django_ory_logout.hydra_ui"]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -1,3 +1,4 @@
+from django.apps import apps
 from django.contrib import admin
 from django.urls import include, path
 
@@ -9,3 +10,6 @@ urlpatterns = [
     path("auth/", include("django_ory_logout.urls")),
     path("admin/", admin.site.urls),
 ]
+
+if apps.is_installed("django_ory_logout.hydra_ui"):
+    urlpatterns += [path("hydra/", include("django_ory_logout.hydra_ui.urls"))]
