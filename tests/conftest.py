@@ -13,6 +13,7 @@ from django.dispatch import Signal
 from django.test import Client as Browser
 
 from django_ory_logout import conf, sessions
+from django_ory_logout.oidc import provider as documents
 from django_ory_logout.oidc.messages import FORM
 from django_ory_logout.testing import Client, Delivery, LoginSession, Network, Provider, connect
 from django_ory_logout.testing.keys import encryption_key
@@ -36,6 +37,7 @@ def _fresh_state() -> Iterator[None]:
 
 def _forget() -> None:
     cache.clear()
+    documents._parsed.clear()
     sessions._seen.clear()
     conf.get.cache_clear()
 
@@ -132,6 +134,16 @@ def configure(settings: Any) -> Configure:
         settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": changed}}
 
     return configure
+
+
+@pytest.fixture
+def cache_down(settings: Any) -> Callable[[], None]:
+    """From the call on, no call of the cache is answered."""
+
+    def cache_down() -> None:
+        settings.CACHES = {"default": {"BACKEND": "tests.caches.DownCache"}}
+
+    return cache_down
 
 
 @pytest.fixture

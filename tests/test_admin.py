@@ -10,7 +10,7 @@ from django.urls import reverse
 from django_ory_logout.models import LoginSession, LogoutReceipt, Subject
 from django_ory_logout.testing import Provider
 
-from .conftest import NewBrowser, SiteBrowser
+from .conftest import Configure, NewBrowser, SiteBrowser
 
 pytestmark = pytest.mark.django_db
 
@@ -53,9 +53,38 @@ def test_rows_are_listed_searched_and_shown(admin: SiteBrowser, rows: dict[str, 
     assert admin.get(page(f"{model}_change", rows[model].pk)).status_code == 200
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_rows_are_not_made_or_changed(admin: SiteBrowser, rows: dict[str, Any], model: str) -> None:
+@pytest.mark.parametrize("model", ["loginsession", "logoutreceipt"])
+def test_rows_are_not_made(admin: SiteBrowser, model: str) -> None:
     assert admin.get(page(f"{model}_add")).status_code == 403
+
+
+def test_subject_is_linked_with_a_user_who_may_sign_in_then(
+    admin: SiteBrowser, browser: SiteBrowser, configure: Configure
+) -> None:
+    configure(CREATE_USERS=False)
+    user = User.objects.create_user("somebody")
+    assert browser.sign_in("amber").status_code == 403
+    form = admin.get(page("subject_add"))
+    assert form.status_code == 200
+    assert list(form.context["adminform"].form.fields) == ["user", "issuer", "subject"]
+
+    answer = admin.post(page("subject_add"), {"user": user.pk, "issuer": "https://op.example", "subject": "amber"})
+
+    assert answer.status_code == 302
+    assert Subject.objects.get().user == user
+    assert browser.sign_in("amber").status_code == 302
+    assert browser.user
+    assert browser.user["username"] == "somebody"
+
+
+def test_who_may_not_link_subjects_does_not(admin: SiteBrowser) -> None:
+    User.objects.filter(username="root").update(is_superuser=False)
+
+    assert admin.get(page("subject_add")).status_code == 403
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_rows_are_not_changed(admin: SiteBrowser, rows: dict[str, Any], model: str) -> None:
     assert admin.post(page(f"{model}_change", rows[model].pk), {"subject": "birch"}).status_code == 403
 
     rows[model].refresh_from_db()

@@ -41,7 +41,7 @@ LAYERS = [
     {"apps", "urls", "hydra_ui"},
 ]
 #: The modules of the protocol room, likewise.
-OIDC_LAYERS = [{"http", "metadata"}, {"messages", "tokens"}, {"provider"}]
+OIDC_LAYERS = [{"cache", "http", "metadata"}, {"messages", "tokens"}, {"provider"}]
 VIEWS_LAYERS = [{"base"}, {"login", "logout", "notices", "sessions"}]
 
 #: What opens a connection, or could.
@@ -117,6 +117,7 @@ def level(name: str, layers: list[set[str]]) -> int:
 def test_the_reader_of_imports_reads() -> None:
     assert imported_here("oidc.provider") == {
         "exceptions",
+        "oidc.cache",
         "oidc.http",
         "oidc.messages",
         "oidc.metadata",

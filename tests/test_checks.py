@@ -185,7 +185,50 @@ def test_redirect_to_https(expected: list[str], options: dict[str, Any]) -> None
     assert found(checks.check_ssl_redirect, **options) == expected
 
 
+# The host
+
+
+@pytest.mark.parametrize(
+    ("expected", "options"),
+    [
+        (["ory_logout.E062"], {"PREPEND_WWW": True}),
+        ([], {"PREPEND_WWW": False}),
+        ([], {"PREPEND_WWW": True, "ALLOWED_HOSTS": ["*"], "ORY_LOGOUT": site(SITE_URL="https://www.rp.example")}),
+        (["ory_logout.E063"], {"ALLOWED_HOSTS": ["localhost"]}),
+        (["ory_logout.E063"], {"ALLOWED_HOSTS": []}),
+        ([], {"ALLOWED_HOSTS": [], "DEBUG": True}),
+        ([], {"ALLOWED_HOSTS": ["rp.example"]}),
+        ([], {"ALLOWED_HOSTS": [".example"]}),
+        ([], {"ALLOWED_HOSTS": ["rp.example"], "ORY_LOGOUT": site(SITE_URL="https://rp.example:8443")}),
+        (["ory_logout.E062", "ory_logout.E063"], {"PREPEND_WWW": True, "ALLOWED_HOSTS": ["www.rp.example"]}),
+        ([], {"PREPEND_WWW": True, "ALLOWED_HOSTS": [], "ORY_LOGOUT": None}),
+        ([], {"PREPEND_WWW": True, "ALLOWED_HOSTS": [], "ORY_LOGOUT": site(SITE_URL="http://[")}),
+    ],
+)
+def test_host(expected: list[str], options: dict[str, Any]) -> None:
+    assert found(checks.check_host, **options) == expected
+
+
 # Cookies
+
+
+def form_post(site_url: str, **changes: Any) -> dict[str, Any]:
+    default = {**settings.ORY_LOGOUT["PROVIDERS"]["default"], "RESPONSE_MODE": "form_post", **changes}
+    return site(SITE_URL=site_url, PROVIDERS={"default": default})
+
+
+@pytest.mark.parametrize(
+    ("expected", "given"),
+    [
+        (["ory_logout.E064"], form_post("http://rp.example")),
+        ([], form_post("http://rp.example", RESPONSE_MODE="query")),
+        ([], form_post("https://rp.example")),
+        ([], form_post("http://localhost:8000")),
+        ([], form_post("http://rp.example", ISSUER="")),
+    ],
+)
+def test_form_post_needs_https(expected: list[str], given: dict[str, Any]) -> None:
+    assert found(checks.check_cookies, ORY_LOGOUT=given) == expected
 
 
 @pytest.mark.parametrize(

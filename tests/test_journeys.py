@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -11,7 +12,7 @@ from django.test import override_settings
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.testing import Network, Provider
 
-from .conftest import NewBrowser, SiteBrowser, query_of
+from .conftest import Clock, NewBrowser, SiteBrowser, query_of
 
 ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
 
@@ -86,6 +87,33 @@ def test_back_channel_by_subject_ends_all_of_that_person(new_browser: NewBrowser
     assert first.user is None
     assert second.user is None
     assert other.user
+
+
+@pytest.mark.parametrize("time_zone", ["UTC", "Asia/Tokyo", "America/Chicago"])
+def test_site_without_time_zones(
+    new_browser: NewBrowser, provider: Provider, settings: Any, clock: Clock, time_zone: str
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, time_zone
+    first, second, third = new_browser(), new_browser(), new_browser()
+    for browser in (first, second):
+        browser.sign_in("amber")
+    by_subject = provider.end_subject("amber")
+    clock.advance(3)
+    third.sign_in("amber")
+    assert first.get("/auth/sessions/").status_code == 200
+    assert third.user
+
+    assert new_browser().deliver(provider.end(third.user["sid"])) == [200]
+    assert [bool(browser.user) for browser in (first, second, third)] == [True, True, False]
+
+    third.sign_in("amber")
+    assert new_browser().deliver(by_subject) == [200]
+    assert [bool(browser.user) for browser in (first, second, third)] == [False, False, True]
+
+    assert third.post("/auth/logout/").status_code == 302
+    assert third.user is None
+    call_command("ory_purge", stdout=StringIO())
+    assert LoginSession.objects.count() == 0
 
 
 def test_rp_initiated_ends_here_first_and_comes_back(new_browser: NewBrowser) -> None:

@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 
 from django_ory_logout import conf, engines, sessions
@@ -327,6 +328,62 @@ def test_no_report_of_a_faulty_sign_in_has_a_secret(
     assert_secret(secrets, reports)
 
 
+class Mails(AdminEmailHandler):
+    """Django's own, keeping what it would send."""
+
+    def __init__(self) -> None:
+        super().__init__(include_html=True)
+        self.sent: list[str] = []
+
+    def send_mail(self, subject: Any, message: Any, *_args: Any, **kwargs: Any) -> None:
+        self.sent += [subject, message, kwargs["html_message"]]
+
+
+@pytest.fixture
+def mails() -> Iterator[list[str]]:
+    """What the administrators are sent of each answer with 500 and more."""
+    handler, logger = Mails(), logging.getLogger("django.request")
+    handler.setLevel(logging.ERROR)
+    logger.addHandler(handler)
+    yield handler.sent
+    logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize("response_mode", ["query", "form_post"])
+def test_mail_about_a_callback_that_is_answered_503_has_no_secret(
+    browser: SiteBrowser,
+    network: Network,
+    secrets: Secrets,
+    mails: list[str],
+    caplog: pytest.LogCaptureFixture,
+    configure: Configure,
+    response_mode: str,
+) -> None:
+    configure(RESPONSE_MODE=response_mode)
+    callback = network.follow(browser.start())
+    secrets.of_callback(callback)
+    secrets.of_browser(browser)
+    secrets.add(query_of(callback)["state"])
+    network.down("/oauth2/token")
+    path = callback.removeprefix("https://rp.example")
+
+    if response_mode == "query":
+        answer = browser.get(path, REQUEST_URI=path, RAW_URI=path)
+    else:
+        answer = browser.post_form("/auth/callback/", query_of(callback))
+
+    assert answer.status_code == 503
+    assert len(mails) == 3
+    for mail in mails:
+        assert "/auth/callback/" in mail
+        assert secrets.found_in(mail) == []
+    [record] = [record for record in caplog.records if record.name == "django.request"]
+    request = vars(record)["request"]
+    assert request.get_full_path() == "/auth/callback/"
+    assert not request.GET
+    assert secrets.found_in(str({name: value for name, value in request.META.items() if name != "HTTP_COOKIE"})) == []
+
+
 def test_no_report_of_a_faulty_start_has_a_secret(
     faulty: SiteBrowser,
     network: Network,
@@ -401,10 +458,10 @@ def front_channel(browser: SiteBrowser) -> Any:
         (post_logout, messages, "end_session_request"),
         (post_logout, logout_views, "_WithHint"),
         (return_by_link, sessions, "mark_ended"),
-        (look, sessions, "touch"),
+        (look, sessions, "living_row"),
         (look, sessions, "confirm_alive"),
         (look, messages, "end_session_request"),
-        (look_asynchronously, sessions, "touch"),
+        (look_asynchronously, sessions, "living_row"),
         (rotate, sessions, "rekey"),
         (save, sessions, "slide"),
         (end_others, engines, "delete_stored"),

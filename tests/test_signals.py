@@ -57,6 +57,17 @@ def test_ended_brings_login_session_and_reason(browser: SiteBrowser, listen: Lis
     assert arguments["reason"] is EndReason.RP_INITIATED
 
 
+def test_overtaken_sign_in_was_neither_opened_nor_ended(
+    browser: SiteBrowser, new_browser: NewBrowser, provider: Provider, listen: Listen
+) -> None:
+    opened, ended = listen(login_session_opened), listen(login_session_ended)
+    provider.before_token_response = lambda session: new_browser().deliver(provider.end(session.sid))
+
+    assert browser.sign_in("amber").status_code == 409
+
+    assert opened == ended == []
+
+
 def test_ended_by_signing_in_anew(browser: SiteBrowser, listen: Listen) -> None:
     ended = listen(login_session_ended)
     browser.sign_in("amber")

@@ -1,5 +1,7 @@
 """``logout_button``, ``logout_link``, ``logout_url``."""
 
+import re
+from collections.abc import Callable
 from html import unescape
 from typing import Any
 
@@ -150,6 +152,45 @@ def test_button_posts_with_a_token(new_browser: NewBrowser) -> None:
 
     assert answer.status_code == 302
     assert browser.user is None
+
+
+@pytest.fixture
+def without_processors(settings: Any) -> Callable[[], None]:
+    """From the call on, no template has anything but what its view gives it, and the CSRF token."""
+
+    def without_processors() -> None:
+        settings.TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+
+    return without_processors
+
+
+def test_tags_lead_to_this_sites_page_without_the_request(
+    signed_in: SiteBrowser, without_processors: Callable[[], None]
+) -> None:
+    without_processors()
+
+    button, link, url = rendered(signed_in)
+
+    assert "csrfmiddlewaretoken" in button
+    assert link.strip() == f'<a href="{OWN_PAGE}">Log out</a>'
+    assert url == OWN_PAGE
+
+
+@pytest.mark.parametrize("who", ["somebody", "nobody"])
+@pytest.mark.parametrize("path", [OWN_PAGE, "/auth/logout/callback/", "/auth/sessions/", "/auth/login/?provider=x"])
+def test_pages_are_the_same_without_the_request(
+    signed_in: SiteBrowser, without_processors: Callable[[], None], path: str, who: str
+) -> None:
+    if who == "nobody":
+        signed_in.post(OWN_PAGE)
+
+    def shown() -> str:
+        return re.sub(r'name="csrfmiddlewaretoken" value="[^"]*"', "", signed_in.get(path).text)
+
+    with_request = shown()
+    without_processors()
+
+    assert shown() == with_request
 
 
 @pytest.fixture

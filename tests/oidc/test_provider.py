@@ -10,15 +10,17 @@ import pytest
 from django.core.cache import caches
 from joserfc.jwk import ECKey, Key, RSAKey
 
-from django_ory_logout.exceptions import InvalidMessage, InvalidToken, ProviderUnavailable
+from django_ory_logout.exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, Undecided
 from django_ory_logout.oidc import http
 from django_ory_logout.oidc import provider as room
+from django_ory_logout.oidc.cache import SharedCache
 from django_ory_logout.oidc.metadata import Registration, parse_jwks
 from django_ory_logout.oidc.provider import Document, fitting
 from django_ory_logout.testing import Client, Network, Provider, connect
 from django_ory_logout.testing.keys import encryption_key, public_jwk
 from django_ory_logout.testing.keys import signing_key as new_signing_key
 
+from ..caches import DownCache
 from .samples import CLIENT_ID, CLIENT_SECRET, ISSUER, NOW, refused
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -38,7 +40,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch, provider: Provider, network: Network) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch, provider: Provider, network: Network, cache_of_our_time: None) -> Clock:
     clock = Clock()
     monkeypatch.setattr(time, "time", clock)
     provider.clock = clock
@@ -61,7 +63,7 @@ Asked = Callable[[], list[str]]
 
 
 def known(registration: Registration = REGISTRATION) -> room.Provider:
-    return room.Provider(registration, caches["default"])
+    return room.Provider(registration, SharedCache(caches["default"]))
 
 
 def kids(keys: Any) -> list[str | None]:
@@ -234,7 +236,7 @@ def test_document_is_parsed_once_in_each_process(clock: Clock, asked: Asked, mon
         return len(parsed)
 
     def read() -> int:
-        return Document(f"{ISSUER}{JWKS}", ISSUER, parse, caches["default"]).read(clock.now).value
+        return Document(f"{ISSUER}{JWKS}", ISSUER, parse, SharedCache(caches["default"])).read(clock.now).value
 
     assert [read(), read(), read()] == [1, 1, 1]
 
@@ -296,9 +298,9 @@ def delayed(seconds: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
 def test_cold_start_makes_one_call_and_the_others_wait_for_it(clock: Clock, network: Network, asked: Asked) -> None:
     network.change(DISCOVERY, delayed(0.15))
 
-    results = at_once(6, lambda: known().metadata(clock.now))
+    results = at_once(1 + room.MAX_WAITING, lambda: known().metadata(clock.now))
 
-    assert results == [known().metadata(clock.now)] * 6
+    assert results == [known().metadata(clock.now)] * (1 + room.MAX_WAITING)
     assert asked() == [DISCOVERY]
 
 
@@ -328,6 +330,112 @@ def test_cold_start_does_not_wait_for_a_fetch_that_failed(clock: Clock, network:
     assert asked() == [DISCOVERY]
 
 
+def test_as_many_wait_as_may_and_the_others_are_told_at_once(clock: Clock, network: Network, asked: Asked) -> None:
+    network.change(DISCOVERY, delayed(0.5))
+    started = time.monotonic()
+    turned_away: list[float] = []
+
+    def ask() -> bool:
+        try:
+            return bool(known().metadata(clock.now))
+        except ProviderUnavailable:
+            turned_away.append(time.monotonic() - started)
+            raise
+
+    results = at_once(1 + room.MAX_WAITING + 3, ask)
+
+    assert sorted(map(str, results)) == ["True"] * (1 + room.MAX_WAITING) + ["cooling_down"] * 3
+    assert max(turned_away) < 0.4
+    assert asked() == [DISCOVERY]
+
+    caches["default"].clear()
+    room._parsed.clear()
+    assert at_once(1 + room.MAX_WAITING, ask) == [True] * (1 + room.MAX_WAITING)
+
+
+def discovery() -> Document[Any]:
+    return Document(f"{ISSUER}{DISCOVERY}", ISSUER, dict, SharedCache(caches["default"]))
+
+
+def test_nobody_asks_beside_a_call_that_may_still_be_answered(clock: Clock, network: Network, asked: Asked) -> None:
+    def long(document: dict[str, Any]) -> dict[str, Any]:
+        if len(network.calls) == 1:
+            clock.now += room.CALL_SECONDS - 1
+            with refused(ProviderUnavailable, "cooling_down"):
+                discovery().fetch(clock.now)
+            clock.now += 1
+            discovery().fetch(clock.now)
+        return document
+
+    network.change(DISCOVERY, long)
+
+    discovery().fetch(clock.now)
+
+    assert asked() == [DISCOVERY] * 2
+
+
+def test_call_that_ends_unexpectedly_is_remembered_for_the_cool_down_alone(
+    clock: Clock, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_url: str) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(http, "get", fail)
+        with pytest.raises(RuntimeError):
+            discovery().fetch(clock.now)
+
+    with refused(ProviderUnavailable, "cooling_down"):
+        discovery().fetch(clock.now)
+    clock.now += room.COOL_DOWN_SECONDS
+    assert discovery().fetch(clock.now)
+
+
+def test_copy_that_cannot_be_read_any_more_is_fetched_again(clock: Clock, network: Network, asked: Asked) -> None:
+    metadata = known().metadata(clock.now)
+    of_an_earlier_version = {"document": {"issuer": ISSUER}, "fetched_at": clock.now}
+    SharedCache(caches["default"]).set(known()._discovery.key, of_an_earlier_version, HOUR)
+    room._parsed.clear()
+    clock.now += room.COOL_DOWN_SECONDS
+    asked()
+
+    assert known().held_metadata(clock.now) is None
+    assert known().metadata(clock.now) == metadata
+    assert asked() == [DISCOVERY]
+    assert known().metadata(clock.now) == metadata
+    assert asked() == []
+
+
+# When the cache does not answer
+
+
+def without_cache() -> room.Provider:
+    return room.Provider(REGISTRATION, SharedCache(DownCache()))
+
+
+def test_without_the_cache_a_process_has_its_own_copy(
+    warm: room.Provider, clock: Clock, asked: Asked, signing_key: Key
+) -> None:
+    metadata = warm.metadata(clock.now)
+
+    for now in (clock.now, NOW + HOUR, NOW + 24 * HOUR - 1):
+        assert without_cache().metadata(now) == without_cache().held_metadata(now) == metadata
+        assert kids(list(without_cache().verification_keys(signing_key.kid, now))) == [signing_key.kid]
+    with refused(Undecided, "cache_fault"):
+        without_cache().metadata(NOW + 24 * HOUR)
+    assert asked() == []
+
+
+def test_without_the_cache_nobody_is_asked(warm: room.Provider, clock: Clock, asked: Asked) -> None:
+    with refused(Undecided, "cache_fault"):
+        list(without_cache().verification_keys("unknown", clock.now))
+    room._parsed.clear()
+    with refused(Undecided, "cache_fault"):
+        without_cache().metadata(clock.now)
+    assert without_cache().held_metadata(clock.now) is None
+    assert asked() == []
+
+
 # Keys
 
 
@@ -353,6 +461,18 @@ def test_rotation_is_found_with_one_call(warm: room.Provider, clock: Clock, aske
     assert asked() == [JWKS]
     assert kids(list(warm.verification_keys(new.kid, clock.now))) == [new.kid]
     assert asked() == []
+
+
+def test_rotation_is_found_by_all_who_want_its_key_at_once(
+    warm: room.Provider, clock: Clock, network: Network, asked: Asked, provider: Provider
+) -> None:
+    new = provider.rotate_keys()
+    network.change(JWKS, delayed(0.15))
+
+    results = at_once(1 + room.MAX_WAITING, lambda: kids(list(warm.verification_keys(new.kid, clock.now))))
+
+    assert results == [[new.kid]] * (1 + room.MAX_WAITING)
+    assert asked() == [JWKS]
 
 
 def test_rotation_is_found_for_a_token_that_names_no_key(

@@ -13,8 +13,9 @@ from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import connection, connections
 
+from django_ory_logout import engines
 from django_ory_logout.models import LoginSession
-from django_ory_logout.sessions import LOGIN
+from django_ory_logout.sessions import LOGIN, MARK
 from django_ory_logout.testing import Client, Network, Person, Provider
 from django_ory_logout.views.login import COOKIE_PREFIX
 
@@ -672,6 +673,42 @@ def test_rotated_key_is_fetched(
 
     assert other.user
     other.post("/auth/logout/")
+
+
+@pytest.mark.parametrize("engine", ["db", "cached_db", "cache", "file"])
+def test_notice_between_the_look_for_receipts_and_the_save(
+    browser: SiteBrowser,
+    new_browser: NewBrowser,
+    provider: Provider,
+    settings: Any,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: Logged,
+    engine: str,
+) -> None:
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    store = engines.site_store()
+    save = store.save
+    answers: list[int] = []
+
+    def overtaken(session: Any, must_create: bool = False) -> None:
+        if MARK in session._session_cache and not answers:
+            [at_provider] = provider.login_sessions.values()
+            answers.extend(new_browser().deliver(provider.end(at_provider.sid)))
+        save(session, must_create)
+
+    monkeypatch.setattr(store, "save", overtaken)
+
+    answer = browser.sign_in("amber")
+
+    assert answers == [200]
+    assert_refused(answer, 409, RETRY)
+    assert logged() == ["sign-in failed: logged_out_meanwhile: a logout came while the session was opened"]
+    assert browser.user is None
+    assert LoginSession.objects.count() == 0
+    assert browser.sign_in("amber").status_code == 302
+    assert browser.user
 
 
 def test_userinfo_about_somebody_else(

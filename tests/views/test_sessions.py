@@ -1,10 +1,12 @@
 """Who is signed in, and where."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.utils import timezone
 
 from django_ory_logout.models import LoginSession
 
@@ -91,6 +93,17 @@ def test_page_lists_ones_own(browsers: list[SiteBrowser]) -> None:
     assert answer.text.count("This browser") == 1
     assert answer.text.count('name="end"') == 3
     assert f'value="{row_of(browsers[0]).pk}"' not in answer.text
+
+
+def test_page_leaves_out_what_expired(browsers: list[SiteBrowser]) -> None:
+    row = row_of(browsers[1])
+    LoginSession.objects.filter(pk=row.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    page = browsers[0].get(PATH).text
+
+    assert "Browser 0" in page
+    assert "Browser 1" not in page
+    assert "Browser 2" in page
 
 
 def test_page_of_the_only_session_ends_no_other(browsers: list[SiteBrowser]) -> None:

@@ -1,0 +1,19 @@
+"""Caches that the tests run the site with."""
+
+from typing import Any, NoReturn
+
+from django.core.cache.backends.base import BaseCache
+
+ADDRESS = "redis://:the-password-of-the-cache@cache.example:6379"
+
+
+class DownCache(BaseCache):
+    """Answers nothing. What it raises names the address, as clients of servers do."""
+
+    def __init__(self, _location: str = "", params: dict[str, Any] | None = None) -> None:
+        super().__init__(params or {})
+
+    def get(self, *_args: object, **_kwargs: object) -> NoReturn:
+        raise ConnectionError(ADDRESS)
+
+    set = add = get

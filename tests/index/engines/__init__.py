@@ -1,0 +1,1 @@
+"""Session engines as sites and other packages write them."""

@@ -1,0 +1,157 @@
+"""``LoginSessionMiddleware``: in place of the session, at no cost, under WSGI and ASGI."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection, connections
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from django_ory_logout import engines, sessions
+from django_ory_logout.middleware import LoginSessionMiddleware
+from django_ory_logout.models import EndReason, LoginSession
+from django_ory_logout.stores import LoginSessionStore, indexed
+
+from .conftest import SiteBrowser
+
+pytestmark = pytest.mark.django_db
+
+
+def request_with_session(key: str | None = None) -> HttpRequest:
+    request = HttpRequest()
+    request.session = SessionStore(key)
+    return request
+
+
+def test_the_session_asks_the_index_and_keeps_key_and_class_name() -> None:
+    request = request_with_session("a key that is long enough")
+
+    LoginSessionMiddleware(lambda request: HttpResponse())(request)
+
+    assert isinstance(request.session, LoginSessionStore)
+    assert isinstance(request.session, SessionStore)
+    assert type(request.session).__qualname__ == "SessionStore"
+    assert type(request.session).__module__ == SessionStore.__module__
+    assert request.session.session_key == "a key that is long enough"
+
+
+def test_one_class_for_all_requests() -> None:
+    first, second = request_with_session(), request_with_session()
+    middleware = LoginSessionMiddleware(lambda request: HttpResponse())
+
+    middleware(first)
+    middleware(second)
+
+    assert type(first.session) is type(second.session) is indexed(SessionStore)
+
+
+def test_nothing_is_read(django_assert_num_queries: Any) -> None:
+    request = request_with_session("a key that is long enough")
+
+    with django_assert_num_queries(0):
+        LoginSessionMiddleware(lambda request: HttpResponse())(request)
+
+    assert not request.session.accessed
+
+
+def test_the_answer_is_the_views() -> None:
+    answer = HttpResponse()
+
+    assert LoginSessionMiddleware(lambda request: answer)(request_with_session()) is answer
+
+
+def test_between_async_middleware_it_is_async() -> None:
+    async def view(request: HttpRequest) -> HttpResponse:
+        assert isinstance(request.session, LoginSessionStore)
+        return HttpResponse()
+
+    middleware = LoginSessionMiddleware(view)
+
+    assert iscoroutinefunction(middleware)
+    assert async_to_sync(middleware)(request_with_session()).status_code == 200
+    assert not iscoroutinefunction(LoginSessionMiddleware(lambda request: HttpResponse()))
+
+
+def test_public_pages_cost_nothing_and_do_not_vary(
+    browser: SiteBrowser, settings: Any, django_assert_num_queries: Any
+) -> None:
+    browser.sign_in()
+    # Django's LoginRequiredMiddleware asks who is there before it asks whether the page is public.
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginRequired" not in name]
+    new_browser = SiteBrowser()
+    new_browser.cookies = browser.cookies
+
+    with django_assert_num_queries(0):
+        answer = new_browser.get("/")
+
+    assert answer.status_code == 200
+    assert "Cookie" not in answer.headers.get("Vary", "")
+    assert not answer.cookies
+
+
+def position(queries: CaptureQueriesContext, *words: str) -> int:
+    """Of the one statement that has all of ``words``."""
+    [place] = [place for place, query in enumerate(queries) if all(word in query["sql"] for word in words)]
+    return place
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_notes_that_its_session_is_in_use_after_its_transaction(
+    browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginRequired" not in name]
+    browser.sign_in("amber")
+    long_ago = timezone.now() - timedelta(minutes=6)
+    LoginSession.objects.update(last_seen_at=long_ago)
+    sessions._seen.clear()
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+
+    with CaptureQueriesContext(connection) as queries:
+        browser.get("/tags/")
+
+    asked = position(queries, "SELECT", "ory_logout_loginsession")
+    noted = position(queries, "UPDATE", "ory_logout_loginsession", "last_seen_at")
+    assert position(queries, "BEGIN") < asked < position(queries, "COMMIT") < noted
+    assert LoginSession.objects.get().last_seen_at > long_ago
+
+
+@pytest.mark.parametrize("engine", ["db", "cached_db", "cache", "file"])
+def test_a_session_that_ended_is_confirmed_no_longer_by_the_process_that_ended_it(
+    browser: SiteBrowser, settings: Any, tmp_path: Any, engine: str
+) -> None:
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    browser.sign_in("amber")
+    stored = dict(browser.session)
+    assert browser.user
+
+    sessions.end_row(str(LoginSession.objects.get().pk), EndReason.USER)
+    brought_back = engines.site_store()()
+    brought_back.update(stored)
+    brought_back._session_key = browser.key
+    brought_back.save(must_create=True)
+
+    assert browser.user is None
+
+
+def test_private_pages_vary(browser: SiteBrowser) -> None:
+    browser.sign_in()
+
+    assert "Cookie" in browser.get("/private/")["Vary"]
+
+
+def test_async_views(browser: SiteBrowser) -> None:
+    browser.sign_in()
+    client = AsyncClient()
+
+    anonymous = async_to_sync(client.get)("/private-async/")
+    client.cookies = browser.cookies
+    signed_in = async_to_sync(client.get)("/private-async/")
+
+    assert anonymous.status_code == 302
+    assert signed_in.status_code == 200

@@ -1,0 +1,217 @@
+"""What the site still does without its cache or its database, and what it says of the rest."""
+
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import caches
+from django.db import OperationalError, connection
+
+from django_ory_logout import sessions
+from django_ory_logout.models import LoginSession
+from django_ory_logout.oidc import provider as documents
+from django_ory_logout.testing import Network, Provider
+
+from .caches import ADDRESS
+from .conftest import Logged, SiteBrowser
+from .views.pages import assert_page, assert_refused
+
+pytestmark = pytest.mark.django_db
+
+RETRY = "/auth/login/?provider=default"
+END_SESSION = "https://op.example/oauth2/sessions/logout?"
+CACHE_FAULT = "cache_fault: ConnectionError"
+DATABASE_FAULT = "database_fault: OperationalError"
+SESSION_KEY = "a session key that the database names"
+
+CacheDown = Callable[[], None]
+
+
+@pytest.fixture
+def signed_in(browser: SiteBrowser) -> SiteBrowser:
+    browser.sign_in("amber")
+    assert browser.user
+    return browser
+
+
+def forget_documents() -> None:
+    """As in a process that has just begun."""
+    documents._parsed.clear()
+
+
+# Without the cache
+
+
+def test_logout_without_the_cache_knows_the_provider_by_this_process_copy(
+    signed_in: SiteBrowser, cache_down: CacheDown, network: Network
+) -> None:
+    cache_down()
+    network.calls.clear()
+
+    assert signed_in.post("/auth/logout/")["Location"].startswith(END_SESSION)
+
+    assert signed_in.user is None
+    assert network.calls == []
+
+
+def test_logout_without_the_cache_and_a_copy_ends_the_session_and_says_who_was_not_told(
+    signed_in: SiteBrowser, cache_down: CacheDown, logged: Logged
+) -> None:
+    cache_down()
+    forget_documents()
+
+    answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
+
+    assert_page(answer, 200, "You are logged out here")
+    assert "could not be told" in answer.text
+    assert logged() == [f"logout at the provider left out: {CACHE_FAULT}"]
+    assert signed_in.user is None
+    assert LoginSession.objects.count() == 0
+
+
+def test_tags_without_the_cache(signed_in: SiteBrowser, cache_down: CacheDown, logged: Logged) -> None:
+    def url() -> str:
+        return unescape(signed_in.get("/tags/").text.split("|")[2])
+
+    cache_down()
+
+    assert url().startswith(END_SESSION)
+    forget_documents()
+    assert url() == "/auth/logout/"
+    assert logged() == []
+
+
+def test_login_without_the_cache(browser: SiteBrowser, cache_down: CacheDown, logged: Logged) -> None:
+    cache_down()
+
+    assert_refused(browser.get("/auth/login/"), 503, RETRY)
+
+    assert logged() == [f"sign-in failed: {CACHE_FAULT}"]
+
+
+def test_callback_without_the_cache(
+    browser: SiteBrowser, network: Network, cache_down: CacheDown, caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = network.follow(browser.start())
+    network.calls.clear()
+    cache_down()
+
+    assert_refused(browser.visit(callback), 503, RETRY)
+
+    assert f"sign-in failed: {CACHE_FAULT}" in caplog.messages
+    assert ADDRESS not in caplog.text
+    assert browser.user is None
+    assert network.calls == []
+
+
+def test_front_channel_without_the_cache(signed_in: SiteBrowser, cache_down: CacheDown) -> None:
+    row = LoginSession.objects.get()
+    cache_down()
+    forget_documents()
+
+    answer = SiteBrowser().get("/auth/logout/frontchannel/", {"iss": row.issuer, "sid": str(row.sid)})
+
+    assert answer.status_code == 200
+    assert answer["Content-Security-Policy"] == "frame-ancestors https://op.example"
+    assert signed_in.user is None
+
+
+def test_back_channel_without_the_cache_knows_the_keys_by_this_process_copy(
+    signed_in: SiteBrowser, provider: Provider, cache_down: CacheDown
+) -> None:
+    cache_down()
+
+    assert SiteBrowser().deliver(provider.end_subject("amber")) == [200]
+
+    assert signed_in.user is None
+
+
+def test_back_channel_without_the_cache_and_a_copy_is_put_off(
+    signed_in: SiteBrowser, provider: Provider, cache_down: CacheDown, logged: Logged, settings: Any
+) -> None:
+    deliveries, shared = provider.end_subject("amber"), settings.CACHES
+    cache_down()
+    forget_documents()
+
+    assert SiteBrowser().deliver(deliveries) == [503]
+    assert logged() == [f"back-channel logout cannot be decided now: {CACHE_FAULT}"]
+
+    settings.CACHES = shared
+    assert SiteBrowser().deliver(deliveries) == [200]
+    assert signed_in.user is None
+
+
+def test_the_cache_is_down_indeed(cache_down: CacheDown) -> None:
+    cache_down()
+
+    for call in (caches["default"].get, caches["default"].set, caches["default"].add):
+        with pytest.raises(ConnectionError):
+            call("key", "value")
+
+
+# Without the database
+
+
+def fail(*_args: Any, **_kwargs: Any) -> Any:
+    raise OperationalError(SESSION_KEY)
+
+
+def assert_no_detail(caplog: pytest.LogCaptureFixture) -> None:
+    assert SESSION_KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("where", "what"), [(User, "save"), (sessions, "supersede"), (LoginSession, "save"), (sessions, "receipts")]
+)
+def test_callback_whose_database_fails_at_any_step(
+    browser: SiteBrowser,
+    network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: Any,
+    what: str,
+) -> None:
+    callback = network.follow(browser.start())
+
+    with monkeypatch.context() as broken:
+        broken.setattr(where, what, fail)
+        assert_refused(browser.visit(callback), 503, RETRY)
+
+    assert f"sign-in failed: {DATABASE_FAULT}" in caplog.messages
+    assert_no_detail(caplog)
+    assert browser.user is None
+    assert browser.sign_in("amber").status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_callback_without_a_database(browser: SiteBrowser, network: Network, caplog: pytest.LogCaptureFixture) -> None:
+    callback = network.follow(browser.start())
+
+    with connection.execute_wrapper(fail):
+        assert_refused(browser.visit(callback), 503, RETRY)
+
+    assert f"sign-in failed: {DATABASE_FAULT}" in caplog.messages
+    assert_no_detail(caplog)
+    assert browser.user is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_front_channel_without_a_database_ends_nothing_yet(
+    signed_in: SiteBrowser, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = LoginSession.objects.get()
+    notice = {"iss": row.issuer, "sid": str(row.sid)}
+
+    with connection.execute_wrapper(fail):
+        answer = SiteBrowser().get("/auth/logout/frontchannel/", notice)
+
+    assert answer.status_code == 503
+    assert "Logged out." not in answer.text
+    assert answer["Content-Security-Policy"].startswith("frame-ancestors https://op.example")
+    assert f"front-channel logout cannot be decided now: {DATABASE_FAULT}" in caplog.messages
+    assert_no_detail(caplog)
+    assert signed_in.user
+    assert SiteBrowser().get("/auth/logout/frontchannel/", notice).status_code == 200
+    assert signed_in.user is None
