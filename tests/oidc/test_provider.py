@@ -40,7 +40,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch, provider: Provider, network: Network, cache_of_our_time: None) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch, provider: Provider, network: Network) -> Clock:
     clock = Clock()
     monkeypatch.setattr(time, "time", clock)
     provider.clock = clock
