@@ -15,7 +15,7 @@ from functools import partial
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
-from . import revocation, sessions
+from . import conf, revocation, sessions
 from .models import EndReason, LoginSessionQuerySet, LogoutNotice
 from .ory.hydra import ConsentSession
 from .people import Hydra, Person, hydra_of, login_sessions_of, named_provider, people
@@ -66,7 +66,7 @@ def revoke_consents(
     if bool(user) + bool(subject) != 1:
         raise ValueError("Exactly one of user and subject says who is meant.")
     report = Report(dry_run)
-    for person in people(user or subject or "", provider):
+    for person in _people(report, user or subject or "", provider):
         hydra = _hydra(report, person.issuer, provider)
         if hydra and _is_nameable(report, hydra, person):
             _revoke_consents(report, hydra, person.subject, client_id)
@@ -108,7 +108,7 @@ def _end_login(report: Report, sid: str, provider: str | None) -> None:
 
 
 def _end_person(report: Report, whom: AbstractBaseUser | str, provider: str | None, consents: bool) -> None:
-    persons = people(whom, provider)
+    persons = _people(report, whom, provider)
     _end_here(report, login_sessions_of(whom, provider, persons), str(whom))
     if not isinstance(whom, str):
         report.unknown("other_sessions", target=str(whom))
@@ -116,6 +116,14 @@ def _end_person(report: Report, whom: AbstractBaseUser | str, provider: str | No
         hydra = _hydra(report, person.issuer, provider)
         if hydra:
             _end_at_hydra(report, hydra, person, consents)
+
+
+def _people(report: Report, whom: AbstractBaseUser | str, provider: str | None) -> Sequence[Person]:
+    """Who is meant, as Hydra knows them. To know nobody there is a failure: nothing can be ended, and no one told."""
+    persons = people(whom, provider)
+    if not persons and any(one.hydra for one in conf.get().providers.values()):
+        report.failed(StepName.SUBJECT, str(whom), "subject_unknown")
+    return persons
 
 
 def _end_here(report: Report, rows: LoginSessionQuerySet, target: str) -> None:

@@ -49,7 +49,17 @@ def asked_for(issuer: str, client_id: str) -> conf.ProviderConfig | None:
 
 @sensitive_variables()
 def left_by(login: Mapping[str, Any] | None, reason: str) -> list[Left]:
-    """What of the tokens in ``login`` is to be revoked now that its session has ended for ``reason``."""
+    """What of the tokens in ``login`` is to be revoked when its session ends for ``reason``. Raises nothing."""
+    try:
+        return _left_by(login, reason)
+    except Exception:
+        # Whatever is wrong with the stored session, it has to end.
+        logger.exception("tokens not revoked: session_unreadable")
+        return []
+
+
+@sensitive_variables()
+def _left_by(login: Mapping[str, Any] | None, reason: str) -> list[Left]:
     config = asked_for(login["issuer"], login["client_id"]) if login else None
     if not login or not config:
         return []

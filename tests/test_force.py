@@ -307,7 +307,8 @@ def test_without_hydra_only_this_site_is_ended(amber: SiteBrowser) -> None:
 def test_user_whom_no_provider_knows(hydra: FakeHydra) -> None:
     result = force_logout(user=User.objects.create_user("cedar"))
 
-    assert outcomes(result) == [("local", "done", "")]
+    assert not result.ok
+    assert outcomes(result) == [("subject", "failed", "subject_unknown"), ("local", "done", "")]
     assert hydra.calls == []
     assert codes(result.unknown) == ["other_sessions"]
 

@@ -17,7 +17,7 @@ from django.test import RequestFactory
 from django_ory_logout import conf, engines, revocation
 from django_ory_logout.exceptions import InvalidMessage, ProviderUnavailable
 from django_ory_logout.force import force_logout
-from django_ory_logout.models import LoginSession
+from django_ory_logout.models import EndReason, LoginSession
 from django_ory_logout.sessions import LOGIN
 from django_ory_logout.stores import indexed
 from django_ory_logout.testing import Network, Provider
@@ -410,3 +410,8 @@ def test_setting_is_true_or_false(configure: Configure) -> None:
     configure(KEEP_TOKENS=True, REVOKE_TOKENS_AT_LOGOUT="yes")
 
     assert [problem.code for problem in conf.problems()] == ["E042"]
+
+
+def test_login_that_cannot_be_read_is_in_nobodys_way(logged: Logged) -> None:
+    assert revocation.left_by({"issuer": "https://op.example"}, EndReason.USER) == []
+    assert "tokens not revoked: session_unreadable" in logged()

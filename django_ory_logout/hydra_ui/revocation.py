@@ -44,15 +44,16 @@ def sign_out(request: HttpRequest, *, sid: str) -> None:
 def revoke_at_logout(*, request: Any, **_kwargs: Any) -> None:
     """Receives ``user_logged_out``, which Django sends before it ends the session. Raises nothing."""
     session = getattr(request, "session", None)
-    sids = sessions.read(session).sids if session is not None else ()
-    if session is None or not sids:
+    if session is None:
         return
     try:
-        # What is stored goes first, so that no fault at Hydra saves it; the other receivers can still read it.
-        session.delete()
-        revoke(sids)
+        sids = sessions.read(session).sids
+        if sids:
+            # What is stored goes first, so that no fault at Hydra saves it; the other receivers can still read it.
+            session.delete()
+            revoke(sids)
     except Exception:
-        logger.exception("logout_incomplete: Hydra may still remember %d logins", len(sids))
+        logger.exception("logout_incomplete: Hydra may still remember logins")
 
 
 def revoke(sids: Sequence[str]) -> None:

@@ -81,12 +81,13 @@ def test_accept_without_a_session_here(hydra: FakeHydra, browser: Client) -> Non
 
 
 def test_accept_somebody_elses(hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn) -> None:
+    """Hydra ends the login of this browser too, and tells its applications nothing."""
     sign_in(birch)
 
     browser.post(hydra.logout(str(amber.pk), sid="sid-2"), ACCEPT)
 
     assert hydra.answer.what == "logout/accept"
-    assert is_signed_in(browser)
+    assert not is_signed_in(browser)
 
 
 @pytest.mark.parametrize("form", [{"answer": "reject"}, {}])

@@ -45,7 +45,9 @@ def _nobody_is_asked(request: HttpRequest, logout: LogoutRequest) -> bool:
 
 def _accept(request: HttpRequest, logout: LogoutRequest) -> HttpResponse:
     """The session here ends first: nothing that Hydra says or does not say is in its way."""
-    if _is_here(request, logout):
+    if request.user.is_authenticated:
+        # Whoever it is: Hydra ends the login of this browser with the one that was asked for, and tells only the
+        # applications of the latter. The others are told here, while Hydra still knows them.
         revocation.sign_out(request, sid=logout.sid)
     return redirect(conf.get().admin.accept_logout_request(logout.challenge))
 
