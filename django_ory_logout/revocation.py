@@ -106,7 +106,7 @@ def revoke_now(left: Sequence[Left]) -> None:
                 logger.error("%s not revoked: revocation_given_up", hint)
             elif not _revoked(one.config, hint, token):
                 silent.add(one.config.registration.issuer)
-        if one.config.registration.issuer not in silent:
+        if one.config.registration.issuer not in silent and time.monotonic() <= deadline:
             _prove(one)
 
 

@@ -274,6 +274,16 @@ def test_time_is_bounded(amber: SiteBrowser, network: Network, logged: Logged, m
     assert logged() == [f"{hint} not revoked: revocation_given_up" for hint in (REFRESH, ACCESS)]
 
 
+def test_time_is_bounded_for_the_proof_too(
+    amber: SiteBrowser, network: Network, hydra: FakeHydra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocation, "SECONDS", -1)
+
+    log_out(amber)
+
+    assert hydra.calls == []
+
+
 def test_fault_of_ours_is_logged(
     amber: SiteBrowser, logged: Logged, monkeypatch: pytest.MonkeyPatch, configure: Configure
 ) -> None:
