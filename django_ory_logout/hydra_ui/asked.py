@@ -1,4 +1,4 @@
-"""What an authorization request asks of the login page beyond its scopes (Core 3.1.2.1)."""
+"""What an authorization request asks of the login and consent pages beyond its scopes (Core 3.1.2.1)."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -35,11 +35,17 @@ class Asked:
         """Somebody shall sign in, whoever is signed in already."""
         return self.opaque or not self.prompt.isdisjoint({"login", "select_account"})
 
+    @property
+    def consent(self) -> bool:
+        """The person shall be asked, whatever was agreed before. Unread where ``opaque``."""
+        return "consent" in self.prompt
+
 
 def with_prompt_login(request_url: str) -> str:
     """The same authorization request, for somebody who signs in anew."""
     parts = urlsplit(request_url)
-    query = {**parse_qs(parts.query, keep_blank_values=True), "prompt": ["login"]}
+    prompt = "login consent" if Asked.parse(request_url).consent else "login"
+    query = {**parse_qs(parts.query, keep_blank_values=True), "prompt": [prompt]}
     return parts._replace(query=urlencode(query, doseq=True)).geturl()
 
 

@@ -5,6 +5,7 @@ next takes somebody for signed in by a login that no session here knows (:func:`
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,11 @@ from ..exceptions import OryLogoutError
 from . import conf, sessions
 
 logger = logging.getLogger("django_ory_logout")
+
+#: No call begins later than this after the first: somebody waits, and a server out of patience would say nothing.
+SECONDS = 10.0
+#: The codes of whoever does not answer at all. A fault or a refusal is an answer.
+SILENCE = frozenset({"unreachable", "too_slow"})
 
 
 @sensitive_variables()
@@ -57,11 +63,32 @@ def revoke_at_logout(*, request: Any, **_kwargs: Any) -> None:
 
 
 def revoke(sids: Sequence[str]) -> None:
-    """End these login sessions at Hydra, whose applications are told. Hydra's faults are logged."""
-    for place, sid in enumerate(sids):
-        try:
-            conf.get().admin.revoke_login_session(sid)
-        except OryLogoutError as error:
-            # No further call: each may take as long as this one, and somebody waits.
-            logger.error("Hydra still remembers %d logins: %s", len(sids) - place, error)
-            return
+    """End these login sessions at Hydra, the newest first, whose applications are told. ``sids``: the oldest first.
+
+    Raises nothing. What is not revoked is logged by its ``sid``: no session here knows it any more.
+    """
+    deadline = time.monotonic() + SECONDS
+    left = list(sids)
+    while left and time.monotonic() <= deadline:
+        # Each further call may take as long as one without an answer.
+        if not _answered(left.pop()):
+            break
+    if left:
+        logger.error("login sessions at Hydra not revoked: revocation_given_up: %s", " ".join(reversed(left)))
+
+
+def log_left(sid: str, error: OryLogoutError) -> None:
+    """Say that ``sid`` lives on at Hydra, or may: the call that failed can have been heard."""
+    logger.error("login session at Hydra not revoked: %s: %s", error, sid)
+
+
+def _answered(sid: str) -> bool:
+    """End ``sid``; says whether Hydra answered, whatever it said."""
+    try:
+        conf.get().admin.revoke_login_session(sid)
+    except OryLogoutError as error:
+        log_left(sid, error)
+        return error.code not in SILENCE
+    except Exception:
+        logger.exception("login session at Hydra not revoked: internal_error: %s", sid)
+    return True

@@ -1,15 +1,21 @@
 """What the Django session keeps of the logins that this browser has at Hydra."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from django.contrib.sessions.backends import signed_cookies
 from django.contrib.sessions.backends.base import SessionBase
+
+logger = logging.getLogger("django_ory_logout")
 
 KEY = "_ory_hydra_ui"
 #: A browser opens one login session at Hydra, and another each time that somebody has to sign in anew.
-MAX_SIDS = 20
+MAX_SIDS = 500
+#: In a cookie, of which browsers keep 4 kB, these take 1.5 kB.
+MAX_SIDS_IN_COOKIE = 50
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,15 @@ def change(session: SessionBase, **changes: Any) -> None:
 
 
 def keep_sid(session: SessionBase, sid: str) -> None:
-    """Another login session at Hydra that ends with this session."""
-    others = [one for one in read(session).sids if one != sid]
-    change(session, sids=[*others, sid][-MAX_SIDS:])
+    """Another login session at Hydra that ends with this session. With too many, the oldest no longer does."""
+    bound = MAX_SIDS_IN_COOKIE if isinstance(session, signed_cookies.SessionStore) else MAX_SIDS
+    sids = [*(one for one in read(session).sids if one != sid), sid]
+    for dropped in sids[:-bound]:
+        # It is not revoked: its applications may be in use, and whoever makes a browser sign in often would end them.
+        logger.warning(
+            "login session at Hydra no longer ends with the one here: sid_dropped: ory_force_logout --sid %s", dropped
+        )
+    change(session, sids=sids[-bound:])
 
 
 def note_sign_in(*, request: Any, **_kwargs: Any) -> None:

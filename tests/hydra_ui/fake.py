@@ -48,11 +48,14 @@ class FakeHydra(BaseAdapter):
         }
         return self._comes("login", document)
 
-    def consent(self, subject: str, *, scope: str = "openid", skip: bool = False, **client: Any) -> str:
-        """Somebody comes to the consent page."""
+    def consent(
+        self, subject: str, *, scope: str = "openid", skip: bool = False, asked: str = "", **client: Any
+    ) -> str:
+        """Somebody comes to the consent page. ``asked``: more of the authorization request's query."""
         document = {
             "subject": subject,
             "skip": skip,
+            "request_url": f"{PUBLIC}/oauth2/auth?client_id=rp&{asked}",
             "requested_scope": scope.split(),
             "requested_access_token_audience": ["api"],
             "oidc_context": {},
@@ -66,7 +69,7 @@ class FakeHydra(BaseAdapter):
         return self._comes("logout", document | ({"client": {**CLIENT, **client}} if by_client else {}))
 
     def refuses(self, what: str, status: int, document: dict[str, Any] | None = None) -> None:
-        """Answer this to ``what`` (``login``, ``logout/accept``, ``sessions``)."""
+        """Answer this to ``what`` (``login``, ``logout/accept``, ``sessions``, ``sessions/sid-1``)."""
         self._faults[what] = status, document or {"error": "as told"}
 
     @property
@@ -97,8 +100,9 @@ class FakeHydra(BaseAdapter):
 
     def _respond(self, path: str, query: Mapping[str, str], document: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         what = "sessions" if path == SESSIONS else path.removeprefix(REQUESTS)
-        if what in self._faults:
-            return self._faults[what]
+        for one in (what, f"{what}/{query.get('sid')}"):
+            if one in self._faults:
+                return self._faults[one]
         if what == "sessions":
             self.revoked.append(query["sid"])
             return 204, {}

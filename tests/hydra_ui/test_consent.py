@@ -96,6 +96,30 @@ def test_skip_consent_of_the_client(hydra: FakeHydra, browser: Client, amber: Us
     assert accepted(hydra)["remember"] is True
 
 
+def test_skip_consent_and_the_application_wants_the_person_asked(
+    hydra: FakeHydra, browser: Client, amber: User
+) -> None:
+    """Core 3.1.2.1."""
+    url = hydra.consent(str(amber.pk), skip_consent=True, asked="prompt=login+consent")
+
+    assert 'value="accept"' in browser.get(url).content.decode()
+    assert not hydra.answered
+    assert browser.post(url, {"answer": "reject"})["Location"] == f"{PUBLIC}/consent/reject"
+
+
+def test_skip_consent_and_the_person_was_asked_and_agrees(hydra: FakeHydra, browser: Client, amber: User) -> None:
+    browser.post(hydra.consent(str(amber.pk), skip_consent=True, asked="prompt=consent"), {"answer": "accept"})
+
+    assert accepted(hydra)["remember"] is False
+
+
+@pytest.mark.parametrize("asked", ["prompt=login", "request=a.b.c", "request_uri=urn:x"])
+def test_skip_consent_and_nobody_says_consent(hydra: FakeHydra, browser: Client, amber: User, asked: str) -> None:
+    browser.get(hydra.consent(str(amber.pk), skip_consent=True, asked=asked))
+
+    assert hydra.answer.what == "consent/accept"
+
+
 def test_somebody_deactivated(hydra: FakeHydra, browser: Client, amber: User) -> None:
     User.objects.update(is_active=False)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.test import override_settings
 from django.urls import reverse
 
-from django_ory_logout.hydra_ui import conf
+from django_ory_logout.hydra_ui import conf, revocation, sessions
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "hydra-ui.md").read_text()
 
@@ -41,3 +41,18 @@ def test_hydras_urls() -> None:
         "error": reverse("hydra_ui:error"),
         "post_logout_redirect": reverse("hydra_ui:logged_out"),
     }
+
+
+def test_bounds() -> None:
+    (kept, in_a_cookie) = re.findall(r"the last\s+(\d+)", PAGE)
+
+    assert (int(kept), int(in_a_cookie)) == (sessions.MAX_SIDS, sessions.MAX_SIDS_IN_COOKIE)
+    assert f"or {revocation.SECONDS:.0f} seconds have passed" in PAGE
+
+
+def test_lines_of_the_log() -> None:
+    said = re.findall(r"^\| `([^`]+: )…`", PAGE, re.MULTILINE)
+    written = "".join(path.read_text() for path in Path(conf.__file__).parent.rglob("*.py"))
+
+    assert len(said) == 4
+    assert [line for line in said if f'"{line}' not in written] == []

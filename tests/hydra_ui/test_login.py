@@ -1,6 +1,7 @@
 """``urls.login``: who is let in, unasked or through the form, and what Hydra is told."""
 
 import time
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,14 +10,16 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends import signed_cookies
 from django.http import HttpRequest
 from django.test import Client
 
+from django_ory_logout.hydra_ui import sessions
 from django_ory_logout.hydra_ui.hooks import AuthenticationContext
-from django_ory_logout.hydra_ui.sessions import KEY, MAX_SIDS
+from django_ory_logout.hydra_ui.sessions import KEY
 from django_ory_logout.ory.hydra import LoginRequest
 
-from .conftest import Advance, Configure, SignIn, query_of
+from .conftest import Advance, Configure, Logged, SignIn, query_of
 from .fake import PUBLIC, FakeHydra
 
 FORM = {"username": "amber", "password": "pw", "remember": "on"}
@@ -257,12 +260,53 @@ def test_the_form_counts_though_another_tab_signed_in_meanwhile(
     assert accepted(hydra)["subject"] == str(amber.pk)
 
 
-def test_sids_are_bounded(hydra: FakeHydra, browser: Client, amber: User) -> None:
+@pytest.mark.parametrize(("engine", "bound"), [("db", 3), ("cached_db", 3), ("signed_cookies", 2)])
+def test_sids_are_bounded_and_the_log_names_what_is_dropped(
+    hydra: FakeHydra,
+    browser: Client,
+    amber: User,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: Logged,
+    settings: Any,
+    engine: str,
+    bound: int,
+) -> None:
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    monkeypatch.setattr(sessions, "MAX_SIDS", 3)
+    monkeypatch.setattr(sessions, "MAX_SIDS_IN_COOKIE", 2)
     browser.force_login(amber)
-    for number in range(MAX_SIDS + 2):
+    for number in range(bound):
         browser.get(hydra.login(sid=f"sid-{number}"))
+    browser.get(hydra.login(sid="sid-0"))
+    assert not logged()
 
-    assert sids(browser) == [f"sid-{number}" for number in range(2, MAX_SIDS + 2)]
+    browser.get(hydra.login(sid="another"))
+
+    assert sids(browser) == [*(f"sid-{number}" for number in range(2, bound)), "sid-0", "another"]
+    dropped = "login session at Hydra no longer ends with the one here: sid_dropped: ory_force_logout --sid sid-1"
+    assert logged() == [dropped]
+    assert not hydra.revoked
+
+
+def test_sids_in_a_cookie_leave_room(hydra: FakeHydra) -> None:
+    session = signed_cookies.SessionStore()
+    for _ in range(sessions.MAX_SIDS_IN_COOKIE + 2):
+        sessions.keep_sid(session, str(uuid.uuid4()))
+
+    session.save()
+
+    assert len(str(session.session_key)) < 2048
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_what_hydra_does_not_accept_is_not_kept(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, status: int
+) -> None:
+    sign_in(amber)
+    hydra.refuses("login/accept", status)
+
+    assert browser.get(hydra.login(sid="sid-2")).status_code in {404, 410}
+    assert sids(browser) == ["sid-1"]
 
 
 def test_prompt_none_and_nobody_remembered(hydra: FakeHydra, browser: Client, amber: User) -> None:
@@ -375,6 +419,16 @@ def test_skip_though_the_person_is_to_choose(hydra: FakeHydra, browser: Client, 
     assert query_of(location) == {"client_id": "rp", "prompt": "login", "state": "x"}
     assert not hydra.answered
     assert not hydra.revoked
+
+
+def test_who_signs_in_anew_is_still_asked_for_consent(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
+    sign_in(amber)
+
+    location = browser.get(hydra.login(str(amber.pk), prompt="consent select_account"))["Location"]
+
+    assert query_of(location)["prompt"] == "login consent"
 
 
 def test_skip_though_the_sign_in_is_too_old(

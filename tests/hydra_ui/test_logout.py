@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from .conftest import Configure, SignIn
+from .conftest import Configure, Logged, SignIn
 from .fake import PUBLIC, FakeHydra
 
 ACCEPT = {"answer": "accept"}
@@ -171,7 +171,7 @@ def test_expired_ends_nothing(
 
 
 def test_hydra_is_down_at_accept_and_the_session_here_has_ended(
-    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, logged: Logged
 ) -> None:
     sign_in(amber)
     url = hydra.logout(str(amber.pk))
@@ -182,6 +182,8 @@ def test_hydra_is_down_at_accept_and_the_session_here_has_ended(
     assert answer.status_code == 503
     assert f'href="{url}"' in answer.content.decode()
     assert not is_signed_in(browser)
+    said = "hydra_fault: PUT /oauth2/auth/requests/logout/accept answers 503 'as told'"
+    assert logged() == [f"login session at Hydra not revoked: {said}: sid-1", f"logout page: {said}"]
 
 
 def test_a_person_without_subject_can_be_logged_out(

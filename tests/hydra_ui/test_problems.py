@@ -1,8 +1,13 @@
 """What goes wrong with a challenge: a page that says what to do, and a line in the log."""
 
+import logging
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils.log import AdminEmailHandler
 
 from .conftest import Configure, Logged
 from .fake import FakeHydra
@@ -105,3 +110,81 @@ def test_a_redirect_does_not_show_its_verifier(hydra: FakeHydra, browser: Client
     browser.force_login(amber)
 
     assert repr(browser.get(hydra.login())) == "<redirect to Hydra>"
+
+
+# What the administrators are sent
+
+
+class Mails(AdminEmailHandler):
+    """Django's own, keeping what it would send."""
+
+    def __init__(self) -> None:
+        super().__init__(include_html=True)
+        self.sent: list[str] = []
+
+    def send_mail(self, subject: Any, message: Any, *_args: Any, **kwargs: Any) -> None:
+        self.sent += [subject, message, kwargs["html_message"]]
+
+
+@pytest.fixture
+def mails() -> Iterator[list[str]]:
+    """What the administrators are sent of each answer with 500 and more."""
+    handler, logger = Mails(), logging.getLogger("django.request")
+    handler.setLevel(logging.ERROR)
+    logger.addHandler(handler)
+    yield handler.sent
+    logger.removeHandler(handler)
+
+
+def challenge_of(url: str) -> str:
+    return url.partition("=")[2]
+
+
+def as_sent_by_a_browser(url: str) -> dict[str, Any]:
+    """Where servers and browsers repeat the query."""
+    return {"REQUEST_URI": url, "RAW_URI": url, "HTTP_REFERER": f"http://testserver{url}"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("status", [400, 503])
+def test_mail_about_a_5xx_has_no_challenge(
+    hydra: FakeHydra, browser: Client, mails: list[str], kind: str, method: str, status: int
+) -> None:
+    hydra.refuses(kind, status)
+    url = come(hydra, kind)
+
+    answer = getattr(browser, method)(url, **as_sent_by_a_browser(url))
+
+    assert answer.status_code in {502, 503}
+    assert len(mails) == 3
+    for mail in mails:
+        assert f"/hydra/{kind}/" in mail
+        assert challenge_of(url) not in mail
+
+
+def broken(*_args: object, **_kwargs: object) -> None:
+    raise RuntimeError("a fault of the site's own")
+
+
+def test_mail_about_a_fault_of_the_site_has_no_challenge(
+    hydra: FakeHydra, amber: User, mails: list[str], configure: Configure
+) -> None:
+    configure(AUTHENTICATION=f"{__name__}.broken")
+    browser = Client(raise_request_exception=False)
+    browser.force_login(amber)
+    url = hydra.login()
+
+    assert browser.get(url, **as_sent_by_a_browser(url)).status_code == 500
+    assert len(mails) == 3
+    assert "a fault of the site&#x27;s own" in mails[2]
+    for mail in mails:
+        assert challenge_of(url) not in mail
+
+
+def test_pages_below_5xx_keep_their_query(hydra: FakeHydra, browser: Client, db: None) -> None:
+    """A site's own frame may need it, to change the language."""
+    url = hydra.login()
+
+    assert browser.get(url).wsgi_request.get_full_path() == url
+    assert browser.get("/hydra/login/?x=1").wsgi_request.get_full_path() == "/hydra/login/?x=1"

@@ -9,11 +9,17 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.sessions.models import Session
 from django.test import Client, RequestFactory
 
+from django_ory_logout.exceptions import ProviderUnavailable
 from django_ory_logout.hydra_ui import revocation
+from django_ory_logout.hydra_ui.sessions import KEY
 from django_ory_logout.ory.hydra import HydraAdmin
 
 from .conftest import Logged, SignIn
-from .fake import PUBLIC, FakeHydra
+from .fake import PUBLIC, SESSIONS, FakeHydra
+
+NOT_REVOKED = "login session at Hydra not revoked"
+PATH = SESSIONS.removeprefix("/admin")
+ADMIN = f"http://hydra.example:4445{SESSIONS}"
 
 
 def is_signed_in(browser: Client) -> bool:
@@ -26,7 +32,7 @@ def test_logout_revokes_all_of_this_browser(hydra: FakeHydra, browser: Client, a
 
     browser.post("/leave/")
 
-    assert hydra.revoked == ["sid-1", "sid-2"]
+    assert hydra.revoked == ["sid-2", "sid-1"]
     assert not is_signed_in(browser)
 
 
@@ -66,8 +72,65 @@ def test_hydra_is_down(hydra: FakeHydra, browser: Client, amber: User, sign_in: 
     assert browser.post("/leave/").status_code == 302
 
     assert not is_signed_in(browser)
-    (line,) = logged()
-    assert line.startswith("Hydra still remembers 2 logins: unreachable: ")
+    assert logged() == [
+        f"{NOT_REVOKED}: unreachable: DELETE {ADMIN}: ConnectionError: sid-2",
+        "login sessions at Hydra not revoked: revocation_given_up: sid-1",
+    ]
+
+
+@pytest.mark.parametrize("code", ["unreachable", "too_slow"])
+def test_who_does_not_answer_is_not_asked_again(
+    hydra: FakeHydra, logged: Logged, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    asked: list[str] = []
+
+    def silent(_admin: HydraAdmin, sid: str) -> None:
+        asked.append(sid)
+        if sid == "sid-3":
+            raise ProviderUnavailable(code)
+
+    monkeypatch.setattr(HydraAdmin, "revoke_login_session", silent)
+
+    revocation.revoke(["sid-1", "sid-2", "sid-3", "sid-4"])
+
+    assert asked == ["sid-4", "sid-3"]
+    assert logged() == [
+        f"{NOT_REVOKED}: {code}: sid-3",
+        "login sessions at Hydra not revoked: revocation_given_up: sid-2 sid-1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(500, "hydra_fault"), (429, "hydra_fault"), (400, "hydra_refused"), (404, "hydra_not_found")]
+)
+def test_a_fault_is_not_in_the_way_of_the_others(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, logged: Logged, status: int, code: str
+) -> None:
+    for number in (1, 2, 3):
+        sign_in(amber, sid=f"sid-{number}")
+    hydra.refuses("sessions/sid-2", status)
+
+    browser.post("/leave/")
+
+    assert hydra.revoked == ["sid-3", "sid-1"]
+    assert logged() == [f"{NOT_REVOKED}: {code}: DELETE {PATH} answers {status} 'as told': sid-2"]
+
+
+def test_nobody_waits_for_long(hydra: FakeHydra, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def slow(admin: HydraAdmin, sid: str) -> None:
+        nonlocal now
+        now += 6
+        hydra.revoked.append(sid)
+
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(HydraAdmin, "revoke_login_session", slow)
+
+    revocation.revoke(["sid-1", "sid-2", "sid-3", "sid-4"])
+
+    assert hydra.revoked == ["sid-4", "sid-3"]
+    assert logged() == ["login sessions at Hydra not revoked: revocation_given_up: sid-2 sid-1"]
 
 
 def test_hydra_hears_of_it_later(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
@@ -82,7 +145,7 @@ def test_hydra_hears_of_it_later(hydra: FakeHydra, browser: Client, amber: User,
     assert hydra.revoked == ["sid-1"]
 
 
-def test_any_other_fault_is_logged_too(
+def test_a_fault_of_ours_is_not_in_the_way_of_the_others(
     hydra: FakeHydra,
     browser: Client,
     amber: User,
@@ -90,17 +153,36 @@ def test_any_other_fault_is_logged_too(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    sign_in(amber)
+    sign_in(amber, sid="sid-1")
+    sign_in(amber, sid="sid-2")
 
-    def broken(*_args: object) -> None:
-        raise OSError("anything")
+    def broken(_admin: HydraAdmin, sid: str) -> None:
+        if sid == "sid-2":
+            raise OSError("anything")
+        hydra.revoked.append(sid)
 
     monkeypatch.setattr(HydraAdmin, "revoke_login_session", broken)
 
     assert browser.post("/leave/").status_code == 302
     assert not is_signed_in(browser)
-    assert "logout_incomplete: Hydra may still remember logins" in caplog.messages
-    assert caplog.records[-1].levelno == logging.ERROR
+    assert hydra.revoked == ["sid-1"]
+    (record,) = [one for one in caplog.records if one.name == "django_ory_logout"]
+    assert record.getMessage() == f"{NOT_REVOKED}: internal_error: sid-2"
+    assert record.levelno == logging.ERROR
+    assert record.exc_info
+
+
+def test_a_session_that_cannot_be_read_is_no_obstacle(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, logged: Logged
+) -> None:
+    sign_in(amber)
+    session = browser.session
+    session[KEY] = {"from": "another version"}
+    session.save()
+
+    assert browser.post("/leave/").status_code == 302
+    assert not is_signed_in(browser)
+    assert logged() == ["logout_incomplete: Hydra may still remember logins"]
 
 
 @pytest.mark.parametrize("signal", [user_logged_in, user_logged_out])

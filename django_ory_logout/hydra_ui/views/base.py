@@ -7,7 +7,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -80,6 +80,9 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
                 return view(request, _challenge(request, kind))
             except OryLogoutError as error:
                 return _problem(request, error, kind)
+            except Exception:
+                _forget_query(request)
+                raise
 
         return answered
 
@@ -120,4 +123,16 @@ def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResp
     response = render(request, "ory_hydra_ui/problem.html", context, status=status)
     if unavailable:
         response["Retry-After"] = "5"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _forget_query(request)
     return response
+
+
+def _forget_query(request: HttpRequest) -> None:
+    """Take the query off ``request``: Django reports each 5xx with its request, and a challenge must not be in there.
+
+    The page that a form is on has the same query, and the browser says so.
+    """
+    request.GET = QueryDict()
+    for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI", "HTTP_REFERER"):
+        request.META[name] = ""

@@ -7,17 +7,18 @@ from django.shortcuts import render
 
 from ...ory.hydra import ConsentRequest
 from .. import conf
+from ..asked import Asked
 from ..subjects import is_subject
 from .base import page, redirect
 
 
 @page("consent")
 def consent(request: HttpRequest, challenge: str) -> HttpResponse:
-    """The consent page. Skipped where the person agreed before, or the client is registered so."""
+    """The consent page. Skipped where the person agreed before, or nobody wants them asked."""
     consent = conf.get().admin.consent_request(challenge)
     if not is_subject(conf.get().subject_of, request.user, consent.subject):
         return _reject(consent, "The person is not signed in.")
-    if consent.skip or consent.client.skip_consent:
+    if consent.skip or _is_trusted(consent):
         # Remembered where nobody was asked: without it, Hydra would answer prompt=none with consent_required.
         return _accept(request, consent, remember=consent.client.skip_consent)
     if request.method != "POST":
@@ -25,6 +26,17 @@ def consent(request: HttpRequest, challenge: str) -> HttpResponse:
     if request.POST.get("answer") != "accept":
         return _reject(consent, "The person does not agree.")
     return _accept(request, consent, remember="remember" in request.POST)
+
+
+def _is_trusted(consent: ConsentRequest) -> bool:
+    """Whether the client is registered with ``skip_consent``, and does not itself want the person asked.
+
+    Who registered it said that nobody has to be asked, not that nobody may be: ``prompt=consent`` is an application's
+    only way to have somebody asked again, before something grave perhaps, and Core 3.1.2.1 has it heeded. Hydra heeds
+    it too, and then does not say ``skip``. In a request object we cannot read it, and the registration counts: to ask
+    each time, in case it is there, would leave nothing of ``skip_consent``.
+    """
+    return consent.client.skip_consent and not Asked.parse(consent.request_url).consent
 
 
 def _context(consent: ConsentRequest) -> dict[str, Any]:

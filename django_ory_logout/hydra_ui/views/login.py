@@ -72,7 +72,6 @@ def _accept(request: HttpRequest, login: LoginRequest) -> HttpResponse:
     config = conf.get()
     authenticated = config.authentication(request, login=login)
     subject = known_subject(config.subject_of, request.user)
-    sessions.keep_sid(request.session, login.session_id)
     to = config.admin.accept_login_request(
         login.challenge,
         subject=subject,
@@ -81,6 +80,8 @@ def _accept(request: HttpRequest, login: LoginRequest) -> HttpResponse:
         acr=authenticated.acr,
         amr=authenticated.amr,
     )
+    # Not before: what Hydra did not accept is no login, and must not push one out.
+    sessions.keep_sid(request.session, login.session_id)
     return redirect(to)
 
 

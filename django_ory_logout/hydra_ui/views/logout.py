@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from ...exceptions import HydraError
+from ...exceptions import HydraError, ProviderUnavailable
 from ...ory.hydra import LogoutRequest
 from .. import conf, revocation, sessions
 from ..subjects import is_subject
@@ -49,7 +49,12 @@ def _accept(request: HttpRequest, logout: LogoutRequest) -> HttpResponse:
         # Whoever it is: Hydra ends the login of this browser with the one that was asked for, and tells only the
         # applications of the latter. The others are told here, while Hydra still knows them.
         revocation.sign_out(request, sid=logout.sid)
-    return redirect(conf.get().admin.accept_logout_request(logout.challenge))
+    try:
+        return redirect(conf.get().admin.accept_logout_request(logout.challenge))
+    except ProviderUnavailable as error:
+        # The page offers to try again. If nobody does, no session here knows this sid any more.
+        revocation.log_left(logout.sid, error)
+        raise
 
 
 def _is_here(request: HttpRequest, logout: LogoutRequest) -> bool:
