@@ -1,7 +1,7 @@
 """``force_logout_everywhere``: an action for the admin of login sessions, and for a site's own admin of users."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin, messages
@@ -25,20 +25,40 @@ MAX_PEOPLE = 20
 
 @admin.action(description=_("Log out everywhere"))
 def force_logout_everywhere(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-    """Log out the users that are chosen, or whose login sessions are: shown first, done when that is confirmed.
+    """Log out the users that are chosen, or whose login sessions are: shown first, done when just these are confirmed.
 
     For those who may delete login sessions; ``PermissionDenied`` for others.
     """
     if not request.user.has_perm("ory_logout.delete_loginsession"):
         raise PermissionDenied
-    people = _people(queryset)
-    if len(people) > MAX_PEOPLE:
+    chosen = _chosen(queryset)
+    if not chosen:
+        messages.error(request, _("Nobody has been logged out: what was chosen is gone."))
+        return None
+    if len(chosen) > MAX_PEOPLE:
         messages.error(request, _("Choose at most %(count)d people.") % {"count": MAX_PEOPLE})
         return None
-    confirmed = request.POST.get("confirmed") == "yes"
-    results = [(user, force_logout(user=user, dry_run=not confirmed)) for user in people]
+    return _page(modeladmin, request, chosen, _is_confirmed(request, chosen))
+
+
+def _is_confirmed(request: HttpRequest, chosen: Mapping[AbstractBaseUser, Any]) -> bool:
+    """Whether these are the people who were shown, no more and no less."""
+    shown = request.POST.getlist("confirmed")
+    if not shown:
+        return False
+    if set(shown) == {str(user.pk) for user in chosen}:
+        return True
+    messages.warning(request, _("Nobody has been logged out yet: these are other people than were shown before."))
+    return False
+
+
+def _page(
+    modeladmin: Any, request: HttpRequest, chosen: Mapping[AbstractBaseUser, Any], confirmed: bool
+) -> HttpResponse:
+    """What would be done; or once it is ``confirmed``, what has been."""
+    results = [(user, force_logout(user=user, dry_run=not confirmed)) for user in chosen]
     if confirmed:
-        _note(modeladmin, request, people)
+        _note(modeladmin, request, chosen)
     context = {
         **modeladmin.admin_site.each_context(request),
         "title": _("Log out everywhere"),
@@ -46,19 +66,20 @@ def force_logout_everywhere(modeladmin: Any, request: HttpRequest, queryset: Que
         "media": modeladmin.media,
         "results": results,
         "confirmed": confirmed,
-        "select_across": request.POST.get("select_across", "0"),
-        "chosen": request.POST.getlist(helpers.ACTION_CHECKBOX_NAME),
+        "people": [str(user.pk) for user in chosen],
+        "chosen": [str(pk) for pk in chosen.values()],
         "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
     }
     return TemplateResponse(request, "admin/ory_logout/force_logout.html", context)
 
 
-def _people(queryset: QuerySet[Any]) -> list[AbstractBaseUser]:
-    """The users, each once; no more than it takes to see that they are too many."""
-    users = get_user_model()._default_manager
-    if queryset.model is LoginSession:
-        queryset = users.filter(pk__in=list(queryset.values_list("user_id", flat=True)))
-    return list(queryset[: MAX_PEOPLE + 1])
+def _chosen(queryset: QuerySet[Any]) -> Mapping[AbstractBaseUser, Any]:
+    """The users, each with a row that stands for them; no more than it takes to see that they are too many."""
+    if queryset.model is not LoginSession:
+        return {user: user.pk for user in queryset[: MAX_PEOPLE + 1]}
+    rows = dict(queryset.values_list("user_id", "pk"))
+    users = get_user_model()._default_manager.filter(pk__in=list(rows)[: MAX_PEOPLE + 1])
+    return {user: rows[user.pk] for user in users}
 
 
 def _note(modeladmin: Any, request: HttpRequest, people: Iterable[AbstractBaseUser]) -> None:

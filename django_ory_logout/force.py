@@ -1,15 +1,17 @@
 """Forced logout: a person, or one login session, ends here and at Hydra, and the other applications are told.
 
 The sessions on this site end first. Then, at Hydra, in the one order in which the others hear of it: collect every
-``sid`` (from our index and from the consents), end each one, which is what tells the applications; then what is left of
-the subject; then its consents, and with them the tokens. A step that fails does not stop the next, and all of it can be
-repeated. The person can sign in again at once.
+``sid`` (from our index and from the consents), end each one, which is what tells the applications; those that failed
+once more; then what is left of the subject, after which nobody is told; then its consents, and with them the tokens. A
+step that fails does not stop the next. All of it can be repeated, but what ended here gives no ``sid`` then: the result
+names those that are left. The person can sign in again at once.
 
-It costs one call for our client, one for each fifty consents (at least one), one for each ``sid``, and two.
+It costs one call for our client, one for each fifty consents (at least one), one for each ``sid`` (two, if the first
+fails), and two.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -19,7 +21,7 @@ from . import conf, revocation, sessions
 from .models import EndReason, LoginSessionQuerySet, LogoutNotice
 from .ory.hydra import ConsentSession
 from .people import Hydra, Person, hydra_of, login_sessions_of, named_provider, people
-from .report import ForcedLogout, Report, StepName
+from .report import ForcedLogout, Outcome, Report, StepName
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -102,7 +104,7 @@ def _end_login(report: Report, sid: str, provider: str | None) -> None:
     _end_here(report, sessions.rows().named_by(LogoutNotice(issuer, None, sid, timezone.now())), sid)
     hydra = _hydra(report, issuer, provider)
     if hydra:
-        _revoke_logins(report, hydra, [sid])
+        _end_logins(report, hydra, [sid])
         report.unknown("unremembered", "delivery")
     report.alive("tokens_of_login", sid)
 
@@ -146,16 +148,18 @@ def _end_at_hydra(report: Report, hydra: Hydra, person: Person, consents: bool) 
     report.unknown("unremembered", "unlisted", "delivery", "self_contained_tokens")
     report.unknown("identity_provider", target=person.subject)
     if not _is_nameable(report, hydra, person):
-        _revoke_logins(report, hydra, person.sids)
+        _end_logins(report, hydra, person.sids)
         return
     listed = _listed(report, hydra, person)
-    _revoke_logins(report, hydra, [*person.sids, *(one.consent_request.login_session_id for one in listed)])
-    if not report.write(StepName.SUBJECT, person.subject, partial(hydra.admin.revoke_login_sessions, person.subject)):
-        report.alive("login_sessions", person.subject)
+    untold = _end_logins(report, hydra, [*person.sids, *(one.consent_request.login_session_id for one in listed)])
+    forgotten = [_revoke_subject(report, hydra, person.subject)]
     if consents:
-        _revoke_consents(report, hydra, person.subject)
+        forgotten.append(_revoke_consents(report, hydra, person.subject))
     else:
         report.alive("tokens", person.subject)
+    if any(forgotten):
+        for sid in untold:
+            report.unknown("recipients_forgotten", target=sid)
 
 
 def _is_nameable(report: Report, hydra: Hydra, person: Person) -> bool:
@@ -193,17 +197,33 @@ def _listed(report: Report, hydra: Hydra, person: Person) -> Sequence[ConsentSes
     return listed
 
 
-def _revoke_logins(report: Report, hydra: Hydra, sids: Sequence[str]) -> None:
-    for sid in filter(None, dict.fromkeys(sids)):
-        if not report.write(StepName.SID, sid, partial(hydra.admin.revoke_login_session, sid)):
-            report.alive("login_session", sid)
+def _end_logins(report: Report, hydra: Hydra, sids: Sequence[str]) -> Sequence[str]:
+    """End each login session by itself, so that its applications are told. Says which failed, and failed again."""
+
+    def failing(sids: Iterable[str], failure: Outcome) -> list[str]:
+        calls = {sid: partial(hydra.admin.revoke_login_session, sid) for sid in sids if sid}
+        return [sid for sid, call in calls.items() if not report.write(StepName.SID, sid, call, failure=failure)]
+
+    untold = failing(failing(sids, Outcome.RETRIED), Outcome.FAILED)
+    for sid in untold:
+        report.untold(sid, hydra.alias)
+    return untold
 
 
-def _revoke_consents(report: Report, hydra: Hydra, subject: str, client_id: str | None = None) -> None:
+def _revoke_subject(report: Report, hydra: Hydra, subject: str) -> bool:
+    done = report.write(StepName.SUBJECT, subject, partial(hydra.admin.revoke_login_sessions, subject))
+    if not done:
+        report.alive("login_sessions", subject)
+    return done
+
+
+def _revoke_consents(report: Report, hydra: Hydra, subject: str, client_id: str | None = None) -> bool:
     call = (
         partial(hydra.admin.revoke_consents, subject, client_id)
         if client_id
         else partial(hydra.admin.revoke_all_consents, subject)
     )
-    if not report.write(StepName.CONSENTS, f"{subject} {client_id}" if client_id else subject, call):
+    done = report.write(StepName.CONSENTS, f"{subject} {client_id}" if client_id else subject, call)
+    if not done:
         report.alive("tokens", subject)
+    return done

@@ -34,19 +34,19 @@ def named_provider(alias: str | None) -> conf.ProviderConfig:
 
 
 class Hydra(NamedTuple):
-    """Where Hydra is asked, and which of its clients this site is there."""
+    """Where Hydra is asked, through which of ``PROVIDERS``, and which of its clients this site is there."""
 
+    alias: str
     admin: HydraAdmin
     client_id: str
 
 
 def hydra_of(issuer: str, alias: str | None) -> Hydra | None:
     """The way to the Hydra of ``issuer``: through the provider of that alias, or any that has one."""
-    of_issuer = conf.get().of_issuer(issuer)
-    return next(
-        (Hydra(one.hydra, one.registration.client_id) for one in of_issuer if one.hydra and alias in {None, one.alias}),
-        None,
-    )
+    for one in conf.get().of_issuer(issuer):
+        if one.hydra and alias in {None, one.alias}:
+            return Hydra(one.alias, one.hydra, one.registration.client_id)
+    return None
 
 
 def people(whom: AbstractBaseUser | str, alias: str | None) -> list[Person]:

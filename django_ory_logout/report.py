@@ -5,7 +5,7 @@ Codes are for programs, words for people: these are translated when they are rea
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db.models import TextChoices
@@ -34,6 +34,7 @@ class Outcome(TextChoices):
 
     DONE = "done", _("done")
     PLANNED = "planned", _("would be done")
+    RETRIED = "retried", _("failed, tried again below")
     FAILED = "failed", _("failed")
 
 
@@ -42,6 +43,10 @@ WORDS: Mapping[str, Promise] = {
     "local_sessions": _("Sessions of {target} on this site may be alive."),
     "hydra_unconfigured": _("No admin API is configured for {target}: the login there, and other applications."),
     "login_session": _("The login session {target} at Hydra may be alive, and its applications were not told."),
+    "recipients_forgotten": _(
+        "Whether Hydra can still tell the applications of the login session {target}: not if it was among the login "
+        "sessions and consents that are revoked."
+    ),
     "login_sessions": _("Login sessions of {target} at Hydra may be alive."),
     "login_sessions_kept": _("The login sessions of {target} at Hydra, and all sessions of applications."),
     "tokens": _("Access and refresh tokens of {target}: they work until they expire or are revoked."),
@@ -99,11 +104,23 @@ class Remark:
 
 
 @dataclass(frozen=True)
+class Untold:
+    """A login session that Hydra did not take to end, so that its applications were not told.
+
+    What is left to do is ``force_logout`` with these two: a repeat of the whole may no longer know the ``sid``.
+    """
+
+    sid: str
+    provider: str
+
+
+@dataclass(frozen=True)
 class ForcedLogout:
     """What was done, or with ``dry_run`` what would be."""
 
     dry_run: bool
     steps: tuple[Step, ...]
+    untold: tuple[Untold, ...]
     still_alive: tuple[Remark, ...]
     unknown: tuple[Remark, ...]
 
@@ -123,6 +140,7 @@ class ForcedLogout:
                 | ({"count": one.count} if one.count is not None else {})
                 for one in self.steps
             ],
+            "untold": [asdict(one) for one in self.untold],
             "still_alive": [remark.as_dict() for remark in self.still_alive],
             "unknown": [remark.as_dict() for remark in self.unknown],
         }
@@ -134,11 +152,16 @@ class Report:
     def __init__(self, dry_run: bool) -> None:
         self.dry_run = dry_run
         self._steps: list[Step] = []
+        self._untold: list[Untold] = []
         self._still_alive: dict[Remark, None] = {}
         self._unknown: dict[Remark, None] = {}
 
     def alive(self, code: str, target: str = "") -> None:
         self._still_alive[Remark(code, target)] = None
+
+    def untold(self, sid: str, provider: str) -> None:
+        self._untold.append(Untold(sid, provider))
+        self.alive("login_session", sid)
 
     def unknown(self, *codes: str, target: str = "") -> None:
         self._unknown |= {Remark(code, target): None for code in codes}
@@ -149,33 +172,43 @@ class Report:
         target: str,
         call: Callable[[], int | None],
         planned: Callable[[], int | None] = lambda: None,
+        failure: Outcome = Outcome.FAILED,
     ) -> bool:
         """A step that ends something: ``call`` says how many, ``planned`` how many it would. Says if it went well."""
         if self.dry_run:
-            return self._tried(name, target, planned, Outcome.PLANNED)
-        return self._tried(name, target, call, Outcome.DONE)
+            return self._tried(name, target, planned, Outcome.PLANNED, failure)
+        return self._tried(name, target, call, Outcome.DONE, failure)
 
     def read(self, name: StepName, target: str, call: Callable[[], int | None]) -> bool:
         """A step that ends nothing, taken in a dry run too. Says whether it went well."""
         return self._tried(name, target, call, Outcome.DONE)
 
-    def failed(self, name: StepName, target: str, code: str) -> None:
-        """A step that cannot be taken."""
-        self._steps.append(Step(name, target, Outcome.FAILED, code))
+    def failed(self, name: StepName, target: str, code: str, failure: Outcome = Outcome.FAILED) -> None:
+        """A step that cannot be taken, or that will be :attr:`Outcome.RETRIED`."""
+        self._steps.append(Step(name, target, failure, code))
 
     def result(self) -> ForcedLogout:
-        return ForcedLogout(self.dry_run, tuple(self._steps), tuple(self._still_alive), tuple(self._unknown))
+        return ForcedLogout(
+            self.dry_run, tuple(self._steps), tuple(self._untold), tuple(self._still_alive), tuple(self._unknown)
+        )
 
-    def _tried(self, name: StepName, target: str, call: Callable[[], int | None], outcome: Outcome) -> bool:
+    def _tried(
+        self,
+        name: StepName,
+        target: str,
+        call: Callable[[], int | None],
+        outcome: Outcome,
+        failure: Outcome = Outcome.FAILED,
+    ) -> bool:
         try:
             count = call()
         except OryLogoutError as error:
             logger.error("forced logout: step %s failed: %s", name.value, error)
-            self.failed(name, target, error.code)
+            self.failed(name, target, error.code, failure)
             return False
         except Exception:
             logger.exception("forced logout: step %s failed: internal_error", name.value)
-            self.failed(name, target, "internal_error")
+            self.failed(name, target, "internal_error", failure)
             return False
         self._steps.append(Step(name, target, outcome, count=count))
         return True

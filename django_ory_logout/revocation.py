@@ -1,7 +1,7 @@
 """Revoking what a sign-in gave once its session has ended, where a setting says so (RFC 7009, Back-Channel Logout 2.7).
 
-The session has ended before. Nothing here raises, and no call begins later than :data:`SECONDS` after the first. Our
-views leave it until their response is out; everybody else has it done at once.
+The session has ended before. Nothing here raises, no call begins later than :data:`SECONDS` after the first, and who
+does not answer is not asked again. Our views leave it until their response is out; everybody else has it done at once.
 """
 
 import logging
@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 from . import conf
 from .exceptions import OryLogoutError, ProviderUnavailable
 from .models import EndReason
+from .ory.hydra import HydraAdmin
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -97,17 +98,23 @@ def collected() -> Iterator[list[Left]]:
 
 @sensitive_variables()
 def revoke_now(left: Sequence[Left]) -> None:
-    """Revoke ``left``. What fails is logged; a provider that does not answer is not asked again."""
+    """Revoke ``left``. What fails is logged; a provider, or a Hydra, that does not answer is not asked again."""
     deadline = time.monotonic() + SECONDS
-    silent: set[str] = set()
+    silent: set[str | HydraAdmin] = set()
+
+    def may_ask(whom: str | HydraAdmin) -> bool:
+        return whom not in silent and time.monotonic() <= deadline
+
     for one in left:
+        issuer, hydra = one.config.registration.issuer, one.config.hydra
         for hint, token in one.tokens.items():
-            if time.monotonic() > deadline or one.config.registration.issuer in silent:
+            if not may_ask(issuer):
                 logger.error("%s not revoked: revocation_given_up", hint)
             elif not _revoked(one.config, hint, token):
-                silent.add(one.config.registration.issuer)
-        if one.config.registration.issuer not in silent and time.monotonic() <= deadline:
-            _prove(one)
+                silent.add(issuer)
+        for hint, token in one.tokens.items():
+            if hydra and may_ask(issuer) and may_ask(hydra) and not _proved(hydra, hint, token):
+                silent.add(hydra)
 
 
 @sensitive_variables()
@@ -124,14 +131,14 @@ def _revoked(config: conf.ProviderConfig, hint: str, token: str) -> bool:
 
 
 @sensitive_variables()
-def _prove(left: Left) -> None:
-    """Ask Hydra whether the tokens are dead: it answers 200 too when it has revoked nothing."""
-    hydra = left.config.hydra
-    if hydra is None:
-        return
+def _proved(hydra: HydraAdmin, hint: str, token: str) -> bool:
+    """Ask whether ``token`` is dead: Hydra says 200 when it revokes nothing too. Says whether it answered this."""
     try:
-        for hint, token in left.tokens.items():
-            if hydra.introspect(token).active:
-                logger.error("%s not revoked: token_still_alive", hint)
+        if hydra.introspect(token).active:
+            logger.error("%s not revoked: token_still_alive", hint)
     except OryLogoutError as error:
-        logger.warning("tokens revoked: revocation_unproven: %s", error)
+        logger.warning("%s revoked: revocation_unproven: %s", hint, error)
+        return not isinstance(error, ProviderUnavailable)
+    except Exception:
+        logger.exception("%s revoked: revocation_unproven: internal_error", hint)
+    return True

@@ -1,5 +1,7 @@
 """Log out everywhere, from the admin: shown first, done when confirmed."""
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,8 +51,16 @@ def _in_user_admin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(site.get_model_admin(User)), "actions", [force_logout_everywhere])
 
 
-def choose(browser: SiteBrowser, url: str, *chosen: object, **further: str) -> Any:
+def choose(browser: SiteBrowser, url: str, *chosen: object, **further: object) -> Any:
     return browser.post(url, {"action": "force_logout_everywhere", "_selected_action": chosen, **further})
+
+
+def confirm(browser: SiteBrowser, url: str, shown: Any) -> Any:
+    """Press the button of the page that was ``shown``."""
+    fields = defaultdict(list)
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', shown.text):
+        fields[name].append(value)
+    return browser.post(url, fields)
 
 
 def test_is_shown_before_it_is_done(staff: SiteBrowser, amber: SiteBrowser, hydra: FakeHydra) -> None:
@@ -69,7 +79,7 @@ def test_is_shown_before_it_is_done(staff: SiteBrowser, amber: SiteBrowser, hydr
 def test_confirmed_it_is_done_and_noted(staff: SiteBrowser, amber: SiteBrowser, hydra: FakeHydra) -> None:
     user = Subject.objects.get().user
 
-    answer = choose(staff, SESSIONS, LoginSession.objects.get().pk, confirmed="yes")
+    answer = confirm(staff, SESSIONS, choose(staff, SESSIONS, LoginSession.objects.get().pk))
 
     assert answer.status_code == 200
     assert "<form" not in answer.text.partition('id="content"')[2]
@@ -81,9 +91,80 @@ def test_confirmed_it_is_done_and_noted(staff: SiteBrowser, amber: SiteBrowser, 
 
 @pytest.mark.usefixtures("_in_user_admin")
 def test_in_the_sites_own_admin_of_users(staff: SiteBrowser, amber: SiteBrowser) -> None:
-    choose(staff, USERS, Subject.objects.get().user.pk, confirmed="yes")
+    confirm(staff, USERS, choose(staff, USERS, Subject.objects.get().user.pk))
 
     assert amber.user is None
+
+
+def usernames(answer: Any) -> list[str]:
+    return [user.get_username() for user, _ in answer.context["results"]]
+
+
+@pytest.mark.usefixtures("_in_user_admin")
+def test_all_is_those_who_were_shown(staff: SiteBrowser, amber: SiteBrowser, new_browser: NewBrowser) -> None:
+    shown = choose(staff, USERS, Subject.objects.get().user.pk, select_across="1")
+    birch = new_browser()
+    birch.sign_in("birch")
+
+    done = confirm(staff, USERS, shown)
+
+    assert sorted(usernames(done)) == sorted(usernames(shown))
+    assert amber.user is None
+    assert birch.user is not None
+
+
+def test_all_sessions_are_those_of_who_was_shown(
+    staff: SiteBrowser, amber: SiteBrowser, new_browser: NewBrowser
+) -> None:
+    shown = choose(staff, SESSIONS, LoginSession.objects.get().pk, select_across="1")
+    birch = new_browser()
+    birch.sign_in("birch")
+
+    confirm(staff, SESSIONS, shown)
+
+    assert amber.user is None
+    assert birch.user is not None
+
+
+def test_other_people_than_shown_are_shown_anew(
+    staff: SiteBrowser, amber: SiteBrowser, new_browser: NewBrowser, hydra: FakeHydra
+) -> None:
+    birch = new_browser()
+    birch.sign_in("birch")
+    shown = choose(staff, SESSIONS, *LoginSession.objects.values_list("pk", flat=True))
+    LoginSession.objects.filter(subject="birch").delete()
+
+    answer = confirm(staff, SESSIONS, shown)
+
+    assert "these are other people than were shown before" in answer.text
+    assert "would be done" in answer.text
+    assert amber.user is not None
+    assert not any(call.startswith("DELETE") for call in hydra.calls)
+
+    confirm(staff, SESSIONS, answer)
+    assert amber.user is None
+
+
+def test_nobody_is_no_success(staff: SiteBrowser, amber: SiteBrowser, hydra: FakeHydra) -> None:
+    shown = choose(staff, SESSIONS, LoginSession.objects.get().pk)
+    LoginSession.objects.all().delete()
+
+    answer = confirm(staff, SESSIONS, shown)
+
+    assert answer.status_code == 302
+    (message,) = staff.get(answer["Location"]).context["messages"]
+    assert (message.level_tag, str(message)) == ("error", "Nobody has been logged out: what was chosen is gone.")
+    assert not any(call.startswith("DELETE") for call in hydra.calls)
+
+
+@pytest.mark.usefixtures("_in_user_admin")
+def test_numbers_are_carried_as_they_are(staff: SiteBrowser, amber: SiteBrowser, settings: Any) -> None:
+    settings.USE_THOUSAND_SEPARATOR = True
+    cedar = User.objects.create_user("cedar", pk=1234567)
+
+    shown = choose(staff, USERS, cedar.pk)
+
+    assert shown.text.count('value="1234567"') == 2
 
 
 @pytest.mark.usefixtures("_in_user_admin")
@@ -92,7 +173,8 @@ def test_who_may_not_delete_login_sessions_may_not_do_it(staff: SiteBrowser, amb
     User.objects.filter(pk=root.pk).update(is_superuser=False)
     root.user_permissions.set(Permission.objects.filter(codename__in=["view_user", "change_user"]))
 
-    answer = choose(staff, USERS, Subject.objects.get().user.pk, confirmed="yes")
+    amber_pk = Subject.objects.get().user.pk
+    answer = choose(staff, USERS, amber_pk, confirmed=amber_pk)
 
     assert answer.status_code == 403
     assert amber.user is not None
@@ -111,7 +193,8 @@ def test_too_many_people_are_refused(
 ) -> None:
     monkeypatch.setattr(admin_actions, "MAX_PEOPLE", 0)
 
-    answer = choose(staff, SESSIONS, LoginSession.objects.get().pk, confirmed="yes")
+    row = LoginSession.objects.get()
+    answer = choose(staff, SESSIONS, row.pk, confirmed=row.user_id)
 
     assert answer.status_code == 302
     assert "Choose at most 0 people." in staff.get(reverse("admin:ory_logout_loginsession_changelist")).text

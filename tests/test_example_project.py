@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,26 @@ def test_compose_and_hydra_agree_on_the_issuer() -> None:
 def test_compose_pins_what_it_starts() -> None:
     images = re.findall(r"image: (\S+)", (ROOT / "compose.yaml").read_text())
 
-    assert images
+    assert len(images) == 4
     assert all(re.search(r":v?\d+\.\d+(\.\d+)?$", image) for image in images), images
+
+
+def test_the_image_pins_what_it_starts_from_and_installs() -> None:
+    dockerfile = (ROOT / "compose" / "Dockerfile").read_text()
+    pins = (ROOT / "compose" / "constraints.txt").read_text().splitlines()[1:]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    installed = [
+        *project["build-system"]["requires"],
+        *project["project"]["dependencies"],
+        *project["dependency-groups"]["example"],
+        *project["dependency-groups"]["services"][1:],
+    ]
+
+    assert re.search(r"^FROM python:\d+\.\d+\.\d+-slim-\w+$", dockerfile, re.MULTILINE)
+    assert "pip install --no-cache-dir pip==" in dockerfile
+    assert "--constraint compose/constraints.txt --build-constraint compose/constraints.txt" in dockerfile
+    assert [pin for pin in pins if not re.fullmatch(r"[\w-]+==[\d.]+", pin)] == []
+    assert {re.split(r"[^\w-]", one)[0] for one in installed} <= {pin.partition("==")[0].lower() for pin in pins}
 
 
 def test_the_image_needs_nothing_that_is_not_copied() -> None:

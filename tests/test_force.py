@@ -1,11 +1,15 @@
 """Forced logout: what ends, in which order, what is told, and what the result says is left."""
 
+import re
+import runpy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.db import DatabaseError
 from django.test import override_settings
 from django.utils import translation
@@ -14,7 +18,7 @@ from django.utils.translation import trans_real
 from django_ory_logout import report, sessions
 from django_ory_logout.force import force_logout, revoke_access_tokens, revoke_consents
 from django_ory_logout.models import EndReason, LoginSession, Subject
-from django_ory_logout.report import ForcedLogout, Remark
+from django_ory_logout.report import ForcedLogout, Remark, Untold
 from django_ory_logout.signals import login_session_ended
 
 from .conftest import Configure, Logged, NewBrowser, SiteBrowser
@@ -174,15 +178,15 @@ def test_consents_can_stay_and_then_tokens_live_on(amber: SiteBrowser, hydra: Fa
 
 
 @pytest.mark.parametrize(
-    ("broken", "step", "left"),
+    ("broken", "step", "left", "steps"),
     [
-        (f"{LOGIN}?sid=", "sid", "login_session"),
-        (f"{LOGIN}?subject=", "subject", "login_sessions"),
-        (CONSENT, "consents", "tokens"),
+        (f"{LOGIN}?sid=", "sid", "login_session", 7),
+        (f"{LOGIN}?subject=", "subject", "login_sessions", 6),
+        (CONSENT, "consents", "tokens", 6),
     ],
 )
 def test_failing_step_is_said_and_does_not_stop_the_next(
-    amber: SiteBrowser, hydra: FakeHydra, sid: str, logged: Logged, broken: str, step: str, left: str
+    amber: SiteBrowser, hydra: FakeHydra, sid: str, logged: Logged, broken: str, step: str, left: str, steps: int
 ) -> None:
     hydra.broken = {broken}
 
@@ -190,7 +194,7 @@ def test_failing_step_is_said_and_does_not_stop_the_next(
 
     assert amber.user is None
     assert [(name, code) for name, outcome, code in outcomes(result) if outcome == "failed"] == [(step, "unreachable")]
-    assert len(result.steps) == 6
+    assert len(result.steps) == steps
     assert not result.ok
     assert codes(result.still_alive) == [left]
     assert logged()[0].startswith(f"forced logout: step {step} failed: unreachable")
@@ -205,9 +209,79 @@ def test_hydra_out_of_reach_ends_the_local_sessions_all_the_same(
     result = force_logout(user=user())
 
     assert amber.user is None
-    assert [outcome for _, outcome, _ in outcomes(result)] == ["done"] + 5 * ["failed"]
+    assert [outcome for _, outcome, _ in outcomes(result)] == ["done", "failed", "failed", "retried"] + 3 * ["failed"]
     assert codes(result.still_alive) == ["login_session", "login_sessions", "tokens"]
     assert "listing_incomplete" in codes(result.unknown)
+
+
+def test_sid_that_failed_is_tried_once_more_before_the_subject(
+    amber: SiteBrowser, hydra: FakeHydra, sid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hydra.sign_in("amber", "elsewhere", "mail")
+    hydra.broken = {f"{LOGIN}?sid={sid}"}
+    send = hydra.send
+
+    def send_and_mend(request: Any, *args: object, **kwargs: object) -> Any:
+        if "sid=elsewhere" in request.url:
+            hydra.broken = set()
+        return send(request, *args, **kwargs)
+
+    monkeypatch.setattr(hydra, "send", send_and_mend)
+
+    result = force_logout(user=user())
+
+    assert [call for call in hydra.calls if call.startswith(LOGIN)] == [
+        f"{LOGIN}?sid={sid}",
+        f"{LOGIN}?sid=elsewhere",
+        f"{LOGIN}?sid={sid}",
+        f"{LOGIN}?subject=amber",
+    ]
+    assert ("mail", sid) in hydra.told
+    assert [(step.target, step.outcome) for step in result.steps if step.name == report.StepName.SID] == [
+        (sid, report.Outcome.RETRIED),
+        ("elsewhere", report.Outcome.DONE),
+        (sid, report.Outcome.DONE),
+    ]
+    assert result.ok
+    assert (result.untold, result.still_alive) == ((), ())
+
+
+def test_sid_that_failed_twice_is_left_with_its_provider(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+    hydra.sign_in("amber", "elsewhere", "mail")
+    hydra.broken = {f"{LOGIN}?sid={sid}"}
+
+    result = force_logout(user=user())
+
+    assert hydra.calls.count(f"{LOGIN}?sid={sid}") == 2
+    assert ("mail", "elsewhere") in hydra.told
+    assert result.untold == (Untold(sid, "default"),)
+    assert Remark("login_session", sid) in result.still_alive
+
+
+@pytest.mark.parametrize(("working", "is_doubtful"), [("login?subject=", True), ("consent", True), ("", False)])
+def test_sid_that_is_left_may_be_forgotten_with_what_went_well(
+    amber: SiteBrowser, hydra: FakeHydra, sid: str, working: str, is_doubtful: bool
+) -> None:
+    calls = {"login?sid=", "login?subject=", "consent"} - {working}
+    hydra.broken = {f"DELETE {SESSIONS}/{call}" for call in calls}
+
+    result = force_logout(user=user())
+
+    assert result.untold == (Untold(sid, "default"),)
+    assert (Remark("recipients_forgotten", sid) in result.unknown) is is_doubtful
+
+
+def test_what_is_left_can_be_done_where_the_subject_failed_too(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+    hydra.sign_in("amber", "elsewhere")
+    hydra.broken = {LOGIN, CONSENT}
+    (left,) = force_logout(user=user()).untold
+    hydra.broken = set()
+
+    assert force_logout(sid=left.sid, provider=left.provider).ok
+    assert force_logout(user=user()).ok
+
+    assert ("mail", sid) in hydra.told
+    assert hydra.logins == {}
 
 
 def test_listing_that_breaks_off_is_used_as_far_as_it_came(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
@@ -378,6 +452,29 @@ def test_provider_that_is_named_and_has_no_hydra_asks_none(hydra: FakeHydra, set
     assert codes(result.still_alive) == ["hydra_unconfigured"]
 
 
+# A site that is Hydra's login page
+
+
+def test_documented_way_ends_hydras_subject_and_the_sessions_of_the_login_page(
+    hydra: FakeHydra, new_browser: NewBrowser, settings: Any, tmp_path: Path
+) -> None:
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "force-logout.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "documented.py").write_text(next(block for block in blocks if "subject_of" in block))
+    settings.ORY_HYDRA_UI = {"ADMIN_URL": URL}
+    cedar, willow = User.objects.create_user("cedar"), User.objects.create_user("willow")
+    for someone in (cedar, willow):
+        new_browser().force_login(someone, "django.contrib.auth.backends.ModelBackend")
+        hydra.sign_in(str(someone.pk), someone.username, "mail")
+
+    result = runpy.run_path(str(tmp_path / "documented.py"))["force_out"](cedar)
+
+    assert result.ok
+    assert hydra.told == [("mail", "cedar")]
+    assert list(hydra.logins) == ["willow"]
+    assert [one.get_decoded()["_auth_user_id"] for one in Session.objects.all()] == [str(willow.pk)]
+
+
 # One login session
 
 
@@ -480,7 +577,7 @@ def test_words_are_translated_when_they_are_read(amber: SiteBrowser, monkeypatch
 
 @override_settings(LANGUAGE_CODE="en")
 def test_result_as_a_document(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
-    hydra.broken = {CONSENT}
+    hydra.broken = {f"{LOGIN}?", CONSENT}
 
     document = force_logout(subject="amber").as_dict()
 
@@ -492,7 +589,9 @@ def test_result_as_a_document(amber: SiteBrowser, hydra: FakeHydra, sid: str) ->
         "outcome": "failed",
         "code": "unreachable",
     }
-    assert document["still_alive"] == [
+    assert document["steps"][3]["outcome"] == "retried"
+    assert document["untold"] == [{"sid": sid, "provider": "default"}]
+    assert document["still_alive"][2:] == [
         {
             "code": "tokens",
             "target": "amber",

@@ -361,7 +361,44 @@ def test_proof_that_cannot_be_had_is_logged(hydra: FakeHydra, amber: SiteBrowser
     log_out(amber)
 
     assert len(hydra.calls) == 1
-    assert logged()[0].startswith("tokens revoked: revocation_unproven: unreachable")
+    assert [line.partition("unreachable")[0] for line in logged()] == ["refresh_token revoked: revocation_unproven: "]
+
+
+def test_hydra_out_of_reach_is_asked_once_for_all_sessions(
+    hydra: FakeHydra, amber: SiteBrowser, new_browser: NewBrowser, network: Network, logged: Logged
+) -> None:
+    new_browser().sign_in("amber")
+    hydra.broken = {"POST"}
+
+    force_logout(subject="amber")
+
+    assert revoked(network) == 2 * [REFRESH, ACCESS]
+    assert hydra.calls.count("POST /admin/oauth2/introspect") == 1
+
+
+def test_hydra_that_refuses_the_proof_is_asked_for_each_token(
+    hydra: FakeHydra, amber: SiteBrowser, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hydra, "_answer", lambda *_: (401, {"error": "request_unauthorized"}))
+
+    log_out(amber)
+
+    assert [line.partition(": POST")[0] for line in logged()] == [
+        f"{hint} revoked: revocation_unproven: hydra_unauthorized" for hint in (REFRESH, ACCESS)
+    ]
+
+
+def test_fault_of_ours_in_the_proof_is_logged_and_in_nobodys_way(
+    hydra: FakeHydra, amber: SiteBrowser, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def introspect(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("django_ory_logout.ory.hydra.HydraAdmin.introspect", introspect)
+
+    assert log_out(amber).status_code == 302
+
+    assert logged() == [f"{hint} revoked: revocation_unproven: internal_error" for hint in (REFRESH, ACCESS)]
 
 
 def test_nothing_is_proved_where_nothing_was_revoked(hydra: FakeHydra, amber: SiteBrowser, network: Network) -> None:

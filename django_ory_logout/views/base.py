@@ -69,7 +69,7 @@ def single_values(parameters: QueryDict) -> dict[str, str]:
 def forget_query(request: HttpRequest) -> None:
     """Take the query off ``request``: Django reports each 5xx with its request, and a code must not be in there."""
     request.GET = QueryDict()
-    for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI"):
+    for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI", "HTTP_REFERER"):
         request.META[name] = ""
 
 

@@ -1,6 +1,7 @@
 """``ory_force_logout``: who, what, and how it went."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -88,6 +89,48 @@ def test_failed_step_exits_with_1(amber: SiteBrowser, hydra: FakeHydra) -> None:
     assert failed.value.returncode == 1
     assert "failed: unreachable  all login sessions at Hydra amber\n" in output.getvalue()
     assert "Still alive:\n  Login sessions of amber at Hydra may be alive.\n" in output.getvalue()
+
+    assert str(failed.value) == "Not everything could be done. When the cause is mended, run it again."
+
+
+def failed_run(*arguments: str) -> tuple[str, str]:
+    """What it wrote, and its error."""
+    output = StringIO()
+    with pytest.raises(CommandError) as failed:
+        call_command("ory_force_logout", *arguments, stdout=output)
+    return output.getvalue(), str(failed.value)
+
+
+def test_what_is_left_is_said_as_commands(amber: SiteBrowser, hydra: FakeHydra) -> None:
+    sid = amber.user["sid"]
+    hydra.broken = {"DELETE"}
+
+    output, error = failed_run("--subject", "amber")
+
+    title = "Left to do, before this is run again:\n"
+    assert output.endswith(f"{title}  python manage.py ory_force_logout --sid={sid} --provider=default\n")
+    assert error == "Not everything could be done. When the cause is mended, first do what is left, above."
+
+    hydra.broken = set()
+    run(*shlex.split(output.rpartition("ory_force_logout ")[2]))
+    assert hydra.told == [(django_settings.CLIENT_ID, sid)]
+
+
+def test_what_is_left_is_in_the_json(amber: SiteBrowser, hydra: FakeHydra) -> None:
+    sid = amber.user["sid"]
+    hydra.broken = {f"DELETE {SESSIONS}/login?"}
+
+    output, _ = failed_run("--subject", "amber", "--json")
+
+    assert json.loads(output)["untold"] == [{"sid": sid, "provider": "default"}]
+
+
+def test_sid_cannot_be_more_than_one_word_of_a_command(hydra: FakeHydra) -> None:
+    hydra.broken = {"DELETE"}
+
+    output, _ = failed_run("--sid=-x; ls")
+
+    assert "  python manage.py ory_force_logout '--sid=-x; ls' --provider=default\n" in output
 
 
 def test_consents_can_be_kept(amber: SiteBrowser, hydra: FakeHydra) -> None:

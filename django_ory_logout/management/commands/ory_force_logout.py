@@ -1,5 +1,7 @@
 import json
+import shlex
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -7,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.management.base import BaseCommand, CommandError
 
 from ... import conf, force
-from ...report import ForcedLogout, Remark
+from ...report import ForcedLogout, Untold
 
 USAGE = 2
 
@@ -47,7 +49,8 @@ class Command(BaseCommand):
         else:
             self._say(result)
         if not result.ok:
-            raise CommandError("Not everything could be done. What failed is above; run it again.", returncode=1)
+            then = "first do what is left, above." if result.untold else "run it again."
+            raise CommandError(f"Not everything could be done. When the cause is mended, {then}", returncode=1)
 
     def _forced(self, options: dict[str, Any]) -> ForcedLogout:
         common = {"provider": _alias(options["provider"], options["issuer"]), "dry_run": options["dry_run"]}
@@ -69,14 +72,22 @@ class Command(BaseCommand):
             count = "" if step.count is None else f" ({step.count})"
             code = f": {step.code}" if step.code else ""
             self.stdout.write(f"{step.outcome.label}{code}  {step.name.label} {step.target}{count}")
-        self._list("Still alive:", result.still_alive)
-        self._list("Not known:", result.unknown)
+        self._list("Still alive:", [remark.text for remark in result.still_alive])
+        self._list("Not known:", [remark.text for remark in result.unknown])
+        self._list("Left to do, before this is run again:", [_call(one) for one in result.untold])
 
-    def _list(self, title: str, remarks: tuple[Remark, ...]) -> None:
-        if remarks:
+    def _list(self, title: str, lines: Sequence[str]) -> None:
+        if lines:
             self.stdout.write(title)
-        for remark in remarks:
-            self.stdout.write(f"  {remark.text}")
+        for line in lines:
+            self.stdout.write(f"  {line}")
+
+
+def _call(untold: Untold) -> str:
+    """The command that ends this login session, ready to be pasted: a ``sid`` can be any text."""
+    return shlex.join(
+        ["python", "manage.py", "ory_force_logout", f"--sid={untold.sid}", f"--provider={untold.provider}"]
+    )
 
 
 def _user(name: str | None) -> AbstractBaseUser | None:

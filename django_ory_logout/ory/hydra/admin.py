@@ -141,7 +141,8 @@ class HydraAdmin(AdminAPI):
     ) -> str:
         """Log ``subject`` in; where to send the browser.
 
-        A login that is not remembered cannot be logged out. ``remember_for`` seconds; 0: until the browser closes.
+        A login that is not remembered cannot be logged out. ``remember_for`` seconds; 0: for as long as
+        ``ttl.authentication_session`` in Hydra's configuration says.
         """
         document = {
             "subject": subject,
