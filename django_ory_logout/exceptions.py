@@ -50,3 +50,15 @@ class ChallengeHandled(HydraError):
     def __init__(self, redirect_to: str) -> None:
         super().__init__("challenge_handled")
         self.redirect_to = redirect_to
+
+
+class KratosError(OryLogoutError):
+    """Kratos refuses a call, and would refuse it again."""
+
+
+class SecondFactorRequired(KratosError):
+    """The session is alive, and this call asks for a second factor, which is given at ``redirect_browser_to``."""
+
+    def __init__(self, redirect_browser_to: str) -> None:
+        super().__init__("session_aal2_required")
+        self.redirect_browser_to = redirect_browser_to

@@ -22,16 +22,21 @@ CHUNK_BYTES = 16 * 1024
 
 @dataclass(frozen=True)
 class Response:
-    """An answer, read whole. ``body`` in bytes, decoded from its transfer and content encodings."""
+    """An answer, read whole. ``body`` in bytes, decoded from its transfer and content encodings.
+
+    ``set_cookies`` are the values of the ``Set-Cookie`` headers, which ``headers`` folds into one that none can part.
+    """
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    set_cookies: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def ok(self) -> bool:
         return self.status == HTTPStatus.OK
 
+    @sensitive_variables()
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises :exc:`ProviderUnavailable` (``not_json``) for anything else."""
         value = self._parsed()
@@ -39,6 +44,7 @@ class Response:
             raise ProviderUnavailable("not_json", "the answer is not a JSON object")
         return value
 
+    @sensitive_variables()
     def objects(self) -> list[dict[str, Any]]:
         """The body as a JSON array of objects. Raises like :meth:`json`."""
         values = self._parsed()
@@ -89,7 +95,8 @@ def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str
                 stream=True,
             ) as response,
         ):
-            return Response(response.status_code, response.headers, _read(response))
+            set_cookies = tuple(response.raw.headers.getlist("Set-Cookie"))
+            return Response(response.status_code, response.headers, _read(response), set_cookies)
     except (OSError, HTTPError) as error:  # the first: all of requests' own, and a certificate file that is not there
         # The exception's own text can hold the URL with its query; its type says enough.
         raise ProviderUnavailable("unreachable", f"{method} {url.partition('?')[0]}: {type(error).__name__}") from error

@@ -70,6 +70,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.do_GET()
 
+    def do_DELETE(self) -> None:
+        self.do_GET()
+
     def log_message(self, *args: Any) -> None:
         """Nothing on stderr."""
 
@@ -131,6 +134,25 @@ def test_post(server: Server) -> None:
     assert (response.status, response.ok, response.body) == (400, False, b"no")
     method, _, headers, body = server.received[0]
     assert (method, headers["Content-Type"], body) == ("POST", "application/x-www-form-urlencoded", b"a=1&b=%20")
+
+
+def test_cookies_are_given_one_by_one(server: Server) -> None:
+    """A date has a comma, by which headers of the same name are folded into one."""
+    cookies = ("a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:01 GMT; Max-Age=0", "b=2; Path=/")
+
+    def answering(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(204)
+        for cookie in cookies:
+            handler.send_header("Set-Cookie", cookie)
+        handler.end_headers()
+
+    server.answering = answering
+
+    assert http.send("DELETE", server.url).set_cookies == cookies
+
+
+def test_no_cookies(server: Server) -> None:
+    assert http.get(server.url).set_cookies == ()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -358,5 +380,5 @@ def test_any_body_is_an_object_or_refused(body: bytes) -> None:
     assert isinstance(value, dict)
 
 
-def test_body_is_hidden_from_the_repr() -> None:
-    assert "secret" not in repr(http.Response(200, {}, b"secret"))
+def test_what_is_said_is_hidden_from_the_repr() -> None:
+    assert repr(http.Response(200, {"Set-Cookie": "secret"}, b"secret", ("secret",))) == "Response(status=200)"

@@ -1,8 +1,8 @@
-"""Hydra's admin API without a socket: it answers what it is told to, and remembers what it was asked."""
+"""Hydra and Kratos without a socket: they answer what they are told to, and remember what they were asked."""
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from unittest.mock import patch
@@ -11,11 +11,14 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3 import HTTPResponse
+from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from django_ory_logout.ory.hydra import HydraAdmin
+from django_ory_logout.ory.kratos import KratosAdmin, KratosPublic
 
 ADMIN_URL = "http://hydra.example:4445"
+KRATOS_URL = "https://kratos.example"
+KRATOS_ADMIN_URL = "http://kratos.example:4434"
 
 
 class Model(Protocol):
@@ -38,21 +41,24 @@ def asked(method: str, url: str, body: object) -> Asked:
     return Asked(method, parts._replace(query="").geturl(), dict(parse_qsl(parts.query, keep_blank_values=True)), body)
 
 
-class FakeHydra(BaseAdapter):
+class FakeServer(BaseAdapter):
     """Stands between ``requests`` and the network. Answers in the order in which they were told."""
 
     def __init__(self) -> None:
         super().__init__()
         self.requests: list[requests.PreparedRequest] = []
-        self._answers: list[tuple[int, bytes, Mapping[str, str]]] = []
+        self._answers: list[tuple[int, bytes, HTTPHeaderDict]] = []
 
     def answers(self, document: object, status: int = 200, **headers: str) -> None:
         """Answer a document, of the vendor's or of JSON, with ``status``."""
-        self._answers.append((status, json.dumps(_plain(document), default=datetime.isoformat).encode(), headers))
+        self.answers_bytes(json.dumps(_plain(document), default=datetime.isoformat).encode(), status, **headers)
 
-    def answers_bytes(self, body: bytes = b"", status: int = 204, **headers: str) -> None:
-        """Answer this."""
-        self._answers.append((status, body, headers))
+    def answers_bytes(self, body: bytes = b"", status: int = 204, cookies: Sequence[str] = (), **headers: str) -> None:
+        """Answer this. ``cookies`` are ``Set-Cookie`` headers."""
+        all_headers = HTTPHeaderDict(headers)
+        for cookie in cookies:
+            all_headers.add("Set-Cookie", cookie)
+        self._answers.append((status, body, all_headers))
 
     @property
     def asked(self) -> Asked:
@@ -63,7 +69,7 @@ class FakeHydra(BaseAdapter):
     def send(self, request: requests.PreparedRequest, *args: object, **kwargs: object) -> requests.Response:
         self.requests.append(request)
         status, body, headers = self._answers.pop(0)
-        raw = HTTPResponse(io.BytesIO(body), dict(headers), status, preload_content=False)
+        raw = HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
         return HTTPAdapter().build_response(request, raw)
 
     def close(self) -> None:
@@ -84,12 +90,32 @@ def _body(request: requests.PreparedRequest) -> object:
 
 
 @pytest.fixture
-def hydra() -> Iterator[FakeHydra]:
-    fake = FakeHydra()
+def server() -> Iterator[FakeServer]:
+    fake = FakeServer()
     with patch.object(requests.Session, "get_adapter", lambda _session, url: fake):
         yield fake
 
 
 @pytest.fixture
-def admin(hydra: FakeHydra) -> HydraAdmin:
+def hydra(server: FakeServer) -> FakeServer:
+    return server
+
+
+@pytest.fixture
+def admin(hydra: FakeServer) -> HydraAdmin:
     return HydraAdmin(ADMIN_URL)
+
+
+@pytest.fixture
+def kratos(server: FakeServer) -> FakeServer:
+    return server
+
+
+@pytest.fixture
+def public(kratos: FakeServer) -> KratosPublic:
+    return KratosPublic(KRATOS_URL)
+
+
+@pytest.fixture
+def kratos_admin(kratos: FakeServer) -> KratosAdmin:
+    return KratosAdmin(KRATOS_ADMIN_URL)

@@ -11,7 +11,7 @@ from django_ory_logout.exceptions import ChallengeHandled, HydraError, OryLogout
 from django_ory_logout.ory.hydra import ClientMetadata, ConsentSession, HydraAdmin, OAuth2Client
 from django_ory_logout.ory.hydra import admin as admin_module
 
-from .conftest import ADMIN_URL, FakeHydra
+from .conftest import ADMIN_URL, FakeServer
 from .vendor import CLIENT, CONSENT_REQUEST, LOGIN_REQUEST, REDIRECT, request_of, session
 
 METADATA = ClientMetadata(
@@ -183,7 +183,7 @@ OF_CLIENTS = ["client", "create_client", "update_client"]
 REDIRECTING = [name for name, case in CALLS.items() if case.answer is REDIRECT and case.status != NO_CONTENT]
 
 
-def answer(hydra: FakeHydra, case: Case) -> None:
+def answer(hydra: FakeServer, case: Case) -> None:
     if case.status == NO_CONTENT:
         hydra.answers_bytes()
     else:
@@ -200,7 +200,7 @@ def refusal(call: Callable[[], object]) -> OryLogoutError:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_is_the_vendors(hydra: FakeHydra, admin: HydraAdmin, name: str) -> None:
+def test_a_call_is_the_vendors(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
     answer(hydra, CALLS[name])
 
     CALLS[name].ours(admin)
@@ -215,7 +215,7 @@ def test_every_call_is_compared() -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_the_token_goes_with_every_call(hydra: FakeHydra, name: str) -> None:
+def test_the_token_goes_with_every_call(hydra: FakeServer, name: str) -> None:
     answer(hydra, CALLS[name])
 
     CALLS[name].ours(HydraAdmin(ADMIN_URL, "ory_pat_x"))
@@ -223,7 +223,7 @@ def test_the_token_goes_with_every_call(hydra: FakeHydra, name: str) -> None:
     assert hydra.requests[0].headers["Authorization"] == "Bearer ory_pat_x"
 
 
-def test_without_token_nothing_is_authorized(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_without_token_nothing_is_authorized(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers_bytes()
 
     admin.revoke_login_session("a sid")
@@ -231,7 +231,7 @@ def test_without_token_nothing_is_authorized(hydra: FakeHydra, admin: HydraAdmin
     assert "Authorization" not in hydra.requests[0].headers
 
 
-def test_a_slash_after_the_base_url_does_no_harm(hydra: FakeHydra) -> None:
+def test_a_slash_after_the_base_url_does_no_harm(hydra: FakeServer) -> None:
     hydra.answers_bytes()
 
     HydraAdmin(ADMIN_URL + "/").revoke_login_session("a sid")
@@ -248,7 +248,7 @@ def test_all_that_is_written_of_a_client_is_known_to_the_vendor(metadata: Client
     assert all(getattr(model, name) is not None for name in metadata.given())
 
 
-def test_a_login_is_remembered_unless_told_otherwise(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_a_login_is_remembered_unless_told_otherwise(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers(REDIRECT)
 
     admin.accept_login_request("a challenge", subject="amber")
@@ -261,13 +261,13 @@ def test_a_login_is_remembered_unless_told_otherwise(hydra: FakeHydra, admin: Hy
 
 
 @pytest.mark.parametrize("name", REDIRECTING)
-def test_an_answer_says_where_to_send_the_browser(hydra: FakeHydra, admin: HydraAdmin, name: str) -> None:
+def test_an_answer_says_where_to_send_the_browser(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
     hydra.answers(REDIRECT)
 
     assert CALLS[name].ours(admin) == "https://op.example/next"
 
 
-def test_a_client_is_read(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_a_client_is_read(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers(CLIENT)
 
     client = admin.client("rp")
@@ -291,7 +291,7 @@ def test_a_client_is_read(hydra: FakeHydra, admin: HydraAdmin) -> None:
     assert client.raw == CLIENT.to_dict()
 
 
-def test_null_is_read_like_absence(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_null_is_read_like_absence(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers({"client_id": "rp", "skip_logout_consent": None, "redirect_uris": None, "client_name": None})
 
     client = admin.client("rp")
@@ -299,7 +299,7 @@ def test_null_is_read_like_absence(hydra: FakeHydra, admin: HydraAdmin) -> None:
     assert (client.skip_logout_consent, client.redirect_uris, client.client_name) == (False, (), "")
 
 
-def test_a_new_clients_secret_is_read_and_not_shown(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_a_new_clients_secret_is_read_and_not_shown(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers(CLIENT.model_copy(update={"client_secret": "a secret"}), 201)
 
     client = admin.create_client("rp", METADATA)
@@ -308,7 +308,7 @@ def test_a_new_clients_secret_is_read_and_not_shown(hydra: FakeHydra, admin: Hyd
     assert "a secret" not in repr(client)
 
 
-def test_a_login_request_is_read(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_a_login_request_is_read(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers(LOGIN_REQUEST)
 
     request = admin.login_request("a challenge")
@@ -332,7 +332,7 @@ def test_a_login_request_is_read(hydra: FakeHydra, admin: HydraAdmin) -> None:
     assert context.id_token_hint_claims == {"sub": "amber"}
 
 
-def test_a_consent_request_is_read(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_a_consent_request_is_read(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers(CONSENT_REQUEST)
 
     request = admin.consent_request("a challenge")
@@ -344,7 +344,7 @@ def test_a_consent_request_is_read(hydra: FakeHydra, admin: HydraAdmin) -> None:
 
 
 @pytest.mark.parametrize(("client", "client_id"), [(CLIENT, "rp"), (None, None)])
-def test_a_logout_request_is_read(hydra: FakeHydra, admin: HydraAdmin, client: Any, client_id: str | None) -> None:
+def test_a_logout_request_is_read(hydra: FakeServer, admin: HydraAdmin, client: Any, client_id: str | None) -> None:
     hydra.answers(
         vendor.OAuth2LogoutRequest(
             challenge="a challenge",
@@ -367,7 +367,7 @@ def test_a_logout_request_is_read(hydra: FakeHydra, admin: HydraAdmin, client: A
     assert request.expires_at == datetime(2026, 7, 1, 12, 30, tzinfo=UTC)
 
 
-def test_a_logout_request_without_times_is_read(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_a_logout_request_without_times_is_read(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers({"challenge": "a challenge", "expires_at": None, "requested_at": ""})
 
     request = admin.logout_request("a challenge")
@@ -376,7 +376,7 @@ def test_a_logout_request_without_times_is_read(hydra: FakeHydra, admin: HydraAd
 
 
 @pytest.mark.parametrize("name", ["login_request", "consent_request", "logout_request"])
-def test_what_lets_somebody_in_is_not_shown(hydra: FakeHydra, admin: HydraAdmin, name: str) -> None:
+def test_what_lets_somebody_in_is_not_shown(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
     hydra.answers({"challenge": "a challenge", "request_url": "/?id_token_hint=a-token", "client": {"client_id": "rp"}})
 
     shown = repr(CALLS[name].ours(admin))
@@ -385,7 +385,7 @@ def test_what_lets_somebody_in_is_not_shown(hydra: FakeHydra, admin: HydraAdmin,
     assert "a-token" not in shown
 
 
-def test_a_live_token_is_described(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_a_live_token_is_described(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers(
         vendor.IntrospectedOAuth2Token(
             active=True, client_id="rp", sub="amber", scope="openid", token_use="refresh_token", exp=1_800_000_000
@@ -398,7 +398,7 @@ def test_a_live_token_is_described(hydra: FakeHydra, admin: HydraAdmin) -> None:
     assert (token.token_use, token.exp) == ("refresh_token", 1_800_000_000)
 
 
-def test_a_dead_token_is_dead(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_a_dead_token_is_dead(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers({"active": False})
 
     assert admin.introspect("a token").active is False
@@ -413,7 +413,7 @@ def following(token: str, host: str = "") -> str:
     return f'<{url.format("first")}>; rel="first",<{url.format(token)}>; rel="next"'
 
 
-def test_a_consent_is_read(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_a_consent_is_read(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers([session(1)])
 
     (found,) = admin.consent_sessions("amber")
@@ -425,7 +425,7 @@ def test_a_consent_is_read(hydra: FakeHydra, admin: HydraAdmin) -> None:
     assert found.handled_at == datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-def test_the_list_goes_on_over_its_pages(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_the_list_goes_on_over_its_pages(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers([session(1), session(2)], Link=following("page%2F2"))
     hydra.answers([session(3)], Link=following("x").partition(",")[0])
 
@@ -437,7 +437,7 @@ def test_the_list_goes_on_over_its_pages(hydra: FakeHydra, admin: HydraAdmin) ->
     )
 
 
-def test_a_page_is_asked_for_when_it_is_needed(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_a_page_is_asked_for_when_it_is_needed(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers([session(1)], Link=following("2"))
 
     next(admin.consent_sessions("amber"))
@@ -445,7 +445,7 @@ def test_a_page_is_asked_for_when_it_is_needed(hydra: FakeHydra, admin: HydraAdm
     assert len(hydra.requests) == 1
 
 
-def test_a_link_does_not_choose_whom_we_ask(hydra: FakeHydra) -> None:
+def test_a_link_does_not_choose_whom_we_ask(hydra: FakeServer) -> None:
     hydra.answers([session(1)], Link=following("2", "https://elsewhere.example"))
     hydra.answers([])
 
@@ -454,7 +454,7 @@ def test_a_link_does_not_choose_whom_we_ask(hydra: FakeHydra) -> None:
     assert str(hydra.requests[1].url).startswith(ADMIN_URL)
 
 
-def test_older_hydras_name_a_consent_by_its_challenge(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_older_hydras_name_a_consent_by_its_challenge(hydra: FakeServer, admin: HydraAdmin) -> None:
     requests = [CONSENT_REQUEST.model_copy(update={"challenge": one}) for one in ("a", "b")]
     hydra.answers([session(1, consent_request_id=None, consent_request=one) for one in requests])
 
@@ -462,7 +462,7 @@ def test_older_hydras_name_a_consent_by_its_challenge(hydra: FakeHydra, admin: H
 
 
 @pytest.mark.parametrize("page", [[], [session(1)]], ids=["empty", "repeated"])
-def test_a_list_that_repeats_itself_ends(hydra: FakeHydra, admin: HydraAdmin, page: list[Any]) -> None:
+def test_a_list_that_repeats_itself_ends(hydra: FakeServer, admin: HydraAdmin, page: list[Any]) -> None:
     hydra.answers([session(1)], Link=following("2"))
     hydra.answers(page, Link=following("3"))
     found: list[ConsentSession] = []
@@ -472,7 +472,9 @@ def test_a_list_that_repeats_itself_ends(hydra: FakeHydra, admin: HydraAdmin, pa
     assert (error.code, len(found), len(hydra.requests)) == ("hydra_pagination", 1, 2)
 
 
-def test_a_list_that_does_not_end_is_left(hydra: FakeHydra, admin: HydraAdmin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_does_not_end_is_left(
+    hydra: FakeServer, admin: HydraAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(admin_module, "MAX_PAGES", 3)
     for number in range(4):
         hydra.answers([session(number)], Link=following(str(number)))
@@ -498,7 +500,7 @@ def test_a_list_that_does_not_end_is_left(hydra: FakeHydra, admin: HydraAdmin, m
     ],
 )
 def test_a_challenge_is_refused(
-    hydra: FakeHydra, admin: HydraAdmin, name: str, status: int, error: str, code: str
+    hydra: FakeServer, admin: HydraAdmin, name: str, status: int, error: str, code: str
 ) -> None:
     hydra.answers(vendor.ErrorOAuth2(error=error, error_description="words of amber"), status)
 
@@ -512,7 +514,7 @@ def test_a_challenge_is_refused(
 
 
 @pytest.mark.parametrize("name", OF_CHALLENGES)
-def test_a_handled_challenge_says_where_to_begin_anew(hydra: FakeHydra, admin: HydraAdmin, name: str) -> None:
+def test_a_handled_challenge_says_where_to_begin_anew(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
     hydra.answers(vendor.OAuth2RedirectTo(redirect_to="/oauth2/sessions/logout?id_token_hint=a-token"), 410)
 
     refused = refusal(lambda: CALLS[name].ours(admin))
@@ -533,7 +535,7 @@ def test_a_handled_challenge_says_where_to_begin_anew(hydra: FakeHydra, admin: H
     ],
 )
 def test_a_client_is_refused(
-    hydra: FakeHydra, admin: HydraAdmin, name: str, status: int, error: str, code: str
+    hydra: FakeServer, admin: HydraAdmin, name: str, status: int, error: str, code: str
 ) -> None:
     hydra.answers(vendor.ErrorOAuth2(error=error, error_description=""), status)
 
@@ -543,7 +545,7 @@ def test_a_client_is_refused(
     assert refused.code == code
 
 
-def test_what_is_wrong_with_a_client_is_told(hydra: FakeHydra, admin: HydraAdmin) -> None:
+def test_what_is_wrong_with_a_client_is_told(hydra: FakeServer, admin: HydraAdmin) -> None:
     reason = "post_logout_redirect_uri 'https://elsewhere.example' must match the domain"
     hydra.answers(vendor.ErrorOAuth2(error="invalid_client_metadata", error_description="x" * 400 + reason + "\n"), 400)
 
@@ -569,7 +571,7 @@ def test_what_is_wrong_with_a_client_is_told(hydra: FakeHydra, admin: HydraAdmin
     ],
 )
 def test_who_is_not_hydra_refuses_in_other_words(
-    hydra: FakeHydra, admin: HydraAdmin, name: str, status: int, code: str, body: bytes
+    hydra: FakeServer, admin: HydraAdmin, name: str, status: int, code: str, body: bytes
 ) -> None:
     """A wrong address or a missing API key is not an unknown client or an expired challenge."""
     hydra.answers_bytes(body, status)
@@ -582,7 +584,7 @@ def test_who_is_not_hydra_refuses_in_other_words(
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("status", [200, 202, 204, 301, 302, 429, 500, 503])
-def test_another_answer_than_expected_is_a_fault(hydra: FakeHydra, admin: HydraAdmin, name: str, status: int) -> None:
+def test_another_answer_than_expected_is_a_fault(hydra: FakeServer, admin: HydraAdmin, name: str, status: int) -> None:
     """204 for what was only to be read, a proxy's page with 200 for what was to be deleted, a redirect, a fault."""
     if status == CALLS[name].status:
         status = 206
@@ -601,7 +603,7 @@ def test_another_answer_than_expected_is_a_fault(hydra: FakeHydra, admin: HydraA
     [(b"<html>", "not_json"), (b'"text"', "not_json"), (b"[1]", "not_json"), (b"[{}]", None), (b"{}", None)],
 )
 def test_an_answer_that_is_none_is_a_fault(
-    hydra: FakeHydra, admin: HydraAdmin, name: str, body: bytes, code: str | None
+    hydra: FakeServer, admin: HydraAdmin, name: str, body: bytes, code: str | None
 ) -> None:
     hydra.answers_bytes(body, CALLS[name].status)
 
@@ -626,7 +628,7 @@ def test_an_answer_that_is_none_is_a_fault(
     ],
 )
 def test_a_field_of_another_type_is_a_fault(
-    hydra: FakeHydra, admin: HydraAdmin, change: dict[str, Any], words: str | None
+    hydra: FakeServer, admin: HydraAdmin, change: dict[str, Any], words: str | None
 ) -> None:
     hydra.answers({"challenge": "a challenge"} | change)
     if words is None:
@@ -642,7 +644,7 @@ def test_a_field_of_another_type_is_a_fault(
 @pytest.mark.parametrize("document", [{}, {"redirect_to": ""}, {"redirect_to": 1}])
 @pytest.mark.parametrize("status", [200, 410])
 def test_a_redirect_to_nowhere_is_a_fault(
-    hydra: FakeHydra, admin: HydraAdmin, document: dict[str, Any], status: int
+    hydra: FakeServer, admin: HydraAdmin, document: dict[str, Any], status: int
 ) -> None:
     hydra.answers(document, status)
 

@@ -53,20 +53,29 @@ class _Sent(Exception):
     pass
 
 
-def request_of(call: Callable[[vendor.OAuth2Api], object]) -> Asked:
-    """The request that the vendor's client would send."""
-    sent: list[Asked] = []
+def sent_by(rest_client: type, call: Callable[[], object]) -> tuple[Asked, dict[str, str]]:
+    """What ``call`` of a vendor's client would send by its ``rest_client``: the request, and its headers."""
+    sent: list[tuple[Asked, dict[str, str]]] = []
 
-    def request(_self: object, method: str, url: str, body: Any = None, post_params: Any = None, **_: object) -> None:
-        sent.append(asked(method, url, body if body is not None else dict(post_params) if post_params else None))
+    def request(
+        _self: object, method: str, url: str, headers: Any, body: Any = None, post_params: Any = None, **_: object
+    ) -> None:
+        body = body if body is not None else dict(post_params) if post_params else None
+        sent.append((asked(method, url, body), headers))
         raise _Sent
 
-    with patch.object(RESTClientObject, "request", request):
+    with patch.object(rest_client, "request", request):
         try:
-            call(vendor.OAuth2Api(vendor.ApiClient(vendor.Configuration(host=ADMIN_URL))))
+            call()
         except _Sent:
             return sent[0]
     raise AssertionError("the vendor's client sent nothing")
+
+
+def request_of(call: Callable[[vendor.OAuth2Api], object]) -> Asked:
+    """The request that the vendor's client would send to Hydra."""
+    api = vendor.OAuth2Api(vendor.ApiClient(vendor.Configuration(host=ADMIN_URL)))
+    return sent_by(RESTClientObject, lambda: call(api))[0]
 
 
 def session(number: int, **change: Any) -> vendor.OAuth2ConsentSession:

@@ -6,7 +6,6 @@ own, is told in Hydra's words.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -14,6 +13,7 @@ from urllib.parse import quote, urlencode
 from ...exceptions import ChallengeHandled, HydraError, OryLogoutError, ProviderUnavailable
 from ...oidc import http
 from ...oidc.messages import FORM
+from .. import api
 from .documents import redirect_to
 
 Codes = Mapping[int, str]
@@ -32,12 +32,8 @@ OF_API: Codes = {
 }
 
 
-@dataclass(frozen=True)
-class AdminAPI:
-    """The admin API at ``base_url``, without ``/admin``. ``token`` is an API key, such as Ory Network asks for."""
-
-    base_url: str
-    token: str | None = field(default=None, repr=False)
+class AdminAPI(api.AdminAPI):
+    """Hydra's admin API, by the kinds of its calls."""
 
     def get(self, path: str, **query: str) -> http.Response:
         """What is at ``path``."""
@@ -49,7 +45,7 @@ class AdminAPI:
 
     def post_form(self, path: str, **form: str) -> http.Response:
         """Post a form."""
-        response = http.post(self._url(path), urlencode(form), {"Content-Type": FORM, **self._headers()})
+        response = http.post(api.url(self._base, path), urlencode(form), {"Content-Type": FORM, **self._headers()})
         return _checked(response, f"POST {path}")
 
     def ask_for_client(
@@ -71,18 +67,6 @@ class AdminAPI:
         if response.status == HTTPStatus.GONE:
             raise ChallengeHandled(redirect_to(response.json()))
         return _checked(response, f"{method} {path}", expected, OF_CHALLENGE)
-
-    def _send(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, document: object = None
-    ) -> http.Response:
-        url = self._url(path) + (f"?{urlencode(query)}" if query else "")
-        return http.send(method, url, document, self._headers())
-
-    def _url(self, path: str) -> str:
-        return f"{self.base_url.rstrip('/')}/admin{path}"
-
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
 def _checked(

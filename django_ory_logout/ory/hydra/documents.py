@@ -1,41 +1,28 @@
-"""What Hydra's admin API says and is told, as values. Every field bears Hydra's own name for it.
+"""What Hydra's admin API says and is told, as values."""
 
-Hydra leaves empty and false fields out, or answers ``null``: both are read as the empty value of the field's type.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any
 
 from ...exceptions import ProviderUnavailable
+from .. import documents
 
-T = TypeVar("T")
 
+class Document(documents.Document):
+    """What Hydra says. Raises :exc:`ProviderUnavailable` (``hydra_answer_invalid``) where it cannot be read."""
 
-@dataclass(frozen=True)
-class Document:
-    """A JSON object, read. ``raw`` is all that Hydra said, for what has no field here."""
-
-    raw: Mapping[str, Any] = field(repr=False, compare=False)
-
-    #: The field without which the document is none.
-    required: ClassVar[str] = ""
-
-    @classmethod
-    def parse(cls, raw: Mapping[str, Any]) -> Self:
-        """Read ``raw``. Raises :exc:`ProviderUnavailable` (``hydra_answer_invalid``) for another document."""
-        if cls.required and raw.get(cls.required) in (None, ""):
-            raise _invalid(f"{cls.required} is missing")
-        known = {one.name: _read(raw.get(one.name), one.type, one.name) for one in fields(cls) if one.name != "raw"}
-        return cls(raw=raw, **known)
+    @staticmethod
+    def invalid(what: str) -> ProviderUnavailable:
+        """The error for a document that cannot be read."""
+        return ProviderUnavailable("hydra_answer_invalid", f"Hydra's answer cannot be read: {what}")
 
 
 @dataclass(frozen=True)
 class OAuth2Client(Document):
     """A client as it is registered: what matters to sign-in and logout."""
 
-    required = "client_id"
+    required = ("client_id",)
 
     client_id: str
     client_name: str
@@ -68,7 +55,7 @@ class OpenIDConnectContext(Document):
 class LoginRequest(Document):
     """A browser that waits at the login page. ``skip``: Hydra remembers it as ``subject``, who must be accepted."""
 
-    required = "challenge"
+    required = ("challenge",)
 
     challenge: str = field(repr=False)
     subject: str
@@ -105,7 +92,7 @@ class ConsentRequest(Document):
 class ConsentSession(Document):
     """A consent that was given. ``consent_request.login_session_id`` ties it to its login session."""
 
-    required = "consent_request"
+    required = ("consent_request",)
 
     consent_request: ConsentRequest
     consent_request_id: str
@@ -120,7 +107,7 @@ class ConsentSession(Document):
 class LogoutRequest(Document):
     """A browser that waits at the logout page. Without a client nobody's ID token was sent: not ``rp_initiated``."""
 
-    required = "challenge"
+    required = ("challenge",)
 
     challenge: str = field(repr=False)
     subject: str
@@ -136,7 +123,7 @@ class LogoutRequest(Document):
 class Introspection(Document):
     """Whether a token is alive, and if so what it is (RFC 7662, 2.2). Of a dead token nothing is said."""
 
-    required = "active"
+    required = ("active",)
 
     active: bool
     client_id: str
@@ -170,53 +157,15 @@ class ClientMetadata:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+@dataclass(frozen=True)
+class Redirect(Document):
+    """Where an answer sends the browser."""
+
+    required = ("redirect_to",)
+
+    redirect_to: str = field(repr=False)
+
+
 def redirect_to(raw: Mapping[str, Any]) -> str:
     """Where an answer sends the browser. Raises :exc:`ProviderUnavailable` (``hydra_answer_invalid``)."""
-    url = _a(str, raw.get("redirect_to"), "redirect_to")
-    if not url:
-        raise _invalid("redirect_to is missing")
-    return url
-
-
-def _read(value: object, kind: Any, name: str) -> Any:
-    if isinstance(kind, type) and issubclass(kind, Document):
-        return kind.parse(_a(dict, value, name))
-    return _READERS[kind](value, name) if kind in _READERS else _a(kind, value, name)
-
-
-def _a(kind: type[T], value: object, name: str) -> T:
-    """``value``, if it is a ``kind``; the empty one for none."""
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise _invalid(f"{name} is no {kind.__name__}")
-    return value
-
-
-def _texts(value: object, name: str) -> tuple[str, ...]:
-    return tuple(_a(str, one, name) for one in _a(list, value, name))
-
-
-def _time(value: object, name: str) -> datetime | None:
-    text = _a(str, value, name)
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError as error:
-        raise _invalid(f"{name} is no time") from error
-
-
-def _client(value: object, name: str) -> OAuth2Client | None:
-    return OAuth2Client.parse(_a(dict, value, name)) if value else None
-
-
-_READERS: Mapping[Any, Callable[[object, str], Any]] = {
-    tuple[str, ...]: _texts,
-    datetime | None: _time,
-    OAuth2Client | None: _client,
-    Mapping[str, Any]: lambda value, name: _a(dict, value, name),
-    object: lambda value, _name: value,
-}
-
-
-def _invalid(what: str) -> ProviderUnavailable:
-    return ProviderUnavailable("hydra_answer_invalid", f"Hydra's answer cannot be read: {what}")
+    return Redirect.parse(raw).redirect_to

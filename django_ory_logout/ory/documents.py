@@ -1,0 +1,84 @@
+"""JSON objects that Ory's servers answer, as values: the reading that Hydra and Kratos share.
+
+Every field bears the server's own name for it. They leave empty and false fields out, or answer ``null``: both are
+read as the empty value of the field's type.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from types import UnionType
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin
+
+from django.views.decorators.debug import sensitive_variables
+
+from ..exceptions import ProviderUnavailable
+
+T = TypeVar("T")
+
+
+class Unreadable(ValueError):
+    """Why a JSON object is not the document that it should be, without a value of it."""
+
+
+@dataclass(frozen=True)
+class Document(ABC):
+    """A JSON object, read. ``raw`` is all that the server said, for what has no field here."""
+
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    #: The fields without which the document is none.
+    required: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    @sensitive_variables()
+    def parse(cls, raw: Mapping[str, Any]) -> Self:
+        """Read ``raw``. Raises :exc:`ProviderUnavailable`, as :meth:`invalid` makes it, for another document."""
+        try:
+            for name in cls.required:
+                if raw.get(name) in (None, ""):
+                    raise Unreadable(f"{name} is missing")
+            known = {one.name: _read(raw.get(one.name), one.type, one.name) for one in fields(cls) if one.name != "raw"}
+        except Unreadable as error:
+            raise cls.invalid(str(error)) from error
+        return cls(raw=raw, **known)
+
+    @staticmethod
+    @abstractmethod
+    def invalid(what: str) -> ProviderUnavailable:
+        """The error for a document that cannot be read."""
+
+
+def _a(kind: type[T], value: object, name: str) -> T:
+    """``value``, if it is a ``kind``; the empty one for none. Raises :exc:`Unreadable`."""
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise Unreadable(f"{name} is no {kind.__name__}")
+    return value
+
+
+def _read(value: object, kind: Any, name: str) -> Any:
+    if kind is object:
+        return value
+    if kind is datetime:
+        return _time(_a(str, value, name), name)
+    if isinstance(kind, UnionType):
+        return _read(value, get_args(kind)[0], name) if value else None
+    if get_origin(kind) is tuple:
+        ones = [_read(one, get_args(kind)[0], name) for one in _a(list, value, name)]
+        return tuple(ones)
+    if get_origin(kind) is Mapping:
+        return _a(dict, value, name)
+    return kind.parse(_a(dict, value, name)) if issubclass(kind, Document) else _a(kind, value, name)
+
+
+def _time(text: str, name: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Unreadable(f"{name} is no time") from error
+    if time.tzinfo is None:
+        raise Unreadable(f"{name} is a time of no zone")
+    return time

@@ -1,0 +1,17 @@
+"""Ory Kratos' public and admin APIs, as far as sessions go."""
+
+from .admin import KratosAdmin
+from .credential import Credential
+from .documents import Address, Device, Identity, LogoutFlow, Session
+from .public import KratosPublic
+
+__all__ = [
+    "Address",
+    "Credential",
+    "Device",
+    "Identity",
+    "KratosAdmin",
+    "KratosPublic",
+    "LogoutFlow",
+    "Session",
+]

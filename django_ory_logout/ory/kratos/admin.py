@@ -1,0 +1,57 @@
+"""The calls of Kratos' admin API that have to do with sessions.
+
+All raise :exc:`KratosError` for what Kratos refuses (``kratos_refused``, ``kratos_unauthorized``, ``kratos_not_found``,
+and what is named at the call) and :exc:`ProviderUnavailable` for what it cannot answer now.
+"""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from ...exceptions import KratosError
+from ...oidc import http
+from ..api import AdminAPI
+from .api import OF_ADMIN, canonical, checked, sessions_of_all_pages
+from .documents import Session
+
+
+class KratosAdmin(AdminAPI):
+    """Kratos' admin API."""
+
+    def sessions(self, identity_id: str) -> Iterator[Session]:
+        """The living sessions of a person, the newest first; a call for each hundred.
+
+        Those of a deactivated person too, as not ``active``: they revive with their owner. None for an identity that
+        Kratos does not know. Collect them before you end any. Raises :exc:`KratosError` (``identity_unknown``) for
+        what is no identity's id.
+        """
+        path = _sessions_of(identity_id)
+        return sessions_of_all_pages(lambda query: self._get(path, {"active": "true", **query}))
+
+    def end_session(self, session_id: str) -> None:
+        """End a session. Succeeds for one that has ended too. Raises :exc:`KratosError` (``session_unknown``)."""
+        if not (canonical_id := canonical(session_id)):
+            raise KratosError("session_unknown", "the id is no UUID")
+        self._delete(f"/sessions/{canonical_id}")
+
+    def end_sessions(self, identity_id: str) -> None:
+        """End and forget all sessions of a person. Succeeds when there is none, and for an unknown identity.
+
+        Raises :exc:`KratosError` (``identity_unknown``) for what is no identity's id.
+        """
+        try:
+            self._delete(_sessions_of(identity_id))
+        except KratosError as error:
+            if error.code != "session_unknown":
+                raise
+
+    def _get(self, path: str, query: dict[str, str]) -> http.Response:
+        return checked(self._send("GET", path, query), f"GET {path}", codes=OF_ADMIN)
+
+    def _delete(self, path: str) -> None:
+        checked(self._send("DELETE", path), f"DELETE {path}", HTTPStatus.NO_CONTENT, OF_ADMIN)
+
+
+def _sessions_of(identity_id: str) -> str:
+    if not (canonical_id := canonical(identity_id)):
+        raise KratosError("identity_unknown", "the id is no UUID")
+    return f"/identities/{canonical_id}/sessions"
