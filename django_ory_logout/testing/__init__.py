@@ -5,8 +5,21 @@ Ory Hydra does. :func:`connect` lets this app's calls reach it and its admin API
 ``python -m django_ory_logout.testing`` serves them.
 """
 
+from .kratos import Identity, Kratos, KratosNetwork, connect_kratos
 from .network import Network, connect
 from .provider import Provider
 from .records import Client, Delivery, LoginSession, Person
 
-__all__ = ["Client", "Delivery", "LoginSession", "Network", "Person", "Provider", "connect"]
+__all__ = [
+    "Client",
+    "Delivery",
+    "Identity",
+    "Kratos",
+    "KratosNetwork",
+    "LoginSession",
+    "Network",
+    "Person",
+    "Provider",
+    "connect",
+    "connect_kratos",
+]

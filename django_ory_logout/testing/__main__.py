@@ -23,6 +23,16 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--mount", default="/auth/", help="the path at which it includes django_ory_logout.urls")
     parser.add_argument("--client-id", default="example-site")
     parser.add_argument("--client-secret", default="example-secret")
+    parser.add_argument("--kratos-port", type=int, help="of localhost, for a Kratos that is the login page")
+    parser.add_argument("--kratos-admin-port", type=int, help="of 127.0.0.1, for Kratos' admin API")
+    levels = ("aal1", "highest_available")
+    parser.add_argument("--kratos-required-aal", choices=levels, default="aal1", help="what whoami asks for")
+    parser.add_argument(
+        "--kratos-session-cookie",
+        dest="kratos_persistent",
+        action="store_false",
+        help="Kratos' cookie ends with the browser, and Hydra remembers no login of it",
+    )
     for name, option in PAGES.items():
         parser.add_argument(option, dest=name, metavar="URL", help="of another site, in place of the page here")
     options = vars(parser.parse_args(args))

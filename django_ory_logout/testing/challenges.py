@@ -68,7 +68,8 @@ def log_in(provider: Provider, verifier: str, browser: str) -> Flow:
     flow = _verified(provider, LOGGED_IN, verifier, browser)
     _raise_error(flow.login)
     if not flow.login_skip:
-        provider.open(LoginSession(flow.sid, flow.subject, flow.auth_time, bool(flow.login.get("remember"))))
+        remember, of_page = bool(flow.login.get("remember")), flow.login.get("identity_provider_session_id") or ""
+        provider.open(LoginSession(flow.sid, flow.subject, flow.auth_time, remember, of_page))
     return flow
 
 

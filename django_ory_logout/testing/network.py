@@ -1,11 +1,13 @@
 """The provider without a socket: for unit tests, here and in sites that use this app."""
 
+import http.client
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
-from unittest.mock import patch
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+from unittest.mock import Mock, patch
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
@@ -24,24 +26,33 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Call(NamedTuple):
-    """One request that reached the provider."""
+    """One request that reached the other side."""
 
     method: str
     url: str
     form: dict[str, str]
+    headers: Mapping[str, str] = {}
 
 
-class Network(BaseAdapter):
-    """Stands between ``requests`` and a provider: records what is asked, and can do what networks do."""
+class Place(NamedTuple):
+    """Who answers below ``url``."""
 
-    def __init__(self, provider: Provider, admin_url: str = "") -> None:
+    url: str
+    answer: Callable[[Request], Answer]
+    #: With what the path has to begin.
+    prefix: str = "/"
+
+    def has(self, url: str) -> bool:
+        return bool(self.url) and url.startswith(self.url + self.prefix)
+
+
+class Wire(BaseAdapter):
+    """Stands between ``requests`` and who is at ``places``: records what is asked, and can do what networks do."""
+
+    def __init__(self, *places: Place) -> None:
         super().__init__()
-        self.provider = provider
         self.calls: list[Call] = []
-        #: The logout tokens that the admin API sent: nobody takes them to their clients.
-        self.deliveries: list[Delivery] = []
-        self._admin = Admin(provider, LogoutRequests(provider), self.deliveries.extend)
-        self._admin_url = admin_url.rstrip("/")
+        self._places = places
         self._faults: dict[str, requests.RequestException | Answer | Change] = {}
 
     def down(self, path: str = "") -> None:
@@ -59,12 +70,52 @@ class Network(BaseAdapter):
         self._faults[path] = Answer(status, headers or {"Content-Type": "application/json"}, body)
 
     def change(self, path: str, change: Change) -> None:
-        """Answer at ``path`` with the provider's own JSON document after ``change``."""
+        """Answer at ``path`` with the own JSON document after ``change``."""
         self._faults[path] = change
 
     def mend(self) -> None:
         """Take every fault back."""
         self._faults.clear()
+
+    def reaches(self, url: str) -> bool:
+        return any(place.has(url) for place in self._places)
+
+    def send(self, request: requests.PreparedRequest, *args: object, **kwargs: object) -> requests.Response:
+        url, method = str(request.url), str(request.method)
+        of_json = request.headers.get("Content-Type") == "application/json"
+        form = {} if of_json else dict(parse_qsl(_text(request.body), keep_blank_values=True))
+        self.calls.append(Call(method, url, form, request.headers))
+        place = next(place for place in self._places if place.has(url))
+        parts = urlsplit(url.removeprefix(place.url))
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        asked = Request(method, parts.path, request.headers, form, query, _text(request.body).encode())
+        return _response(request, self._answer(asked, place))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _answer(self, request: Request, place: Place) -> Answer:
+        fault = self._faults.get(request.path, self._faults.get(""))
+        if isinstance(fault, requests.RequestException):
+            raise fault
+        if isinstance(fault, Answer):
+            return fault
+        answer = place.answer(request)
+        return endpoints.rewritten(answer, fault) if fault else answer
+
+
+class Network(Wire):
+    """Stands between ``requests`` and a provider."""
+
+    def __init__(self, provider: Provider, admin_url: str = "") -> None:
+        super().__init__(
+            Place(admin_url.rstrip("/"), self._admin_answer, "/admin/"),
+            Place(provider.issuer.rstrip("/"), partial(endpoints.answer, provider)),
+        )
+        self.provider = provider
+        #: The logout tokens that the admin API sent: nobody takes them to their clients.
+        self.deliveries: list[Delivery] = []
+        self._admin = Admin(provider, LogoutRequests(provider), self.deliveries.extend)
 
     def follow(
         self, authorization_request: str, subject: str = "amber", *, login_session: LoginSession | None = None
@@ -77,34 +128,23 @@ class Network(BaseAdapter):
         parameters = authorization.respond(self.provider, asked, login_session or self.provider.sign_in(subject))
         return set_query(asked.redirect_uri, **parameters)
 
-    def send(self, request: requests.PreparedRequest, *args: object, **kwargs: object) -> requests.Response:
-        url, method = str(request.url), str(request.method)
-        of_json = request.headers.get("Content-Type") == "application/json"
-        form = {} if of_json else dict(parse_qsl(_text(request.body), keep_blank_values=True))
-        self.calls.append(Call(method, url, form))
-        base = self._admin_url if self.is_admin(url) else self.provider.issuer.rstrip("/")
-        parts = urlsplit(url.removeprefix(base))
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        asked = Request(method, parts.path, request.headers, form, query, _text(request.body).encode())
-        return _response(request, self._answer(asked, admin=self.is_admin(url)))
-
-    def is_admin(self, url: str) -> bool:
-        return bool(self._admin_url) and url.startswith(f"{self._admin_url}/admin/")
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def _answer(self, request: Request, *, admin: bool) -> Answer:
-        fault = self._faults.get(request.path, self._faults.get(""))
-        if isinstance(fault, requests.RequestException):
-            raise fault
-        if isinstance(fault, Answer):
-            return fault
-        answer = self._admin_answer(request) if admin else endpoints.answer(self.provider, request)
-        return endpoints.rewritten(answer, fault) if fault else answer
-
     def _admin_answer(self, request: Request) -> Answer:
         return admin.answer(self._admin, replace(request, path=request.path.removeprefix("/admin")))
+
+
+Reached = TypeVar("Reached", bound=Wire)
+
+
+@contextmanager
+def connected(wire: Reached) -> Iterator[Reached]:
+    """Let ``requests`` go through ``wire`` to what it reaches, and to other addresses as before."""
+    elsewhere = requests.Session.get_adapter
+
+    def get_adapter(session: requests.Session, url: str) -> BaseAdapter:
+        return wire if wire.reaches(url) else elsewhere(session, url)
+
+    with patch.object(requests.Session, "get_adapter", get_adapter):
+        yield wire
 
 
 @contextmanager
@@ -114,14 +154,7 @@ def connect(provider: Provider, admin_url: str = "") -> Iterator[Network]:
     With ``admin_url`` its admin API is reached there, as Hydra's is at another port.
     Other addresses are reached as before; several providers can be connected, one inside the other.
     """
-    network = Network(provider, admin_url)
-    elsewhere = requests.Session.get_adapter
-
-    def get_adapter(session: requests.Session, url: str) -> BaseAdapter:
-        here = network.is_admin(url) or url.startswith(provider.issuer.rstrip("/") + "/")
-        return network if here else elsewhere(session, url)
-
-    with patch.object(requests.Session, "get_adapter", get_adapter):
+    with connected(Network(provider, admin_url)) as network:
         yield network
 
 
@@ -130,5 +163,11 @@ def _text(body: bytes | str | Any) -> str:
 
 
 def _response(request: requests.PreparedRequest, answer: Answer) -> requests.Response:
-    raw = HTTPResponse(io.BytesIO(answer.body), dict(answer.headers), answer.status, preload_content=False)
+    # Where sessions look for cookies.
+    received = Mock(http.client.HTTPResponse, msg=http.client.HTTPMessage())
+    for name, value in answer.headers.items():
+        received.msg.add_header(name, value)
+    raw = HTTPResponse(
+        io.BytesIO(answer.body), answer.headers, answer.status, preload_content=False, original_response=received
+    )
     return HTTPAdapter().build_response(request, raw)

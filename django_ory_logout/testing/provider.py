@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from uuid import uuid4
 
 from joserfc.jwk import Key
@@ -31,6 +31,13 @@ class Pages:
         return cls(*map(issuer.url, ("/login", "/consent", "/logout", "/error", "/signed-out")))
 
 
+class IdentityProvider(Protocol):
+    """Whose login page is used: Hydra's ``urls.identity_provider``."""
+
+    def end(self, session_id: str, /) -> object:
+        """End a session of it."""
+
+
 class Provider(TokenIssuer):
     """An OpenID provider with Ory Hydra's ways. Its arguments are those of :class:`~.issuer.Issuer`."""
 
@@ -47,6 +54,7 @@ class Provider(TokenIssuer):
         self.consents: list[Consent] = []
         self.sealed = Sealed(self.clock)
         self.pages = Pages.of(self)
+        self.identity_provider: IdentityProvider | None = None
 
     def discovery(self) -> dict[str, Any]:
         """OpenID Connect Discovery 3, with what the logout specifications add."""
@@ -74,9 +82,12 @@ class Provider(TokenIssuer):
             **self.metadata,
         }
 
-    def sign_in(self, subject: str, *client_ids: str, remember: bool = True) -> LoginSession:
+    def sign_in(
+        self, subject: str, *client_ids: str, remember: bool = True, identity_provider_session_id: str = ""
+    ) -> LoginSession:
         """A new login session of ``subject`` with the consent of ``client_ids``."""
-        session = self.open(LoginSession(str(uuid4()), subject, int(self.clock()), remember))
+        sid, now = str(uuid4()), int(self.clock())
+        session = self.open(LoginSession(sid, subject, now, remember, identity_provider_session_id))
         for client_id in client_ids:
             self.consent(Consent(session, client_id, handled_at=self.clock()))
         return session
@@ -132,6 +143,8 @@ class Provider(TokenIssuer):
         if session is None or not session.remembered:
             return []
         self.login_sessions.pop(sid, None)
+        if self.identity_provider and session.identity_provider_session_id:
+            self.identity_provider.end(session.identity_provider_session_id)
         return list(self._deliveries(self.clients_of(session), sid=sid))
 
     def forget(self, subject: str) -> list[LoginSession]:

@@ -93,6 +93,8 @@ class LoginSession:
     subject: str
     auth_time: int
     remembered: bool = True
+    #: What the login page called its own session, which ends with this one.
+    identity_provider_session_id: str = ""
 
 
 @dataclass(frozen=True, eq=False)

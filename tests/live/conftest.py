@@ -1,4 +1,7 @@
-"""A Hydra that is running somewhere: ``HYDRA_PUBLIC_URL`` (its issuer) and ``HYDRA_ADMIN_URL``."""
+"""A Hydra and a Kratos that are running somewhere.
+
+``HYDRA_PUBLIC_URL`` (its issuer) and ``HYDRA_ADMIN_URL``, ``KRATOS_PUBLIC_URL`` and ``KRATOS_ADMIN_URL``, or one pair.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,27 +11,56 @@ import pytest
 
 from django_ory_logout.ory.hydra import HydraAdmin
 
+from .kratos import Kratos, Native, Person, Visitor
 from .parties import Browser, Hydra, Listener, NewRelyingParty, RelyingParty
 
-PUBLIC_URL = "HYDRA_PUBLIC_URL"
-ADMIN_URL = "HYDRA_ADMIN_URL"
+#: What the fixture with that name needs in the environment.
+VARIABLES = {
+    "hydra": ("HYDRA_PUBLIC_URL", "HYDRA_ADMIN_URL"),
+    "kratos": ("KRATOS_PUBLIC_URL", "KRATOS_ADMIN_URL"),
+}
+LEFT_OUT = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Live tests are run where ``-m`` names them, and never by accident: they write to what the environment names."""
     live = [item for item in items if item.get_closest_marker("live")]
-    if "live" in config.option.markexpr:
-        missing = [name for name in (PUBLIC_URL, ADMIN_URL) if name not in os.environ]
-        if live and missing:
-            raise pytest.UsageError(f"live tests need {' and '.join(missing)} in the environment")
-        return
-    config.hook.pytest_deselected(items=live)
-    items[:] = [item for item in items if item not in live]
+    absent = set(VARIABLES)
+    if "live" in config.option.markexpr and live:
+        absent = _absent()
+    left_out = [item for item in live if absent & set(_fixtures(item))]
+    config.stash[LEFT_OUT] = [
+        f"No {name.title()} is given, so nothing that needs it is tried." for name in sorted(absent)
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    return config.stash.get(LEFT_OUT, []) if "live" in config.option.markexpr else []
+
+
+def _absent() -> set[str]:
+    """What the environment does not name. To name nothing, or one of two URLs, is an error."""
+    missing = {name: [one for one in variables if one not in os.environ] for name, variables in VARIABLES.items()}
+    half = [one for name, those in missing.items() if len(those) < len(VARIABLES[name]) for one in those]
+    if half:
+        raise pytest.UsageError(f"live tests need {' and '.join(half)} in the environment too")
+    absent = {name for name, those in missing.items() if those}
+    if absent == set(VARIABLES):
+        pairs = " or ".join(" and ".join(variables) for variables in VARIABLES.values())
+        raise pytest.UsageError(f"live tests need {pairs} in the environment")
+    return absent
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return list(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
 def hydra() -> Hydra:
-    return Hydra(os.environ[PUBLIC_URL].rstrip("/"), os.environ[ADMIN_URL].rstrip("/"))
+    return Hydra(*(os.environ[name].rstrip("/") for name in VARIABLES["hydra"]))
 
 
 @pytest.fixture
@@ -79,3 +111,54 @@ def new_browser(hydra: Hydra) -> Callable[[], Browser]:
 @pytest.fixture
 def browser(new_browser: Callable[[], Browser]) -> Browser:
     return new_browser()
+
+
+# Kratos
+
+
+@pytest.fixture(scope="session")
+def kratos() -> Kratos:
+    return Kratos(*(os.environ[name].rstrip("/") for name in VARIABLES["kratos"]))
+
+
+@pytest.fixture
+def new_person(kratos: Kratos) -> Iterator[Callable[[str], Person]]:
+    """Makes identities that no other test knows; they are gone from Kratos afterwards."""
+    made: list[Person] = []
+
+    def new(name: str) -> Person:
+        made.append(Person.make(kratos, name))
+        return made[-1]
+
+    yield new
+    for one in made:
+        kratos.manage("DELETE", f"/identities/{one.id}")
+
+
+@pytest.fixture
+def amber(new_person: Callable[[str], Person]) -> Person:
+    return new_person("amber")
+
+
+@pytest.fixture
+def birch(new_person: Callable[[str], Person]) -> Person:
+    return new_person("birch")
+
+
+@pytest.fixture
+def visitor(kratos: Kratos, amber: Person) -> Visitor:
+    """Amber's browser, signed in."""
+    return Visitor(kratos).sign_in(amber)
+
+
+@pytest.fixture
+def native(kratos: Kratos, amber: Person) -> Native:
+    """Amber's native application, signed in."""
+    return Native(kratos, amber)
+
+
+@pytest.fixture
+def above_aal1(kratos: Kratos, new_person: Callable[[str], Person]) -> None:
+    """Skips where whoami is content with one factor."""
+    if not kratos.requires_second_factor(new_person("cedar")):
+        pytest.skip("this Kratos is configured without session.whoami.required_aal: highest_available")

@@ -199,9 +199,12 @@ class Browser:
     def open(self, url: str, method: str = "GET", **form: str) -> requests.Response:
         """Hydra's last answer: a page, or a redirect to somewhere else."""
         response = self.session.request(method, url, data=form, allow_redirects=False, timeout=TIMEOUT)
-        while response.is_redirect and self.hydra.owns(response.headers["Location"]):
+        while response.is_redirect and self.follows(response.headers["Location"]):
             response = self.session.get(response.headers["Location"], allow_redirects=False, timeout=TIMEOUT)
         return response
+
+    def follows(self, url: str) -> bool:
+        return self.hydra.owns(url)
 
     def leave(self, url: str) -> str:
         """Where Hydra sends us."""

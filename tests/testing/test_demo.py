@@ -1,8 +1,10 @@
 """``manage.py demo``: what it starts, what it writes, and how it ends."""
 
 import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from io import StringIO
 from types import SimpleNamespace
@@ -44,11 +46,20 @@ def issuer(settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     return issuer
 
 
-def run(monkeypatch: pytest.MonkeyPatch, serving: Any) -> str:
+@pytest.fixture
+def kratos(settings: Any, monkeypatch: pytest.MonkeyPatch, issuer: str) -> dict[str, str]:
+    """The embedded Kratos', in place of the provider, which has a free port too."""
+    monkeypatch.setattr(demo, "PROVIDER_PORT", free_port())
+    urls = {"PUBLIC_URL": f"http://localhost:{free_port()}", "ADMIN_URL": f"http://127.0.0.1:{free_port()}"}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": {"KRATOS": urls}}}
+    return urls
+
+
+def run(monkeypatch: pytest.MonkeyPatch, serving: Any, **options: bool) -> str:
     """What the demo writes, when ``serving`` happens in place of its requests."""
     monkeypatch.setattr(ThreadedWSGIServer, "serve_forever", lambda server: serving())
     written = StringIO()
-    call_command(demo.Command(stdout=written, no_color=True))
+    call_command(demo.Command(stdout=written, no_color=True), **options)
     return written.getvalue()
 
 
@@ -67,6 +78,52 @@ def test_it_runs_a_provider_until_it_is_interrupted(monkeypatch: pytest.MonkeyPa
     assert written.endswith("Stopped.\n")
     with pytest.raises(requests.ConnectionError):
         requests.get(issuer, timeout=5)
+
+
+@pytest.mark.django_db
+def test_it_runs_a_kratos_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, kratos: dict[str, str]) -> None:
+    found: list[Any] = []
+
+    def serving() -> None:
+        found.append(requests.get(f"{kratos['PUBLIC_URL']}/sessions/whoami", timeout=5).status_code)
+        found.append(len(requests.get(f"{kratos['ADMIN_URL']}/admin/identities", timeout=5).json()))
+
+    written = run(monkeypatch, serving, kratos=True)
+
+    assert found == [401, 2]
+    assert f"Its Kratos         {kratos['PUBLIC_URL']}   for development only" in written
+
+
+@pytest.mark.django_db
+def test_a_kratos_of_ones_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, kratos: dict[str, str]) -> None:
+    def serving() -> None:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(kratos["PUBLIC_URL"], timeout=5)
+
+    written = run(monkeypatch, serving)
+
+    assert f"Its Kratos         {kratos['PUBLIC_URL']}" in written
+    assert "for development only" not in written
+
+
+def test_with_settings_for_a_provider_it_starts_over_with_those_for_kratos(
+    monkeypatch: pytest.MonkeyPatch, issuer: str
+) -> None:
+    monkeypatch.setenv("OIDC_ISSUER", issuer)
+    monkeypatch.setattr(sys, "argv", ["manage.py", "demo", "--kratos"])
+    started: list[Any] = []
+
+    def execve(path: str, argv: list[str], environment: dict[str, str]) -> None:
+        started.append((path, argv, environment))
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execve", execve)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, pytest.fail, kratos=True)
+
+    ((path, argv, environment),) = started
+    assert (path, argv) == (sys.executable, [sys.executable, "manage.py", "demo", "--kratos"])
+    assert environment.items() >= {"OIDC_ISSUER": "", "KRATOS_PUBLIC_URL": "http://localhost:4433"}.items()
 
 
 @pytest.mark.django_db

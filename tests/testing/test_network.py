@@ -39,7 +39,9 @@ def test_discovery_and_jwks_are_the_cores(provider: Provider, network: Network) 
 def test_calls_are_recorded_with_their_form(provider: Provider, network: Network) -> None:
     http.post(ISSUER + "/oauth2/token", "a=1&b=", {"Content-Type": "application/x-www-form-urlencoded"})
 
-    assert network.calls == [("POST", ISSUER + "/oauth2/token", {"a": "1", "b": ""})]
+    (call,) = network.calls
+    assert (call.method, call.url, call.form) == ("POST", ISSUER + "/oauth2/token", {"a": "1", "b": ""})
+    assert call.headers["content-type"] == "application/x-www-form-urlencoded"
 
 
 def test_other_addresses_are_reached_as_before(provider: Provider, network: Network) -> None:

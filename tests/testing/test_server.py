@@ -32,6 +32,8 @@ def test_the_command_line_names_the_site(monkeypatch: pytest.MonkeyPatch) -> Non
         "--site-url=http://rp.example",
         "--client-id=a",
         "--client-secret=b",
+        "--kratos-port=4533",
+        "--kratos-session-cookie",
     ]
     monkeypatch.setattr("sys.argv", ["testing", *options])
 
@@ -45,6 +47,10 @@ def test_the_command_line_names_the_site(monkeypatch: pytest.MonkeyPatch) -> Non
         "client_id": "a",
         "client_secret": "b",
         "pages": {"login": "http://ui.example/login", "post_logout_redirect": "http://ui.example/bye"},
+        "kratos_port": 4533,
+        "kratos_admin_port": None,
+        "kratos_required_aal": "aal1",
+        "kratos_persistent": False,
     }
     assert served == [expected]
 
@@ -92,6 +98,35 @@ def test_the_admin_api_is_served_beside_and_the_pages_are_where_they_are_told_to
     assert (pages.login, pages.consent) == ("http://ui.example/login", "http://127.0.0.1:4545/consent")
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("pages", "login"),
+    [
+        ({}, "http://localhost:{}/self-service/login/browser"),
+        ({"login": "http://ui.example/login"}, "http://ui.example/login"),
+    ],
+)
+def test_a_kratos_is_served_beside_and_is_the_login_page_unless_another_is(
+    monkeypatch: pytest.MonkeyPatch, pages: dict[str, str], login: str
+) -> None:
+    settings, port, admin_port = LazySettings(), free_port(), free_port()
+    answers: list[Any] = []
+
+    def listen(_: int) -> None:
+        answers.append(_await(f"http://127.0.0.1:{port}/sessions/whoami"))
+        answers.extend(_await(f"http://127.0.0.1:{admin_port}/admin/identities"))
+
+    monkeypatch.setattr(server, "settings", settings)
+    monkeypatch.setattr("django.setup", lambda: None)
+    monkeypatch.setattr(server, "listen", listen)
+
+    server.serve(port=4545, pages=pages, kratos_port=port, kratos_admin_port=admin_port)
+
+    urlconf: Any = settings.ROOT_URLCONF
+    assert urlconf.face.provider.pages.login == login.format(port)
+    assert answers[0]["error"]["code"] == 401
+    assert [one["traits"]["name"] for one in answers[1:]] == ["Amber", "Birch"]
 
 
 def test_an_admin_port_that_is_taken_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -348,6 +348,7 @@ class TestSwitches:
             "subject": "amber",
             "auth_time": 1_800_000_000,
             "remembered": True,
+            "identity_provider_session_id": "",
             "clients": ["site"],
         }
 

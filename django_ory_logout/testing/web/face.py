@@ -67,8 +67,11 @@ def page(
 ) -> HttpResponse:
     """A page for people. The templates are found whatever the settings say."""
     common = {"issuer": face.provider.issuer, "clients": face.provider.clients.values()}
-    template = _engine().get_template(f"{name}.html")
-    return HttpResponse(template.render({**common, **(context or {})}, request), status=status)
+    return HttpResponse(rendered(f"{name}.html", {**common, **(context or {})}, request), status=status)
+
+
+def rendered(template: str, context: Mapping[str, object], request: HttpRequest | None = None) -> str:
+    return str(_engine().get_template(template).render(dict(context), request))
 
 
 @cache

@@ -18,9 +18,13 @@ from ..provider import Provider
 from ..records import Client
 from .admin import AdminApplication
 from .face import Face
+from .kratos import KratosFace, admin_application, demo, public_application
 from .urls import URLConf
+from .wsgi import Application
 
 ADDRESS = "127.0.0.1"
+#: How long a server beside another may take to stop.
+POLL_SECONDS = 0.05
 
 
 def serve(
@@ -32,11 +36,16 @@ def serve(
     client_id: str = "example-site",
     client_secret: str = "",
     pages: Mapping[str, str] | None = None,
+    kratos_port: int | None = None,
+    kratos_admin_port: int | None = None,
+    kratos_required_aal: str = "aal1",
+    kratos_persistent: bool = True,
 ) -> None:
     """Be the provider of a site, in a process that has no Django settings yet, until it is stopped.
 
     ``pages`` are those that another site serves, by the names of :class:`~..provider.Pages`. Without ``admin_port``
-    there is no admin API. Exits with a sentence when a port is taken.
+    there is no admin API. With ``kratos_port`` there is a Kratos, which is the login page unless another site serves
+    that, and with ``kratos_admin_port`` its admin API. Exits with a sentence when a port is taken.
     """
     face = Face(Provider(f"http://{ADDRESS}:{port}"))
     face.provider.pages = replace(face.provider.pages, **(pages or {}))
@@ -47,7 +56,17 @@ def serve(
     )
     settings.configure(**configuration(face))
     django.setup()
-    with _admin_api(face, admin_port):
+    applications: dict[int | None, Application] = {admin_port: AdminApplication(_admin(face))}
+    if kratos_port is not None:
+        kratos = KratosFace(demo.demo(f"http://localhost:{kratos_port}", site_url, face.provider))
+        kratos.kratos.required_aal, kratos.kratos.persistent = kratos_required_aal, kratos_persistent
+        if "login" not in (pages or {}):
+            demo.use(face.provider, kratos.kratos)
+        applications |= {kratos_port: public_application(kratos), kratos_admin_port: admin_application(kratos)}
+    with contextlib.ExitStack() as stack:
+        for beside, application in applications.items():
+            if beside is not None:
+                stack.enter_context(served(beside, application))
         listen(port)
 
 
@@ -68,19 +87,19 @@ def configuration(face: Face) -> dict[str, object]:
     }
 
 
+def _admin(face: Face) -> Admin:
+    return Admin(face.provider, face.logout_requests, face.backchannel.deliver_in_background)
+
+
 @contextlib.contextmanager
-def _admin_api(face: Face, port: int | None) -> Iterator[None]:
-    """Serve the admin API beside what the block does."""
-    if port is None:
-        yield
-        return
-    admin = Admin(face.provider, face.logout_requests, face.backchannel.deliver_in_background)
+def served(port: int, application: Application) -> Iterator[None]:
+    """Serve it beside what the block does."""
     with _telling_of_a_taken(port):
         server = basehttp.ThreadedWSGIServer((ADDRESS, port), basehttp.WSGIRequestHandler)
     with server:
         server.daemon_threads = True
-        server.set_app(AdminApplication(admin))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.set_app(application)
+        threading.Thread(target=server.serve_forever, args=[POLL_SECONDS], daemon=True).start()
         try:
             yield
         finally:
