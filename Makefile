@@ -20,7 +20,7 @@ OIDC_PROVIDER := tests/e2e/oidc_provider
 OIDC_PROVIDER_INSTALLED := $(OIDC_PROVIDER)/node_modules/.package-lock.json
 TEMPLATES := django_ory_logout example_project
 
-.PHONY: help venv demo test coverage lint format types migrations e2e contract live services dist clean
+.PHONY: help venv demo demo-kratos test coverage lint format types migrations e2e e2e-browser contract live services dist clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -38,6 +38,9 @@ $(INSTALLED): pyproject.toml
 
 demo: venv ## the example site and its provider, to click through
 	$(BIN)/python manage.py demo
+
+demo-kratos: venv ## the same, signing in by Kratos
+	$(BIN)/python manage.py demo --kratos
 
 test: venv ## the tests, without the end-to-end ones
 	$(BIN)/python -m pytest -m "not e2e"
@@ -63,7 +66,11 @@ migrations: venv ## fails when a model has changed without its migration
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 e2e: $(E2E_INSTALLED) $(OIDC_PROVIDER_INSTALLED) ## site and provider as processes of their own, ours and oidc-provider
-	$(BIN)/python -m pytest -m e2e tests/e2e
+	$(BIN)/python -m pytest -m "e2e and not chromium" tests/e2e
+
+e2e-browser: $(E2E_INSTALLED) ## the single-page example in a real Chromium
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || .ci/debian chromium chromium-driver
+	$(BIN)/python -m pytest -m chromium tests/e2e
 
 # Node comes from PyPI, so that the version that oidc-provider supports is there on every machine.
 $(E2E_INSTALLED): $(INSTALLED)
@@ -74,10 +81,10 @@ $(OIDC_PROVIDER_INSTALLED): $(OIDC_PROVIDER)/package.json $(OIDC_PROVIDER)/packa
 	PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix $(OIDC_PROVIDER)
 	@touch $@
 
-contract: venv ## what we hold true of Hydra, tried on our provider for tests
+contract: venv ## what we hold true of Hydra and Kratos, tried on our provider for tests
 	.ci/contract $(BIN)/python
 
-live: venv ## the same, tried on the Hydra at HYDRA_PUBLIC_URL and HYDRA_ADMIN_URL
+live: venv ## the same, tried on those at HYDRA_PUBLIC_URL, HYDRA_ADMIN_URL, KRATOS_PUBLIC_URL, KRATOS_ADMIN_URL
 	$(BIN)/python -m pytest -m live tests/live
 
 services: $(SERVICES_INSTALLED) ## the tests on PostgreSQL and Redis, both thrown away afterwards

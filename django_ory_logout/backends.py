@@ -11,8 +11,8 @@ from django.db import IntegrityError, router, transaction
 from django.db.models import EmailField
 from django.http import HttpRequest
 
-from .conf import ProviderConfig
-from .models import Subject, digest
+from .conf import KratosConfig, ProviderConfig
+from .models import Authentication, Subject, digest
 from .oidc.tokens import Claims, IDToken
 
 logger = logging.getLogger("django_ory_logout")
@@ -29,25 +29,30 @@ class ProviderBackend(ModelBackend):
         self,
         request: HttpRequest | None,
         id_token: IDToken | None = None,
-        provider: ProviderConfig | None = None,
+        provider: ProviderConfig | KratosConfig | None = None,
+        kratos_session: Authentication | None = None,
         **credentials: Any,
     ) -> AbstractBaseUser | None:
-        """The user whom the verified ``id_token`` is about, or ``None``: unknown, inactive, or other credentials."""
-        if id_token is None or provider is None:
+        """The user whom the verified ``id_token`` or ``kratos_session`` is about.
+
+        ``None``: unknown, inactive, or other credentials.
+        """
+        authentication = id_token or kratos_session
+        if authentication is None or provider is None:
             return None
-        user = self.linked_user(id_token) or self.new_user(id_token, provider)
+        user = self.linked_user(authentication) or self.new_user(authentication, provider)
         if user is None or not self.user_can_authenticate(user):  # type: ignore[arg-type]
             logger.warning("sign-in refused: user_%s", "unknown" if user is None else "inactive")
             return None
-        self.update_user(user, id_token.claims)
+        self.update_user(user, authentication.claims)
         return user
 
     async def aauthenticate(self, request: HttpRequest | None, **credentials: Any) -> AbstractBaseUser | None:  # type: ignore[override]
         return await sync_to_async(self.authenticate)(request, **credentials)
 
-    def username(self, id_token: IDToken) -> str:
+    def username(self, authentication: Authentication) -> str:
         """The name of a new user: unique, and the same for the same subject. Nothing that the person could choose."""
-        return digest(id_token.issuer, id_token.subject)[:30]
+        return digest(authentication.issuer, authentication.subject)[:30]
 
     def user_fields(self, claims: Claims) -> dict[str, Any]:
         """User fields from ``claims``, set at every sign-in. An e-mail address only when the provider verified it."""
@@ -58,31 +63,33 @@ class ProviderBackend(ModelBackend):
         }
         return {name: value for name, value in fields.items() if isinstance(value, str) and value}
 
-    def linked_user(self, id_token: IDToken) -> AbstractBaseUser | None:
+    def linked_user(self, authentication: Authentication) -> AbstractBaseUser | None:
         """The user whom the subject was linked with before."""
         link = (
             self._links()
             .select_related("user")
-            .filter(subject_digest=digest(id_token.issuer, id_token.subject))
+            .filter(subject_digest=digest(authentication.issuer, authentication.subject))
             .first()
         )
         return link.user if link else None
 
-    def new_user(self, id_token: IDToken, provider: ProviderConfig) -> AbstractBaseUser | None:
+    def new_user(
+        self, authentication: Authentication, provider: ProviderConfig | KratosConfig
+    ) -> AbstractBaseUser | None:
         """Link the subject with a user: one found by e-mail or a new one, as the provider's settings allow.
 
         Nobody is linked with a user who may not sign in.
         """
         try:
             with transaction.atomic(using=router.db_for_write(Subject)):
-                user = self._user_by_email(id_token.claims) if provider.associate_by_email else None
+                user = self._user_by_email(authentication.claims) if provider.associate_by_email else None
                 if user is None and provider.create_users:
-                    user = self._create_user(id_token)
+                    user = self._create_user(authentication)
                 if user is not None and self.user_can_authenticate(user):  # type: ignore[arg-type]
-                    self._links().create(user=user, issuer=id_token.issuer, subject=id_token.subject)
+                    self._links().create(user=user, issuer=authentication.issuer, subject=authentication.subject)
                 return user
         except IntegrityError:  # the same person signs in for the first time, twice at once
-            linked = self.linked_user(id_token)
+            linked = self.linked_user(authentication)
             if linked is None:
                 logger.warning("no user made: a field must be unique, and its value is taken")
             return linked
@@ -105,10 +112,10 @@ class ProviderBackend(ModelBackend):
             logger.warning("user not updated: a field must be unique, and its value is taken")
             user.refresh_from_db()
 
-    def _create_user(self, id_token: IDToken) -> AbstractBaseUser:
+    def _create_user(self, authentication: Authentication) -> AbstractBaseUser:
         model = get_user_model()
-        fields = self._fitting(self.user_fields(id_token.claims))
-        user = model(**{model.USERNAME_FIELD: self.username(id_token), **fields})
+        fields = self._fitting(self.user_fields(authentication.claims))
+        user = model(**{model.USERNAME_FIELD: self.username(authentication), **fields})
         user.set_unusable_password()
         user.save(force_insert=True)
         return user

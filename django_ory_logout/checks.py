@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import load_backend
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -16,17 +17,19 @@ from django.utils.module_loading import import_string
 
 from . import conf
 from .backends import ProviderBackend
-from .middleware import LoginSessionMiddleware
+from .middleware import KratosMiddleware, LoginSessionMiddleware
 
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 RECEIVER = "ory_logout:backchannel_logout"
 BACKEND = "django_ory_logout.backends.ProviderBackend"
 MIDDLEWARE = "django_ory_logout.middleware.LoginSessionMiddleware"
+KRATOS_MIDDLEWARE = "django_ory_logout.middleware.KratosMiddleware"
+AUTHENTICATION_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
 @register(Tags.security)
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
-    """E001 to E042: ``ORY_LOGOUT`` itself."""
+    """E001 to E049: ``ORY_LOGOUT`` itself."""
     return [Error(one.message, hint=one.hint, id=f"ory_logout.{one.code}") for one in conf.problems()]
 
 
@@ -40,6 +43,24 @@ def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
     if places[0] == 0 or not _is(names[places[0] - 1], SessionMiddleware):
         hint = f"Put it directly after {SESSION_MIDDLEWARE}."
         return [_error("E051", f"{names[places[0]]} is in the wrong place.", hint)]
+    return []
+
+
+@register(Tags.security)
+def check_kratos(**_kwargs: Any) -> list[CheckMessage]:
+    """E065 to E067: who signs in at Kratos is known by ``KratosMiddleware``, after authentication."""
+    if conf.problems():
+        return []
+    names = list(settings.MIDDLEWARE)
+    kratos = next((place for place, name in enumerate(names) if _is(name, KratosMiddleware)), None)
+    if kratos is None:
+        alone = [one.alias for one in conf.get().kratos if one.alias not in conf.get().providers]
+        hint = f"Put {KRATOS_MIDDLEWARE} after {AUTHENTICATION_MIDDLEWARE}."
+        return [_error("E065", f"People sign in at Kratos ({alone[0]!r}), and nothing asks it.", hint)] if alone else []
+    if not conf.get().kratos:
+        return [_error("E066", f"{names[kratos]} has no Kratos to ask.", "Add KRATOS to one of PROVIDERS.")]
+    if not any(_is(name, AuthenticationMiddleware) for name in names[:kratos]):
+        return [_error("E067", f"{names[kratos]} is in the wrong place.", f"Put it after {AUTHENTICATION_MIDDLEWARE}.")]
     return []
 
 

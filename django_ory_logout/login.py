@@ -5,10 +5,10 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from django.contrib import auth
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import conf, logout, sessions
 from .exceptions import InvalidMessage, SignInRefused
-from .models import EndReason, digest
+from .models import Authentication, EndReason, digest
 from .oidc import messages
 from .oidc.messages import Tokens
 from .oidc.tokens import IDToken
@@ -135,8 +135,7 @@ def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, 
     Raises any :exc:`~.exceptions.OryLogoutError`; then nobody is signed in who was not before. What was before ends
     when somebody else has been let in, and not sooner.
     """
-    if not isinstance(request.session, LoginSessionStore):
-        raise ImproperlyConfigured("LoginSessionMiddleware has to stand directly after SessionMiddleware.")
+    require_store(request)
     pending.use()
     config = pending.config
     code = messages.authorization_code(response, config.provider.metadata(time.time()))
@@ -144,13 +143,26 @@ def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, 
     user = auth.authenticate(request, id_token=id_token, provider=config)
     if user is None:
         raise SignInRefused("user_refused", "no authentication backend lets this subject in")
-    sessions.supersede(request.session)
     if pending.login_session:
         sessions.end_row(pending.login_session, EndReason.SUPERSEDED)
+    admit(request, user, id_token, _remembered(config, id_token, received))
+
+
+def require_store(request: HttpRequest) -> None:
+    """Raises ``ImproperlyConfigured`` where the session of ``request`` would not ask the index."""
+    if not isinstance(request.session, LoginSessionStore):
+        raise ImproperlyConfigured("LoginSessionMiddleware has to stand directly after SessionMiddleware.")
+
+
+@sensitive_variables()
+def admit(
+    request: HttpRequest, user: AbstractBaseUser, authentication: Authentication, login: Mapping[str, Any]
+) -> None:
+    """Sign ``user`` in, keep ``login``, and end what this browser had before. Raises :exc:`LoggedOutMeanwhile`."""
+    sessions.supersede(request.session)
     try:
-        auth.login(request, user)
-        login = _remembered(config, id_token, received)
-        sessions.open_login_session(request, user, id_token, config.registration.client_id, login)
+        auth.login(request, cast(Any, user))
+        sessions.open_login_session(request, user, authentication, login)
     except BaseException:
         # A receiver of user_logged_in may object: a session that no notice could end must not remain.
         request.session.flush()

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, sessions
+from . import conf, receipts, sessions
 from .exceptions import InvalidMessage, InvalidToken, Undecided
 from .models import EndReason, LogoutNotice, moment
 from .oidc import messages
@@ -34,25 +34,12 @@ SALT = "django_ory_logout.logout"
 # RP-initiated
 
 
-@dataclass(frozen=True)
-class SignedOut:
-    """What is left to do once the local session has ended.
-
-    ``opened_by_provider``: whether there is a provider that should hear; ``request``: how, if it can be told now.
-    """
-
-    opened_by_provider: bool
-    request: EndSessionRequest | None
-
-
 @sensitive_variables()
-def sign_out(request: HttpRequest, next_url: str) -> SignedOut:
-    """End the local session, whatever comes after; then say what to bring to the provider (RP-Initiated Logout 2)."""
-    login = request.session.get(LOGIN)
+def sign_out(request: HttpRequest) -> Mapping[str, Any] | None:
+    """End the local session, whatever comes after; says what it kept of the provider that opened it, if one did."""
+    login: Mapping[str, Any] | None = request.session.get(LOGIN)
     end_current(request, EndReason.RP_INITIATED if login else EndReason.USER)
-    if login is None:
-        return SignedOut(opened_by_provider=False, request=None)
-    return SignedOut(True, end_session_request(login, new_state(next_url)))
+    return login
 
 
 def end_current(request: HttpRequest, reason: EndReason) -> None:
@@ -67,10 +54,29 @@ def end_current(request: HttpRequest, reason: EndReason) -> None:
 @sensitive_variables()
 def end_session_request(login: Mapping[str, Any], state: str) -> EndSessionRequest | None:
     """The request to the provider that opened ``login``, or ``None`` when there is no way to tell it now (logged)."""
+    kratos = conf.get().kratos_of(login["issuer"])
+    if kratos:
+        return _request_to_hydra(kratos.alias)
     config = conf.get().of_client(login["issuer"], login["client_id"])
     if config is None:
         logger.warning("logout at the provider left out: provider_unknown: its registration is no longer configured")
         return None
+    metadata = _metadata(config)
+    return _end_session_request(config, metadata, login, state) if metadata else None
+
+
+def _request_to_hydra(alias: str) -> EndSessionRequest | None:
+    """A logout at the Hydra whose login page is the Kratos that opened a session: without a hint, by its own cookie.
+
+    Hydra takes neither ``state`` nor a redirect URI then, and the browser stays there.
+    """
+    config = conf.get().providers.get(alias)
+    metadata = _metadata(config) if config else None
+    return EndSessionRequest(metadata.end_session_endpoint or "", {}) if metadata else None
+
+
+def _metadata(config: conf.ProviderConfig) -> ProviderMetadata | None:
+    """What the provider says of itself, if that has an end session endpoint; else why not, in the log."""
     try:
         metadata = config.provider.metadata(time.time())
     except Undecided as error:
@@ -78,7 +84,8 @@ def end_session_request(login: Mapping[str, Any], state: str) -> EndSessionReque
         return None
     if metadata.end_session_endpoint is None:
         logger.warning("logout at the provider left out: end_session_endpoint_missing: the provider announces none")
-    return _end_session_request(config, metadata, login, state)
+        return None
+    return metadata
 
 
 @sensitive_variables()
@@ -91,17 +98,17 @@ def held_end_session_request(login: Mapping[str, Any], state: str) -> EndSession
     if config is None or config.post_logout_redirect_uri:
         return None
     metadata = config.provider.held_metadata(time.time())
-    return _end_session_request(config, metadata, login, state) if metadata else None
+    if metadata is None or metadata.end_session_endpoint is None:
+        return None
+    return _end_session_request(config, metadata, login, state)
 
 
 @sensitive_variables()
 def _end_session_request(
     config: conf.ProviderConfig, metadata: ProviderMetadata, login: Mapping[str, Any], state: str
-) -> EndSessionRequest | None:
-    if metadata.end_session_endpoint is None:
-        return None
+) -> EndSessionRequest:
     return messages.end_session_request(
-        metadata.end_session_endpoint,
+        metadata.end_session_endpoint or "",
         config.end_session_request_method,
         id_token_hint=login["id_token"],
         client_id=config.registration.client_id,
@@ -110,17 +117,21 @@ def _end_session_request(
     )
 
 
-def new_state(next_url: str) -> str:
-    """A ``state`` for the way to the provider and back. It is signed, for by then the session that made it is gone."""
-    return signing.dumps({"next": next_url, "id": secrets.token_urlsafe(12)}, salt=SALT)
+def new_state(next_url: str, *, incomplete: bool = False) -> str:
+    """A ``state`` for the way to the provider and back. It is signed, for by then the session that made it is gone.
+
+    ``incomplete``: somebody else who had to hear, Kratos, could not be told.
+    """
+    return signing.dumps({"next": next_url, "incomplete": incomplete, "id": secrets.token_urlsafe(12)}, salt=SALT)
 
 
 @dataclass(frozen=True)
 class Returned:
-    """A browser is back from the provider. ``started_here``: its ``state`` is ours; ``next``: where it wanted to go."""
+    """A browser is back from the provider. ``started_here``: its ``state`` is ours; the rest is :func:`new_state`'s."""
 
     started_here: bool
     next: str = ""
+    incomplete: bool = False
 
 
 @sensitive_variables()
@@ -131,7 +142,8 @@ def return_from_provider(request: HttpRequest, state: str) -> Returned:
         end_current(request, EndReason.RP_INITIATED)
         return Returned(started_here=True)
     try:
-        return Returned(True, signing.loads(state, salt=SALT, max_age=STATE_SECONDS)["next"])
+        left = signing.loads(state, salt=SALT, max_age=STATE_SECONDS)
+        return Returned(True, left["next"], left.get("incomplete", False))
     except signing.BadSignature:
         return Returned(started_here=False)
 
@@ -147,10 +159,8 @@ def back_channel(token: str) -> int:
     """
     verified = _verified(token)
     notice = LogoutNotice(verified.issuer, verified.subject, verified.sid, moment(verified.iat))
-    receipt = sessions.record(notice, verified.jti)
-    ended = sessions.end(notice, EndReason.BACK_CHANNEL)
-    sessions.complete(receipt)
-    return ended
+    receipt = receipts.record(notice, verified.jti)
+    return sessions.work_off(receipt, EndReason.BACK_CHANNEL)
 
 
 @sensitive_variables()

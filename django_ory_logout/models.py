@@ -7,9 +7,10 @@ blanks, which would make two people one.
 import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from django.conf import settings
 from django.db import models
@@ -40,8 +41,24 @@ class EndReason(models.TextChoices):
     FRONT_CHANNEL = "front-channel", _("front-channel logout")
     BACK_CHANNEL = "back-channel", _("back-channel logout")
     FORCED = "forced", _("logged out everywhere")
+    KRATOS = "kratos", _("ended at Ory Kratos")
     SUPERSEDED = "superseded", _("signed in anew")
     EXPIRED = "expired", _("expired")
+
+
+class Authentication(Protocol):
+    """A provider's word for who signed in: a verified ID token, or a session at Kratos. ``iat`` in seconds."""
+
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def sid(self) -> str | None: ...
+    @property
+    def iat(self) -> float: ...
+    @property
+    def claims(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -118,7 +135,10 @@ class LogoutReceiptQuerySet(models.QuerySet["LogoutReceipt"]):
 
 
 class LogoutReceipt(models.Model):
-    """One back-channel notice. It refuses the sign-ins that it overtook; until completed, its work is not done."""
+    """One back-channel notice, or a logout here that Kratos may not know of. Until completed, its work is not done.
+
+    It refuses sign-ins: those that a notice overtook, and all by a session at Kratos that was logged out here.
+    """
 
     issuer = models.TextField(_("issuer"))
     jti = models.TextField("jti")
@@ -128,8 +148,9 @@ class LogoutReceipt(models.Model):
     subject_digest = models.CharField(max_length=64, null=True, db_index=True, editable=False)  # noqa: DJ001
     sid_digest = models.CharField(max_length=64, null=True, db_index=True, editable=False)  # noqa: DJ001
     iat = models.DateTimeField(_("logout token issued"))
-    received_at = models.DateTimeField(_("received"), db_index=True)
+    received_at = models.DateTimeField(_("received"))
     completed_at = models.DateTimeField(_("completed"), null=True, blank=True, db_index=True)
+    expires_at = models.DateTimeField(_("expires"), db_index=True)
 
     objects = LogoutReceiptQuerySet.as_manager()
 

@@ -21,6 +21,10 @@ class StepName(TextChoices):
     """What there is to do, in the order in which it is done."""
 
     LOCAL = "local", _("sessions on this site")
+    KRATOS_LIST = "kratos_list", _("sessions at Kratos listed")
+    KRATOS_REFUSED = "kratos_refused", _("these refused on this site")
+    KRATOS_SESSIONS = "kratos_sessions", _("all sessions at Kratos")
+    KRATOS_SESSION = "kratos_session", _("session at Kratos")
     CLIENT = "client", _("this site's registration read")
     LIST = "list", _("consents listed")
     SID = "sid", _("login session at Hydra, its applications told")
@@ -41,6 +45,13 @@ class Outcome(TextChoices):
 #: What a remark says, by its code.
 WORDS: Mapping[str, Promise] = {
     "local_sessions": _("Sessions of {target} on this site may be alive."),
+    "kratos_unconfigured": _(
+        "No admin API is configured for {target}: sessions there. Those that this site does not know can sign in here."
+    ),
+    "kratos_sessions": _(
+        "Sessions of {target} at Kratos may be alive. This site refuses those that it knows or that were listed."
+    ),
+    "kratos_session": _("The session {target} at Kratos may be alive. This site refuses it."),
     "hydra_unconfigured": _("No admin API is configured for {target}: the login there, and other applications."),
     "login_session": _("The login session {target} at Hydra may be alive, and its applications were not told."),
     "recipients_forgotten": _(
@@ -62,6 +73,23 @@ WORDS: Mapping[str, Promise] = {
         "its consents, its tokens and its logins at other applications live on."
     ),
     "listing_incomplete": _("Which further applications {target} uses: their list could not be read to its end."),
+    "identity_unknown": _("Whether {target} has sessions at Kratos: this subject is no identity's id."),
+    "identity_unlisted": _(
+        "Whether Kratos knows {target}: it lists no session, though this site knew one. With another Kratos behind the "
+        "admin API, sessions live on."
+    ),
+    "kratos_listing_incomplete": _(
+        "Which sessions {target} has at Kratos: their list could not be read to its end. One that lives on, and that "
+        "this site does not know, can sign in here."
+    ),
+    "kratos_tells_nobody": _(
+        "Whether other applications have sessions of their own, or hold an answer of Kratos (whoami, JWT): it tells "
+        "nobody that a session has ended."
+    ),
+    "counterpart": _(
+        "Whether what {target} is tied to lives on: neither Hydra nor Kratos says which login session at Hydra belongs "
+        "to which session at Kratos."
+    ),
     "unremembered": _("Which logins Hydra was not asked to remember: of their end no application is told."),
     "unlisted": _(
         "Which applications reused a remembered consent, or have one past its time: Hydra does not list them, and "

@@ -13,7 +13,7 @@ whatever its engine still holds. Each statement commits by itself, in this order
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -21,23 +21,22 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core.cache.backends.locmem import LocMemCache
-from django.db import IntegrityError, router, transaction
+from django.db import router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from . import engines, revocation
+from . import conf, engines, receipts, revocation
 from .exceptions import LoggedOutMeanwhile
 from .models import (
+    Authentication,
     EndReason,
     LoginSession,
     LoginSessionQuerySet,
     LogoutNotice,
     LogoutReceipt,
-    LogoutReceiptQuerySet,
     moment,
 )
-from .oidc.tokens import IDToken
 from .signals import login_session_ended, login_session_opened
 
 logger = logging.getLogger("django_ory_logout")
@@ -50,7 +49,8 @@ LOGIN = "_ory_logout_login"
 CHUNK = 500
 #: How exact ``last_seen_at`` is, and how often a session that cannot come back asks whether it lives.
 LAST_SEEN_SECONDS = 5 * 60
-RECEIPT_LIFETIME = timedelta(days=2)
+#: The reasons of a logout that began at this site.
+HERE = frozenset({EndReason.USER, EndReason.RP_INITIATED, EndReason.FORCED})
 
 #: Rows that this process lately saw alive, each for the time that its entry was given.
 _seen = LocMemCache("django_ory_logout.seen", {"OPTIONS": {"MAX_ENTRIES": 20_000}})
@@ -59,11 +59,6 @@ _seen = LocMemCache("django_ory_logout.seen", {"OPTIONS": {"MAX_ENTRIES": 20_000
 def rows() -> LoginSessionQuerySet:
     """The index, read and written in the writing database alone: a replica may lag behind a logout."""
     return LoginSession.objects.using(router.db_for_write(LoginSession))
-
-
-def receipts() -> LogoutReceiptQuerySet:
-    """The receipts, likewise."""
-    return LogoutReceipt.objects.using(router.db_for_write(LogoutReceipt))
 
 
 # Sign-in
@@ -80,7 +75,7 @@ def supersede(session: SessionBase) -> None:
 
 @sensitive_variables()
 def open_login_session(
-    request: HttpRequest, user: AbstractBaseUser, id_token: IDToken, client_id: str, login: Mapping[str, Any]
+    request: HttpRequest, user: AbstractBaseUser, authentication: Authentication, login: Mapping[str, Any]
 ) -> LoginSession:
     """Index the session of ``request``, in which ``user`` has just been logged in, and keep ``login`` in it.
 
@@ -88,11 +83,11 @@ def open_login_session(
     """
     session = request.session
     session.cycle_key()
-    row = _new_row(session, user, id_token, client_id, request.headers.get("User-Agent", ""))
+    row = _new_row(session, user, authentication, login["client_id"], request.headers.get("User-Agent", ""))
     session[LOGIN] = dict(login)
     session[MARK] = {"id": str(row.pk), "key": row.session_key}
     row.save(force_insert=True, using=rows().db)
-    if receipts().naming(row).exists():
+    if receipts.rows().naming(row).exists():
         _take_back(session, row)
         raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
     try:
@@ -113,17 +108,17 @@ def _take_back(session: SessionBase, row: LoginSession) -> None:
 
 
 def _new_row(
-    session: SessionBase, user: AbstractBaseUser, id_token: IDToken, client_id: str, user_agent: str
+    session: SessionBase, user: AbstractBaseUser, authentication: Authentication, client_id: str, user_agent: str
 ) -> LoginSession:
     now = timezone.now()
     return LoginSession(
         user_id=user.pk,
-        issuer=id_token.issuer,
+        issuer=authentication.issuer,
         client_id=client_id,
-        subject=id_token.subject,
-        sid=id_token.sid,
+        subject=authentication.subject,
+        sid=authentication.sid,
         session_key=session.session_key if engines.has_keys(type(session)) else None,
-        iat=moment(id_token.iat),
+        iat=moment(authentication.iat),
         created_at=now,
         last_seen_at=now,
         expires_at=_row_expiry(now, session.get_expiry_age()),
@@ -141,28 +136,45 @@ def end(notice: LogoutNotice, reason: EndReason) -> int:
     return finish(named)
 
 
+def work_off(receipt: LogoutReceipt, reason: EndReason) -> int:
+    """Do what ``receipt`` asks for; says how many login sessions ended."""
+    ended = end(receipt.notice, reason)
+    receipts.complete(receipt)
+    return ended
+
+
 def end_row(row_id: str, reason: EndReason) -> None:
     """End one login session by the id of its row."""
-    row = rows().filter(pk=row_id)
-    mark_ended(row, reason)
-    finish(row)
+    end_rows(rows().filter(pk=row_id), reason)
 
 
-def record(notice: LogoutNotice, jti: str) -> LogoutReceipt:
-    """The receipt of a back-channel notice, new or there already. Durable: raises ``RuntimeError`` in a transaction."""
-    receipt = LogoutReceipt(**asdict(notice), jti=jti, received_at=timezone.now())
-    try:
-        # Inserted without a look first: in SQLite, a transaction that has read cannot always write any more.
-        with transaction.atomic(using=receipts().db, durable=True):
-            receipt.save(force_insert=True, using=receipts().db)
-    except IntegrityError:
-        return receipts().get(jti_digest=receipt.jti_digest)
-    return receipt
+def end_rows(these: LoginSessionQuerySet, reason: EndReason) -> int:
+    """End login sessions because somebody here says so; says how many.
+
+    What ``these`` are chosen by must not change with that: by ``ended_at`` they would be marked, and then not found.
+    """
+    written = _record_logouts(these) if reason in HERE else []
+    mark_ended(these, reason)
+    ended = finish(these)
+    for receipt in written:
+        receipts.complete(receipt)
+    return ended
 
 
-def complete(receipt: LogoutReceipt) -> None:
-    """All that ``receipt`` asks for is done."""
-    receipts().filter(pk=receipt.pk, completed_at=None).update(completed_at=timezone.now())
+@sensitive_variables()
+def record_logout(
+    login: Mapping[str, Any] | None, row: LoginSessionQuerySet, reason: EndReason
+) -> LogoutReceipt | None:
+    """The receipt for a session that Kratos opened and that ends here; a sign-in that failed has no row, and none."""
+    if not login or reason not in HERE or not conf.get().kratos_of(login["issuer"]) or not row.exists():
+        return None
+    return receipts.record_logout(login["issuer"], login["sid"], moment(login["expires_at"]))
+
+
+def _record_logouts(these: LoginSessionQuerySet) -> list[LogoutReceipt]:
+    """Receipts for those of ``these`` that Kratos opened: it sends no notice, and its cookie would sign in again."""
+    named = these.filter(issuer__in=[one.issuer for one in conf.get().kratos])
+    return [receipts.record_logout(issuer, sid) for issuer, sid in set(named.values_list("issuer", "sid")) if sid]
 
 
 def mark_ended(these: LoginSessionQuerySet, reason: EndReason) -> None:
@@ -280,25 +292,23 @@ class Purged:
 def purge() -> Purged:
     """Work off what faults have left undone, then remove what expired. Safe to run at any time, beside anything."""
     now = timezone.now()
-    left_undone = list(receipts().filter(completed_at=None))
-    worked_off = [ended for receipt in left_undone if (ended := _work_off(receipt)) is not None]
+    left_undone = list(receipts.rows().filter(completed_at=None))
+    worked_off = [ended for receipt in left_undone if (ended := _tried(receipt)) is not None]
     ended = sum(worked_off) + finish(rows())
     expired = rows().filter(expires_at__lt=now)
     mark_ended(expired, EndReason.EXPIRED)
     expired_count = finish(expired)
-    deleted, _ = receipts().filter(received_at__lt=now - RECEIPT_LIFETIME).exclude(completed_at=None).delete()
+    deleted, _ = receipts.rows().filter(expires_at__lt=now).exclude(completed_at=None).delete()
     return Purged(len(worked_off), ended, expired_count, deleted, len(left_undone) - len(worked_off))
 
 
-def _work_off(receipt: LogoutReceipt) -> int | None:
+def _tried(receipt: LogoutReceipt) -> int | None:
     """How many login sessions that ended; ``None`` when it failed again, which must not keep the others waiting."""
     try:
-        ended = end(receipt.notice, EndReason.BACK_CHANNEL)
-        complete(receipt)
+        return work_off(receipt, EndReason.BACK_CHANNEL)
     except Exception as error:
         logger.error("receipt %s not worked off: %s", receipt.pk, type(error).__name__)
         return None
-    return ended
 
 
 def after_commit(act: Callable[[], object]) -> None:

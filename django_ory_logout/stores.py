@@ -28,12 +28,14 @@ class LoginSessionStore(SessionBase):
     engine: type[SessionBase]
     #: What :meth:`flush` gives as the reason.
     end_reason = EndReason.USER
+    #: A Kratos whose cookie did not come with the request: a session that it opened is not signed in without.
+    not_carried = ""
 
     @sensitive_variables()
     def load(self) -> dict[str, Any]:
         data: dict[str, Any] = super().load()
         mark = data.get(MARK)
-        if mark is None or self._signed_in(mark):
+        if mark is None or (self._signed_in(mark) and self._carried(data)):
             return data
         self.delete(self.session_key)
         self._session_key = None
@@ -51,12 +53,15 @@ class LoginSessionStore(SessionBase):
 
     @sensitive_variables()
     def flush(self) -> None:
-        mark = self.get(MARK)
+        mark, login = self.get(MARK), self.get(LOGIN)
         row = sessions.rows().filter(pk=mark["id"]) if mark else sessions.rows().none()
+        receipt = sessions.record_logout(login, row, self.end_reason)
         sessions.mark_ended(row, self.end_reason)
-        left = revocation.left_by(self.get(LOGIN), self.end_reason)
+        left = revocation.left_by(login, self.end_reason)
         super().flush()
         sessions.finish(row)
+        if receipt:
+            sessions.work_off(receipt, self.end_reason)
         sessions.revoke_after_commit(left)
 
     async def aload(self) -> dict[str, Any]:
@@ -75,6 +80,12 @@ class LoginSessionStore(SessionBase):
         if engines.has_keys(self.engine) and mark["key"] != self.session_key:
             return self._adopted(mark)
         return sessions.confirm_alive(mark["id"], self._recheck_seconds())
+
+    def _carried(self, data: dict[str, Any]) -> bool:
+        if not self.not_carried or data[LOGIN]["issuer"] != self.not_carried:
+            return True
+        sessions.end_row(data[MARK]["id"], EndReason.KRATOS)
+        return False
 
     def _recheck_seconds(self) -> float:
         if not engines.has_keys(self.engine):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .views import login, logout, notices, sessions
+from .views import kratos, login, logout, notices, sessions
 
 app_name = "ory_logout"
 
@@ -17,5 +17,10 @@ urlpatterns = [
     path("logout/frontchannel/", notices.frontchannel_logout, name="frontchannel_logout"),
     path("logout/frontchannel", notices.frontchannel_logout),
     path("sessions/", sessions.sessions, name="sessions"),
+    path("kratos/logout/browser/", kratos.logout_flow, name="kratos_logout_flow"),
+    path("kratos/logout/", kratos.logout, name="kratos_logout"),
+    path("kratos/logout/api/", kratos.native_logout, name="kratos_native_logout"),
+    path("kratos/sessions/", kratos.sessions, name="kratos_sessions"),
+    path("kratos/sessions/<uuid:session_id>/", kratos.session, name="kratos_session"),
     path("whoami/", sessions.whoami, name="whoami"),
 ]

@@ -11,19 +11,28 @@ env = environ.Env()
 
 SITE_URL = env.str("SITE_URL", default="http://localhost:8000")
 
-ORY_LOGOUT: dict[str, Any] = {
-    "SITE_URL": SITE_URL,
-    "PROVIDERS": {
-        "default": {
-            # By default the development provider that `manage.py demo` starts.
-            "ISSUER": env.str("OIDC_ISSUER", default="http://127.0.0.1:4444"),
-            "CLIENT_ID": env.str("OIDC_CLIENT_ID", default="example-site"),
-            "CLIENT_SECRET": env.str("OIDC_CLIENT_SECRET", default="example-secret"),
-            "SCOPE": "openid profile email",
-            "USERINFO": env.bool("OIDC_USERINFO", default=False),
-        },
-    },
+KRATOS = {
+    "PUBLIC_URL": env.str("KRATOS_PUBLIC_URL", default=""),
+    "INTERNAL_URL": env.str("KRATOS_INTERNAL_URL", default=""),
+    "ADMIN_URL": env.str("KRATOS_ADMIN_URL", default=""),
+    "COOKIE_NAME": env.str("KRATOS_COOKIE_NAME", default="ory_kratos_session"),
+    "WHOAMI_SECONDS": env.float("KRATOS_WHOAMI_SECONDS", default=10.0),
 }
+OPENID_PROVIDER: dict[str, Any] = {
+    # By default the development provider that `manage.py demo` starts.
+    "ISSUER": env.str("OIDC_ISSUER", default="") or "http://127.0.0.1:4444",
+    "CLIENT_ID": env.str("OIDC_CLIENT_ID", default="example-site"),
+    "CLIENT_SECRET": env.str("OIDC_CLIENT_SECRET", default="example-secret"),
+    "SCOPE": "openid profile email",
+    "USERINFO": env.bool("OIDC_USERINFO", default=False),
+}
+# With a Kratos and no issuer, people sign in by Kratos alone. With both, at the issuer, whose login page Kratos is.
+BY_KRATOS_ALONE = bool(KRATOS["PUBLIC_URL"]) and not env.str("OIDC_ISSUER", default="")
+PROVIDER = {} if BY_KRATOS_ALONE else OPENID_PROVIDER
+if KRATOS["PUBLIC_URL"]:
+    PROVIDER["KRATOS"] = KRATOS
+
+ORY_LOGOUT: dict[str, Any] = {"SITE_URL": SITE_URL, "PROVIDERS": {"default": PROVIDER}}
 
 DEBUG = env.bool("DEBUG", default=True)
 SECRET_KEY = env.str("SECRET_KEY", default="for one's own machine only") if DEBUG else env.str("SECRET_KEY")
@@ -43,8 +52,9 @@ INSTALLED_APPS = [
 # With Hydra's admin API, this site can force people out, and be Hydra's login, consent and logout pages besides.
 HYDRA = {"ADMIN_URL": env.str("HYDRA_ADMIN_URL", default=""), "ADMIN_TOKEN": env.str("HYDRA_ADMIN_TOKEN", default="")}
 if HYDRA["ADMIN_URL"]:
-    ORY_LOGOUT["PROVIDERS"]["default"]["HYDRA"] = HYDRA
-    ORY_HYDRA_UI = HYDRA
+    OPENID_PROVIDER["HYDRA"] = HYDRA
+    # Whom Kratos signed in, Hydra knows by the identity that Kratos told it.
+    ORY_HYDRA_UI = {**HYDRA, "SUBJECT": "example_project.kratos.identity_of" if BY_KRATOS_ALONE else "pk"}
     INSTALLED_APPS += ["django_ory_logout.hydra_ui"]
 
 MIDDLEWARE = [
@@ -57,6 +67,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if BY_KRATOS_ALONE:
+    AUTHENTICATION = MIDDLEWARE.index("django.contrib.auth.middleware.AuthenticationMiddleware")
+    MIDDLEWARE.insert(AUTHENTICATION + 1, "django_ory_logout.middleware.KratosMiddleware")
 
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
@@ -89,6 +102,9 @@ CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 SESSION_ENGINE = env.str("SESSION_ENGINE", default="django.contrib.sessions.backends.db")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Two sites of one host have one jar: browsers do not tell cookies by port.
+SESSION_COOKIE_NAME = env.str("SESSION_COOKIE_NAME", default="sessionid")
+CSRF_COOKIE_NAME = env.str("CSRF_COOKIE_NAME", default="csrftoken")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 

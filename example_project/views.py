@@ -1,14 +1,29 @@
+from http import HTTPStatus
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
 
 from django_ory_logout import sessions
+
+from . import provider
+
+#: No script but the site's own files. The style stands in the pages.
+CONTENT_SECURITY_POLICY = "default-src 'self'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 
 
 def home(request: HttpRequest) -> HttpResponse:
     """For everybody: who is signed in here, and since when."""
-    return render(request, "home.html", {"login_session": sessions.current(request), "issuer": _issuer()})
+    context = {
+        "login_session": sessions.current(request),
+        "provider_url": provider.url(),
+        "by_kratos_alone": provider.is_kratos_alone(),
+    }
+    return render(request, "home.html", context)
 
 
 @login_required
@@ -16,6 +31,19 @@ def private(request: HttpRequest) -> HttpResponse:
     return render(request, "private.html", {"login_session": sessions.current(request)})
 
 
-def _issuer() -> str:
-    issuer: str = settings.ORY_LOGOUT["PROVIDERS"]["default"]["ISSUER"]
-    return issuer
+@never_cache
+@ensure_csrf_cookie
+def spa(request: HttpRequest) -> HttpResponse:
+    """The same page for everybody: its script asks who is signed in."""
+    response = render(request, "spa.html", {"csrf_cookie": settings.CSRF_COOKIE_NAME})
+    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return response
+
+
+@never_cache
+def profile(request: HttpRequest) -> HttpResponse:
+    """JSON of the site's own, for those of its clients that are no pages."""
+    user: Any = request.user
+    if not user.is_authenticated:
+        return JsonResponse({"error": "nobody is signed in"}, status=HTTPStatus.UNAUTHORIZED)
+    return JsonResponse({"name": user.get_full_name() or user.email or user.get_username()})

@@ -77,7 +77,7 @@ class SiteBrowser(Browser):
 
     def request(self, **request: Any) -> Any:
         answer = super().request(**request)
-        for name in [name for name, cookie in self.cookies.items() if cookie["max-age"] == 0]:
+        for name in [name for name, cookie in self.cookies.items() if str(cookie["max-age"]) == "0"]:
             del self.cookies[name]  # Django's client would go on to send it, empty
         return answer
 

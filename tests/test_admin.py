@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from django_ory_logout.models import LoginSession, LogoutReceipt, Subject
-from django_ory_logout.testing import Provider
+from django_ory_logout.testing import Kratos, Provider, connect_kratos
 
 from .conftest import Configure, NewBrowser, SiteBrowser
 
@@ -105,6 +105,21 @@ def test_deleting_a_login_session_ends_it(admin: SiteBrowser, amber: SiteBrowser
     assert answer.status_code == 302
     assert amber.user is None
     assert LoginSession.objects.count() == 0
+
+
+def test_deleting_a_login_session_of_kratos_refuses_its_cookie(
+    admin: SiteBrowser, configure: Configure, settings: Any
+) -> None:
+    kratos, amber = Kratos("https://login.example"), SiteBrowser()
+    configure(KRATOS={"PUBLIC_URL": kratos.public_url})
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django_ory_logout.middleware.KratosMiddleware"]
+    amber.cookies["ory_kratos_session"] = kratos.sign_in(kratos.identity("amber@example.org")).cookie
+    with connect_kratos(kratos):
+        assert amber.user
+
+        admin.post(page("loginsession_delete", LoginSession.objects.get().pk), {"post": "yes"})
+
+        assert amber.user is None
 
 
 @pytest.mark.parametrize("engine", ["db", "cached_db", "cache"])

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django_ory_logout import admin_actions
 from django_ory_logout.admin_actions import force_logout_everywhere
 from django_ory_logout.models import LoginSession, Subject
+from django_ory_logout.testing import Kratos, connect_kratos
 
 from .conftest import Configure, NewBrowser, SiteBrowser
 from .fake_hydra import URL, FakeHydra, connect
@@ -87,6 +88,26 @@ def test_confirmed_it_is_done_and_noted(staff: SiteBrowser, amber: SiteBrowser, 
     assert hydra.logins == {}
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.change_message) == (str(user.pk), "Logged out everywhere.")
+
+
+@pytest.mark.usefixtures("_in_user_admin")
+def test_sessions_at_kratos_end_too(staff: SiteBrowser, configure: Configure) -> None:
+    kratos = Kratos("https://login.example")
+    identity = kratos.identity("amber@example.org")
+    cedar = User.objects.create_user("cedar")
+    Subject.objects.create(user=cedar, issuer=kratos.public_url, subject=identity.id)
+    configure(KRATOS={"PUBLIC_URL": kratos.public_url, "ADMIN_URL": "http://kratos:4434"})
+    session = kratos.sign_in(identity)
+
+    with connect_kratos(kratos, admin_url="http://kratos:4434"):
+        shown = choose(staff, USERS, cedar.pk)
+        assert "all sessions at Kratos" in shown.text
+        assert kratos.is_active(session)
+
+        done = confirm(staff, USERS, shown)
+
+    assert "nobody that a session has ended" in done.text
+    assert kratos.sessions_of(identity.id) == []
 
 
 @pytest.mark.usefixtures("_in_user_admin")

@@ -16,8 +16,10 @@ from django_ory_logout.exceptions import (
     ChallengeHandled,
     HydraError,
     InvalidMessage,
+    KratosError,
     LoggedOutMeanwhile,
     OryLogoutError,
+    SecondFactorRequired,
     SignInRefused,
     Undecided,
 )
@@ -31,18 +33,21 @@ LAYERS = [
     {"oidc", "report"},
     {"ory"},
     {"conf", "models", "migrations"},
-    {"engines", "register", "revocation"},
+    {"engines", "receipts", "register", "revocation"},
     {"sessions"},
     {"people", "stores"},
     {"force", "logout"},
     {"login", "backends"},
-    {"admin_actions", "middleware"},
-    {"admin", "checks", "management", "templatetags", "views"},
+    {"kratos"},
+    {"admin_actions"},
+    {"admin", "management", "templatetags", "views"},
+    {"middleware"},
+    {"checks"},
     {"apps", "urls", "hydra_ui"},
 ]
 #: The modules of the protocol room, likewise.
 OIDC_LAYERS = [{"cache", "http", "metadata"}, {"messages", "tokens"}, {"provider"}]
-VIEWS_LAYERS = [{"base"}, {"login", "logout", "notices", "sessions"}]
+VIEWS_LAYERS = [{"base"}, {"kratos"}, {"login", "logout", "notices", "sessions"}]
 
 #: What opens a connection, or could.
 NETWORK = {"aiohttp", "http.client", "httpx", "requests", "socket", "urllib.request", "urllib3"}
@@ -51,7 +56,14 @@ HARMLESS = {"requests.utils.parse_header_links"}
 DOOR = "oidc.http"
 
 #: The status that each class of error is answered with: where a message comes from, this is what it means there.
-ANSWERS = {InvalidMessage: 400, SignInRefused: 403, LoggedOutMeanwhile: 409, Undecided: 503, HydraError: None}
+ANSWERS = {
+    InvalidMessage: 400,
+    SignInRefused: 403,
+    LoggedOutMeanwhile: 409,
+    Undecided: 503,
+    HydraError: None,
+    KratosError: None,
+}
 
 
 # Reading the code
@@ -216,8 +228,8 @@ def raised_codes() -> dict[str, set[type[OryLogoutError]]]:
 def _codes_in(function: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) -> Iterator[tuple[type, str]]:
     for call in ast.walk(function):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ERROR_CLASSES:
-            if ERROR_CLASSES[call.func.id] is ChallengeHandled:
-                continue  # it gives itself its code
+            if ERROR_CLASSES[call.func.id] in (ChallengeHandled, SecondFactorRequired):
+                continue  # they give themselves their codes
             for code in _texts(call.args[0], function, module):
                 yield ERROR_CLASSES[call.func.id], code
 
@@ -235,13 +247,22 @@ def _texts(node: ast.expr, function: ast.FunctionDef | ast.AsyncFunctionDef, mod
             for call in ast.walk(module):
                 if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == function.name:
                     yield from (f"{text}{ending}" for text in _texts(call.args[place], function, module))
-        case ast.Call(func=ast.Attribute(attr="get"), args=[_, default]):  # of the module's tables of codes
+        case ast.Call(func=ast.Attribute(attr="get"), args=[_, default]):
             yield from _texts(default, function, module)
-            for table in module.body:
-                if isinstance(table, ast.AnnAssign) and isinstance(table.value, ast.Dict):
-                    yield from (text for value in table.value.values for text in _texts(value, function, module))
+            yield from _in_tables(module)
+        case ast.Subscript():
+            yield from _in_tables(module)
         case _:
             raise AssertionError(f"a code that cannot be read: {ast.unparse(node)}")
+
+
+def _in_tables(module: ast.Module) -> Iterator[str]:
+    """What the module's tables of codes can give."""
+    for table in module.body:
+        if isinstance(table, ast.AnnAssign) and isinstance(table.value, ast.Dict):
+            for key, value in zip(table.value.keys, table.value.values, strict=True):
+                if key:  # a table inside a table has none, and is read by itself
+                    yield ast.literal_eval(value)
 
 
 def test_the_reader_of_codes_reads() -> None:
@@ -250,6 +271,8 @@ def test_the_reader_of_codes_reads() -> None:
     assert codes["sid_invalid"] == codes["exp_invalid"] == codes["aud_mismatch"] == {exceptions.InvalidToken}
     assert codes["logout_token_repeated"] == codes["logout_token_missing"] == {InvalidMessage}
     assert codes["cooling_down"] == {exceptions.ProviderUnavailable}
+    assert codes["client_unknown"] == codes["hydra_refused"] == {HydraError}
+    assert codes["return_to_refused"] == codes["session_inactive"] == {KratosError}
     assert len(codes) > 50
 
 

@@ -11,8 +11,9 @@ from django.db import IntegrityError, models
 
 from django_ory_logout import conf
 from django_ory_logout.backends import ProviderBackend
-from django_ory_logout.conf import ProviderConfig
-from django_ory_logout.models import Subject
+from django_ory_logout.conf import KratosConfig, ProviderConfig
+from django_ory_logout.kratos.whoami import KratosSession
+from django_ory_logout.models import Authentication, Subject
 from django_ory_logout.oidc.tokens import Claims, IDToken
 
 from .conftest import Configure, Logged
@@ -282,13 +283,117 @@ def test_letter_that_a_database_takes_for_another_links_nobody(
     assert signed_in(id_token("birch", **verified("CEDAR@example.com"))) == cedar
 
 
+# By a session at Kratos
+
+PUBLIC_URL = "https://login.example"
+
+
+@pytest.fixture
+def at_kratos(settings: Any) -> Callable[..., KratosConfig]:
+    """The Kratos at which people sign in, with these settings."""
+
+    def at_kratos(**changes: Any) -> KratosConfig:
+        entry = {"KRATOS": {"PUBLIC_URL": PUBLIC_URL}, **changes}
+        settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": entry}}
+        return conf.get().kratos[0]
+
+    return at_kratos
+
+
+def kratos_session(subject: str = "amber", **claims: Any) -> KratosSession:
+    return KratosSession(PUBLIC_URL, subject, "the sid", 0, 0, claims)
+
+
+def sign_in_at(kratos: KratosConfig, session: KratosSession, backend: ProviderBackend | None = None) -> Any:
+    return (backend or ProviderBackend()).authenticate(None, kratos_session=session, provider=kratos)
+
+
+def test_identity_is_a_user(at_kratos: Callable[..., KratosConfig]) -> None:
+    session = kratos_session(given_name="Amber", family_name="Stone", **verified("amber@example.com"))
+
+    user = sign_in_at(at_kratos(), session)
+
+    assert (user.first_name, user.last_name, user.email) == ("Amber", "Stone", "amber@example.com")
+    assert not user.has_usable_password()
+    link = Subject.objects.get()
+    assert (link.user, link.issuer, link.subject) == (user, PUBLIC_URL, "amber")
+    assert sign_in_at(at_kratos(), kratos_session(given_name="Ember")) == user
+    assert User.objects.get().first_name == "Ember"
+
+
+def test_identity_is_another_user_than_a_subject_of_that_name(at_kratos: Callable[..., KratosConfig]) -> None:
+    user = signed_in(id_token("amber"))
+
+    assert sign_in_at(at_kratos(), kratos_session("amber")) != user
+
+
+def test_identity_stays_out_where_no_users_are_made(at_kratos: Callable[..., KratosConfig], logged: Logged) -> None:
+    assert sign_in_at(at_kratos(CREATE_USERS=False), kratos_session()) is None
+
+    assert User.objects.count() == 0
+    assert logged() == ["sign-in refused: user_unknown"]
+
+
+def test_inactive_user_of_an_identity_stays_out(at_kratos: Callable[..., KratosConfig], logged: Logged) -> None:
+    sign_in_at(at_kratos(), kratos_session())
+    User.objects.update(is_active=False)
+
+    assert sign_in_at(at_kratos(), kratos_session()) is None
+
+    assert logged() == ["sign-in refused: user_inactive"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "claims", "linked"),
+    [
+        (True, verified("cedar@example.com"), True),
+        (True, {"email": "cedar@example.com", "email_verified": False}, False),
+        (True, {"email": "cedar@example.com", "traits": verified("cedar@example.com")}, False),
+        (False, verified("cedar@example.com"), False),
+    ],
+)
+def test_identity_is_linked_by_a_verified_address(
+    at_kratos: Callable[..., KratosConfig], cedar: User, allowed: bool, claims: Claims, linked: bool
+) -> None:
+    user = sign_in_at(at_kratos(ASSOCIATE_BY_EMAIL=allowed), kratos_session(**claims))
+
+    assert (user == cedar) == linked
+
+
+def test_traits_are_there_for_a_sites_own_backend(at_kratos: Callable[..., KratosConfig]) -> None:
+    class Own(ProviderBackend):
+        def user_fields(self, claims: Claims) -> dict[str, Any]:
+            return {"first_name": claims["traits"]["nickname"]}
+
+    assert sign_in_at(at_kratos(), kratos_session(traits={"nickname": "Am"}), Own()).first_name == "Am"
+
+
+@pytest.mark.parametrize("missing", ["kratos_session", "provider"])
+def test_half_the_credentials_of_kratos_are_none(at_kratos: Callable[..., KratosConfig], missing: str) -> None:
+    credentials: dict[str, Any] = {"kratos_session": kratos_session(), "provider": at_kratos(), missing: None}
+
+    assert ProviderBackend().authenticate(None, **credentials) is None
+    assert authenticate(None, **credentials) is None
+    assert User.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_identity_signs_in_through_django(at_kratos: Callable[..., KratosConfig]) -> None:
+    credentials: dict[str, Any] = {"kratos_session": kratos_session(), "provider": at_kratos()}
+
+    user = authenticate(None, **credentials)
+
+    assert user == User.objects.get()
+    assert asyncio.run(aauthenticate(None, **credentials)) == user
+
+
 # What a site changes
 
 
 def test_hooks_decide_name_and_fields() -> None:
     class Own(ProviderBackend):
-        def username(self, id_token: IDToken) -> str:
-            return f"{id_token.subject}@provider"
+        def username(self, authentication: Authentication) -> str:
+            return f"{authentication.subject}@provider"
 
         def user_fields(self, claims: Claims) -> dict[str, Any]:
             return {"is_staff": "staff" in claims.get("groups", ()), "nickname": "not a field"}
@@ -316,9 +421,9 @@ def test_first_sign_in_twice_at_once() -> None:
     class Late(ProviderBackend):
         looks = 0
 
-        def linked_user(self, id_token: IDToken) -> Any:
+        def linked_user(self, authentication: Authentication) -> Any:
             self.looks += 1
-            return None if self.looks == 1 else super().linked_user(id_token)
+            return None if self.looks == 1 else super().linked_user(authentication)
 
     first = signed_in(id_token())
 

@@ -21,12 +21,15 @@ from django.urls.base import set_script_prefix
 
 from django_ory_logout import checks, conf
 from django_ory_logout.backends import ProviderBackend
-from django_ory_logout.middleware import LoginSessionMiddleware
+from django_ory_logout.conf import rules
+from django_ory_logout.middleware import KratosMiddleware, LoginSessionMiddleware
 
 from .oidc.samples import changed
 
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 OURS = "django_ory_logout.middleware.LoginSessionMiddleware"
+KRATOS = "django_ory_logout.middleware.KratosMiddleware"
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 COMMON = "django.middleware.common.CommonMiddleware"
 LOCAL = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 DUMMY = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
@@ -34,6 +37,10 @@ SHARED = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 
 
 class OtherMiddleware(LoginSessionMiddleware):
+    """A site's own."""
+
+
+class OtherKratosMiddleware(KratosMiddleware):
     """A site's own."""
 
 
@@ -99,6 +106,41 @@ def test_middleware_beside_functions() -> None:
     function = "django.utils.decorators.make_middleware_decorator"
 
     assert found(checks.check_middleware, MIDDLEWARE=[SESSIONS, OURS, function]) == []
+
+
+# Kratos
+
+AT_KRATOS = {"KRATOS": {"PUBLIC_URL": "https://login.example"}}
+KRATOS_ALONE = site(PROVIDERS={"people": AT_KRATOS})
+HYDRA_WITH_KRATOS = site(PROVIDERS={"default": {**settings.ORY_LOGOUT["PROVIDERS"]["default"], **AT_KRATOS}})
+
+
+@pytest.mark.parametrize(
+    ("expected", "given", "middleware"),
+    [
+        ([], KRATOS_ALONE, [AUTHENTICATION, KRATOS]),
+        ([], KRATOS_ALONE, [AUTHENTICATION, COMMON, f"{__name__}.OtherKratosMiddleware"]),
+        ([], HYDRA_WITH_KRATOS, [AUTHENTICATION, KRATOS]),
+        ([], HYDRA_WITH_KRATOS, [AUTHENTICATION]),
+        ([], settings.ORY_LOGOUT, [AUTHENTICATION]),
+        (["ory_logout.E065"], KRATOS_ALONE, [AUTHENTICATION]),
+        (["ory_logout.E066"], settings.ORY_LOGOUT, [AUTHENTICATION, KRATOS]),
+        (["ory_logout.E067"], KRATOS_ALONE, [KRATOS]),
+        (["ory_logout.E067"], KRATOS_ALONE, [KRATOS, AUTHENTICATION]),
+        (["ory_logout.E067"], HYDRA_WITH_KRATOS, [COMMON, KRATOS, AUTHENTICATION]),
+        ([], site(SITE_URL=""), [KRATOS]),
+        ([], None, []),
+    ],
+)
+def test_kratos(expected: list[str], given: Any, middleware: list[str]) -> None:
+    assert found(checks.check_kratos, ORY_LOGOUT=given, MIDDLEWARE=middleware) == expected
+
+
+def test_kratos_that_nobody_asks_is_named() -> None:
+    with override_settings(ORY_LOGOUT=KRATOS_ALONE):
+        (message,) = checks.check_kratos()
+
+    assert message.msg == "People sign in at Kratos ('people'), and nothing asks it."
 
 
 # Backend
@@ -307,7 +349,7 @@ def _ids_given_in(module: Any) -> list[object]:
 
 
 def test_no_two_errors_share_an_id() -> None:
-    given = [*_ids_given_in(conf), *_ids_given_in(checks)]
+    given = [*_ids_given_in(rules), *_ids_given_in(checks)]
 
     assert len(given) > 40
     assert [code for code, times in Counter(given).items() if times > 1] == []

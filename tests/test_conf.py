@@ -12,7 +12,16 @@ from hypothesis import settings as hypothesis_settings
 from joserfc.jwk import ECKey, OctKey
 
 from django_ory_logout import conf
-from django_ory_logout.conf import PROVIDER_SETTINGS, SETTINGS, Problem, is_origin, is_secure
+from django_ory_logout.conf import (
+    HYDRA_SETTINGS,
+    KRATOS_SETTINGS,
+    PROVIDER_SETTINGS,
+    SETTINGS,
+    Problem,
+    is_origin,
+    is_secure,
+    rules,
+)
 from django_ory_logout.oidc.metadata import Registration
 
 from .oidc.samples import ABSENT, anything, changed
@@ -84,6 +93,7 @@ def test_defaults_of_a_provider() -> None:
         keep_tokens=False,
         revoke_tokens_at_logout=False,
         hydra=None,
+        kratos=None,
     )
 
 
@@ -139,7 +149,8 @@ def test_values_of_a_provider() -> None:
         "KEEP_TOKENS": True,
         "REVOKE_TOKENS_AT_LOGOUT": True,
     }
-    assert {*values, "DECRYPTION_KEY", "HYDRA"} == set(PROVIDER_SETTINGS)  # the last: tests/ory/test_settings.py
+    # The last two: tests/ory/test_settings.py.
+    assert {*values, "DECRYPTION_KEY", "HYDRA", "KRATOS"} == set(PROVIDER_SETTINGS)
 
     with override_settings(ORY_LOGOUT=entry(**values, DECRYPTION_KEY=PRIVATE_KEY)):
         provider = conf.get().providers["default"]
@@ -216,6 +227,7 @@ WRONG_IN_A_PROVIDER: list[tuple[str, str, Any]] = [
     ("E038", "KEEP_TOKENS", 0),
     ("E042", "REVOKE_TOKENS_AT_LOGOUT", 1),
     ("E039", "HYDRA", "http://hydra:4445"),
+    ("E043", "KRATOS", "http://kratos:4433"),
 ]
 
 
@@ -254,12 +266,13 @@ def test_a_value_is_never_shown() -> None:
 @hypothesis_settings(max_examples=100, deadline=None)
 @given(anything)
 def test_any_value_is_taken_or_reported(value: Any) -> None:
-    for known in (SETTINGS, PROVIDER_SETTINGS):
+    for known in (SETTINGS, PROVIDER_SETTINGS, HYDRA_SETTINGS, KRATOS_SETTINGS):
         for name, setting in known.items():
-            assert conf._fits(value, setting) in {True, False}, name
+            assert rules._fits(value, setting) in {True, False}, name
     assert all(isinstance(problem, Problem) for problem in problems(value))
     assert all(isinstance(problem, Problem) for problem in problems({"PROVIDERS": value}))
     assert all(isinstance(problem, Problem) for problem in problems({"PROVIDERS": {"default": value}}))
+    assert all(isinstance(problem, Problem) for problem in problems(site(PROVIDERS={"default": {"KRATOS": value}})))
 
 
 # What is wrong with the whole
@@ -396,6 +409,65 @@ def test_config_hides_secrets_from_its_repr() -> None:
 
     assert settings.CLIENT_SECRET not in shown
     assert str(PRIVATE_KEY["d"]) not in shown
+
+
+# Kratos
+
+AT_KRATOS = {"PUBLIC_URL": "https://login.example"}
+
+
+def test_provider_by_kratos_alone_needs_no_registration() -> None:
+    with override_settings(ORY_LOGOUT=site(PROVIDERS={"people": {"KRATOS": AT_KRATOS}})):
+        assert conf.problems() == []
+        config = conf.get()
+
+    assert config.providers == {}
+    assert [one.alias for one in config.kratos] == ["people"]
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDER_SETTINGS.keys() - rules.KRATOS_ALONE - {"ISSUER", "CLIENT_ID"}))
+def test_provider_by_kratos_alone_has_no_setting_of_a_registration(name: str) -> None:
+    (problem,) = problems(site(PROVIDERS={"default": {"KRATOS": AT_KRATOS, name: PROVIDER_SETTINGS[name].default}}))
+
+    assert (problem.code, problem.message) == ("E002", f"ORY_LOGOUT['PROVIDERS']['default'] has no setting {name!r}.")
+
+
+@pytest.mark.parametrize(("given", "missing"), [("ISSUER", "E021"), ("CLIENT_ID", "E020")])
+def test_half_a_registration_is_none_beside_kratos_too(given: str, missing: str) -> None:
+    assert codes(site(PROVIDERS={"default": {"KRATOS": AT_KRATOS, given: REQUIRED[given]}})) == [missing]
+
+
+@pytest.mark.parametrize("create_users", [True, False])
+@pytest.mark.parametrize("alone", [True, False])
+def test_users_of_kratos_are_as_the_entry_says(create_users: bool, alone: bool) -> None:
+    users = {"CREATE_USERS": create_users, "ASSOCIATE_BY_EMAIL": not create_users}
+    given = {"KRATOS": AT_KRATOS, **users, **({} if alone else {**REQUIRED, "CLIENT_SECRET": "a secret"})}
+    with override_settings(ORY_LOGOUT=site(PROVIDERS={"default": given})):
+        [kratos] = conf.get().kratos
+
+    assert (kratos.create_users, kratos.associate_by_email) == (create_users, not create_users)
+
+
+def test_entries_with_kratos_beside_others() -> None:
+    """A Kratos beside providers, and two registrations of which one has a Kratos."""
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    providers = {
+        "default": default,
+        "people": {"KRATOS": AT_KRATOS},
+        "hydra": {**default, "CLIENT_ID": "another", "KRATOS": {"PUBLIC_URL": "https://other.example/kratos/"}},
+    }
+    with override_settings(ORY_LOGOUT=site(PROVIDERS=providers)):
+        assert conf.problems() == []
+        config = conf.get()
+
+    assert list(config.providers) == ["default", "hydra"]
+    assert [one.alias for one in config.kratos] == ["people", "hydra"]
+    assert config.providers["default"].kratos is None
+    assert config.providers["hydra"].kratos == config.kratos[1]
+    assert config.kratos_of("https://login.example") == config.kratos[0]
+    assert config.kratos_of("https://other.example/kratos") == config.kratos[1]
+    assert config.kratos_of("https://op.example") is None
+    assert config.kratos_of("") is None
 
 
 # Which provider

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
@@ -163,7 +164,7 @@ def test_a_new_site_with_the_quick_start_passes_the_documented_tests(tmp_path: P
     for name, text in (("settings.py", settings), ("urls.py", urlconf + private)):
         with (tmp_path / "quickstart" / name).open("a") as file:
             file.write(text)
-    with_django, _ = blocks(DOCS / "how-to/testing-your-site.md", "python")
+    with_django, *_ = blocks(DOCS / "how-to/testing-your-site.md", "python")
     (tmp_path / "test_with_django.py").write_text(with_django)
 
     run(tmp_path, "manage.py", "check", "--fail-level", "WARNING")
@@ -236,6 +237,7 @@ def test_what_a_logout_that_does_nothing_may_say_is_in_the_errors() -> None:
         ("ORY_LOGOUT", conf.SETTINGS),
         ("Each of PROVIDERS", conf.PROVIDER_SETTINGS),
         ("HYDRA of a provider", conf.HYDRA_SETTINGS),
+        ("KRATOS of a provider", conf.KRATOS_SETTINGS),
     ],
 )
 def test_settings(heading: str, known: dict[str, conf.Setting]) -> None:
@@ -252,7 +254,7 @@ def test_settings(heading: str, known: dict[str, conf.Setting]) -> None:
 
 
 def check_ids() -> set[str]:
-    trees = [ast.parse((PACKAGE / name).read_text()) for name in ("conf.py", "checks.py")]
+    trees = [ast.parse((PACKAGE / name).read_text()) for name in ("conf/rules.py", "checks.py")]
     texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[EW]\d{3}", text)}
 
@@ -263,9 +265,9 @@ def test_checks() -> None:
 
     assert len(documented) == len(set(documented))
     assert set(documented) == check_ids()
-    assert {names(setting)[0]: names(check)[0] for check, setting in rows(page, "One setting each")} == {
-        name: f"ory_logout.{setting.code}"
-        for name, setting in {**conf.SETTINGS, **conf.PROVIDER_SETTINGS, **conf.HYDRA_SETTINGS}.items()
+    known = (conf.SETTINGS, conf.PROVIDER_SETTINGS, conf.HYDRA_SETTINGS, conf.KRATOS_SETTINGS)
+    assert {names(check)[0]: names(setting)[0] for check, setting in rows(page, "One setting each")} == {
+        f"ory_logout.{setting.code}": name for table in known for name, setting in table.items()
     }
 
 
@@ -297,7 +299,7 @@ def test_codes_of_the_log_alone() -> None:
 def test_statuses_of_errors() -> None:
     request = RequestFactory().get("/")
     listed = {names(row[0])[0]: row[1] for row in rows(REFERENCE / "errors.md", "Errors")}
-    assert listed.pop("HydraError") == "Hydra's"
+    assert (listed.pop("HydraError"), listed.pop("KratosError")) == ("Hydra's", "Kratos'")
     for name, status in listed.items():
         assert error_page(request, errors()[name]("code"), retry_url="/").status_code == int(status), name
 
@@ -334,9 +336,10 @@ def test_urls_and_their_methods(browser: SiteBrowser) -> None:
         f"ory_logout:{one.name}": str(one.pattern) for one in urls.urlpatterns if one.name
     }
     for row in table:
-        for method in ("GET", "HEAD", "POST", "PUT"):
+        path = names(row[1])[0].replace("<uuid:session_id>", str(uuid4()))
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
             browser.sign_in()
-            allowed = browser.generic(method, f"/auth/{names(row[1])[0]}").status_code != 405
+            allowed = browser.generic(method, f"/auth/{path}").status_code != 405
             assert allowed == (method in row[2].split(", ")), (method, row)
 
 
@@ -386,7 +389,7 @@ def test_templates_and_their_context() -> None:
 
 
 def test_the_example_for_pytest_runs(tmp_path: Path) -> None:
-    _, with_pytest = blocks(DOCS / "how-to/testing-your-site.md", "python")
+    _, with_pytest, *_ = blocks(DOCS / "how-to/testing-your-site.md", "python")
     (tmp_path / "test_with_pytest.py").write_text(with_pytest)
 
     options = ["--rootdir=.", "-c", os.devnull, "-p", "no:cacheprovider", "--ds=tests.settings"]

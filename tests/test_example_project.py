@@ -14,6 +14,7 @@ from django.urls import reverse
 
 ROOT = Path(__file__).parents[1]
 ADMIN_URL = "https://hydra.example.org"
+GIVEN_HERE = ("HYDRA_", "KRATOS_", "OIDC_", "DJANGO_")
 SHOWN = """
 import json
 from django.conf import settings
@@ -25,18 +26,37 @@ except Resolver404:
 provider = settings.ORY_LOGOUT["PROVIDERS"]["default"]
 print(json.dumps([provider.get("HYDRA"), getattr(settings, "ORY_HYDRA_UI", None), page]))
 """
+KRATOS_SHOWN = """
+import json
+from django.conf import settings
+from django.urls import NoReverseMatch, reverse
+try:
+    page = reverse("spa")
+except NoReverseMatch:
+    page = None
+middleware = [name.rpartition(".")[2] for name in settings.MIDDLEWARE]
+after = middleware[middleware.index("AuthenticationMiddleware") + 1]
+print(json.dumps([settings.ORY_LOGOUT["PROVIDERS"]["default"], after, page]))
+"""
+ACCOUNTS = "http://localhost:8002"
+KRATOS = {"KRATOS_PUBLIC_URL": "https://login.example.org", "KRATOS_ADMIN_URL": "http://kratos:4434"}
 
 
 def manage(*arguments: str, **environment: str) -> str:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HYDRA_", "OIDC_", "DJANGO_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(GIVEN_HERE)}
     command = [sys.executable, "manage.py", *arguments]
     return subprocess.run(
         command, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, check=True
     ).stdout
 
 
-def shown(**environment: str) -> Any:
-    return json.loads(manage("shell", "--verbosity=0", "--command", SHOWN, **environment))
+def environment_of_kratos() -> dict[str, str]:
+    lines = (ROOT / "compose" / "kratos.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def shown(what: str = SHOWN, **environment: str) -> Any:
+    return json.loads(manage("shell", "--verbosity=0", "--command", what, **environment))
 
 
 @pytest.mark.parametrize("token", ["", "ory_pat_secret"])
@@ -44,13 +64,51 @@ def test_with_hydras_admin_api_it_is_hydras_pages_besides(token: str) -> None:
     given = {"HYDRA_ADMIN_URL": ADMIN_URL} | ({"HYDRA_ADMIN_TOKEN": token} if token else {})
     hydra = {"ADMIN_URL": ADMIN_URL, "ADMIN_TOKEN": token}
 
-    assert shown(**given) == [hydra, hydra, "hydra_ui:login"]
+    assert shown(**given) == [hydra, {**hydra, "SUBJECT": "pk"}, "hydra_ui:login"]
     assert "no issues" in manage("check", **given)
 
 
 def test_without_it_is_a_relying_party_alone() -> None:
     assert shown() == [None, None, None]
     assert "no issues" in manage("check")
+
+
+def test_with_a_kratos_and_no_issuer_it_signs_in_by_kratos_alone() -> None:
+    given = {**KRATOS, "KRATOS_INTERNAL_URL": "http://kratos:4433", "KRATOS_COOKIE_NAME": "my_kratos"}
+    provider, after, page = shown(KRATOS_SHOWN, **given)
+
+    assert provider == {
+        "KRATOS": {
+            "PUBLIC_URL": "https://login.example.org",
+            "INTERNAL_URL": "http://kratos:4433",
+            "ADMIN_URL": "http://kratos:4434",
+            "COOKIE_NAME": "my_kratos",
+            "WHOAMI_SECONDS": 10,
+        }
+    }
+    assert (after, page) == ("KratosMiddleware", "/spa/")
+    assert "no issues" in manage("check", **given)
+
+
+def test_with_both_it_signs_in_at_the_issuer_and_knows_the_kratos() -> None:
+    given = {**KRATOS, "OIDC_ISSUER": "https://hydra.example.org", "HYDRA_ADMIN_URL": ADMIN_URL}
+    provider, after, page = shown(KRATOS_SHOWN, **given)
+
+    assert provider["ISSUER"] == "https://hydra.example.org"
+    assert provider["HYDRA"]["ADMIN_URL"] == ADMIN_URL
+    assert provider["KRATOS"]["PUBLIC_URL"] == "https://login.example.org"
+    assert (after, page) == ("MessageMiddleware", None)
+    assert "no issues" in manage("check", **given)
+
+
+def test_by_kratos_alone_it_can_be_hydras_pages_all_the_same() -> None:
+    given = {**KRATOS, "HYDRA_ADMIN_URL": ADMIN_URL}
+
+    hydra_of_provider, hydra_of_pages, page = shown(**given)
+
+    assert (hydra_of_provider, hydra_of_pages["ADMIN_URL"], page) == (None, ADMIN_URL, "hydra_ui:login")
+    assert hydra_of_pages["SUBJECT"] == "example_project.kratos.identity_of"
+    assert "no issues" in manage("check", **given)
 
 
 @pytest.mark.urls("tests.hydra_ui.site.urls")
@@ -67,8 +125,52 @@ def test_compose_tells_hydra_where_the_pages_are() -> None:
     }
 
 
+@pytest.mark.urls("tests.hydra_ui.site.urls")
+def test_with_kratos_hydra_is_told_where_the_other_pages_are() -> None:
+    configuration = (ROOT / "compose" / "kratos" / "hydra.yml").read_text()
+    accounts, kratos, admin = ACCOUNTS, "http://localhost:4433", "http://127.0.0.1:4434"
+
+    assert dict(re.findall(r"^ +(\w+): (http\S+)", configuration, re.MULTILINE)) == {
+        "login": f"{kratos}/self-service/login/browser",
+        "consent": accounts + reverse("hydra_ui:consent"),
+        "logout": accounts + reverse("hydra_ui:logout"),
+        "error": accounts + reverse("hydra_ui:error"),
+        "post_logout_redirect": accounts + reverse("hydra_ui:logged_out"),
+        "url": admin,
+    }
+    assert environment_of_kratos().items() >= {"KRATOS_PUBLIC_URL": kratos, "KRATOS_ADMIN_URL": admin}.items()
+
+
+def test_kratos_finds_its_pages_at_the_site_that_signs_in_by_it() -> None:
+    configuration = (ROOT / "compose" / "kratos" / "kratos.yml").read_text()
+    asked = (
+        "import json; from django.urls import resolve; print(json.dumps([resolve(url).func.__name__ for url in {}]))"
+    )
+    pages = re.findall(rf"ui_url: {ACCOUNTS}(/\S+)", configuration)
+
+    assert len(pages) == configuration.count("ui_url:")
+    assert shown(asked.format(pages), **KRATOS) == ["flow", "flow", "flow", "error"]
+    assert f"base_url: {environment_of_kratos()['KRATOS_PUBLIC_URL']}/\n" in configuration
+
+
+def test_every_variable_for_kratos_is_one_that_compose_reads() -> None:
+    read = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
+
+    assert environment_of_kratos().keys() - read == {"COMPOSE_PROFILES"}
+    assert environment_of_kratos()["COMPOSE_PROFILES"] == "kratos"
+
+
+def test_the_people_of_compose_are_as_its_schema_wants_them() -> None:
+    directory = ROOT / "compose" / "kratos"
+    traits = json.loads((directory / "identity.schema.json").read_text())["properties"]["traits"]
+    people = json.loads((directory / "people.json").read_text())
+
+    assert [person["traits"]["email"] for person in people] == ["amber@example.com", "birch@example.com"]
+    assert all(set(traits["required"]) <= set(person["traits"]) <= set(traits["properties"]) for person in people)
+
+
 def test_compose_and_hydra_agree_on_the_issuer() -> None:
-    said = re.findall(r"OIDC_ISSUER: (\S+)", (ROOT / "compose.yaml").read_text())
+    said = re.findall(r"OIDC_ISSUER: (http\S+)", (ROOT / "compose.yaml").read_text())
 
     assert said == re.findall(r"issuer: (\S+)", (ROOT / "compose" / "hydra.yml").read_text())
 
@@ -76,7 +178,7 @@ def test_compose_and_hydra_agree_on_the_issuer() -> None:
 def test_compose_pins_what_it_starts() -> None:
     images = re.findall(r"image: (\S+)", (ROOT / "compose.yaml").read_text())
 
-    assert len(images) == 4
+    assert len(images) == 5
     assert all(re.search(r":v?\d+\.\d+(\.\d+)?$", image) for image in images), images
 
 

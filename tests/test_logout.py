@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.core import signing
+from django.http import HttpRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +21,19 @@ LOGIN = {"issuer": "https://op.example", "client_id": "django-site", "id_token":
 @given(next_url=st.text())
 def test_state_carries_next(next_url: str) -> None:
     assert signing.loads(new_state(next_url), salt=logout.SALT)["next"] == next_url
+
+
+@pytest.mark.parametrize("incomplete", [True, False])
+def test_state_carries_whether_somebody_was_not_told(incomplete: bool) -> None:
+    returned = logout.return_from_provider(request_of_nobody(), new_state("/bye/", incomplete=incomplete))
+
+    assert returned == logout.Returned(started_here=True, next="/bye/", incomplete=incomplete)
+
+
+def request_of_nobody() -> HttpRequest:
+    request = HttpRequest()
+    request.session = SessionStore()
+    return request
 
 
 def test_every_state_is_another() -> None:
@@ -49,6 +64,32 @@ def test_request_by_what_is_held_is_the_same(network: Network) -> None:
 
 def test_nothing_held_is_no_request_and_no_call(network: Network, logged: Logged) -> None:
     assert held_end_session_request(LOGIN, "the-state") is None
+    assert network.calls == []
+    assert logged() == []
+
+
+KRATOS = "https://login.example"
+OF_KRATOS = {"issuer": KRATOS, "client_id": "", "subject": "", "sid": ""}
+
+
+def test_request_for_a_session_of_the_providers_own_login_page_has_no_parameter(
+    network: Network, configure: Configure
+) -> None:
+    configure(KRATOS={"PUBLIC_URL": KRATOS})
+
+    request = end_session_request(OF_KRATOS, "the-state")
+
+    assert request is not None
+    assert request.url == "https://op.example/oauth2/sessions/logout"
+    assert not request.by_post
+
+
+def test_no_request_for_a_session_of_kratos_alone(network: Network, settings: Any, logged: Logged) -> None:
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    both = {"default": default, "kratos": {"KRATOS": {"PUBLIC_URL": KRATOS}}}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": both}
+
+    assert end_session_request(OF_KRATOS, "the-state") is None
     assert network.calls == []
     assert logged() == []
 

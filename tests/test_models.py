@@ -57,6 +57,7 @@ def receipt(notice: LogoutNotice) -> LogoutReceipt:
         iat=notice.iat,
         jti=str(uuid.uuid4()),
         received_at=NOW,
+        expires_at=NOW,
     )
 
 

@@ -12,7 +12,7 @@ from django.core.signals import setting_changed
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
-from ..conf import HYDRA_SETTINGS, Problem, Setting, _problems, is_secure
+from ..conf import HYDRA_SETTINGS, Problem, Setting, is_secure, problems_in
 from ..ory.hydra import HydraAdmin
 from .hooks import SCOPES, Authentication, Claims
 from .subjects import SubjectOf, field_reader, is_unique_field
@@ -100,7 +100,7 @@ def problems() -> list[Problem]:
     given = _settings()
     if not isinstance(given, dict):
         return [Problem("E001", "ORY_HYDRA_UI is missing or not a dict.", "It needs ADMIN_URL.")]
-    return list(_problems(given, SETTINGS, "ORY_HYDRA_UI")) or list(_risks(given))
+    return list(problems_in(given, SETTINGS, "ORY_HYDRA_UI")) or list(_risks(given))
 
 
 def _risks(given: Mapping[str, Any]) -> Iterator[Problem]:

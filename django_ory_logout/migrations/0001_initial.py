@@ -27,8 +27,9 @@ class Migration(migrations.Migration):
                 ("subject_digest", models.CharField(db_index=True, editable=False, max_length=64, null=True)),
                 ("sid_digest", models.CharField(db_index=True, editable=False, max_length=64, null=True)),
                 ("iat", models.DateTimeField(verbose_name="logout token issued")),
-                ("received_at", models.DateTimeField(db_index=True, verbose_name="received")),
+                ("received_at", models.DateTimeField(verbose_name="received")),
                 ("completed_at", models.DateTimeField(blank=True, db_index=True, null=True, verbose_name="completed")),
+                ("expires_at", models.DateTimeField(db_index=True, verbose_name="expires")),
             ],
             options={
                 "verbose_name": "logout receipt",
@@ -84,6 +85,7 @@ class Migration(migrations.Migration):
                             ("front-channel", "front-channel logout"),
                             ("back-channel", "back-channel logout"),
                             ("forced", "logged out everywhere"),
+                            ("kratos", "ended at Ory Kratos"),
                             ("superseded", "signed in anew"),
                             ("expired", "expired"),
                         ],

@@ -25,6 +25,10 @@ class SharedCache:
         with _faults():
             self._cache.set(PREFIX + key, value, seconds)
 
+    def delete(self, key: str) -> None:
+        with _faults():
+            self._cache.delete(PREFIX + key)
+
     def add(self, key: str, value: object, seconds: float) -> bool:
         """Whether ``key`` was not there, and is now."""
         with _faults():

@@ -176,6 +176,8 @@ class EndSessionRequest:
 
     @property
     def url(self) -> str:
+        if not self.parameters:
+            return self.endpoint
         separator = "&" if "?" in self.endpoint else "?"
         return f"{self.endpoint}{separator}{urlencode(self.parameters)}"
 

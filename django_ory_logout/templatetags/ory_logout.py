@@ -1,15 +1,21 @@
 """``{% load ory_logout %}``: ``logout_button``, ``logout_link``, ``logout_url``; ``browser_name`` for our own page."""
 
+import logging
 from typing import Any
 
 from django import template
+from django.http import HttpRequest
 from django.template.context import RequestContext
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from .. import logout
+from .. import conf, logout
+from ..exceptions import OryLogoutError
+from ..kratos import logout as at_kratos
 from ..sessions import LOGIN
+
+logger = logging.getLogger("django_ory_logout")
 
 register = template.Library()
 
@@ -54,11 +60,23 @@ def logout_url(context: RequestContext) -> str:
 
     The session here ends when the browser comes back, so :func:`logout_button` is the better choice. Where the end
     session endpoint is not known without a call, the URL would be too long, or the template has no ``request``, it is
-    this site's own logout page.
+    this site's own logout page. For a session that Kratos opened it ends the session here first, and then at Kratos.
     """
     login = context["request"].session.get(LOGIN) if "request" in context else None
+    if login and conf.get().kratos_of(login["issuer"]):
+        return _kratos_logout_url(context["request"])
     request = logout.held_end_session_request(login, login["logout_state"]) if login else None
     return reverse("ory_logout:logout") if request is None or request.by_post else request.url
+
+
+@sensitive_variables()
+def _kratos_logout_url(request: HttpRequest) -> str:
+    """Our URL that ends the session here and at Kratos, by a token that is fetched once in the session's life."""
+    try:
+        return at_kratos.logout_url(at_kratos.logout_token(request))
+    except OryLogoutError as error:
+        logger.warning("logout link without Kratos' token: %s", error)
+        return reverse("ory_logout:logout")
 
 
 @register.filter

@@ -6,17 +6,26 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import Error as DatabaseFault
 from django.db import connections, transaction
-from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import render, resolve_url
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
 from .. import revocation
-from ..exceptions import InvalidMessage, LoggedOutMeanwhile, OryLogoutError, SignInRefused, Undecided
+from ..exceptions import (
+    InvalidMessage,
+    KratosError,
+    LoggedOutMeanwhile,
+    OryLogoutError,
+    SecondFactorRequired,
+    SignInRefused,
+    Undecided,
+)
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -58,6 +67,17 @@ def public(view: View) -> View:
     return login_not_required(never_cache(non_atomic(revoking_afterwards(sensitive_variables()(view)))))
 
 
+def asks_nobody(view: View) -> View:
+    """A view that ends sessions, and must not wait for Kratos to say whose."""
+    view.__dict__["asks_kratos"] = False
+    return view
+
+
+def asks_kratos(view: Callable[..., Any]) -> bool:
+    """Whether the view wants to know who is signed in at Kratos: all but those that say no."""
+    return bool(getattr(view, "asks_kratos", True))
+
+
 def single_values(parameters: QueryDict) -> dict[str, str]:
     """``parameters``, each given once (RFC 6749, 3.1). Raises :exc:`InvalidMessage` (``parameter_repeated``)."""
     for name, values in parameters.lists():
@@ -82,8 +102,35 @@ def database_faults() -> Iterator[None]:
         raise Undecided("database_fault", type(error).__name__) from error
 
 
+def onward(request: HttpRequest, next_url: str, **context: bool | str) -> HttpResponse:
+    """Where a browser goes that is logged out: ``next_url``, the site's own page, or ours, which shows ``context``."""
+    if not context and (next_url or settings.LOGOUT_REDIRECT_URL):
+        return HttpResponseRedirect(next_url or resolve_url(cast(str, settings.LOGOUT_REDIRECT_URL)))
+    return logged_out(request, next=next_url, **context)
+
+
+def logged_out(request: HttpRequest, **context: bool | str) -> HttpResponse:
+    """The page that says so."""
+    return render(request, "ory_logout/logged_out.html", {**context, **who(request)})
+
+
+def who(request: HttpRequest) -> dict[str, bool]:
+    """For templates of ours: the site's may lack the context processor for ``request``."""
+    return {"signed_in": request.user.is_authenticated}
+
+
 #: For each class of error: the status, a title, and what a person should know.
 _SAID = {
+    SecondFactorRequired: (
+        403,
+        _("One more step"),
+        _("You are signed in with one factor, and this site asks for a second."),
+    ),
+    KratosError: (
+        403,
+        _("This logout cannot be completed"),
+        _("The link belongs to another session. You can log out here instead."),
+    ),
     SignInRefused: (
         403,
         _("You were not signed in"),

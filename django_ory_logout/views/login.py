@@ -15,8 +15,10 @@ from django.views.decorators.http import require_http_methods
 from .. import conf
 from .. import login as journey
 from ..exceptions import OryLogoutError
+from ..kratos.sign_in import asked_for
 from ..login import SIGN_IN_SECONDS, PendingSignIn
-from .base import database_faults, error_page, forget_query, public, single_values
+from . import kratos as at_kratos
+from .base import asks_nobody, database_faults, error_page, forget_query, public, single_values
 
 #: Django's error reports leave out the value of a cookie that has "auth" in its name.
 COOKIE_PREFIX = "ory_logout_auth_"
@@ -38,6 +40,9 @@ def login(request: HttpRequest) -> HttpResponse:
     try:
         parameters = single_values(request.POST if request.method == "POST" else request.GET)
         next_url = journey.safe_next(parameters.get("next") or parameters.get("target_link_uri"))
+        kratos = asked_for(parameters)
+        if kratos:
+            return at_kratos.login(request, kratos, next_url)
         provider = journey.provider_of(parameters)
     except OryLogoutError as error:
         return error_page(request, error, retry_url=reverse("ory_logout:login"))
@@ -51,6 +56,7 @@ def login(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt  # bound to this browser by the cookie of its state
+@asks_nobody
 @public
 @sensitive_post_parameters("code", "state")
 @require_http_methods(["GET", "POST"])

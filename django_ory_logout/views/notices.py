@@ -16,7 +16,7 @@ from ..exceptions import InvalidMessage, OryLogoutError, Undecided
 from ..models import EndReason
 from ..oidc.messages import FORM
 from ..signals import logout_notice_refused
-from .base import database_faults, public, single_values
+from .base import asks_nobody, database_faults, public, single_values
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -26,6 +26,7 @@ RETRY_AFTER_SECONDS = 5
 
 
 @csrf_exempt
+@asks_nobody
 @public
 @sensitive_post_parameters("logout_token")
 @require_POST
@@ -69,6 +70,7 @@ def _try_again() -> HttpResponse:
 
 
 @xframe_options_exempt
+@asks_nobody
 @public
 @require_safe
 def frontchannel_logout(request: HttpRequest) -> HttpResponse:

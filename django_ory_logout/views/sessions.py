@@ -1,6 +1,8 @@
 """Who is signed in, and where: ``whoami`` as JSON, ``sessions`` as a page that ends one or all others."""
 
+import logging
 from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -12,23 +14,36 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
+from .. import conf
 from .. import sessions as index
-from ..models import EndReason
+from ..exceptions import KratosError, OryLogoutError, SecondFactorRequired, Undecided
+from ..kratos import sessions as my_sessions
+from ..models import EndReason, LoginSessionQuerySet
 from ..sessions import LOGIN, MARK
 from .base import non_atomic, public, revoking_afterwards
+
+logger = logging.getLogger("django_ory_logout")
 
 
 @public
 @require_safe
 def whoami(request: HttpRequest) -> JsonResponse:
-    """200 with who is signed in and by which provider; 401 when nobody is."""
+    """200 with who is signed in and by which provider; 401: nobody; 403: Kratos asks for a second factor."""
     if not request.user.is_authenticated:
-        return JsonResponse({"authenticated": False}, status=HTTPStatus.UNAUTHORIZED)
+        return _nobody(getattr(request, "kratos_refusal", None))
     login = request.session.get(LOGIN, {})
     names = ("provider", "issuer", "subject", "sid")
     return JsonResponse(
         {"authenticated": True, "username": request.user.get_username(), **{name: login.get(name) for name in names}}
     )
+
+
+def _nobody(refusal: OryLogoutError | None) -> JsonResponse:
+    said: dict[str, Any] = {"authenticated": False}
+    if not isinstance(refusal, SecondFactorRequired):
+        return JsonResponse(said, status=HTTPStatus.UNAUTHORIZED)
+    said |= {"error": refusal.code, "redirect_browser_to": refusal.redirect_browser_to}
+    return JsonResponse(said, status=HTTPStatus.FORBIDDEN)
 
 
 @non_atomic
@@ -40,15 +55,59 @@ def whoami(request: HttpRequest) -> JsonResponse:
 def sessions(request: HttpRequest) -> HttpResponse:
     """A person's login sessions. ``POST``: ``end`` is the id of one to end, or ``others``."""
     current = request.session.get(MARK, {}).get("id")
-    mine = index.rows().filter(user_id=str(request.user.pk), ended_at=None, expires_at__gt=timezone.now())
+    mine = index.rows().filter(user_id=str(request.user.pk))
     if request.method != "POST":
-        context = {"login_sessions": mine.order_by("-last_seen_at"), "current": current}
-        return render(request, "ory_logout/sessions.html", context)
+        return _listed(request, mine, current)
     chosen = request.POST.get("end", "")
-    ending = mine.exclude(pk=current) if chosen == "others" else mine.filter(pk=_uuid(chosen)).exclude(pk=current)
-    for row_id in ending.values_list("pk", flat=True):
-        index.end_row(str(row_id), EndReason.USER)
+    try:
+        if chosen == "others":
+            _end_others(request, mine.exclude(pk=current))
+        else:
+            _end_one(request, mine.exclude(pk=current), _uuid(chosen))
+    except Undecided as error:
+        return _listed(request, mine, current, error)
+    except KratosError as error:
+        logger.info("not ended at Kratos: %s", error)
     return HttpResponseRedirect(reverse("ory_logout:sessions"))
+
+
+def _listed(
+    request: HttpRequest, mine: LoginSessionQuerySet, current: str | None, error: OryLogoutError | None = None
+) -> HttpResponse:
+    """The sessions here, and those that the person has at Kratos besides."""
+    living = mine.filter(ended_at=None, expires_at__gt=timezone.now())
+    elsewhere, fault = [], error
+    if my_sessions.is_signed_in(request):
+        try:
+            here = set(living.values_list("sid", flat=True))
+            elsewhere = [one for one in my_sessions.others(request) if one.id not in here]
+        except OryLogoutError as refused:
+            fault = refused
+    if fault:
+        logger.warning("sessions at Kratos: %s", fault)
+    context = {
+        "login_sessions": living.order_by("-last_seen_at"),
+        "current": current,
+        "elsewhere": elsewhere,
+        "kratos_fault": fault,
+    }
+    return render(request, "ory_logout/sessions.html", context, status=503 if error else None)
+
+
+def _end_others(request: HttpRequest, others: LoginSessionQuerySet) -> None:
+    """Here first: all of them, whatever opened them."""
+    index.end_rows(others, EndReason.USER)
+    if my_sessions.is_signed_in(request):
+        my_sessions.end_others(request)
+
+
+def _end_one(request: HttpRequest, others: LoginSessionQuerySet, chosen: UUID) -> None:
+    """One of this site, or one that Kratos alone knows: both go by a UUID."""
+    row = others.filter(pk=chosen).first()
+    sid = row.sid if row else str(chosen)
+    index.end_rows(others.filter(pk=chosen), EndReason.USER)
+    if sid and my_sessions.is_signed_in(request) and (row is None or conf.get().kratos_of(row.issuer)):
+        my_sessions.end_one(request, sid)
 
 
 def _uuid(text: str) -> UUID:

@@ -11,6 +11,8 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 
 from django_ory_logout.models import Subject
+from django_ory_logout.testing import Kratos, KratosNetwork, connect_kratos
+from django_ory_logout.testing.kratos import Session
 
 from ..conftest import Configure, SiteBrowser
 from ..fake_hydra import SESSIONS, URL, FakeHydra, connect
@@ -183,3 +185,80 @@ def test_issuer_without_hydra_is_its_first_provider(browser: SiteBrowser, settin
 
     assert browser.user is None
     assert "No admin API is configured" in output
+
+
+# Kratos
+
+
+KRATOS_URL, KRATOS_ADMIN_URL = "https://login.example", "http://kratos:4434"
+
+
+@pytest.fixture
+def kratos(settings: Any) -> Iterator[KratosNetwork]:
+    """People sign in at Kratos alone: by two entries, of which one can ask its admin API."""
+    entries = {
+        "here": {"KRATOS": {"PUBLIC_URL": KRATOS_URL}},
+        "there": {"KRATOS": {"PUBLIC_URL": KRATOS_URL, "ADMIN_URL": KRATOS_ADMIN_URL}},
+    }
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": entries}
+    with connect_kratos(Kratos(KRATOS_URL), admin_url=KRATOS_ADMIN_URL) as network:
+        yield network
+
+
+@pytest.fixture
+def session(kratos: KratosNetwork) -> Session:
+    return kratos.kratos.sign_in(kratos.kratos.identity("amber@example.org"))
+
+
+@pytest.mark.parametrize("further", [[], ["--provider", "there"], ["--issuer", KRATOS_URL]])
+def test_identity(kratos: KratosNetwork, session: Session, further: list[str]) -> None:
+    output = run("--subject", session.identity.id, *further)
+
+    assert kratos.kratos.sessions_of(session.identity.id) == []
+    assert [line.split("  ")[1] for line in output.splitlines() if line.startswith("done")] == [
+        f"sessions on this site {session.identity.id} (0)",
+        f"sessions at Kratos listed {session.identity.id} (1)",
+        f"these refused on this site {session.identity.id} (1)",
+        f"all sessions at Kratos {session.identity.id}",
+    ]
+
+
+def test_entry_without_admin_says_so(kratos: KratosNetwork, session: Session) -> None:
+    output = run("--subject", session.identity.id, "--provider", "here")
+
+    assert f"Still alive:\n  No admin API is configured for {KRATOS_URL}" in output
+
+
+def test_session_at_kratos_that_cannot_be_ended_is_tried_by_running_it_again(
+    kratos: KratosNetwork, session: Session
+) -> None:
+    kratos.down()
+
+    output, error = failed_run("--sid", session.id)
+
+    assert f"failed: unreachable  session at Kratos {session.id}\n" in output
+    assert f"  The session {session.id} at Kratos may be alive. This site refuses it.\n" in output
+    assert error.endswith("run it again.")
+
+    kratos.mend()
+    run("--sid", session.id)
+    assert not kratos.kratos.is_active(session)
+
+
+def test_json_of_kratos(kratos: KratosNetwork, session: Session) -> None:
+    document = json.loads(run("--subject", session.identity.id, "--json"))
+
+    assert [step["name"] for step in document["steps"]] == [
+        "local",
+        "kratos_list",
+        "kratos_refused",
+        "kratos_sessions",
+    ]
+    assert [remark["code"] for remark in document["unknown"]] == ["kratos_tells_nobody"]
+
+
+def test_tokens_are_of_no_kratos(kratos: KratosNetwork) -> None:
+    with pytest.raises(CommandError, match="no OpenID provider") as refused:
+        run("--tokens-only", "--client", "mail")
+
+    assert refused.value.returncode == 2

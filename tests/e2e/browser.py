@@ -110,6 +110,10 @@ class Browser:
         return self.response.url
 
     @property
+    def query(self) -> str:
+        return urlsplit(self.url).query
+
+    @property
     def status(self) -> int:
         return self.response.status_code
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class Site:
 
     def whoami(self, browser: Browser) -> dict[str, Any] | None:
         """Who is signed in, or None. Asks beside the page that ``browser`` shows."""
-        response = browser.session.get(self.path("/auth/whoami/"), timeout=SECONDS)
+        response = self._asked(browser)
         if response.status_code == requests.codes.unauthorized:
             return None
         assert response.status_code == requests.codes.ok, response.text
@@ -47,6 +47,18 @@ class Site:
     def soon_signed_out(self, browser: Browser) -> bool:
         """A provider may tell us in the background: wait a little for it."""
         return eventually(lambda: not self.signed_in(browser))
+
+    def soon_refused(self, browser: Browser) -> str:
+        """The code with which the site refuses who is signed in, as soon as it has asked Kratos again."""
+        assert eventually(lambda: self._asked(browser).status_code == requests.codes.forbidden)
+        return str(self._asked(browser).json()["error"])
+
+    def soon_unavailable(self, browser: Browser) -> bool:
+        """Whether it comes to that nobody can say who is signed in."""
+        return eventually(lambda: self._asked(browser).status_code == requests.codes.service_unavailable)
+
+    def _asked(self, browser: Browser) -> requests.Response:
+        return browser.session.get(self.path("/auth/whoami/"), timeout=SECONDS)
 
     def log_out(self, browser: Browser) -> Browser:
         """Press the button on the site's own page; the browser ends where the site sends it."""
@@ -69,20 +81,32 @@ def site_url(port: int) -> str:
 
 
 @contextmanager
-def serve_site(room: Path, *, port: int, issuer: str, engine: str = "db", asgi: bool = False) -> Iterator[Site]:
-    """Serve the example project on what ``room`` holds: its migrated database, and what was served there before."""
+def serve_site(
+    room: Path,
+    *,
+    port: int,
+    issuer: str = "",
+    kratos: Mapping[str, str] | None = None,
+    engine: str = "db",
+    asgi: bool = False,
+) -> Iterator[Site]:
+    """Serve the example project on what ``room`` holds: its migrated database, and what was served there before.
+
+    ``kratos``: the environment that names one.
+    """
     (room / "sessions").mkdir(exist_ok=True)
     env = environment(
         **site_settings(room / "site.sqlite3", port),
         OIDC_ISSUER=issuer,
         OIDC_CLIENT_ID=CLIENT_ID,
         OIDC_CLIENT_SECRET=CLIENT_SECRET,
+        **(kratos or {}),
         CACHE_URL=f"filecache://{room / 'cache'}",
         SESSION_ENGINE=f"django.contrib.sessions.backends.{engine}",
         # Where the engine `file` keeps its sessions.
         TMPDIR=str(room / "sessions"),
     )
-    wsgi_server = ["manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+    wsgi_server = ["manage.py", "runserver", "--noreload", "--insecure", f"127.0.0.1:{port}"]
     asgi_server = ["-m", "uvicorn", "--port", str(port), "example_project.asgi:application"]
     command = [sys.executable, *(asgi_server if asgi else wsgi_server)]
     with serve("site", command, url=site_url(port), ready="/", log=room / "site.log", env=env, cwd=ROOT) as server:

@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.core.cache import caches
 from django.db import connections
 
-from django_ory_logout import engines, sessions
+from django_ory_logout import engines, receipts, sessions
 from django_ory_logout.engines import delete_stored, deleted_stay_deleted, has_keys, site_store
 from django_ory_logout.models import LoginSession
 
@@ -163,7 +163,7 @@ def test_a_replica_may_still_have_what_was_deleted(replica: None) -> None:
 
 
 def test_the_index_is_read_where_it_is_written(replica: None) -> None:
-    assert sessions.rows().db == sessions.receipts().db == "default"
+    assert sessions.rows().db == receipts.rows().db == "default"
 
 
 @pytest.mark.parametrize("engine", ["django.contrib.sessions.backends.db"], indirect=True)

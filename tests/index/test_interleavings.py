@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 
-from django_ory_logout import engines, sessions
+from django_ory_logout import engines, receipts, sessions
 from django_ory_logout.models import EndReason, LogoutNotice, LogoutReceipt
 from django_ory_logout.stores import LoginSessionStore
 
@@ -86,7 +86,7 @@ def of_another_subject(site: World, key: str) -> object:
 
 def left_undone(site: World) -> None:
     """A notice was received, and a fault kept it from more."""
-    sessions.record(logout_notice(), "the jti")
+    receipts.record(logout_notice(), "the jti")
 
 
 def play(
@@ -173,8 +173,8 @@ def test_no_wrong_refusal_of_a_sign_in(site: World, actors: list[Actor], acts: t
 def test_stage_sees_a_sign_in_that_asks_for_no_receipt(
     site: World, actors: list[Actor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "receipts", LogoutReceipt.objects.none)
-    monkeypatch.setattr(sessions, "record", lambda notice, jti: LogoutReceipt(**asdict(notice), jti=jti))
+    monkeypatch.setattr(receipts, "rows", LogoutReceipt.objects.none)
+    monkeypatch.setattr(receipts, "record", lambda notice, jti: LogoutReceipt(**asdict(notice), jti=jti))
 
     assert any(play(site, actors, by_sid, sign_in, wrong=site.survivors))
 

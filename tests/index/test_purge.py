@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from django_ory_logout import engines, sessions
+from django_ory_logout import engines, receipts, sessions
 from django_ory_logout.models import EndReason, LoginSession, LogoutNotice, LogoutReceipt
 from django_ory_logout.sessions import Purged
 from django_ory_logout.signals import login_session_ended
@@ -35,7 +35,7 @@ def reasons() -> Iterator[list[EndReason]]:
 
 
 def age_receipts(**ago: float) -> None:
-    LogoutReceipt.objects.update(received_at=timezone.now() - timedelta(**ago))
+    LogoutReceipt.objects.update(expires_at=timezone.now() + receipts.LIFETIME - timedelta(**ago))
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def broken_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_leaves_living_sessions_and_young_receipts(site: World) -> None:
     key = site.visit("/sign-in/")
-    sessions.complete(sessions.record(logout_notice("another sid"), "the jti"))
+    receipts.complete(receipts.record(logout_notice("another sid"), "the jti"))
     age_receipts(hours=47)
 
     assert sessions.purge() == NOTHING
@@ -75,7 +75,7 @@ def test_ends_what_expired(site: World, reasons: list[EndReason]) -> None:
 
 def test_works_off_a_receipt_that_was_not_completed(site: World) -> None:
     key = site.visit("/sign-in/")
-    sessions.record(logout_notice(), "the jti")
+    receipts.record(logout_notice(), "the jti")
 
     assert sessions.purge() == Purged(completed=1, ended=1, expired=0, deleted=0)
 
@@ -108,8 +108,8 @@ def test_ends_marked_rows_without_a_receipt(site: World) -> None:
 
 
 def test_removes_old_receipts_once_they_are_completed(site: World) -> None:
-    sessions.complete(sessions.record(logout_notice(), "completed"))
-    sessions.record(logout_notice(), "not completed")
+    receipts.complete(receipts.record(logout_notice(), "completed"))
+    receipts.record(logout_notice(), "not completed")
     age_receipts(days=2, seconds=1)
 
     assert sessions.purge() == Purged(completed=1, ended=0, expired=0, deleted=2)
@@ -119,7 +119,7 @@ def test_removes_old_receipts_once_they_are_completed(site: World) -> None:
 
 def test_keeps_old_receipts_while_their_work_cannot_be_done(site: World, monkeypatch: pytest.MonkeyPatch) -> None:
     site.visit("/sign-in/")
-    sessions.record(logout_notice(), "the jti")
+    receipts.record(logout_notice(), "the jti")
     age_receipts(days=30)
     with broken_engine(monkeypatch), pytest.raises(ConnectionError):
         sessions.purge()
@@ -132,8 +132,8 @@ def test_a_receipt_that_fails_again_keeps_no_other_waiting(
     site: World, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     site.visit("/sign-in/")
-    sessions.record(logout_notice("another sid"), "fails")
-    sessions.record(logout_notice(), "works")
+    receipts.record(logout_notice("another sid"), "fails")
+    receipts.record(logout_notice(), "works")
     end = sessions.end
 
     def end_some(notice: LogoutNotice, reason: EndReason) -> int:
@@ -152,7 +152,7 @@ def test_a_receipt_that_fails_again_keeps_no_other_waiting(
 
 def test_the_command_says_what_it_did(site: World) -> None:
     site.visit("/sign-in/")
-    sessions.record(logout_notice(), "the jti")
+    receipts.record(logout_notice(), "the jti")
     said = StringIO()
 
     call_command("ory_purge", stdout=said)

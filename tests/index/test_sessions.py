@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_ory_logout import sessions
+from django_ory_logout import receipts, sessions
 from django_ory_logout.engines import has_keys, site_store
 from django_ory_logout.models import EndReason, LoginSession, LogoutNotice, LogoutReceipt, LogoutReceiptQuerySet
 from django_ory_logout.signals import login_session_ended, login_session_opened
@@ -97,7 +97,7 @@ def test_the_browser_of_a_sign_in_is_kept_short_and_printable(site: World) -> No
 @pytest.mark.parametrize("names", [(SID, None), (None, SUBJECT), (SID, SUBJECT)])
 @pytest.mark.django_db(transaction=True)
 def test_a_receipt_refuses_the_sign_in(site: World, names: tuple[str | None, str | None], told: list[str]) -> None:
-    sessions.record(logout_notice(*names), "the jti")
+    receipts.record(logout_notice(*names), "the jti")
 
     key = site.visit("/sign-in/")
 
@@ -109,20 +109,20 @@ def test_a_receipt_refuses_the_sign_in(site: World, names: tuple[str | None, str
 
 @pytest.mark.parametrize("names", [(OTHER_SID, None), (SID, "birch"), (None, "birch")])
 def test_a_receipt_of_another_does_not_refuse_it(site: World, names: tuple[str | None, str | None]) -> None:
-    sessions.record(logout_notice(*names), "the jti")
+    receipts.record(logout_notice(*names), "the jti")
 
     assert site.is_signed_in(site.visit("/sign-in/"))
 
 
 def test_a_receipt_of_another_issuer_does_not_refuse_it(site: World) -> None:
-    sessions.record(replace(logout_notice(), issuer="https://another.example"), "the jti")
+    receipts.record(replace(logout_notice(), issuer="https://another.example"), "the jti")
 
     assert site.is_signed_in(site.visit("/sign-in/"))
 
 
 def test_a_receipt_from_before_does_not_refuse_it(site: World) -> None:
     before = timezone.now() - timedelta(seconds=3)
-    sessions.record(replace(logout_notice(None, SUBJECT), iat=before), "the jti")
+    receipts.record(replace(logout_notice(None, SUBJECT), iat=before), "the jti")
 
     assert site.is_signed_in(site.visit("/sign-in/"))
 
@@ -155,7 +155,7 @@ def test_a_notice_repeated_is_the_same_notice(site: World, told: list[str]) -> N
 def test_a_notice_repeated_ends_what_its_first_delivery_missed(site: World) -> None:
     """The receipt being there already is no reason to stop."""
     site.visit("/sign-in/")
-    sessions.complete(sessions.record(logout_notice(), "the jti"))
+    receipts.complete(receipts.record(logout_notice(), "the jti"))
 
     assert notice() == 1
 
@@ -223,7 +223,7 @@ def test_ending_one_row_leaves_the_others(site: World) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_receipt_is_durable(site: World) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError):
-        sessions.record(logout_notice(), "the jti")
+        receipts.record(logout_notice(), "the jti")
 
 
 @on_db

@@ -8,7 +8,7 @@ import pytest
 from django.core.cache import cache
 from django.db import OperationalError, connections
 
-from django_ory_logout import sessions
+from django_ory_logout import receipts, sessions
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.oidc.messages import FORM
 from django_ory_logout.testing import Client, Network, Provider
@@ -439,7 +439,7 @@ def test_database_down_at_any_step(
         raise OperationalError("the database is gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr(sessions, step, fail)
+        broken.setattr(receipts if step in {"record", "complete"} else sessions, step, fail)
         assert_try_again(post(token))
 
     [record] = [record for record in caplog.records if record.name == "django_ory_logout"]

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.core.cache import cache
 
+from django_ory_logout.logout import new_state
 from django_ory_logout.models import LoginSession
 from django_ory_logout.sessions import LOGIN
 from django_ory_logout.testing import Network, Person, Provider
@@ -321,6 +322,16 @@ def test_says_so_without_either(signed_in: SiteBrowser) -> None:
     assert_page(answer, 200, "You are logged out")
     assert "Thank you for your visit." in answer.text
     assert 'href="/auth/login/"' in answer.text
+
+
+def test_says_so_where_somebody_else_was_not_told(browser: SiteBrowser, settings: Any) -> None:
+    settings.LOGOUT_REDIRECT_URL = "/bye/"
+
+    answer = back(browser, new_state("/on/", incomplete=True))
+
+    assert_page(answer, 200, "You are logged out here")
+    assert "could not be told" in answer.text
+    assert '<a class="button" href="/on/">' in answer.text
 
 
 def test_host_no_longer_allowed_is_not_gone_to(signed_in: SiteBrowser, settings: Any) -> None:

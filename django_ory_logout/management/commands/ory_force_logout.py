@@ -16,7 +16,7 @@ USAGE = 2
 
 class Command(BaseCommand):
     help = (
-        "Log somebody out everywhere: here first, then at Hydra, which tells the other applications. "
+        "Log somebody out everywhere: here first, then at Kratos, then at Hydra, which tells the other applications. "
         "Exits with 0 when all is done, 1 when a step failed, 2 when it is not clear who is meant."
     )
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--sid", help="one login session alone")
         provider = parser.add_mutually_exclusive_group()
         provider.add_argument("--provider", help="an alias of PROVIDERS; for a user: only there")
-        provider.add_argument("--issuer", help="the same, by the provider's issuer")
+        provider.add_argument("--issuer", help="the same, by the provider's issuer or Kratos' public URL")
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--keep-consents", action="store_true", help="leave consents, and so the tokens, as they are")
         what.add_argument(
@@ -103,7 +103,10 @@ def _user(name: str | None) -> AbstractBaseUser | None:
 def _alias(provider: str | None, issuer: str | None) -> str | None:
     if issuer is None:
         return provider
-    of_issuer = conf.get().of_issuer(issuer)
-    if not of_issuer:
+    config = conf.get()
+    at_providers, at_kratos = config.of_issuer(issuer), [one for one in config.kratos if one.issuer == issuer]
+    askable = [one.alias for one in at_providers if one.hydra] + [one.alias for one in at_kratos if one.admin]
+    aliases = [*askable, *(one.alias for one in at_providers), *(one.alias for one in at_kratos)]
+    if not aliases:
         raise ValueError(f"There is no provider of {issuer!r} in the settings.")
-    return next((one.alias for one in of_issuer if one.hydra), of_issuer[0].alias)
+    return aliases[0]

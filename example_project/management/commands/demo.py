@@ -4,9 +4,10 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -16,39 +17,49 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
 from django_ory_logout.models import LoginSession
 from django_ory_logout.signals import login_session_ended, login_session_opened, logout_notice_refused
 from django_ory_logout.testing.web.server import serve
+from example_project import provider
 
 ADDRESS = "127.0.0.1"
 SECONDS_TO_START = 15.0
+#: Of the provider beside a development Kratos.
+PROVIDER_PORT = 4444
+#: For a site that signs in by Kratos alone. Kratos' host is the site's, or its cookie would not reach the site.
+BY_KRATOS = {"KRATOS_PUBLIC_URL": "http://localhost:4433", "KRATOS_ADMIN_URL": "http://127.0.0.1:4434"}
 
 
 class Command(BaseCommand):
-    help = "Run the example site and, unless OIDC_ISSUER is set, a development provider for it."
+    help = "Run the example site and, unless OIDC_ISSUER or KRATOS_PUBLIC_URL is set, a development provider for it."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--kratos", action="store_true", help="sign in by a development Kratos in its place")
+
+    def handle(self, *args: Any, kratos: bool = False, **options: Any) -> None:
+        if kratos and not provider.is_kratos_alone():
+            _start_over({**os.environ, "OIDC_ISSUER": "", **BY_KRATOS})
         signal.signal(signal.SIGTERM, _stop)
         call_command("migrate", verbosity=0)
-        with suppress(KeyboardInterrupt), _site_server() as server, _provider():
+        is_embedded = kratos or not (provider.is_kratos_alone() or os.environ.get("OIDC_ISSUER"))
+        with suppress(KeyboardInterrupt), _site_server() as server, _provider() if is_embedded else nullcontext():
             # One line for each event is ours. What the app logs as a warning stays.
             logging.getLogger("django_ory_logout").setLevel(logging.WARNING)
             for name in ("django.server", "django.request"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
-            self._announce()
+            self._announce("for development only" if is_embedded else "")
             self._report()
             server.serve_forever()
         self.stdout.write("\nStopped.")
 
-    def _announce(self) -> None:
-        site_url, provider = _settings()
-        note = "for development only" if _is_embedded() else ""
-        self.stdout.write(f"\n  The example site   {self.style.SUCCESS(site_url)}   open this")
-        self.stdout.write(f"  Its provider       {provider['ISSUER']}   {note}")
+    def _announce(self, note: str) -> None:
+        what = "Its Kratos" if provider.is_kratos_alone() else "Its provider"
+        self.stdout.write(f"\n  The example site   {self.style.SUCCESS(_site_url())}   open this")
+        self.stdout.write(f"  {what:<16}   {provider.url()}   {note}")
         self.stdout.write("\n  Ctrl-C stops it. What happens:\n\n")
         self.stdout.flush()
 
@@ -77,13 +88,14 @@ def _named(login_session: LoginSession) -> str:
     return f"{login_session.subject:<12} {sid}"
 
 
-def _is_embedded() -> bool:
-    return not os.environ.get("OIDC_ISSUER")
+def _start_over(environment: dict[str, str]) -> None:
+    """Become this command once more: what it is told to sign in by is known before it has settings."""
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
-def _settings() -> tuple[str, dict[str, Any]]:
-    """The site's URL, and its one provider."""
-    return settings.ORY_LOGOUT["SITE_URL"], settings.ORY_LOGOUT["PROVIDERS"]["default"]
+def _site_url() -> str:
+    url: str = settings.ORY_LOGOUT["SITE_URL"]
+    return url
 
 
 def _stop(signum: int, frame: object) -> None:
@@ -93,8 +105,7 @@ def _stop(signum: int, frame: object) -> None:
 @contextmanager
 def _site_server() -> Iterator[ThreadedWSGIServer]:
     """The site's server, bound already: a port that is taken is known before anything else starts."""
-    site_url, _ = _settings()
-    port = urlsplit(site_url).port or 8000
+    port = urlsplit(_site_url()).port or 8000
     try:
         server = ThreadedWSGIServer((ADDRESS, port), WSGIRequestHandler)
     except OSError as error:
@@ -106,25 +117,31 @@ def _site_server() -> Iterator[ThreadedWSGIServer]:
 
 @contextmanager
 def _provider() -> Iterator[None]:
-    """The development provider, as a process of its own; nothing when OIDC_ISSUER names another."""
-    if not _is_embedded():
-        yield
-        return
-    site_url, provider = _settings()
-    port = urlsplit(provider["ISSUER"]).port or 0
-    _require_free(port)
+    """The development provider, as a process of its own."""
+    arguments = _arguments()
+    ports = [port for name, port in arguments.items() if name.endswith("port")]
+    for port in ports:
+        _require_free(port)
     # What goes to this machine must not take a detour by a proxy.
     os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), ADDRESS, "localhost"]))
-    options = {"client_id": provider["CLIENT_ID"], "client_secret": provider["CLIENT_SECRET"]}
-    arguments = {"port": port, "site_url": site_url, **options}
     process = get_context("spawn").Process(target=serve, kwargs=arguments, daemon=True)
     process.start()
     try:
-        _await(process, port)
+        for port in ports:
+            _await(process, port)
         yield
     finally:
         process.terminate()
         process.join()
+
+
+def _arguments() -> dict[str, Any]:
+    """Those for :func:`serve`: the provider of the settings, or the Kratos and a provider beside it."""
+    entry, arguments = provider.entry(), {"site_url": _site_url(), "port": urlsplit(provider.url()).port}
+    if not provider.is_kratos_alone():
+        return {**arguments, "client_id": entry["CLIENT_ID"], "client_secret": entry["CLIENT_SECRET"]}
+    admin_port = urlsplit(entry["KRATOS"]["ADMIN_URL"] or BY_KRATOS["KRATOS_ADMIN_URL"]).port
+    return {**arguments, "port": PROVIDER_PORT, "kratos_port": arguments["port"], "kratos_admin_port": admin_port}
 
 
 def _require_free(port: int) -> None:
@@ -135,7 +152,7 @@ def _require_free(port: int) -> None:
         except OSError as error:
             raise CommandError(
                 f"Port {port} is taken. Stop what runs there; or, if it is a provider of yours, set OIDC_ISSUER, "
-                "OIDC_CLIENT_ID and OIDC_CLIENT_SECRET."
+                "OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, or KRATOS_PUBLIC_URL."
             ) from error
 
 

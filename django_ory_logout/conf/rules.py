@@ -1,32 +1,20 @@
-"""The one reader of ``settings.ORY_LOGOUT``: read lazily, checked whole, handed out as frozen values.
+"""What ``settings.ORY_LOGOUT`` may hold, and what is wrong in it. Each setting is one line below."""
 
-Each setting is one line below. What is wrong is a :class:`Problem`, which the system checks report and
-:func:`get` raises.
-"""
-
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.cache import caches
-from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
-from django.urls import reverse
 from joserfc.errors import JoseError
 from joserfc.jwe import JWERegistry
 from joserfc.jwk import JWKRegistry
 from joserfc.jws import JWSRegistry
 
-from .exceptions import InvalidMessage
-from .oidc.cache import SharedCache
-from .oidc.metadata import Registration, is_web_url, origin
-from .oidc.provider import Provider
-from .ory.hydra import HydraAdmin
+from ..oidc.metadata import is_web_url, origin
 
 RESERVED_PARAMETERS = frozenset(
     {
@@ -44,63 +32,8 @@ RESERVED_PARAMETERS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class ProviderConfig:
-    """One entry of ``PROVIDERS``."""
-
-    alias: str
-    registration: Registration
-    scope: str
-    response_mode: str
-    authorization_parameters: Mapping[str, str]
-    post_logout_redirect_uri: str
-    end_session_request_method: str
-    frontchannel_logout_session_required: bool
-    logout_token_exp_required: bool
-    userinfo: bool
-    create_users: bool
-    associate_by_email: bool
-    keep_tokens: bool
-    revoke_tokens_at_logout: bool
-    hydra: HydraAdmin | None
-
-    @property
-    def provider(self) -> Provider:
-        return Provider(self.registration, self.cache)
-
-    @property
-    def cache(self) -> SharedCache:
-        return SharedCache(caches[get().cache_alias])
-
-
-@dataclass(frozen=True)
-class Config:
-    """``ORY_LOGOUT``, read."""
-
-    site_url: str
-    cache_alias: str
-    session_recheck_seconds: float
-    next_allowed_hosts: frozenset[str]
-    providers: Mapping[str, ProviderConfig]
-
-    def absolute(self, name: str) -> str:
-        """The absolute URL of this app's view ``name``. Nothing in a request chooses our own host."""
-        return self.site_url + reverse(f"ory_logout:{name}")
-
-    def of_alias(self, alias: str) -> ProviderConfig:
-        """The provider that the settings call ``alias``. Raises :exc:`InvalidMessage` (``provider_unknown``)."""
-        try:
-            return self.providers[alias]
-        except KeyError as error:
-            raise InvalidMessage("provider_unknown", f"no provider {alias[:40]!r} in the settings") from error
-
-    def of_client(self, issuer: str, client_id: str) -> ProviderConfig | None:
-        """The provider at which ``client_id`` is registered."""
-        return next((one for one in self.of_issuer(issuer) if one.registration.client_id == client_id), None)
-
-    def of_issuer(self, issuer: object) -> list[ProviderConfig]:
-        """The providers of ``issuer``: one, or several registrations at the same."""
-        return [one for one in self.providers.values() if one.registration.issuer == issuer]
+#: A token (RFC 6265, 4.1.1).
+_COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 @dataclass(frozen=True)
@@ -157,9 +90,16 @@ def _are_parameters(value: dict[Any, Any]) -> bool:
     return are_texts and RESERVED_PARAMETERS.isdisjoint(value)
 
 
+def _is_base_url(value: str) -> bool:
+    return is_web_url(value) and not set("?#@") & set(value)
+
+
 def _is_admin_url(value: str) -> bool:
-    parts = urlsplit(value) if is_web_url(value) else None
-    return bool(parts and not parts.path.rstrip("/").endswith("/admin") and not set("?#@") & set(value))
+    return _is_base_url(value) and not urlsplit(value).path.rstrip("/").endswith("/admin")
+
+
+def _is_cookie_name(value: str) -> bool:
+    return _COOKIE_NAME.fullmatch(value) is not None
 
 
 def _is_header(value: str) -> bool:
@@ -224,7 +164,10 @@ PROVIDER_SETTINGS = {
     "KEEP_TOKENS": _switch("E038", False),
     "REVOKE_TOKENS_AT_LOGOUT": _switch("E042", False),
     "HYDRA": Setting("E039", dict, None, "a dict with ADMIN_URL, where the provider is Ory Hydra"),
+    "KRATOS": Setting("E043", dict, None, "a dict with PUBLIC_URL, where people sign in at Ory Kratos"),
 }
+#: What an entry without ISSUER and CLIENT_ID may have: people sign in by Kratos alone.
+KRATOS_ALONE = frozenset({"KRATOS", "CREATE_USERS", "ASSOCIATE_BY_EMAIL"})
 
 HYDRA_SETTINGS = {
     "ADMIN_URL": Setting(
@@ -233,20 +176,44 @@ HYDRA_SETTINGS = {
     "ADMIN_TOKEN": Setting("E041", str, "", "an API key, as Ory Network gives one", _is_header),
 }
 
+KRATOS_SETTINGS = {
+    "PUBLIC_URL": Setting(
+        "E044", str, ..., 'where browsers reach Kratos\' public API, as "https://login.example.org"', _is_base_url
+    ),
+    "INTERNAL_URL": Setting(
+        "E045",
+        str,
+        "",
+        "where this server reaches the public API, if elsewhere",
+        lambda value: not value or _is_base_url(value),
+    ),
+    "ADMIN_URL": Setting(
+        "E046",
+        str,
+        "",
+        'where Kratos\' admin API is, without /admin, as "http://kratos:4434"',
+        lambda value: not value or _is_admin_url(value),
+    ),
+    "ADMIN_TOKEN": Setting("E047", str, "", "an API key, as Ory Network gives one", _is_header),
+    "COOKIE_NAME": Setting("E048", str, "ory_kratos_session", "the name of Kratos' session cookie", _is_cookie_name),
+    "WHOAMI_SECONDS": Setting("E049", (int, float), 10, "0 or more seconds", lambda value: value >= 0),
+}
+
 
 def problems() -> list[Problem]:
     """All that is wrong in ``ORY_LOGOUT``."""
     given = getattr(settings, "ORY_LOGOUT", None)
     if not isinstance(given, dict):
         return [Problem("E001", "ORY_LOGOUT is missing or not a dict.", "It needs SITE_URL and PROVIDERS.")]
-    found = list(_problems(given, SETTINGS, "ORY_LOGOUT"))
+    found = list(problems_in(given, SETTINGS, "ORY_LOGOUT"))
     providers = given.get("PROVIDERS")
     for alias, entry in (providers if isinstance(providers, dict) else {}).items():
         found += _provider_problems(alias, entry)
     return found or list(_repeated(providers or {}))
 
 
-def _problems(given: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> Iterator[Problem]:
+def problems_in(given: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> Iterator[Problem]:
+    """What is wrong in ``given``, of which ``known`` says what it may hold."""
     for name in given.keys() - known.keys():
         near = get_close_matches(str(name), known, 1)
         yield Problem("E002", f"{where} has no setting {name!r}.", f"Did you mean {near[0]!r}?" if near else "")
@@ -268,12 +235,33 @@ def _provider_problems(alias: Any, entry: Any) -> Iterator[Problem]:
     if not isinstance(entry, dict):
         yield Problem("E007", f"{where} is not a dict.", "It needs ISSUER and CLIENT_ID.")
         return
-    found = list(_problems(entry, PROVIDER_SETTINGS, where))
-    if isinstance(entry.get("HYDRA"), dict):
-        found += _hydra_problems(entry["HYDRA"], f"{where}['HYDRA']")
+    alone = is_kratos_alone(entry)
+    names = KRATOS_ALONE if alone else PROVIDER_SETTINGS.keys()
+    found = list(problems_in(entry, {name: PROVIDER_SETTINGS[name] for name in names}, where))
+    for name, known in (("HYDRA", HYDRA_SETTINGS), ("KRATOS", KRATOS_SETTINGS)):
+        if isinstance(entry.get(name), dict):
+            found += _api_problems(entry[name], known, f"{where}[{name!r}]")
     yield from found
-    if found:
-        return
+    if not found and not alone:
+        yield from _registration_problems(entry, where)
+
+
+def is_kratos_alone(entry: Mapping[str, Any]) -> bool:
+    """Whether ``entry`` names no OpenID provider, but a Kratos."""
+    return "KRATOS" in entry and "ISSUER" not in entry and "CLIENT_ID" not in entry
+
+
+def kratos_issuer(public_url: str, providers: Mapping[str, Mapping[str, Any]]) -> str:
+    """What names a Kratos in the index. On Ory Network, Hydra and Kratos have one URL, and must not be one issuer."""
+    url = public_url.rstrip("/")
+    return f"{url}/" if url in _issuers(providers) else url
+
+
+def _issuers(providers: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    return {entry["ISSUER"] for entry in providers.values() if not is_kratos_alone(entry)}
+
+
+def _registration_problems(entry: Mapping[str, Any], where: str) -> Iterator[Problem]:
     if not is_secure(entry["ISSUER"]):
         yield Problem("E003", f"{where}: the issuer is not https.", "Tokens and codes would travel in the clear.")
     if not entry.get("CLIENT_SECRET") and _needs_secret(entry):
@@ -288,10 +276,12 @@ def _provider_problems(alias: Any, entry: Any) -> Iterator[Problem]:
         yield Problem("E009", f"{where}: REVOKE_TOKENS_AT_LOGOUT needs KEEP_TOKENS.", "Switch both on, or none.")
 
 
-def _hydra_problems(entry: Mapping[str, Any], where: str) -> list[Problem]:
-    found = list(_problems(entry, HYDRA_SETTINGS, where))
-    if not found and entry.get("ADMIN_TOKEN") and not is_secure(entry["ADMIN_URL"]):
+def _api_problems(entry: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> list[Problem]:
+    found = list(problems_in(entry, known, where))
+    if not found and entry.get("ADMIN_TOKEN") and not is_secure(entry.get("ADMIN_URL", "")):
         found.append(Problem("E008", f"{where}: the admin URL is not https.", "ADMIN_TOKEN would travel in the clear."))
+    if not found and not is_secure(entry.get("PUBLIC_URL", "https:")):
+        found.append(Problem("E015", f"{where}: the public URL is not https.", "Cookies would travel in the clear."))
     return found
 
 
@@ -301,41 +291,14 @@ def _needs_secret(entry: Mapping[str, Any]) -> bool:
 
 
 def _repeated(providers: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    clients = [(entry["ISSUER"], entry["CLIENT_ID"]) for entry in providers.values()]
+    clients = [(entry["ISSUER"], entry["CLIENT_ID"]) for entry in providers.values() if not is_kratos_alone(entry)]
     if len(set(clients)) < len(clients):
         yield Problem(
             "E006", "Two PROVIDERS have the same ISSUER and CLIENT_ID.", "A notice could not tell them apart."
         )
-
-
-@cache
-def get() -> Config:
-    """``ORY_LOGOUT``, read and checked. Raises ``ImproperlyConfigured`` with the first problem."""
-    found = problems()
-    if found:
-        raise ImproperlyConfigured(f"{found[0].message} {found[0].hint}".strip())
-    given = {name: settings.ORY_LOGOUT.get(name, setting.default) for name, setting in SETTINGS.items()}
-    return Config(
-        site_url=given["SITE_URL"].rstrip("/"),
-        cache_alias=given["CACHE_ALIAS"],
-        session_recheck_seconds=given["SESSION_RECHECK_SECONDS"],
-        next_allowed_hosts=frozenset({urlsplit(given["SITE_URL"]).netloc, *given["NEXT_ALLOWED_HOSTS"]}),
-        providers={alias: _provider(alias, entry) for alias, entry in given["PROVIDERS"].items()},
-    )
-
-
-def _provider(alias: str, entry: Mapping[str, Any]) -> ProviderConfig:
-    given = {name.lower(): entry.get(name, setting.default) for name, setting in PROVIDER_SETTINGS.items()}
-    key, hydra = given.pop("decryption_key"), given.pop("hydra")
-    registered = {name: given.pop(name) for name in Registration.__dataclass_fields__ if name in given}
-    registration = Registration(**registered, decryption_key=JWKRegistry.import_key(key) if key else None)
-    admin = HydraAdmin(hydra["ADMIN_URL"], hydra.get("ADMIN_TOKEN")) if hydra else None
-    return ProviderConfig(alias=alias, registration=registration, hydra=admin, **given)
-
-
-def _forget(*, setting: str, **_kwargs: Any) -> None:
-    if setting in {"ORY_LOGOUT", "CACHES"}:
-        get.cache_clear()
-
-
-setting_changed.connect(_forget)
+    for alias, entry in providers.items():
+        if "KRATOS" in entry and kratos_issuer(entry["KRATOS"]["PUBLIC_URL"], providers) in _issuers(providers):
+            hint = "Its sessions could not be told from a provider's."
+            yield Problem(
+                "E016", f"The PUBLIC_URL of {alias!r} is the ISSUER of two providers, with and without a slash.", hint
+            )

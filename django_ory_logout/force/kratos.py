@@ -1,0 +1,85 @@
+"""What is ended at Kratos.
+
+Kratos tells nobody of it. So what is to end there is refused here first: should it live on, nobody signs in by it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+from .. import receipts, sessions
+from ..exceptions import KratosError
+from ..models import EndReason, moment
+from ..ory.kratos import KratosAdmin, Session
+from ..people import Person
+from ..report import Report, StepName
+
+
+def end_identity(report: Report, kratos: KratosAdmin | None, person: Person) -> bool:
+    """End all sessions of ``person``, those that are not listed too. Says whether that went well."""
+    subject = person.subject
+    if kratos is None:
+        report.alive("kratos_unconfigured", person.issuer)
+        return False
+    listed = _listed(report, kratos, person)
+    if listed is None:
+        report.unknown("identity_unknown", target=subject)
+        return False
+    if listed:
+        refusals = partial(_refuse_all, person.issuer, listed)
+        report.write(StepName.KRATOS_REFUSED, subject, refusals, planned=lambda: len(listed))
+    report.unknown("kratos_tells_nobody")
+    done = report.write(StepName.KRATOS_SESSIONS, subject, partial(kratos.end_sessions, subject))
+    if not done:
+        report.alive("kratos_sessions", subject)
+    return done
+
+
+def end_session(report: Report, kratos: KratosAdmin | None, issuer: str, sid: str) -> None:
+    """End one session, of ``kratos`` at ``issuer``."""
+    if kratos is None:
+        report.alive("kratos_unconfigured", issuer)
+        return
+    report.unknown("kratos_tells_nobody")
+    if not report.write(StepName.KRATOS_SESSION, sid, partial(_end_session, kratos, sid)):
+        report.alive("kratos_session", sid)
+
+
+def refuse(issuer: str, sid: str, expires_at: datetime | None = None) -> int:
+    """From here on, nobody signs in by the session ``sid`` of the Kratos at ``issuer``. Says how many were."""
+    ends = moment(expires_at.timestamp()) if expires_at else None
+    return sessions.work_off(receipts.record_logout(issuer, sid, ends), EndReason.FORCED)
+
+
+def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Session] | None:
+    """The sessions of ``person``, or as many as could be read; ``None`` for whom Kratos can have none of."""
+    listed: list[Session] = []
+    try:
+        pages = kratos.sessions(person.subject)  # asks when it is read
+    except KratosError:
+        return None
+
+    def read() -> int:
+        for session in pages:
+            listed.append(session)  # each by itself: what came before a fault is worth having
+        return len(listed)
+
+    if not report.read(StepName.KRATOS_LIST, person.subject, read):
+        report.unknown("kratos_listing_incomplete", target=person.subject)
+    elif person.sids and not listed:
+        report.unknown("identity_unlisted", target=person.subject)
+    return listed
+
+
+def _refuse_all(issuer: str, these: Sequence[Session]) -> int:
+    for session in these:
+        refuse(issuer, session.id, session.expires_at)
+    return len(these)
+
+
+def _end_session(kratos: KratosAdmin, sid: str) -> None:
+    try:
+        kratos.end_session(sid)
+    except KratosError as error:
+        if error.code != "session_unknown":  # that one is gone already
+            raise

@@ -1,0 +1,71 @@
+"""A person's sessions at Kratos: list them, end one, end all others. Here first, and then there."""
+
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+
+from .. import conf, receipts
+from .. import sessions as index
+from ..conf import KratosConfig
+from ..exceptions import KratosError
+from ..models import EndReason, LoginSessionQuerySet, moment
+from ..ory.kratos import Credential, Session
+from ..sessions import LOGIN
+from . import whoami
+
+
+def is_signed_in(request: HttpRequest) -> bool:
+    """Whether it is Kratos that says who is signed in."""
+    return conf.get().kratos_of(request.session.get(LOGIN, {}).get("issuer", "")) is not None
+
+
+@sensitive_variables()
+def others(request: HttpRequest) -> list[Session]:
+    """The other living sessions of whoever is signed in by Kratos.
+
+    Raises :exc:`KratosError`, ``session_inactive`` for nobody, and :exc:`~..exceptions.Undecided`.
+    """
+    kratos, credential = _caller(request)
+    return kratos.public.sessions(credential)
+
+
+@sensitive_variables()
+def end_one(request: HttpRequest, sid: str) -> None:
+    """End one other session, if it is one of the same person's. Raises as :func:`others`."""
+    kratos, credential = _caller(request)
+    if sid == request.session[LOGIN]["sid"]:
+        raise KratosError("session_is_current", "a session does not end itself here: it logs out")
+    index.end_rows(_rows(request, kratos).filter(sid=sid), EndReason.USER)
+    for session in kratos.public.sessions(credential):
+        if session.id == sid:
+            _refuse(kratos, session)
+    # Kratos ends no session of anybody else's.
+    kratos.public.end_session(credential, sid)
+
+
+@sensitive_variables()
+def end_others(request: HttpRequest) -> int:
+    """End all other sessions of the person; says how many Kratos ended. Raises as :func:`others`."""
+    kratos, credential = _caller(request)
+    index.end_rows(_rows(request, kratos).exclude(sid=request.session[LOGIN]["sid"]), EndReason.USER)
+    for session in kratos.public.sessions(credential):
+        _refuse(kratos, session)
+    return kratos.public.end_other_sessions(credential)
+
+
+@sensitive_variables()
+def _caller(request: HttpRequest) -> tuple[KratosConfig, Credential]:
+    kratos = conf.get().kratos_of(request.session.get(LOGIN, {}).get("issuer", ""))
+    credential = whoami.credential_of(request, kratos) if kratos else None
+    if kratos is None or credential is None:
+        refusal = getattr(request, "kratos_refusal", None)
+        raise refusal or KratosError("session_inactive", "nobody is signed in by Kratos")
+    return kratos, credential
+
+
+def _rows(request: HttpRequest, kratos: KratosConfig) -> LoginSessionQuerySet:
+    return index.rows().filter(user_id=str(request.user.pk), issuer=kratos.issuer)
+
+
+def _refuse(kratos: KratosConfig, session: Session) -> None:
+    receipt = receipts.record_logout(kratos.issuer, session.id, moment(whoami.seconds(session.expires_at)))
+    index.work_off(receipt, EndReason.USER)

@@ -1,0 +1,224 @@
+"""Kratos: its login page, and its logouts and session lists in the shapes that its own clients know."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import resolve_url
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
+
+from .. import conf
+from ..conf import KratosConfig
+from ..exceptions import (
+    InvalidMessage,
+    KratosError,
+    LoggedOutMeanwhile,
+    OryLogoutError,
+    SecondFactorRequired,
+    Undecided,
+)
+from ..kratos import logout as journey
+from ..kratos import sessions as my_sessions
+from ..kratos import sign_in
+from ..login import safe_next
+from ..ory.kratos import Session
+from ..sessions import LOGIN
+from .base import asks_nobody, error_page, forget_query, onward, public
+
+#: The status of a refusal, as at Kratos.
+STATUS = {
+    "session_inactive": HTTPStatus.UNAUTHORIZED,
+    "logged_out_here": HTTPStatus.UNAUTHORIZED,
+    "logged_out_meanwhile": HTTPStatus.UNAUTHORIZED,
+    "user_refused": HTTPStatus.FORBIDDEN,
+    "session_aal2_required": HTTPStatus.FORBIDDEN,
+    "logout_token_foreign": HTTPStatus.FORBIDDEN,
+}
+
+
+# Sign-in
+
+
+def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
+    """Send the browser to Kratos' login page, unless it is signed in; or say what is in the way."""
+    retry_url = login_url(kratos, next_url)
+    refusal = getattr(request, "kratos_refusal", None)
+    if request.session.get(LOGIN, {}).get("issuer") == kratos.issuer:
+        return HttpResponseRedirect(next_url or resolve_url(settings.LOGIN_REDIRECT_URL))
+    if isinstance(refusal, SecondFactorRequired):
+        context = {"retry_url": step_up_url(kratos, next_url), "action": _("Continue")}
+        return error_page(request, refusal, **context)
+    if isinstance(refusal, LoggedOutMeanwhile):
+        return _log_out_again(request, kratos, next_url)
+    if refusal and not isinstance(refusal, KratosError):
+        return error_page(request, refusal, retry_url=reverse("ory_logout:logout"), action=_("Log out"))
+    if "returned" in request.GET:
+        error = InvalidMessage("kratos_cookie_missing", "the browser came back from Kratos without a living session")
+        return error_page(request, error, retry_url=retry_url)
+    return HttpResponseRedirect(at_kratos(kratos, next_url))
+
+
+def _log_out_again(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
+    """Kratos still has a session that was logged out here: it has to end before another can begin."""
+    told = journey.departure(request).tell()
+    if told.failed:
+        return error_page(request, _not_told(), retry_url=login_url(kratos, next_url))
+    return told.relay(HttpResponseRedirect(at_kratos(kratos, next_url)))
+
+
+def _not_told() -> Undecided:
+    return Undecided("kratos_not_told", "a session that was logged out here lives on at Kratos")
+
+
+def login_url(kratos: KratosConfig, next_url: str, **query: str) -> str:
+    """Our login page, for that Kratos."""
+    return f"{reverse('ory_logout:login')}?{urlencode({'provider': kratos.alias, 'next': next_url, **query})}"
+
+
+def at_kratos(kratos: KratosConfig, next_url: str, **query: str) -> str:
+    """Kratos' login page, which sends the browser back to ours, and ours to ``next_url``."""
+    return_to = conf.get().site_url + login_url(kratos, next_url, returned="1")
+    return f"{kratos.public_url}/self-service/login/browser?{urlencode({**query, 'return_to': return_to})}"
+
+
+def step_up_url(kratos: KratosConfig, next_url: str) -> str:
+    """Where Kratos asks for the second factor."""
+    return at_kratos(kratos, next_url, aal="aal2")
+
+
+# Logout
+
+
+def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """An error is JSON with its code: 4xx for what Kratos refuses, 503 for what cannot be decided now."""
+
+    @wraps(view)
+    @sensitive_variables()
+    def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except OryLogoutError as error:
+            return refused(error)
+
+    return answering
+
+
+def refused(error: OryLogoutError) -> JsonResponse:
+    """``error`` for a program."""
+    if isinstance(error, Undecided):
+        response = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        response["Retry-After"] = "5"
+        return response
+    said = {"error": error.code}
+    if isinstance(error, SecondFactorRequired):
+        said["redirect_browser_to"] = error.redirect_browser_to
+    return JsonResponse(said, status=STATUS.get(error.code, HTTPStatus.BAD_REQUEST))
+
+
+@public
+@answering_in_json
+@require_safe
+def logout_flow(request: HttpRequest) -> HttpResponse:
+    """``{logout_url, logout_token}`` for a page that logs out by a link or by AJAX. ``return_to``: where to go then."""
+    token = journey.logout_token(request)
+    url = journey.logout_url(token, safe_next(request.GET.get("return_to")))
+    return JsonResponse({"logout_url": url, "logout_token": token})
+
+
+@asks_nobody
+@public
+@require_GET  # HEAD is what looks at links before anybody follows them
+def logout(request: HttpRequest) -> HttpResponse:
+    """End the session whose ``token`` this is, here first. JSON asked: 204; a browser goes on to ``return_to``."""
+    as_json = _wants_json(request)
+    token, return_to = request.GET.get("token"), safe_next(request.GET.get("return_to"))
+    forget_query(request)
+    try:
+        if not token:
+            raise InvalidMessage("logout_token_missing", "a logout link carries its token")
+        told = journey.log_out(request, token)
+    except OryLogoutError as error:
+        if as_json:
+            return refused(error)
+        if error.code == "session_inactive":
+            return onward(request, return_to)
+        return error_page(request, error, retry_url=reverse("ory_logout:logout"), action=_("Log out"))
+    if as_json:
+        return refused(_not_told()) if told.failed else told.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
+    return told.relay(onward(request, return_to, **{"provider_not_told": True} if told.failed else {}))
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    """Whether JSON is asked for rather than a page, as by libraries that take anything for want of it."""
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+
+
+@csrf_exempt  # it carries what it ends
+@asks_nobody
+@public
+@answering_in_json
+@require_http_methods(["DELETE"])
+def native_logout(request: HttpRequest) -> HttpResponse:
+    """``{"session_token": …}``: end the session of a native application. 204, also when there is none any more."""
+    kratos = sign_in.configured()
+    if kratos is None:
+        raise InvalidMessage("provider_unknown", "no Kratos is configured")
+    journey.log_out_natively(request, kratos, _session_token(request))
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+@sensitive_variables()
+def _session_token(request: HttpRequest) -> str:
+    try:
+        token = json.loads(request.body)["session_token"]
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise InvalidMessage("session_token_missing", "the body is no JSON object with session_token") from error
+    if not isinstance(token, str) or not token:
+        raise InvalidMessage("session_token_missing", "session_token is no text")
+    return token
+
+
+# My sessions
+
+
+@public
+@answering_in_json
+@csrf_protect
+@require_http_methods(["GET", "HEAD", "DELETE"])
+def sessions(request: HttpRequest) -> HttpResponse:
+    """``GET``: the person's other sessions at Kratos. ``DELETE``: end them all, here first."""
+    if request.method == "DELETE":
+        return JsonResponse({"count": my_sessions.end_others(request)})
+    return JsonResponse([_described(one) for one in my_sessions.others(request)], safe=False)
+
+
+@public
+@answering_in_json
+@csrf_protect
+@require_http_methods(["DELETE"])
+def session(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """End one of the person's other sessions, here first. 204, also when it is none of theirs: nothing happens then."""
+    my_sessions.end_one(request, str(session_id))
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+def _described(session: Session) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "authenticated_at": session.authenticated_at,
+        "expires_at": session.expires_at,
+        "devices": [
+            {"user_agent": one.user_agent, "location": one.location, "ip_address": one.ip_address}
+            for one in session.devices
+        ],
+    }

@@ -1,0 +1,58 @@
+"""Pages for Kratos, which has none of its own; and who a person is to Hydra when Kratos is its login page."""
+
+from http import HTTPStatus
+from typing import Any
+
+import requests
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+
+from django_ory_logout.models import Subject
+
+from . import provider
+
+SECONDS = 10
+TITLES = {"login": "Sign in", "registration": "Sign up", "settings": "Your account"}
+
+
+@never_cache
+def flow(request: HttpRequest, name: str) -> HttpResponse:
+    """The forms of one of Kratos' flows. The browser sends them to Kratos itself."""
+    found = _asked(request, f"self-service/{name}/flows")
+    if found is None:
+        return HttpResponseRedirect(f"{provider.entry()['KRATOS']['PUBLIC_URL']}/self-service/{name}/browser")
+    return render(request, "kratos_flow.html", {"title": TITLES[name], "ui": found["ui"], "forms": _forms(found["ui"])})
+
+
+@never_cache
+def error(request: HttpRequest) -> HttpResponse:
+    """What Kratos refused."""
+    found = _asked(request, "self-service/errors") or {}
+    return render(request, "kratos_error.html", found, status=HTTPStatus.BAD_REQUEST)
+
+
+def identity_of(user: Any) -> str:
+    """The identity at Kratos: what Hydra, to which Kratos said so, knows the person by."""
+    links = Subject.objects.filter(user=user, issuer=provider.url())
+    return links.values_list("subject", flat=True).first() or ""
+
+
+def _asked(request: HttpRequest, path: str) -> Any:
+    """What Kratos has under the id in the query, for this browser; None where it has nothing."""
+    kratos = provider.entry()["KRATOS"]
+    url = f"{kratos.get('INTERNAL_URL') or kratos['PUBLIC_URL']}/{path}"
+    # Kratos shows a flow to the browser alone that began it.
+    headers = {"Accept": "application/json", "Cookie": request.headers.get("Cookie", "")}
+    asked = {"id": request.GET.get("flow") or request.GET.get("id", "")}
+    response = requests.get(url, params=asked, headers=headers, timeout=SECONDS, allow_redirects=False)
+    return response.json() if response.status_code == HTTPStatus.OK else None
+
+
+def _forms(ui: Any) -> list[list[Any]]:
+    """The nodes of each form: one for each group, since one form would ask for what another way needs."""
+    groups: dict[str, list[Any]] = {}
+    for node in ui["nodes"]:
+        groups.setdefault(node["group"], []).append(node)
+    common = groups.pop("default", [])
+    return [[*common, *nodes] for nodes in groups.values()]

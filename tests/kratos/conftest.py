@@ -1,0 +1,120 @@
+"""A Kratos without sockets, and browsers and native clients of a site at which people sign in by it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from django_ory_logout.engines import site_store
+from django_ory_logout.testing import Kratos, KratosNetwork, connect_kratos
+from django_ory_logout.testing.kratos import Identity, Session
+
+from ..conftest import SiteBrowser
+from ..index.world import storing_in
+
+PUBLIC_URL = "https://login.example"
+ADMIN_URL = "http://kratos:4434"
+COOKIE = "ory_kratos_session"
+MIDDLEWARE = "django_ory_logout.middleware.KratosMiddleware"
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+
+KratosBrowser = Callable[..., SiteBrowser]
+
+
+@pytest.fixture
+def kratos() -> Kratos:
+    return Kratos(PUBLIC_URL)
+
+
+@pytest.fixture
+def wire(kratos: Kratos) -> Iterator[KratosNetwork]:
+    """The way to ``kratos``: records calls, and can break."""
+    with connect_kratos(kratos, PUBLIC_URL, ADMIN_URL) as wire:
+        yield wire
+
+
+@pytest.fixture(autouse=True)
+def _settings(settings: Any) -> None:
+    """A site at which people sign in by Kratos alone."""
+    place = settings.MIDDLEWARE.index(AUTHENTICATION) + 1
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], MIDDLEWARE, *settings.MIDDLEWARE[place:]]
+    settings.ORY_LOGOUT = {
+        "SITE_URL": "https://rp.example",
+        "PROVIDERS": {"default": {"KRATOS": {"PUBLIC_URL": PUBLIC_URL, "ADMIN_URL": ADMIN_URL}}},
+    }
+
+
+@pytest.fixture
+def amber(kratos: Kratos) -> Identity:
+    return kratos.identity("amber@example.org", password="a password of hers")
+
+
+@pytest.fixture
+def session(kratos: Kratos, amber: Identity) -> Session:
+    return kratos.sign_in(amber)
+
+
+@pytest.fixture
+def browser_of(wire: KratosNetwork) -> KratosBrowser:
+    """A browser that holds the cookie of a session at Kratos, or none."""
+
+    def browser_of(session: Session | None = None, **options: Any) -> SiteBrowser:
+        browser = SiteBrowser(**options)
+        if session:
+            browser.cookies[COOKIE] = session.cookie
+        return browser
+
+    return browser_of
+
+
+@pytest.fixture
+def native_client_of(wire: KratosNetwork) -> KratosBrowser:
+    """A client that sends a session's token with each request, and keeps no cookie it was not given."""
+
+    def native_client_of(session: Session | str, **options: Any) -> SiteBrowser:
+        token = session if isinstance(session, str) else session.token
+        return SiteBrowser(headers={"x-session-token": token}, **options)
+
+    return native_client_of
+
+
+@pytest.fixture
+def configure_kratos(settings: Any) -> Callable[..., None]:
+    """Change settings of the one Kratos."""
+
+    def configure_kratos(**changes: Any) -> None:
+        entry = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+        changed = {**entry, "KRATOS": {**entry["KRATOS"], **changes}}
+        settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": changed}}
+
+    return configure_kratos
+
+
+@pytest.fixture
+def whoami_calls(wire: KratosNetwork) -> Callable[[], int]:
+    """How often Kratos was asked whose a credential is, since the last time somebody wanted to know."""
+    seen = 0
+
+    def whoami_calls() -> int:
+        nonlocal seen
+        calls = [call for call in wire.calls if call.url.endswith("/sessions/whoami")]
+        count, seen = len(calls) - seen, len(calls)
+        return count
+
+    return whoami_calls
+
+
+@pytest.fixture(params=["db", "cached_db", "cache", "file", "signed_cookies"])
+def engine(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Iterator[str]:
+    """Each of Django's session engines in turn."""
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    with storing_in(site_store(), tmp_path):
+        yield request.param
+
+
+@pytest.fixture
+def without_login_wall(settings: Any) -> None:
+    """Django's asks who is there before it asks whether the page is public."""
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginRequired" not in name]

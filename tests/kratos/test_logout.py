@@ -1,0 +1,624 @@
+"""Logging out of a session that Kratos opened: here first, then there; what stays refused where that was not told."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib import auth
+from django.contrib.auth import get_user_model
+from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from django_ory_logout import receipts, sessions
+from django_ory_logout.engines import site_store
+from django_ory_logout.kratos.logout import Told
+from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
+from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt, digest
+from django_ory_logout.sessions import LOGIN
+from django_ory_logout.signals import login_session_ended
+from django_ory_logout.stores import indexed
+from django_ory_logout.testing import Kratos, KratosNetwork
+from django_ory_logout.testing.kratos import Identity, Session
+
+from ..conftest import Clock, Listen, Logged, SiteBrowser, query_of
+from ..views.pages import assert_page
+from .conftest import COOKIE, PUBLIC_URL, KratosBrowser
+
+pytestmark = pytest.mark.django_db
+
+FLOW = "/self-service/logout/browser"
+LOGOUT = "/self-service/logout"
+NATIVE = "/self-service/logout/api"
+WHOAMI = "/sessions/whoami"
+DAY = 24 * 60 * 60
+
+
+@pytest.fixture
+def signed_in(browser_of: KratosBrowser, wire: KratosNetwork, session: Session) -> SiteBrowser:
+    """Amber's browser; Kratos has been asked nothing since."""
+    browser = browser_of(session)
+    assert browser.user["sid"] == session.id
+    wire.calls.clear()
+    return browser
+
+
+def asked(wire: KratosNetwork) -> list[tuple[str, str]]:
+    """The calls that reached Kratos: method and path."""
+    return [(call.method, call.url.removeprefix(PUBLIC_URL).partition("?")[0]) for call in wire.calls]
+
+
+def receipt_of(sid: str) -> LogoutReceipt:
+    return LogoutReceipt.objects.get(sid_digest=digest(PUBLIC_URL, sid))
+
+
+# At the same place as any logout
+
+
+@pytest.mark.django_db(transaction=True)
+def test_post_ends_the_session_here_and_at_kratos(
+    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, listen: Listen
+) -> None:
+    ended, key = listen(login_session_ended), signed_in.key
+
+    answer = signed_in.post("/auth/logout/")
+
+    assert_page(answer, 200, "You are logged out")
+    assert "Thank you for your visit." in answer.text
+    assert not session.active
+    assert [one["reason"] for one in ended] == [EndReason.RP_INITIATED]
+    assert not LoginSession.objects.exists()
+    assert asked(wire) == [("GET", FLOW), ("GET", LOGOUT)]
+    assert signed_in.user is None
+    replayed = SiteBrowser()
+    replayed.cookies["sessionid"] = str(key)
+    replayed.cookies[COOKIE] = session.cookie
+    assert replayed.user is None
+
+
+def test_kratos_is_asked_by_the_cookie_alone(signed_in: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+    signed_in.post("/auth/logout/", headers={"authorization": "Bearer of somebody", "accept": "text/html"})
+
+    for call in wire.calls:
+        assert call.headers["Accept"] == "application/json"
+        assert call.headers["Cookie"] == f"{COOKIE}={session.cookie}"
+        assert "X-Session-Token" not in call.headers
+        assert "Authorization" not in call.headers
+    assert query_of(wire.calls[-1].url) == {"token": session.logout_token}
+
+
+def test_row_and_receipt_come_before_any_call(signed_in: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def look(document: dict[str, Any]) -> dict[str, Any]:
+        seen.append((LoginSession.objects.exists(), receipts.is_logged_out(PUBLIC_URL, session.id)))
+        return document
+
+    wire.change(FLOW, look)
+
+    signed_in.post("/auth/logout/")
+
+    assert seen == [(False, True)]
+
+
+def test_removal_of_kratos_cookie_is_handed_on_and_nothing_else(signed_in: SiteBrowser, session: Session) -> None:
+    answer = signed_in.post("/auth/logout/")
+
+    removal = answer.cookies[COOKIE]
+    assert removal.value == session.cookie, "as Kratos gives it"
+    assert removal["max-age"] == "0"
+    assert removal["expires"] == "Thu, 01 Jan 1970 00:00:01 GMT"
+    assert (removal["path"], removal["samesite"], removal["httponly"]) == ("/", "Lax", True)
+    assert not [name for name in answer.cookies if name.startswith("csrf_token")]
+    assert COOKIE not in signed_in.cookies
+
+
+def test_removal_for_a_domain_is_for_that_domain() -> None:
+    header = f"{COOKIE}=x; Path=/; Domain=example.org; Max-Age=0; HttpOnly; Secure; SameSite=None"
+    response = Told(False, (header,), COOKIE).relay(HttpResponse())
+
+    assert response.cookies[COOKIE].OutputString() == (
+        f"{COOKIE}=x; Domain=example.org; HttpOnly; Max-Age=0; Path=/; SameSite=None; Secure"
+    )
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        f"{COOKIE}=another-session; Path=/; Max-Age=3600; HttpOnly",
+        f"{COOKIE}=another-session; Path=/",
+        "csrf_token_0=x; Path=/; Max-Age=0",
+        "sessionid=x; Path=/; Max-Age=0",
+        'a"b=c; Max-Age=0',
+        "a,b=c",
+        "",
+    ],
+)
+def test_what_removes_no_session_of_kratos_is_not_handed_on(header: str) -> None:
+    assert not Told(False, (header,), COOKIE).relay(HttpResponse()).cookies
+
+
+@pytest.mark.parametrize(
+    ("next_url", "location"), [("/bye/?a=1", "/bye/?a=1"), ("//evil.example", "/out/"), ("", "/out/")]
+)
+def test_goes_on_to_a_next_of_this_site(signed_in: SiteBrowser, settings: Any, next_url: str, location: str) -> None:
+    settings.LOGOUT_REDIRECT_URL = "/out/"
+
+    answer = signed_in.post("/auth/logout/", {"next": next_url})
+
+    assert (answer.status_code, answer["Location"]) == (302, location)
+    assert "no-store" in answer["Cache-Control"]
+    assert answer.cookies[COOKIE]["max-age"] == "0", "also with a redirect"
+
+
+def test_button_carries_the_csrf_token_that_is_asked_for(browser_of: KratosBrowser, session: Session) -> None:
+    browser = browser_of(session, enforce_csrf_checks=True)
+    assert browser.post("/auth/logout/").status_code == 403
+    assert browser.user
+    assert session.active
+
+    button = browser.get("/tags/").text.partition("|")[0]
+    token = button.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+    referer = "https://testserver/tags/"
+    browser.post_form("/auth/logout/", {"csrfmiddlewaretoken": token}, headers={"referer": referer})
+
+    assert browser.user is None
+    assert not session.active
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_asking_ends_nothing(signed_in: SiteBrowser, session: Session, method: str) -> None:
+    assert getattr(signed_in, method)("/auth/logout/").status_code == 200
+    assert session.active
+    assert signed_in.user
+
+
+def test_token_that_the_session_keeps_saves_a_call(
+    signed_in: SiteBrowser, wire: KratosNetwork, session: Session
+) -> None:
+    signed_in.get("/auth/kratos/logout/browser/")
+    wire.calls.clear()
+
+    signed_in.post("/auth/logout/")
+
+    assert asked(wire) == [("GET", LOGOUT)]
+    assert not session.active
+
+
+def test_token_of_another_session_by_now_is_fetched_anew_once(
+    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, session: Session
+) -> None:
+    """As another session has begun at Kratos, whose cookie the browser has."""
+    signed_in.get("/auth/kratos/logout/browser/")
+    other = kratos.sign_in(kratos.identity("birch@example.org"))
+    signed_in.cookies[COOKIE] = other.cookie
+    wire.calls.clear()
+
+    assert_page(signed_in.post("/auth/logout/"), 200, "You are logged out")
+
+    assert asked(wire) == [("GET", LOGOUT), ("GET", FLOW), ("GET", LOGOUT)]
+    assert not other.active
+    assert session.active
+    assert not LoginSession.objects.exists()
+    signed_in.cookies[COOKIE] = session.cookie
+    assert signed_in.user is None, "the session here was of the first, which is refused"
+
+
+def test_what_kratos_said_is_forgotten(signed_in: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+    signed_in.post("/auth/logout/")
+    signed_in.cookies[COOKIE] = session.cookie
+    wire.calls.clear()
+
+    assert signed_in.user is None
+    assert asked(wire)[0] == ("GET", WHOAMI)
+
+
+def test_session_that_is_dead_at_kratos_is_one_less_to_end(
+    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, session: Session, logged: Logged
+) -> None:
+    kratos.end(session.id)
+
+    answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
+
+    assert answer["Location"] == "/bye/"
+    assert COOKIE not in answer.cookies
+    assert logged() == []
+    assert signed_in.user is None
+
+
+# Nobody is signed in here, or somebody by other means
+
+
+def test_cookie_of_kratos_alone_is_enough_to_log_out(
+    browser_of: KratosBrowser, wire: KratosNetwork, session: Session
+) -> None:
+    browser = browser_of(session)
+
+    answer = browser.post("/auth/logout/")
+
+    assert_page(answer, 200, "You are logged out")
+    assert not session.active
+    assert answer.cookies[COOKIE]["max-age"] == "0"
+    assert not LoginSession.objects.exists()
+    assert asked(wire) == [("GET", FLOW), ("GET", LOGOUT)]
+
+
+def test_page_that_asks_has_a_button_for_who_is_signed_in_at_kratos_alone(
+    browser_of: KratosBrowser, wire: KratosNetwork, session: Session
+) -> None:
+    """Such as somebody whom this site does not let in, and who wants to be somebody else."""
+    answer = browser_of(session).get("/auth/logout/")
+
+    assert_page(answer, 200, "Do you want to log out?")
+    assert "and of the service that you signed in with" in answer.text
+    assert '<form method="post" action="/auth/logout/">' in answer.text
+    assert wire.calls == []
+
+
+def test_page_that_asks_has_none_without_kratos_cookie(browser_of: KratosBrowser) -> None:
+    answer = browser_of().get("/auth/logout/")
+
+    assert_page(answer, 200, "You are not signed in")
+    assert "<form" not in answer.text
+
+
+def test_nobody_anywhere_is_no_call(browser_of: KratosBrowser, wire: KratosNetwork) -> None:
+    assert_page(browser_of().post("/auth/logout/"), 200, "You are logged out")
+    assert wire.calls == []
+
+
+def test_second_post_is_harmless(signed_in: SiteBrowser, wire: KratosNetwork) -> None:
+    signed_in.post("/auth/logout/")
+    wire.calls.clear()
+
+    assert_page(signed_in.post("/auth/logout/"), 200, "You are logged out")
+    assert wire.calls == []
+
+
+def test_session_that_a_password_opened_ends_with_the_one_at_kratos(
+    browser_of: KratosBrowser, session: Session
+) -> None:
+    """Who is left there would be signed in here again."""
+    browser = browser_of(session)
+    browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
+
+    browser.post("/auth/logout/")
+
+    assert not session.active
+    assert browser.user is None
+    assert not LogoutReceipt.objects.exists()
+
+
+# Kratos cannot be told
+
+
+def broken(wire: KratosNetwork) -> dict[str, Callable[[], None]]:
+    def own_error() -> None:
+        error = b'{"error": {"code": 500, "status": "Internal Server Error", "message": "oh"}}'
+        wire.replace(LOGOUT, error, status=500)
+
+    def foreign() -> None:
+        refusal = (
+            b'{"error": {"code": 403, "status": "Forbidden", "reason": "Unable to log out because the logout token'
+            b' in the URL query does not match the session cookie."}}'
+        )
+        wire.replace(LOGOUT, refusal, status=403)
+
+    def gateway() -> None:
+        wire.replace("", b"<html>who are you?", status=401)
+
+    return {"down": wire.down, "slow": wire.slow, "500": own_error, "403 again": foreign, "gateway": gateway}
+
+
+HOW = ["down", "slow", "500", "403 again", "gateway"]
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("holds_verdict", [True, False], ids=["verdict held", "no verdict held"])
+def test_what_kratos_was_not_told_of_is_out_here_all_the_same(
+    signed_in: SiteBrowser,
+    wire: KratosNetwork,
+    session: Session,
+    clock: Clock,
+    logged: Logged,
+    how: str,
+    holds_verdict: bool,
+) -> None:
+    clock.advance(0 if holds_verdict else 11)
+    broken(wire)[how]()
+
+    answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
+
+    assert_page(answer, 200, "You are logged out here")
+    assert "could not be told" in answer.text
+    assert '<a class="button" href="/bye/">' in answer.text
+    assert COOKIE not in answer.cookies
+    assert session.active
+    assert not LoginSession.objects.exists()
+    assert [line.partition(":")[0] for line in logged()] == ["logout at Kratos failed"]
+    assert session.logout_token not in str(logged())
+
+    for seconds in (0, COOL_DOWN_SECONDS + 1, 11):
+        clock.advance(seconds)
+        assert signed_in.user is None
+    wire.mend()
+    clock.advance(11)
+    assert signed_in.user is None, "although Kratos says that the session lives"
+    assert signed_in.get("/private/")["Location"] == "/auth/login/?next=/private/"
+    assert not LoginSession.objects.exists()
+
+
+@pytest.mark.parametrize("how", ["down", "slow"])
+@pytest.mark.parametrize("holds_verdict", [True, False], ids=["verdict held", "no verdict held"])
+def test_nobody_was_signed_in_here_and_kratos_was_not_told(
+    browser_of: KratosBrowser, wire: KratosNetwork, session: Session, clock: Clock, how: str, holds_verdict: bool
+) -> None:
+    """Without a session here, what is refused is whatever the cookie stands for."""
+    browser = browser_of(session)
+    if holds_verdict:
+        assert browser.user
+        browser.cookies.pop("sessionid")
+        LoginSession.objects.all().delete()
+    broken(wire)[how]()
+
+    assert "could not be told" in browser.post("/auth/logout/").text
+
+    wire.mend()
+    clock.advance(11)
+    assert browser.user is None
+    assert receipts.is_logged_out(PUBLIC_URL, session.id) is holds_verdict
+
+
+def test_cache_that_is_down_keeps_nobody_from_logging_out(
+    signed_in: SiteBrowser, session: Session, cache_down: Callable[[], None], logged: Logged
+) -> None:
+    cache_down()
+
+    assert_page(signed_in.post("/auth/logout/"), 200, "You are logged out")
+
+    assert not session.active
+    assert not LoginSession.objects.exists()
+    [line] = logged()
+    assert line.startswith("verdict of Kratos not forgotten: cache_fault: ")
+
+
+def test_cache_and_kratos_are_down(
+    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, cache_down: Callable[[], None], settings: Any
+) -> None:
+    caches = settings.CACHES
+    wire.down()
+    cache_down()
+
+    assert_page(signed_in.post("/auth/logout/"), 200, "You are logged out here")
+
+    settings.CACHES = caches
+    wire.mend()
+    assert signed_in.user is None
+
+
+def test_session_that_was_refused_is_ended_by_the_login_page(
+    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, amber: Identity, session: Session
+) -> None:
+    wire.down()
+    signed_in.post("/auth/logout/")
+    wire.mend()
+
+    answer = signed_in.get("/auth/login/", {"next": "/private/"})
+
+    assert not session.active
+    assert answer.cookies[COOKIE]["max-age"] == "0"
+    assert answer["Location"].startswith(f"{PUBLIC_URL}/self-service/login/browser?return_to=")
+    assert COOKIE not in signed_in.cookies
+    anew = kratos.sign_in(amber)
+    signed_in.cookies[COOKIE] = anew.cookie
+    back = signed_in.visit(query_of(answer["Location"])["return_to"])
+    assert back["Location"] == "/private/"
+    assert signed_in.user["sid"] == anew.id
+
+
+def test_login_page_says_so_while_kratos_cannot_be_told(
+    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, clock: Clock, logged: Logged
+) -> None:
+    wire.down()
+    signed_in.post("/auth/logout/")
+    wire.mend()
+    wire.down(LOGOUT)
+    clock.advance(COOL_DOWN_SECONDS + 1)
+
+    answer = signed_in.get("/auth/login/", {"next": "/private/"})
+
+    assert_page(answer, 503, "The sign-in service cannot be reached")
+    assert 'href="/auth/login/?provider=default&amp;next=%2Fprivate%2F"' in answer.text
+    assert answer["Retry-After"] == "5"
+    assert COOKIE not in answer.cookies
+    assert logged()[-1] == ("sign-in failed: kratos_not_told: a session that was logged out here lives on at Kratos")
+    assert session.active
+    assert signed_in.user is None
+
+
+def test_session_that_was_refused_and_is_dead_by_now(
+    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, session: Session
+) -> None:
+    """Its verdict is still held: Kratos is asked to end what it has ended."""
+    wire.down()
+    signed_in.post("/auth/logout/")
+    wire.mend()
+    kratos.end(session.id)
+
+    answer = signed_in.get("/auth/login/")
+
+    assert answer["Location"].startswith(f"{PUBLIC_URL}/self-service/login/browser?")
+    assert COOKIE not in answer.cookies
+
+
+# What a receipt outlives
+
+
+def test_receipt_outlives_the_session_at_kratos(signed_in: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+    wire.down()
+
+    signed_in.post("/auth/logout/")
+
+    for receipt in LogoutReceipt.objects.all():
+        assert 1 <= (receipt.expires_at.timestamp() - session.expires_at) / DAY <= 3
+        assert receipt.completed_at
+
+
+def test_receipt_of_a_session_of_unknown_end_outlives_any(browser_of: KratosBrowser, wire: KratosNetwork) -> None:
+    wire.down()
+    browser = browser_of()
+    browser.cookies[COOKIE] = "whoever"
+
+    browser.post("/auth/logout/")
+
+    assert LogoutReceipt.objects.get().expires_at > timezone.now() + timedelta(days=400)
+
+
+def test_purge_leaves_the_receipt_until_the_session_at_kratos_has_expired(
+    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, clock: Clock
+) -> None:
+    wire.down()
+    signed_in.post("/auth/logout/")
+    wire.mend()
+
+    assert sessions.purge().deleted == 0
+
+    clock.advance(11)
+    assert signed_in.user is None
+
+
+def test_cookie_itself_is_in_no_receipt(browser_of: KratosBrowser, wire: KratosNetwork, session: Session) -> None:
+    wire.down()
+
+    browser_of(session).post("/auth/logout/")
+
+    [receipt] = LogoutReceipt.objects.all()
+    assert session.cookie not in str(vars(receipt))
+    assert receipt.sid != session.id, "nobody could say whose it is"
+
+
+# By the site's own code
+
+
+@pytest.fixture
+def site_view(settings: Any) -> str:
+    """A view that calls Django's own ``logout()``."""
+    settings.ROOT_URLCONF = "tests.kratos.urls"
+    return "/log-out/"
+
+
+@pytest.mark.parametrize("is_atomic", [True, False], ids=["in a transaction", "without"])
+@pytest.mark.django_db(transaction=True)
+def test_logout_by_the_sites_own_code_is_for_good(
+    signed_in: SiteBrowser,
+    engine: str,
+    session: Session,
+    site_view: str,
+    is_atomic: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
+) -> None:
+    """Kratos hears nothing of it, and its cookie stays: it opens no session here again."""
+    browser = SiteBrowser()
+    browser.cookies[COOKIE] = session.cookie
+    assert browser.user
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", is_atomic)
+
+    assert browser.get(site_view).status_code == 200
+
+    monkeypatch.undo()
+    assert session.active
+    assert browser.user is None
+    clock.advance(11)
+    assert browser.user is None
+    assert receipt_of(session.id).completed_at
+    assert not LoginSession.objects.exists()
+    browser.get("/auth/login/")
+    assert not session.active
+
+
+def test_logout_by_the_sites_own_code_ends_what_else_that_session_opened(
+    signed_in: SiteBrowser, session: Session, site_view: str
+) -> None:
+    second = SiteBrowser()
+    second.cookies[COOKIE] = session.cookie
+    assert second.user
+
+    signed_in.get(site_view)
+
+    assert second.user is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_logout_that_is_rolled_back_is_none(signed_in: SiteBrowser, session: Session, clock: Clock) -> None:
+    """As far as Django itself goes: with ``db`` the session is back."""
+    request = HttpRequest()
+    request.session = indexed(site_store())(signed_in.key)
+
+    with transaction.atomic():
+        auth.logout(request)
+        transaction.set_rollback(True)
+
+    assert signed_in.user
+    assert not LogoutReceipt.objects.exists()
+
+
+def test_flush_of_a_session_that_kratos_did_not_open_leaves_no_receipt(signed_in: SiteBrowser, settings: Any) -> None:
+    """A provider sends notices itself, and may give its sid again."""
+    session = indexed(site_store())(signed_in.key)
+    session[LOGIN]["issuer"] = "https://op.example"
+
+    session.flush()
+
+    assert not LoginSession.objects.exists()
+    assert not LogoutReceipt.objects.exists()
+
+
+@pytest.mark.parametrize("reason", [one for one in EndReason if one not in sessions.HERE])
+def test_session_that_did_not_end_here_leaves_no_receipt(
+    signed_in: SiteBrowser, session: Session, reason: EndReason
+) -> None:
+    other = SiteBrowser()
+    other.cookies[COOKIE] = session.cookie
+    assert other.user
+    store = indexed(site_store())(other.key)
+    store.end_reason = reason
+
+    sessions.end_row(str(LoginSession.objects.get(session_key=signed_in.key).pk), reason)
+    store.flush()
+
+    assert not LoginSession.objects.exists()
+    assert not LogoutReceipt.objects.exists()
+
+
+@pytest.mark.parametrize("reason", sorted(sessions.HERE))
+def test_session_that_somebody_ends_here_is_refused_from_then_on(
+    signed_in: SiteBrowser, session: Session, reason: EndReason
+) -> None:
+    """As in Django's admin."""
+    sessions.end_row(str(LoginSession.objects.get().pk), reason)
+
+    assert receipt_of(session.id).completed_at
+    assert signed_in.user is None
+
+
+def test_interrupted_logout_is_completed_by_a_purge(
+    signed_in: SiteBrowser, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = SiteBrowser()
+    second.cookies[COOKIE] = session.cookie
+    assert second.user
+    signed_in.raise_request_exception = False
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(sessions, "mark_ended", lambda *_args: 1 / 0)
+        assert signed_in.post("/auth/logout/").status_code == 500
+    sessions._seen.clear()
+    sessions.purge()
+
+    assert second.user is None
+    assert signed_in.user is None
+    assert not LoginSession.objects.exists()
+    assert receipts.is_logged_out(PUBLIC_URL, session.id)
+    assert all(one.completed_at for one in LogoutReceipt.objects.all())

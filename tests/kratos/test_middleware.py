@@ -1,0 +1,530 @@
+"""``KratosMiddleware``: nothing without a credential, an answer with one, and 503 for what cannot be decided now."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient
+from django.urls import path
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from django_ory_logout import sessions
+from django_ory_logout.middleware import KratosMiddleware
+from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt
+from django_ory_logout.receipts import record_logout
+from django_ory_logout.signals import login_session_ended
+from django_ory_logout.testing import Kratos, KratosNetwork
+from django_ory_logout.testing.kratos import Session
+
+from ..conftest import Clock, Listen, Logged, SiteBrowser
+from ..views.pages import assert_refused
+from .conftest import AUTHENTICATION, COOKIE, MIDDLEWARE, PUBLIC_URL, KratosBrowser
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Calls = Callable[[], int]
+UNDECIDED = [
+    ("down", None),
+    ("slow", None),
+    (500, b'{"error": {"code": 500, "message": "oops"}}'),
+    (502, b"<html>Bad Gateway</html>"),
+    (401, b"<html>Authorization Required</html>"),
+    (403, b"<html>Forbidden</html>"),
+    (200, b"garbage"),
+    (200, b"{}"),
+]
+
+
+def break_whoami(wire: KratosNetwork, fault: Any, body: bytes | None) -> None:
+    if body is None:
+        getattr(wire, fault)()
+    else:
+        wire.replace("/sessions/whoami", body, status=fault)
+
+
+@pytest.fixture
+def browser(browser_of: KratosBrowser, session: Session) -> SiteBrowser:
+    return browser_of(session)
+
+
+@pytest.fixture
+def ended(listen: Listen) -> list[dict[str, Any]]:
+    return listen(login_session_ended)
+
+
+# Nothing without a credential
+
+
+def test_public_pages_cost_nothing_and_do_not_vary(
+    browser_of: KratosBrowser, wire: KratosNetwork, without_login_wall: None, django_assert_num_queries: Any
+) -> None:
+    visitor = browser_of()
+
+    with django_assert_num_queries(0):
+        answer = visitor.get("/")
+
+    assert answer.status_code == 200
+    assert "Vary" not in answer.headers
+    assert not answer.cookies
+    assert wire.calls == []
+
+
+def test_public_pages_cost_nothing_where_a_session_is_left(
+    browser: SiteBrowser, wire: KratosNetwork, without_login_wall: None, django_assert_num_queries: Any
+) -> None:
+    assert browser.user
+    del browser.cookies[COOKIE]
+    calls = len(wire.calls)
+
+    with django_assert_num_queries(0):
+        answer = browser.get("/")
+
+    assert "Vary" not in answer.headers
+    assert len(wire.calls) == calls
+    assert LoginSession.objects.exists(), "it ends when somebody looks"
+    assert browser.user is None
+    assert not LoginSession.objects.exists()
+
+
+def test_visitor_has_a_session_without_asking_kratos(browser_of: KratosBrowser, whoami_calls: Calls) -> None:
+    visitor = browser_of()
+
+    assert visitor.get("/private/").status_code == 302
+    assert visitor.user is None
+
+    assert whoami_calls() == 0
+
+
+def test_pages_vary_for_who_shows_a_cookie(browser: SiteBrowser, without_login_wall: None) -> None:
+    assert browser.get("/")["Vary"] == "Cookie"
+
+
+def test_without_kratos_in_the_settings_nothing_is_done(
+    browser: SiteBrowser, settings: Any, wire: KratosNetwork
+) -> None:
+    registration = {"ISSUER": "https://op.example", "CLIENT_ID": "x", "TOKEN_ENDPOINT_AUTH_METHOD": "none"}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": registration}}
+
+    assert browser.user is None
+
+    assert wire.calls == []
+
+
+# A middleware before ours
+
+
+def look_first(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A middleware that reads the session before ours can say that no credential came."""
+
+    def middleware(request: Any) -> Any:
+        request.session.get("language")
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.fixture
+def read_before(settings: Any) -> None:
+    place = settings.MIDDLEWARE.index(MIDDLEWARE)
+    look = f"{__name__}.look_first"
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], look, *settings.MIDDLEWARE[place:]]
+
+
+@pytest.mark.parametrize("how", ["middleware", "csrf"])
+def test_session_that_was_read_before_ends_without_a_credential(
+    how: str, request: pytest.FixtureRequest, settings: Any, browser: SiteBrowser, ended: list[dict[str, Any]]
+) -> None:
+    if how == "csrf":
+        settings.CSRF_USE_SESSIONS = True
+    else:
+        request.getfixturevalue("read_before")
+    assert browser.user
+    del browser.cookies[COOKIE]
+
+    assert browser.get("/private/").status_code == 302
+
+    assert browser.key is None
+    assert [one["reason"] for one in ended] == [EndReason.KRATOS]
+    assert not LogoutReceipt.objects.exists()
+
+
+def test_session_of_somebody_else_that_was_read_before_stays(read_before: None, browser_of: KratosBrowser) -> None:
+    visitor = browser_of()
+    assert visitor.get("/private/").status_code == 302
+    visitor.force_login(User.objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
+
+    assert visitor.user["username"] == "cedar"
+
+
+# What the refusal is
+
+
+@pytest.mark.parametrize("by", ["cookie", "token"])
+@pytest.mark.parametrize(
+    ("case", "kind", "code"),
+    [
+        ("nothing", "NoneType", None),
+        ("dead", "KratosError", "session_inactive"),
+        ("second factor", "SecondFactorRequired", "session_aal2_required"),
+        ("unknown user", "SignInRefused", "user_refused"),
+        ("logged out here", "LoggedOutMeanwhile", "logged_out_here"),
+    ],
+)
+def test_views_are_told_why_nobody_is_signed_in(
+    case: str,
+    kind: str,
+    code: str | None,
+    by: str,
+    browser: SiteBrowser,
+    native_client_of: KratosBrowser,
+    kratos: Kratos,
+    session: Session,
+    settings: Any,
+) -> None:
+    settings.ROOT_URLCONF = "tests.kratos.urls"
+    if case == "dead":
+        kratos.end(session.id)
+    if case == "second factor":
+        kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
+    if case == "unknown user":
+        default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+        settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": {**default, "CREATE_USERS": False}}}
+    if case == "logged out here":
+        record_logout(PUBLIC_URL, session.id)
+    client = browser if by == "cookie" else native_client_of(session)
+
+    for _ in range(2):
+        assert client.get("/refusal/").json() == {"class": kind, "code": code}
+    assert (client.user is None) == (code is not None)
+
+
+def test_views_find_no_refusal_where_no_credential_came(browser_of: KratosBrowser, settings: Any) -> None:
+    settings.ROOT_URLCONF = "tests.kratos.urls"
+
+    assert browser_of().get("/refusal/").json() == {"class": "NoneType", "code": None}
+
+
+# What cannot be decided now
+
+
+@pytest.mark.parametrize(("fault", "body"), UNDECIDED)
+def test_browser_is_told_to_come_again(
+    browser: SiteBrowser, wire: KratosNetwork, logged: Logged, fault: Any, body: bytes | None
+) -> None:
+    break_whoami(wire, fault, body)
+
+    answer = browser.get("/private/?a=b", headers={"accept": "text/html"})
+
+    assert_refused(answer, 503, "/private/?a=b")
+    assert len(logged()) == 1
+    assert logged()[0].startswith("sign-in failed: ")
+
+
+@pytest.mark.parametrize(("fault", "body"), UNDECIDED)
+@pytest.mark.parametrize("by", ["cookie", "token"])
+def test_program_is_told_to_come_again(
+    browser: SiteBrowser,
+    native_client_of: KratosBrowser,
+    session: Session,
+    wire: KratosNetwork,
+    logged: Logged,
+    fault: Any,
+    body: bytes | None,
+    by: str,
+) -> None:
+    break_whoami(wire, fault, body)
+    client = browser if by == "cookie" else native_client_of(session)
+
+    answer = client.get("/private/", headers={"accept": "application/json" if by == "cookie" else "text/html"})
+
+    assert answer.status_code == 503
+    assert answer["Retry-After"] == "5"
+    assert "no-store" in answer["Cache-Control"]
+    assert set(answer.json()) == {"error"}
+    assert len(logged()) == 1
+    assert logged()[0].startswith(f"sign-in failed: {answer.json()['error']}")
+
+
+@pytest.mark.parametrize(("fault", "body"), UNDECIDED)
+@pytest.mark.parametrize("by", ["cookie", "token"])
+def test_nobody_is_logged_out(
+    browser: SiteBrowser,
+    native_client_of: KratosBrowser,
+    session: Session,
+    wire: KratosNetwork,
+    clock: Clock,
+    ended: list[dict[str, Any]],
+    fault: Any,
+    body: bytes | None,
+    by: str,
+) -> None:
+    client = browser if by == "cookie" else native_client_of(session)
+    before = client.user
+    key = client.key
+    row = LoginSession.objects.get()
+    break_whoami(wire, fault, body)
+    assert client.user == before, "the verdict holds"
+    clock.advance(11)
+
+    answer = client.get("/auth/whoami/")
+
+    assert answer.status_code == 503
+    assert not answer.cookies
+    assert ended == []
+    wire.mend()
+    clock.advance(6)
+    assert client.user == before
+    assert client.key == key
+    assert LoginSession.objects.get() == row
+
+
+def test_a_strangers_credential_locks_nobody_out(
+    browser: SiteBrowser, native_client_of: KratosBrowser, wire: KratosNetwork
+) -> None:
+    wire.replace("/sessions/whoami", b'{"error": {"code": 500}}', status=500)
+    assert native_client_of("of-a-stranger").get("/").status_code == 503
+    wire.mend()
+
+    assert browser.user
+
+
+def test_visitors_and_others_do_not_notice(
+    browser: SiteBrowser, browser_of: KratosBrowser, session: Session, wire: KratosNetwork
+) -> None:
+    by_password = browser_of(session)
+    by_password.force_login(User.objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
+    wire.down()
+
+    assert browser.get("/").status_code == 503
+    assert browser_of().get("/").status_code == 200
+    assert by_password.user["username"] == "cedar"
+
+
+def test_cache_down_decides_nothing(
+    browser: SiteBrowser, cache_down: Callable[[], None], settings: Any, whoami_calls: Calls
+) -> None:
+    caches, before = settings.CACHES, browser.user
+    assert whoami_calls() == 1
+    cache_down()
+
+    answer = browser.get("/auth/whoami/")
+
+    assert_refused(answer, 503, "/auth/whoami/")
+    assert whoami_calls() == 0
+    settings.CACHES = caches
+    assert browser.user == before
+
+
+def test_database_down_decides_nothing(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object) -> None:
+        raise OperationalError
+
+    before = browser.user
+    sessions._seen.clear()
+    monkeypatch.setattr(sessions, "confirm_alive", fail)
+
+    assert browser.get("/private/").status_code == 503
+
+    monkeypatch.undo()
+    assert browser.user == before
+
+
+def test_page_of_the_site_shows_nobody_signed_in(
+    browser: SiteBrowser, settings: Any, wire: KratosNetwork, clock: Clock
+) -> None:
+    """It may ask for the user, of whom nobody can say now whether they are."""
+    own = {"ory_logout/error.html": "{{ user.is_authenticated }}"}
+    options = {**settings.TEMPLATES[0]["OPTIONS"], "loaders": [("django.template.loaders.locmem.Loader", own)]}
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "APP_DIRS": False, "OPTIONS": options}]
+    assert browser.user
+    clock.advance(11)
+    wire.down()
+
+    assert browser.get("/private/").text == "False"
+
+
+# Views that end sessions
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "statuses"),
+    [
+        ("get", "/auth/logout/", {}, {200}),
+        ("post", "/auth/logout/", {}, {200, 302}),
+        ("get", "/auth/logout/callback/", {}, {200}),
+        ("get", "/auth/logout/frontchannel/", {"iss": PUBLIC_URL, "sid": "x"}, {400}),
+        ("post", "/auth/logout/backchannel/", {"logout_token": "x"}, {400}),
+        ("post", "/auth/logout/backchannel", {"logout_token": "x"}, {400}),
+        ("get", "/auth/callback/", {}, {400}),
+    ],
+)
+@pytest.mark.parametrize("fault", ["down", "slow"])
+def test_views_that_end_sessions_do_not_wait_for_kratos(
+    browser: SiteBrowser,
+    wire: KratosNetwork,
+    clock: Clock,
+    whoami_calls: Calls,
+    method: str,
+    path: str,
+    data: dict[str, str],
+    statuses: set[int],
+    fault: str,
+) -> None:
+    assert browser.user
+    assert whoami_calls() == 1
+    clock.advance(11)
+    getattr(wire, fault)()
+
+    assert getattr(browser, method)(path, data).status_code in statuses
+
+    if (method, path) != ("post", "/auth/logout/"):
+        assert whoami_calls() == 0
+
+
+def test_logout_ends_the_session_while_kratos_is_down(
+    browser: SiteBrowser, wire: KratosNetwork, clock: Clock, session: Session
+) -> None:
+    assert browser.user
+    clock.advance(11)
+    wire.down()
+
+    assert browser.post("/auth/logout/").status_code == 200
+
+    assert not LoginSession.objects.exists()
+    wire.mend()
+    clock.advance(11)
+    browser.cookies[COOKIE] = session.cookie
+    assert browser.user is None
+
+
+def test_page_that_is_not_there_is_asked_about_like_any(browser: SiteBrowser, whoami_calls: Calls) -> None:
+    assert browser.get("/nowhere/").status_code == 404
+
+    assert whoami_calls() == 1
+
+
+def test_urls_of_the_request_say_what_the_view_is(
+    browser: SiteBrowser, whoami_calls: Calls, settings: Any, without_login_wall: None
+) -> None:
+    """``request.urlconf``, as a middleware sets it for one host of several."""
+    place = settings.MIDDLEWARE.index(MIDDLEWARE)
+    chosen = f"{__name__}.choose_urls"
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], chosen, *settings.MIDDLEWARE[place:]]
+
+    assert browser.get("/auth/logout/").status_code == 200
+
+    assert whoami_calls() == 1
+
+
+def choose_urls(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def middleware(request: Any) -> Any:
+        request.urlconf = _OfOneHost
+        return get_response(request)
+
+    return middleware
+
+
+class _OfOneHost:
+    """At our paths is something else."""
+
+    urlpatterns = [path("auth/logout/", lambda request: HttpResponse("another page"))]
+
+
+# Asynchronously, and with Django's login wall
+
+
+def test_async_views(browser: SiteBrowser, session: Session, kratos: Kratos, clock: Clock) -> None:
+    client = AsyncClient()
+    anonymous = async_to_sync(client.get)("/private-async/")
+    client.cookies[COOKIE] = session.cookie
+
+    signed_in = async_to_sync(client.get)("/private-async/")
+
+    assert anonymous.status_code == 302
+    assert signed_in.status_code == 200
+    row = LoginSession.objects.get()
+    assert signed_in.content.decode() == row.user.username
+    assert async_to_sync(client.get)("/private-async/").content == signed_in.content
+    assert LoginSession.objects.get() == row
+    kratos.end(session.id)
+    clock.advance(11)
+    assert async_to_sync(client.get)("/private-async/").status_code == 302
+    assert not LoginSession.objects.exists()
+
+
+def test_async_views_by_a_token(wire: KratosNetwork, session: Session) -> None:
+    client = AsyncClient()
+    headers = {"x-session-token": session.token}
+
+    answers = [async_to_sync(client.get)("/private-async/", headers=headers) for _ in range(2)]
+
+    row = LoginSession.objects.get()
+    assert [answer.content.decode() for answer in answers] == [row.user.username] * 2
+    assert not client.cookies
+
+
+def test_async_views_without_a_credential_have_no_session(browser: SiteBrowser) -> None:
+    assert browser.user
+    client = AsyncClient()
+    client.cookies = browser.cookies
+    del client.cookies[COOKIE]
+
+    assert async_to_sync(client.get)("/private-async/").status_code == 302
+    assert not LoginSession.objects.exists()
+
+
+def test_between_async_middleware_it_is_async() -> None:
+    async def view(request: HttpRequest) -> HttpResponse:
+        raise AssertionError("never called")
+
+    assert iscoroutinefunction(KratosMiddleware(view))
+    assert not iscoroutinefunction(KratosMiddleware(lambda request: HttpResponse()))
+
+
+def test_login_wall_sends_to_the_login_page_and_lets_in(browser: SiteBrowser, browser_of: KratosBrowser) -> None:
+    assert browser_of().get("/private/")["Location"] == "/auth/login/?next=/private/"
+
+    assert browser.get("/private/").status_code == 200
+
+
+def test_login_wall_before_it_lets_in_too(browser: SiteBrowser, settings: Any) -> None:
+    """It decides when all have seen the request."""
+    settings.MIDDLEWARE = sorted(settings.MIDDLEWARE, key=lambda name: "LoginRequired" not in name)
+    wall = settings.MIDDLEWARE.pop(0)
+    place = settings.MIDDLEWARE.index(AUTHENTICATION) + 1
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], wall, *settings.MIDDLEWARE[place:]]
+    assert settings.MIDDLEWARE.index(wall) < settings.MIDDLEWARE.index(MIDDLEWARE)
+
+    assert browser.get("/private/").status_code == 200
+
+
+# Whatever is sent
+
+
+@pytest.fixture
+def anybody(browser_of: KratosBrowser) -> SiteBrowser:
+    return browser_of()
+
+
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(min_size=1), header=st.sampled_from(["cookie", "x-session-token"]))
+@example(text="ory_st_" + "x" * 9000, header="x-session-token")
+@example(text='"a\\073b"', header="cookie")
+@example(text="a; ory_kratos_session=b", header="cookie")
+@example(text="\x00\r\n", header="x-session-token")
+def test_nothing_that_is_sent_is_a_fault(anybody: SiteBrowser, text: str, header: str) -> None:
+    sent = text.encode().decode("latin-1")
+    value = f"{COOKIE}={sent}" if header == "cookie" else sent
+
+    answer = anybody.get("/auth/whoami/", headers={header: value})
+
+    assert answer.status_code == 401
+    assert not LoginSession.objects.exists()
+    cache.clear()

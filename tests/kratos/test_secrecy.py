@@ -1,0 +1,240 @@
+"""No cookie and no session token of Kratos is read by who reads logs and error mails."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib import auth
+from django.test import RequestFactory
+from django.views.debug import get_default_exception_reporter_filter
+
+from django_ory_logout import login, logout, receipts, sessions
+from django_ory_logout.kratos import carried, reports, sign_in, whoami
+from django_ory_logout.models import EndReason, LoginSession, LogoutReceiptQuerySet
+from django_ory_logout.oidc import http
+from django_ory_logout.ory.kratos import KratosPublic
+from django_ory_logout.testing import Kratos, KratosNetwork
+from django_ory_logout.testing.kratos import Session
+
+from ..conftest import Clock, SiteBrowser
+from ..test_secrecy import Mails, fail
+from .conftest import COOKIE, KratosBrowser
+
+pytestmark = pytest.mark.django_db
+
+Shown = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def shown(session: Session, kratos: Kratos) -> Shown:
+    """The secrets that stand in a text, whole or in part."""
+
+    def shown(text: str) -> list[str]:
+        known = [*(one.cookie for one in kratos.sessions.values()), *(one.token for one in kratos.sessions.values())]
+        known += [one.logout_token for one in kratos.sessions.values()]
+        known += [str(key) for key in LoginSession.objects.values_list("session_key", flat=True)]
+        return [secret for secret in known if secret[4:30] in text]
+
+    return shown
+
+
+@pytest.fixture(params=["cookie", "token"])
+def client(
+    request: pytest.FixtureRequest, browser_of: KratosBrowser, native_client_of: KratosBrowser, session: Session
+) -> SiteBrowser:
+    show = browser_of if request.param == "cookie" else native_client_of
+    return show(session, raise_request_exception=False)
+
+
+@pytest.fixture
+def mails() -> Iterator[list[str]]:
+    """What the administrators are sent of each answer with 500 and more."""
+    handler, logger = Mails(), logging.getLogger("django.request")
+    handler.setLevel(logging.ERROR)
+    logger.addHandler(handler)
+    yield handler.sent
+    logger.removeHandler(handler)
+
+
+def test_what_is_searched_for_would_be_found(client: SiteBrowser, session: Session, shown: Shown) -> None:
+    assert client.user
+
+    for text in (
+        f"Cookie: {session.cookie}",
+        repr({"token": session.token}),
+        str(LoginSession.objects.get().session_key),
+    ):
+        assert len(shown(text)) == 1
+
+
+# Reports of faults
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        (whoami, "digest"),
+        (KratosPublic, "whoami"),
+        (http, "_read"),
+        (whoami.KratosSession, "of"),
+        (whoami, "claims"),
+        (whoami, "asdict"),
+        (sign_in, "is_logged_out"),
+        (receipts, "is_logged_out"),
+        (auth, "authenticate"),
+        (sign_in, "_remembered"),
+        (logout, "new_state"),
+        (login, "admit"),
+        (sessions, "supersede"),
+        (sessions, "_new_row"),
+        (LoginSession, "save"),
+        (LogoutReceiptQuerySet, "naming"),
+    ],
+    ids=lambda where: where if isinstance(where, str) else where.__name__.rpartition(".")[2],
+)
+def test_no_report_of_a_faulty_sign_in(
+    client: SiteBrowser, mails: list[str], shown: Shown, monkeypatch: pytest.MonkeyPatch, where: Any, what: str
+) -> None:
+    monkeypatch.setattr(where, what, fail)
+
+    assert client.get("/private/").status_code == 500
+
+    assert len(mails) == 3
+    assert "a fault that nobody thought of" in mails[1]
+    assert [shown(mail) for mail in mails] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        (sessions, "confirm_alive"),
+        (whoami, "Verdict"),
+        (sign_in, "_is_same"),
+        (sign_in, "_prolong"),
+        (logout, "end_current"),
+    ],
+    ids=lambda where: where if isinstance(where, str) else where.__name__.rpartition(".")[2],
+)
+def test_no_report_of_a_fault_while_signed_in(
+    client: SiteBrowser,
+    kratos: Kratos,
+    session: Session,
+    mails: list[str],
+    shown: Shown,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    where: Any,
+    what: str,
+) -> None:
+    assert client.get("/private/").status_code == 200
+    if what == "end_current":
+        kratos.end(session.id)
+    clock.advance(11)
+    sessions._seen.clear()
+    monkeypatch.setattr(where, what, fail)
+
+    status = client.get("/private/").status_code
+
+    assert status == 500
+    assert len(mails) == 3
+    assert "a fault that nobody thought of" in mails[1]
+    assert [shown(mail) for mail in mails] == [[], [], []]
+
+
+def test_no_report_of_a_fault_while_a_tokens_session_is_stored(
+    native_client_of: KratosBrowser,
+    session: Session,
+    mails: list[str],
+    shown: Shown,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = native_client_of(session, raise_request_exception=False)
+    monkeypatch.setattr(carried, "save", fail)
+
+    assert client.get("/private/").status_code == 500
+
+    assert [shown(mail) for mail in mails] == [[], [], []]
+
+
+def test_no_report_of_a_fault_of_the_sites_own(
+    client: SiteBrowser, mails: list[str], shown: Shown, settings: Any
+) -> None:
+    """Django's reports have the request's cookies; with this one a reader could be whoever sent it."""
+    settings.ROOT_URLCONF = "tests.kratos.urls"
+
+    assert client.get("/fail/").status_code == 500
+
+    assert "the view is broken" in mails[1]
+    assert [shown(mail) for mail in mails] == [[], [], []]
+
+
+def test_no_mail_about_what_cannot_be_decided(
+    client: SiteBrowser, wire: KratosNetwork, mails: list[str], shown: Shown
+) -> None:
+    wire.down()
+
+    assert client.get("/private/").status_code == 503
+
+    assert len(mails) == 3
+    assert [shown(mail) for mail in mails] == [[], [], []]
+
+
+def test_reports_leave_out_kratos_cookie_and_nothing_else() -> None:
+    request = RequestFactory().post("/?a=b", {"password": "x"}, headers={"cookie": f"{COOKIE}=value; language=de"})
+    reports.leave_out(request, COOKIE)
+
+    found = request.exception_reporter_filter
+
+    assert found.get_safe_cookies(request) == {COOKIE: "*" * 20, "language": "de"}
+    own = get_default_exception_reporter_filter()
+    assert found.get_post_parameters(request) == own.get_post_parameters(request)
+    assert found.cleansed_substitute == own.cleansed_substitute
+
+
+def test_reports_name_no_cookie_that_did_not_come() -> None:
+    request = RequestFactory().get("/", headers={"cookie": "language=de"})
+    reports.leave_out(request, COOKIE)
+
+    assert request.exception_reporter_filter.get_safe_cookies(request) == {"language": "de"}
+
+
+# Logs
+
+
+@pytest.mark.parametrize("case", ["signed in", "dead", "down", "fault", "logged out here", "logged out", "refused"])
+def test_no_log_line(
+    client: SiteBrowser,
+    wire: KratosNetwork,
+    kratos: Kratos,
+    session: Session,
+    shown: Shown,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    settings: Any,
+    case: str,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    if case == "refused":
+        default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+        settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": {**default, "CREATE_USERS": False}}}
+    client.get("/private/")
+    keys = list(LoginSession.objects.values_list("session_key", flat=True))
+    clock.advance(11)
+    if case == "dead":
+        kratos.end(session.id)
+    if case == "down":
+        wire.down()
+    if case == "fault":
+        wire.replace("/sessions/whoami", session.cookie.encode(), status=500)
+    if case == "logged out here":
+        sessions.end_rows(sessions.rows(), EndReason.USER)
+    if case == "logged out":
+        client.post("/auth/logout/")
+    for path in ("/private/", "/auth/whoami/", "/auth/login/", "/nowhere/"):
+        client.get(path)
+
+    lines = "\n".join(logging.Formatter("%(name)s %(message)s %(args)s").format(one) for one in caplog.records)
+    assert lines
+    assert shown(lines) == []
+    assert [key for key in keys if str(key) in lines] == []

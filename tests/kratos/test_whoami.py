@@ -1,0 +1,498 @@
+"""Whom a cookie or a session token stands for: asked seldom, told exactly, and never guessed."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.http import HttpRequest
+from django.test import RequestFactory
+
+from django_ory_logout import conf
+from django_ory_logout.conf import KratosConfig
+from django_ory_logout.exceptions import ProviderUnavailable, Undecided
+from django_ory_logout.kratos import whoami
+from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS, KratosSession, Verdict
+from django_ory_logout.oidc.cache import SharedCache
+from django_ory_logout.ory import kratos as documents
+from django_ory_logout.ory.kratos import Credential
+from django_ory_logout.testing import Kratos, KratosNetwork
+from django_ory_logout.testing.kratos import Address, Identity, Session
+
+from ..conftest import Clock
+from .conftest import COOKIE, PUBLIC_URL
+
+WHOAMI = "/sessions/whoami"
+Calls = Callable[[], int]
+
+
+def configured() -> KratosConfig:
+    return conf.get().kratos[0]
+
+
+def cookie_of(session: Session) -> Credential:
+    return Credential(session.cookie, COOKIE)
+
+
+@pytest.fixture(params=["cookie", "token"])
+def credential(request: pytest.FixtureRequest, session: Session) -> Credential:
+    return cookie_of(session) if request.param == "cookie" else Credential(session.token)
+
+
+def asked(credential: Credential) -> Verdict:
+    return whoami.verdict(configured(), credential)
+
+
+# What a request carries
+
+
+def request_with(**headers: str) -> HttpRequest:
+    return RequestFactory().get("/", headers=headers)
+
+
+def test_no_credential() -> None:
+    assert whoami.credential_of(request_with(), configured()) is None
+
+
+def test_cookie() -> None:
+    found = whoami.credential_of(request_with(cookie=f"{COOKIE}=value; other=1"), configured())
+
+    assert found == Credential("value", COOKIE)
+    assert not found.is_token
+
+
+def test_cookie_of_another_name(configure_kratos: Callable[..., None]) -> None:
+    configure_kratos(COOKIE_NAME="people.session")
+
+    assert whoami.credential_of(request_with(cookie=f"{COOKIE}=value"), configured()) is None
+    found = whoami.credential_of(request_with(cookie="people.session=value"), configured())
+    assert found == Credential("value", "people.session")
+
+
+def test_token_beats_the_cookie() -> None:
+    request = request_with(**{"cookie": f"{COOKIE}=value", "x-session-token": "token"})
+
+    assert whoami.credential_of(request, configured()) == Credential("token")
+    assert whoami.cookie_of(request, configured()) == Credential("value", COOKIE)
+
+
+@pytest.mark.parametrize("headers", [{"cookie": f"{COOKIE}="}, {"x-session-token": ""}])
+def test_empty_credential_is_none(headers: dict[str, str]) -> None:
+    assert whoami.credential_of(request_with(**headers), configured()) is None
+
+
+def test_empty_token_is_none_beside_a_cookie() -> None:
+    request = request_with(**{"cookie": f"{COOKIE}=value", "x-session-token": ""})
+
+    assert whoami.credential_of(request, configured()) == Credential("value", COOKIE)
+
+
+def test_authorization_header_is_not_kratos() -> None:
+    """It may be the site's own; and Kratos would take it for a session token."""
+    assert whoami.credential_of(request_with(authorization="Bearer ory_st_token"), configured()) is None
+
+
+# What Kratos says
+
+
+def test_living_session(wire: KratosNetwork, credential: Credential, session: Session) -> None:
+    found = asked(credential)
+
+    assert found.code == ""
+    assert found.session
+    assert (found.session.issuer, found.session.subject, found.session.sid) == (
+        PUBLIC_URL,
+        session.identity.id,
+        session.id,
+    )
+    assert found.session.iat == pytest.approx(session.authenticated_at)
+    assert found.session.expires_at == pytest.approx(session.expires_at)
+
+
+def test_kratos_is_shown_the_credential_and_nothing_else(wire: KratosNetwork, session: Session) -> None:
+    asked(cookie_of(session))
+    asked(Credential(session.token))
+
+    by_cookie, by_token = (call.headers for call in wire.calls)
+    assert by_cookie["Cookie"] == f"{COOKIE}={session.cookie}"
+    assert by_token["X-Session-Token"] == session.token
+    assert "X-Session-Token" not in by_cookie
+    assert "Cookie" not in by_token
+    assert "Authorization" not in {**by_cookie, **by_token}
+
+
+def disabled(kratos: Kratos, session: Session) -> None:
+    kratos.end(session.id)
+
+
+def deactivated(kratos: Kratos, session: Session) -> None:
+    session.identity.state = "inactive"
+
+
+def deleted(kratos: Kratos, session: Session) -> None:
+    kratos.forget(session.identity.id)
+
+
+def expired(kratos: Kratos, session: Session) -> None:
+    session.expires_at = kratos.clock() - 1
+
+
+End = Callable[[Kratos, Session], None]
+every_end = pytest.mark.parametrize("end", [disabled, deactivated, deleted, expired], ids=lambda end: end.__name__)
+
+
+@every_end
+def test_dead_session(wire: KratosNetwork, kratos: Kratos, session: Session, credential: Credential, end: End) -> None:
+    end(kratos, session)
+
+    assert asked(credential) == Verdict(code="session_inactive")
+
+
+@pytest.mark.parametrize("value", ["unknown", "not sendable\n", "Ünicode", "\u2028", "x" * 10_000])
+@pytest.mark.parametrize("cookie_name", ["", COOKIE])
+def test_made_up_credential(wire: KratosNetwork, value: str, cookie_name: str) -> None:
+    assert asked(Credential(value, cookie_name)) == Verdict(code="session_inactive")
+
+
+def test_second_factor(wire: KratosNetwork, kratos: Kratos, session: Session, credential: Credential) -> None:
+    kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
+
+    assert asked(credential) == Verdict(
+        code="session_aal2_required", redirect_browser_to=f"{PUBLIC_URL}/self-service/login/browser?aal=aal2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, b'{"error": {"code": 500, "message": "the database is down"}}'),
+        (502, b"<html>Bad Gateway</html>"),
+        (503, b""),
+        (429, b'{"error": {"code": 429}}'),
+        (401, b"<html>Authorization Required</html>"),
+        (401, b'{"message": "no key"}'),
+        (401, b'{"error": {"code": 401, "reason": "the proxy wants a password"}}'),
+        (403, b"<html>Forbidden</html>"),
+        (403, b'{"error": {"code": 403, "reason": "blocked by a rule"}}'),
+        (404, b"404 page not found\n"),
+        (400, b'{"error": {"code": 400, "message": "malformed"}}'),
+        (302, b""),
+        (200, b""),
+        (200, b"[]"),
+        (200, b"{}"),
+        (200, b'{"id": 7, "active": true}'),
+        (200, b'{"id": "a", "active": true}'),
+        (200, b'{"id": "a", "active": true, "identity": {"traits": {}}}'),
+    ],
+)
+def test_what_is_no_answer_decides_nothing(
+    wire: KratosNetwork, credential: Credential, status: int, body: bytes
+) -> None:
+    wire.replace(WHOAMI, body, status=status)
+
+    with pytest.raises(Undecided):
+        asked(credential)
+
+    wire.mend()
+    assert asked(credential).session, "neither kept, nor a reason to wait"
+
+
+def test_session_that_is_said_not_to_be_active(wire: KratosNetwork, credential: Credential) -> None:
+    wire.change(WHOAMI, lambda document: {**document, "active": False})
+
+    assert asked(credential) == Verdict(code="session_inactive")
+
+
+def test_times_that_kratos_does_not_say_are_now(wire: KratosNetwork, credential: Credential, clock: Clock) -> None:
+    wire.change(WHOAMI, lambda document: {**document, "authenticated_at": None, "expires_at": None})
+
+    found = asked(credential).session
+
+    assert found
+    assert found.iat == pytest.approx(time.time(), abs=5)
+    assert found.expires_at == pytest.approx(time.time(), abs=5)
+
+
+# What it says of a person
+
+
+def identity(*addresses: Address, **traits: Any) -> documents.Identity:
+    said = [{"value": one.value, "verified": one.verified, "via": one.via} for one in addresses]
+    return documents.Identity.parse({"id": "id", "traits": traits, "verifiable_addresses": said})
+
+
+@pytest.mark.parametrize(
+    ("traits", "given_name", "family_name"),
+    [
+        ({"name": {"first": "Amber", "last": "Stone"}}, "Amber", "Stone"),
+        ({"name": {"first_name": "Amber", "last_name": "Stone"}}, "Amber", "Stone"),
+        ({"first_name": "Amber", "last_name": "Stone"}, "Amber", "Stone"),
+        ({"given_name": "Amber", "family_name": "Stone"}, "Amber", "Stone"),
+        ({"name": {"given_name": "Amber"}, "family_name": "Stone"}, "Amber", None),
+        ({"name": "Amber Stone"}, "Amber Stone", None),
+        ({"name": "Amber Stone", "given_name": "Amber", "family_name": "Stone"}, "Amber", "Stone"),
+        ({"name": None, "first": "Amber", "last": "Stone"}, "Amber", "Stone"),
+        ({}, None, None),
+    ],
+)
+def test_names(traits: dict[str, Any], given_name: str | None, family_name: str | None) -> None:
+    claims = whoami.claims(identity(**traits))
+
+    assert (claims["given_name"], claims["family_name"]) == (given_name, family_name)
+    assert claims["traits"] == traits
+
+
+@pytest.mark.parametrize(
+    ("addresses", "verified"),
+    [
+        ([], False),
+        ([Address("amber@example.org")], False),
+        ([Address("amber@example.org", verified=True)], True),
+        ([Address("AMBER@Example.org", verified=True)], True),
+        ([Address("birch@example.org", verified=True)], False),
+        ([Address("amber@example.org"), Address("birch@example.org", verified=True)], False),
+        ([Address("amber@example.org", verified=True, via="sms")], False),
+    ],
+)
+def test_address_is_verified_when_kratos_says_so_of_that_address(addresses: list[Address], verified: bool) -> None:
+    claims = whoami.claims(identity(*addresses, email="Amber@example.org"))
+
+    assert (claims["email"], claims["email_verified"]) == ("Amber@example.org", verified)
+
+
+@pytest.mark.parametrize("email", [None, 7, ["amber@example.org"], {}])
+def test_trait_that_is_no_address_is_not_verified(email: Any) -> None:
+    assert whoami.claims(identity(Address("amber@example.org", verified=True), email=email))["email_verified"] is False
+
+
+def test_any_traits_make_claims(wire: KratosNetwork, amber: Identity, credential: Credential) -> None:
+    amber.traits = {"email": ["a"], "name": [{"first": 7}], "first": None, "phone": "+1"}
+
+    found = asked(credential).session
+
+    assert found
+    assert found.claims["traits"] == amber.traits
+
+
+# How often
+
+
+def test_verdict_holds_for_some_seconds(
+    wire: KratosNetwork, credential: Credential, clock: Clock, whoami_calls: Calls
+) -> None:
+    first = asked(credential)
+    clock.advance(9)
+    assert asked(credential) == first
+    assert whoami_calls() == 1
+
+    clock.advance(2)
+    assert asked(credential) == first
+    assert whoami_calls() == 1
+
+
+def test_refusal_holds_as_long(wire: KratosNetwork, clock: Clock, whoami_calls: Calls) -> None:
+    for _ in range(3):
+        assert asked(Credential("unknown")) == Verdict(code="session_inactive")
+    assert whoami_calls() == 1
+
+    clock.advance(11)
+    asked(Credential("unknown"))
+    assert whoami_calls() == 1
+
+
+def test_second_factor_missing_holds_as_long(
+    wire: KratosNetwork, kratos: Kratos, session: Session, credential: Credential, whoami_calls: Calls
+) -> None:
+    kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
+
+    assert asked(credential) == asked(credential)
+
+    assert whoami_calls() == 1
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0, 3), (0.5, 1), (60, 1)])
+def test_for_how_long_is_a_setting(
+    wire: KratosNetwork,
+    credential: Credential,
+    configure_kratos: Callable[..., None],
+    whoami_calls: Calls,
+    seconds: float,
+    calls: int,
+) -> None:
+    configure_kratos(WHOAMI_SECONDS=seconds)
+
+    for _ in range(3):
+        assert asked(credential).session
+
+    assert whoami_calls() == calls
+
+
+def test_setting_is_how_long_exactly(
+    wire: KratosNetwork,
+    credential: Credential,
+    configure_kratos: Callable[..., None],
+    clock: Clock,
+    whoami_calls: Calls,
+) -> None:
+    configure_kratos(WHOAMI_SECONDS=60)
+    asked(credential)
+    clock.advance(59)
+    asked(credential)
+    assert whoami_calls() == 1
+
+    clock.advance(2)
+    asked(credential)
+    assert whoami_calls() == 1
+
+
+def test_verdict_that_does_not_hold_is_not_kept(
+    wire: KratosNetwork,
+    credential: Credential,
+    configure_kratos: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configure_kratos(WHOAMI_SECONDS=0)
+    kept: list[object] = []
+    monkeypatch.setattr(SharedCache, "set", lambda *arguments: kept.append(arguments))
+
+    assert asked(credential).session
+
+    assert kept == []
+
+
+def test_each_credential_has_a_verdict_of_its_own(
+    wire: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, whoami_calls: Calls
+) -> None:
+    another = kratos.sign_in(amber)
+    value = session.token
+
+    found = [asked(one).session for one in (cookie_of(session), cookie_of(another), Credential(value))]
+
+    assert [one and one.sid for one in found] == [session.id, another.id, session.id]
+    assert whoami_calls() == 3
+    assert asked(Credential(value, COOKIE)).code == "session_inactive", "the same text in a cookie is something else"
+    assert asked(Credential(session.cookie)).code == "session_inactive"
+
+
+def test_verdict_of_another_kratos_is_another(
+    wire: KratosNetwork, credential: Credential, configure_kratos: Callable[..., None], whoami_calls: Calls
+) -> None:
+    asked(credential)
+    configure_kratos(PUBLIC_URL="https://other.example", INTERNAL_URL=PUBLIC_URL)
+
+    found = asked(credential).session
+
+    assert found
+    assert found.issuer == "https://other.example"
+    assert whoami_calls() == 2
+
+
+def test_forgotten_verdict_is_asked_for_anew(
+    wire: KratosNetwork, kratos: Kratos, session: Session, credential: Credential
+) -> None:
+    assert asked(credential).session
+    kratos.end(session.id)
+    assert asked(credential).session, "held"
+
+    whoami.forget(configured(), credential)
+
+    assert asked(credential).code == "session_inactive"
+
+
+def test_verdict_can_be_another_than_kratos(wire: KratosNetwork, credential: Credential, whoami_calls: Calls) -> None:
+    whoami.hold(configured(), credential, Verdict(code="user_refused"))
+
+    assert asked(credential) == Verdict(code="user_refused")
+    assert whoami_calls() == 0
+
+
+def test_no_key_of_the_cache_tells_the_credential(
+    wire: KratosNetwork, credential: Credential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str] = []
+    monkeypatch.setattr(SharedCache, "set", lambda _cache, key, _value, _seconds: keys.append(key))
+
+    asked(credential)
+
+    assert len(keys) == 1
+    assert credential.value not in keys[0]
+    assert whoami.named(configured(), credential) in keys[0]
+
+
+# When Kratos is silent
+
+
+@pytest.mark.parametrize("fault", ["down", "slow"])
+def test_silent_kratos_is_left_alone_for_some_seconds(
+    wire: KratosNetwork, credential: Credential, clock: Clock, whoami_calls: Calls, fault: str
+) -> None:
+    getattr(wire, fault)()
+    with pytest.raises(ProviderUnavailable):
+        asked(credential)
+    with pytest.raises(ProviderUnavailable, match="cooling_down"):
+        asked(Credential("another"))
+    assert whoami_calls() == 1
+
+    wire.mend()
+    clock.advance(COOL_DOWN_SECONDS + 1)
+    assert asked(credential).session
+
+
+def test_fault_is_no_silence(wire: KratosNetwork, credential: Credential, whoami_calls: Calls) -> None:
+    """Else a stranger whose credential makes Kratos fail would lock everybody out."""
+    wire.replace(WHOAMI, b'{"error": {"code": 500}}', status=500)
+    with pytest.raises(ProviderUnavailable, match="kratos_fault"):
+        asked(Credential("of-a-stranger"))
+    wire.mend()
+
+    assert asked(credential).session
+    assert whoami_calls() == 2
+
+
+def test_held_verdict_outlives_silence(wire: KratosNetwork, credential: Credential) -> None:
+    first = asked(credential)
+    wire.down()
+    with pytest.raises(ProviderUnavailable):
+        asked(Credential("another"))
+
+    assert asked(credential) == first
+
+
+def test_silence_of_one_kratos_is_not_anothers(
+    wire: KratosNetwork, credential: Credential, configure_kratos: Callable[..., None]
+) -> None:
+    wire.down()
+    with pytest.raises(ProviderUnavailable):
+        asked(credential)
+    wire.mend()
+    configure_kratos(PUBLIC_URL="https://other.example", INTERNAL_URL=PUBLIC_URL)
+
+    assert asked(credential).session
+
+
+def test_cache_down_decides_nothing(
+    wire: KratosNetwork, credential: Credential, cache_down: Callable[[], None], whoami_calls: Calls
+) -> None:
+    cache_down()
+
+    with pytest.raises(Undecided, match="cache_fault"):
+        asked(credential)
+    assert whoami_calls() == 0, "or each request would ask"
+
+
+# Nothing shows a credential or a trait
+
+
+def test_representations(wire: KratosNetwork, amber: Identity, credential: Credential) -> None:
+    amber.traits = {"email": "amber@example.org"}
+    found = asked(credential)
+
+    for shown in (
+        repr(credential),
+        repr(found),
+        str(found.session),
+        repr(whoami.credential_of(request_with(), configured())),
+    ):
+        assert credential.value not in shown
+        assert "amber@example.org" not in shown
+    assert isinstance(found.session, KratosSession)

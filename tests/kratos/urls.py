@@ -1,0 +1,52 @@
+"""The site, with views that do more than ask who is there."""
+
+from django.contrib import auth
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
+from django.urls import path
+
+from .. import urls
+
+
+@login_not_required
+def log_out(request: HttpRequest) -> HttpResponse:
+    """As a site does without this app."""
+    auth.logout(request)
+    return HttpResponse()
+
+
+@login_not_required
+def write(request: HttpRequest) -> HttpResponse:
+    """Keeps a count in the session."""
+    request.session["count"] = request.session.get("count", 0) + 1
+    return HttpResponse(request.session["count"])
+
+
+@login_not_required
+def form(request: HttpRequest) -> HttpResponse:
+    """A page with a form, for which CSRF's cookie is needed."""
+    return HttpResponse(get_token(request))
+
+
+@login_not_required
+def fail(request: HttpRequest) -> HttpResponse:
+    request.session["count"] = "never kept"
+    raise RuntimeError("the view is broken")
+
+
+@login_not_required
+def refusal(request: HttpRequest) -> JsonResponse:
+    """What a view finds in ``request.kratos_refusal``."""
+    found = request.kratos_refusal  # type: ignore[attr-defined]
+    return JsonResponse({"class": type(found).__name__, "code": getattr(found, "code", None)})
+
+
+urlpatterns = [
+    path("refusal/", refusal),
+    path("log-out/", log_out),
+    path("write/", write),
+    path("form/", form),
+    path("fail/", fail),
+    *urls.urlpatterns,
+]
