@@ -18,7 +18,7 @@ from .exceptions import Undecided
 from .kratos import carried, reports, sign_in, whoami
 from .ory.kratos import Credential
 from .stores import indexed
-from .views.base import asks_kratos, database_faults, error_page
+from .views.base import asks_kratos, database_faults, error_page, wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -110,11 +110,11 @@ def _asks_kratos(request: HttpRequest) -> bool:
 
 def _undecided(request: HttpRequest, error: Undecided) -> HttpResponse:
     request.user = AnonymousUser()
-    if request.accepts("text/html") and "X-Session-Token" not in request.headers:
-        response = error_page(request, error, retry_url=request.get_full_path())
-    else:
+    if wants_json(request) or "X-Session-Token" in request.headers:
         logger.warning("sign-in failed: %s", error)
-        response = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        response: HttpResponse = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
         response["Retry-After"] = "5"
+    else:
+        response = error_page(request, error, retry_url=request.get_full_path())
     add_never_cache_headers(response)
     return response

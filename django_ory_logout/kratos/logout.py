@@ -1,7 +1,7 @@
 """Logging out of Kratos, for each kind of client: here first, whatever comes after, and then there."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -74,7 +74,8 @@ class Departure:
             set_cookies = _ended(self.kratos, self.credential, self.logout_token)
         except OryLogoutError as error:
             logger.error("logout at Kratos failed: %s", error)
-            _refuse(self.kratos, self.credential)
+            # Who has just not answered is not asked again.
+            _refuse(self.kratos, self.credential, whoami.held)
             return Told(failed=True)
         _forget(self.kratos, self.credential)
         return Told(False, set_cookies, self.kratos.cookie_name)
@@ -160,7 +161,7 @@ def log_out_natively(request: HttpRequest, kratos: KratosConfig, session_token: 
     """
     credential = Credential(session_token)
     _end_carried(request, kratos, credential)
-    _refuse(kratos, credential)
+    _refuse(kratos, credential, whoami.verdict)
     try:
         kratos.public.log_out_natively(session_token)
     except KratosError as error:
@@ -205,13 +206,15 @@ def _token(kratos: KratosConfig, cookie: Credential) -> str:
 
 
 @sensitive_variables()
-def _refuse(kratos: KratosConfig, credential: Credential) -> None:
+def _refuse(
+    kratos: KratosConfig, credential: Credential, read: Callable[[KratosConfig, Credential], Verdict | None]
+) -> None:
     """From here on, nobody is signed in by ``credential``: by its session, or by itself where that is not known.
 
     What is dead at Kratos is refused as it is, and needs no receipt: anybody can make up a token.
     """
     try:
-        found = whoami.verdict(kratos, credential)
+        found = read(kratos, credential) or Verdict()
     except Undecided:
         found = Verdict()
     if found.code == "session_inactive":

@@ -18,6 +18,15 @@ def is_signed_in(request: HttpRequest) -> bool:
     return conf.get().kratos_of(request.session.get(LOGIN, {}).get("issuer", "")) is not None
 
 
+def apart(request: HttpRequest, rows: LoginSessionQuerySet) -> LoginSessionQuerySet:
+    """``rows`` without those of the session at Kratos that this request is in.
+
+    There can be several: a browser whose first requests come at once signs in once with each.
+    """
+    login = request.session.get(LOGIN, {})
+    return rows.exclude(issuer=login["issuer"], sid=login["sid"]) if is_signed_in(request) else rows
+
+
 @sensitive_variables()
 def others(request: HttpRequest) -> list[Session]:
     """The other living sessions of whoever is signed in by Kratos.

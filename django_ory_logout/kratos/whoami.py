@@ -91,13 +91,21 @@ def cookie_of(request: HttpRequest, kratos: KratosConfig) -> Credential | None:
 @sensitive_variables()
 def verdict(kratos: KratosConfig, credential: Credential) -> Verdict:
     """What Kratos says of ``credential``, or said lately. Raises :exc:`~..exceptions.Undecided`."""
-    held = kratos.cache.get(_key(kratos, credential))
-    if held is not None:
-        session = held["session"]
-        return Verdict(**{**held, "session": KratosSession(**session) if session else None})
-    found = _asked(kratos, credential)
-    hold(kratos, credential, found)
+    found = held(kratos, credential)
+    if found is None:
+        found = _asked(kratos, credential)
+        hold(kratos, credential, found)
     return found
+
+
+@sensitive_variables()
+def held(kratos: KratosConfig, credential: Credential) -> Verdict | None:
+    """What Kratos said lately; asks nobody. Raises :exc:`~..exceptions.Undecided` without the cache."""
+    kept = kratos.cache.get(_key(kratos, credential))
+    if kept is None:
+        return None
+    session = kept["session"]
+    return Verdict(**{**kept, "session": KratosSession(**session) if session else None})
 
 
 @sensitive_variables()

@@ -78,6 +78,11 @@ def asks_kratos(view: Callable[..., Any]) -> bool:
     return bool(getattr(view, "asks_kratos", True))
 
 
+def wants_json(request: HttpRequest) -> bool:
+    """Whether JSON is asked for rather than a page, as by libraries that take anything for want of it."""
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+
+
 def single_values(parameters: QueryDict) -> dict[str, str]:
     """``parameters``, each given once (RFC 6749, 3.1). Raises :exc:`InvalidMessage` (``parameter_repeated``)."""
     for name, values in parameters.lists():

@@ -33,7 +33,7 @@ from ..kratos import sign_in
 from ..login import safe_next
 from ..ory.kratos import Session
 from ..sessions import LOGIN
-from .base import asks_nobody, error_page, forget_query, onward, public
+from .base import asks_nobody, error_page, forget_query, onward, public, wants_json
 
 #: The status of a refusal, as at Kratos.
 STATUS = {
@@ -140,7 +140,7 @@ def logout_flow(request: HttpRequest) -> HttpResponse:
 @require_GET  # HEAD is what looks at links before anybody follows them
 def logout(request: HttpRequest) -> HttpResponse:
     """End the session whose ``token`` this is, here first. JSON asked: 204; a browser goes on to ``return_to``."""
-    as_json = _wants_json(request)
+    as_json = wants_json(request)
     token, return_to = request.GET.get("token"), safe_next(request.GET.get("return_to"))
     forget_query(request)
     try:
@@ -156,11 +156,6 @@ def logout(request: HttpRequest) -> HttpResponse:
     if as_json:
         return refused(_not_told()) if told.failed else told.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
     return told.relay(onward(request, return_to, **{"provider_not_told": True} if told.failed else {}))
-
-
-def _wants_json(request: HttpRequest) -> bool:
-    """Whether JSON is asked for rather than a page, as by libraries that take anything for want of it."""
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
 
 
 @csrf_exempt  # it carries what it ends

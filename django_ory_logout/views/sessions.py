@@ -18,7 +18,7 @@ from .. import conf
 from .. import sessions as index
 from ..exceptions import KratosError, OryLogoutError, SecondFactorRequired, Undecided
 from ..kratos import sessions as my_sessions
-from ..models import EndReason, LoginSessionQuerySet
+from ..models import EndReason, LoginSession, LoginSessionQuerySet
 from ..sessions import LOGIN, MARK
 from .base import non_atomic, public, revoking_afterwards
 
@@ -56,14 +56,15 @@ def sessions(request: HttpRequest) -> HttpResponse:
     """A person's login sessions. ``POST``: ``end`` is the id of one to end, or ``others``."""
     current = request.session.get(MARK, {}).get("id")
     mine = index.rows().filter(user_id=str(request.user.pk))
+    others = my_sessions.apart(request, mine.exclude(pk=current))
     if request.method != "POST":
         return _listed(request, mine, current)
     chosen = request.POST.get("end", "")
     try:
         if chosen == "others":
-            _end_others(request, mine.exclude(pk=current))
+            _end_others(request, others)
         else:
-            _end_one(request, mine.exclude(pk=current), _uuid(chosen))
+            _end_one(request, others, _uuid(chosen))
     except Undecided as error:
         return _listed(request, mine, current, error)
     except KratosError as error:
@@ -86,12 +87,21 @@ def _listed(
     if fault:
         logger.warning("sessions at Kratos: %s", fault)
     context = {
-        "login_sessions": living.order_by("-last_seen_at"),
+        "login_sessions": _one_of_each(request, living, current),
         "current": current,
         "elsewhere": elsewhere,
         "kratos_fault": fault,
     }
     return render(request, "ory_logout/sessions.html", context, status=503 if error else None)
+
+
+def _one_of_each(request: HttpRequest, living: LoginSessionQuerySet, current: str | None) -> list[LoginSession]:
+    """The row of this browser, and for each other session at Kratos the one that was seen last."""
+    this = living.filter(pk=current) if current else living.none()
+    others = my_sessions.apart(request, living.exclude(pk__in=this)).order_by("-last_seen_at")
+    rows = [*this, *others]
+    by_session = {(row.issuer, row.sid) if conf.get().kratos_of(row.issuer) else row.pk: row for row in reversed(rows)}
+    return sorted(by_session.values(), key=lambda row: row.last_seen_at, reverse=True)
 
 
 def _end_others(request: HttpRequest, others: LoginSessionQuerySet) -> None:

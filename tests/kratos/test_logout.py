@@ -622,3 +622,14 @@ def test_interrupted_logout_is_completed_by_a_purge(
     assert not LoginSession.objects.exists()
     assert receipts.is_logged_out(PUBLIC_URL, session.id)
     assert all(one.completed_at for one in LogoutReceipt.objects.all())
+
+
+def test_who_does_not_answer_is_not_asked_again(
+    browser_of: KratosBrowser, wire: KratosNetwork, session: Session, settings: Any
+) -> None:
+    browser = browser_of(session)
+    wire.slow(FLOW)
+
+    browser.post("/auth/logout/")
+
+    assert asked(wire) == [("GET", FLOW)]

@@ -427,3 +427,37 @@ def test_page_of_a_session_that_this_site_opened_asks_no_kratos(
     assert other.user is None
     assert wire.kratos.sessions[str(row.sid)].active, "its cookie is refused here, and Kratos not told"
     assert receipts.is_logged_out(PUBLIC_URL, str(row.sid))
+
+
+# A browser whose first requests came at once
+
+
+@pytest.fixture
+def twice(browser_of: KratosBrowser, browser: SiteBrowser, session: Session) -> LoginSession:
+    """The row of another of its first requests, whose Django session the browser does not hold."""
+    again = browser_of(session)
+    assert again.user["sid"] == session.id
+    return LoginSession.objects.get(session_key=again.key)
+
+
+def test_one_session_at_kratos_is_listed_once(browser: SiteBrowser, twice: LoginSession, other: SiteBrowser) -> None:
+    again = LoginSession.objects.get(session_key=other.key)
+    again.pk, again.session_key = uuid4(), None
+    again.save(force_insert=True)
+
+    listed = browser.get(PAGE).context["login_sessions"]
+
+    assert len(listed) == 2
+    assert {row.sid for row in listed} == {sid_of(browser), sid_of(other)}
+    assert next(row for row in listed if row.sid == sid_of(browser)).session_key == browser.key
+
+
+@pytest.mark.parametrize("end", ["others", "that one"])
+def test_own_session_at_kratos_is_none_of_the_others(
+    browser: SiteBrowser, twice: LoginSession, end: str, kratos: Kratos, session: Session
+) -> None:
+    browser.post(PAGE, {"end": end if end == "others" else str(twice.pk)})
+
+    assert browser.user["sid"] == session.id
+    assert kratos.is_active(session)
+    assert not receipts.is_logged_out(PUBLIC_URL, session.id)
