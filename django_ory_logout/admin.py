@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from . import sessions
 from .admin_actions import force_logout_everywhere
-from .models import EndReason, LoginSession, LogoutReceipt, Subject
+from .models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutReceipt, RefusalCount, Subject
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -44,6 +44,30 @@ class LoginSessionAdmin(ReadOnlyAdmin):
 class LogoutReceiptAdmin(ReadOnlyAdmin):
     list_display = ["jti", "issuer", "subject", "sid", "received_at", "completed_at"]
     list_filter = ["received_at", "completed_at"]
+
+
+class LogAdmin(ReadOnlyAdmin):
+    """What ``ory_purge`` alone deletes."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(LogoutEvent)
+class LogoutEventAdmin(LogAdmin):
+    list_display = ["at", "kind", "issuer", "subject", "sid", "ended", "seconds", "code"]
+    list_filter = ["at", "kind"]
+    search_fields = ["subject", "sid"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LogoutEvent]:
+        """Without who follows."""
+        return super().get_queryset(request).exclude(kind=EventKind.FOLLOWED)
+
+
+@admin.register(RefusalCount)
+class RefusalCountAdmin(LogAdmin):
+    list_display = ["hour", "channel", "code", "count"]
+    list_filter = ["hour", "channel", "code"]
 
 
 @admin.register(Subject)

@@ -15,9 +15,9 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, receipts, sessions
+from . import conf, events, receipts, sessions
 from .exceptions import InvalidMessage, InvalidToken, Undecided
-from .models import EndReason, LogoutNotice, moment
+from .models import EndReason, EventKind, LogoutNotice, moment
 from .oidc import messages
 from .oidc.messages import EndSessionRequest
 from .oidc.metadata import ProviderMetadata, origin
@@ -29,6 +29,8 @@ logger = logging.getLogger("django_ory_logout")
 #: How long the way to the provider and back may take, in seconds.
 STATE_SECONDS = 24 * 60 * 60
 SALT = "django_ory_logout.logout"
+#: What the doctor sends in place of a logout token, and the code that refuses it.
+PROBE, OF_DOCTOR = "ory_doctor", "doctors_probe"
 
 
 # RP-initiated
@@ -140,9 +142,11 @@ def return_from_provider(request: HttpRequest, state: str) -> Returned:
     login = request.session.get(LOGIN)
     if login and constant_time_compare(login["logout_state"], state):
         end_current(request, EndReason.RP_INITIATED)
+        events.note(EventKind.RETURNED, issuer=login["issuer"], sid=login["sid"] or "")
         return Returned(started_here=True)
     try:
         left = signing.loads(state, salt=SALT, max_age=STATE_SECONDS)
+        events.note(EventKind.RETURNED)
         return Returned(True, left["next"], left.get("incomplete", False))
     except signing.BadSignature:
         return Returned(started_here=False)
@@ -157,10 +161,27 @@ def back_channel(token: str) -> int:
 
     Raises :exc:`InvalidToken` for a token to refuse and :exc:`Undecided` for one to send again.
     """
+    if _is_probe(token):
+        raise InvalidToken("doctors_probe", "the doctor looks whether this receiver answers")
     verified = _verified(token)
     notice = LogoutNotice(verified.issuer, verified.subject, verified.sid, moment(verified.iat))
+    began = time.monotonic()
     receipt = receipts.record(notice, verified.jti)
-    return sessions.work_off(receipt, EndReason.BACK_CHANNEL)
+    ended = sessions.work_off(receipt, EndReason.BACK_CHANNEL)
+    events.accepted(EventKind.BACK_CHANNEL, notice, verified.jti, ended=ended, seconds=time.monotonic() - began)
+    return ended
+
+
+def own_probe() -> str:
+    """A :data:`PROBE` that this site alone knows for one, by its ``SECRET_KEY``."""
+    return signing.dumps(PROBE, salt=PROBE)
+
+
+def _is_probe(token: str) -> bool:
+    try:
+        return token == PROBE or signing.loads(token, salt=PROBE, max_age=STATE_SECONDS) == PROBE
+    except signing.BadSignature:
+        return False
 
 
 @sensitive_variables()
@@ -193,7 +214,12 @@ def front_channel(session: SessionBase, issuer: str | None, sid: str | None) -> 
         raise InvalidMessage("iss_or_sid_missing", "iss and sid come together or not at all")
     if not conf.get().of_issuer(issuer):
         raise InvalidMessage("issuer_unknown", "iss is no configured issuer")
-    sessions.end(LogoutNotice(issuer, None, sid, timezone.now()), EndReason.FRONT_CHANNEL)
+    began, notice = time.monotonic(), LogoutNotice(issuer, None, sid, timezone.now())
+    ended = sessions.end(notice, EndReason.FRONT_CHANNEL)
+    if ended:  # a stranger can name what is not there, as often as he likes
+        events.accepted(EventKind.FRONT_CHANNEL, notice, sid, ended=ended, seconds=time.monotonic() - began)
+    else:
+        events.note(EventKind.FRONT_CHANNEL, issuer=issuer, sid=sid)
     return False
 
 

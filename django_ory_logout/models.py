@@ -193,3 +193,59 @@ class Subject(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.subject_digest = digest(self.issuer, self.subject)
         super().save(*args, **kwargs)
+
+
+class EventKind(models.TextChoices):
+    """What happened on the way of a logout."""
+
+    BACK_CHANNEL = "back-channel", _("back-channel notice accepted")
+    FRONT_CHANNEL = "front-channel", _("front-channel notice accepted")
+    SIGNED_IN = "signed-in", _("signed in")
+    ENDED = "ended", _("session ended here")
+    TO_PROVIDER = "to-provider", _("browser sent to the provider")
+    RETURNED = "returned", _("browser back from the provider")
+    TOLD_KRATOS = "told-kratos", _("session ended at Kratos")
+    REFUSED = "refused", _("notice refused")
+    FOLLOWED = "followed", _("followed until then")
+
+
+class LogoutEvent(models.Model):
+    """What the doctor reads: each accepted notice, once, and each browser that was sent to the provider to log out.
+
+    Other steps only while it follows. Never a token.
+    """
+
+    at = models.DateTimeField(_("when"), db_index=True)
+    kind = models.CharField(_("what"), max_length=16, choices=EventKind.choices)
+    issuer = models.TextField(_("issuer"), blank=True)
+    subject = models.TextField(_("subject"), blank=True)
+    sid = models.TextField("sid", blank=True)
+    ended = models.PositiveIntegerField(_("login sessions ended"), default=0)
+    seconds = models.FloatField(_("duration in seconds"), default=0)
+    code = models.CharField(_("outcome"), max_length=64, blank=True)
+    #: One row for one notice, however often it comes.
+    key = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001 - none equals none
+
+    class Meta:
+        verbose_name = _("logout event")
+        verbose_name_plural = _("logout events")
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.kind}"
+
+
+class RefusalCount(models.Model):
+    """How many notices were refused in an hour, or sign-ins that a logout overtook, by code: few rows, whoever asks."""
+
+    hour = models.DateTimeField(_("hour"), db_index=True)
+    channel = models.CharField(_("channel"), max_length=16)
+    code = models.CharField(_("code"), max_length=64)
+    count = models.PositiveIntegerField(_("count"), default=0)
+
+    class Meta:
+        verbose_name = _("refusals of an hour")
+        verbose_name_plural = _("refusals by hour")
+        constraints = [models.UniqueConstraint(fields=["hour", "channel", "code"], name="ory_logout_refusal_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.code}: {self.count}"

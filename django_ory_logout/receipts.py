@@ -10,6 +10,8 @@ from django.utils import timezone
 from .models import LogoutNotice, LogoutReceipt, LogoutReceiptQuerySet, digest
 
 LIFETIME = timedelta(days=2)
+#: How the ``jti`` of a receipt begins that no provider sent.
+OURS = "here:"
 #: For which a session at Kratos may live of which we know no end.
 UNKNOWN_LIFETIME = timedelta(days=400)
 
@@ -27,7 +29,7 @@ def record_logout(issuer: str, sid: str, session_expires_at: datetime | None = N
     in_transaction = transaction.get_connection(rows().db).in_atomic_block
     notice = LogoutNotice(issuer, None, sid, now)
     expires_at = session_expires_at + LIFETIME
-    return record(notice, f"here:{uuid.uuid4()}", expires_at=expires_at, durable=not in_transaction)
+    return record(notice, f"{OURS}{uuid.uuid4()}", expires_at=expires_at, durable=not in_transaction)
 
 
 def is_logged_out(issuer: str, sid: str) -> bool:

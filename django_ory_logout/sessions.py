@@ -26,11 +26,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, engines, receipts, revocation
+from . import conf, engines, events, receipts, revocation
 from .exceptions import LoggedOutMeanwhile
 from .models import (
     Authentication,
     EndReason,
+    EventKind,
     LoginSession,
     LoginSessionQuerySet,
     LogoutNotice,
@@ -95,6 +96,7 @@ def open_login_session(
     except UpdateError as error:
         raise LoggedOutMeanwhile("logged_out_meanwhile", "a logout came while the session was opened") from error
     after_commit(partial(login_session_opened.send_robust, LoginSession, request=request, login_session=row))
+    events.note(EventKind.SIGNED_IN, issuer=row.issuer, subject=row.subject, sid=row.sid or "")
     return row
 
 
@@ -196,6 +198,7 @@ def finish(these: LoginSessionQuerySet) -> int:
         count += len(chunk)
         for row in chunk:
             _tell_ended(row)
+        events.note_ended(chunk)
     revoke_after_commit(left)
     return count
 
@@ -298,6 +301,7 @@ def purge() -> Purged:
     expired = rows().filter(expires_at__lt=now)
     mark_ended(expired, EndReason.EXPIRED)
     expired_count = finish(expired)
+    events.purge()
     deleted, _ = receipts.rows().filter(expires_at__lt=now).exclude(completed_at=None).delete()
     return Purged(len(worked_off), ended, expired_count, deleted, len(left_undone) - len(worked_off))
 

@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.dispatch import Signal
 from django.test import Client as Browser
 
-from django_ory_logout import conf, sessions
+from django_ory_logout import conf, events, sessions
 from django_ory_logout.oidc import provider as documents
 from django_ory_logout.oidc.messages import FORM
 from django_ory_logout.testing import Client, Delivery, LoginSession, Network, Provider, connect
@@ -39,6 +39,7 @@ def _forget() -> None:
     cache.clear()
     documents._parsed.clear()
     sessions._seen.clear()
+    events._lately.clear()
     conf.get.cache_clear()
 
 

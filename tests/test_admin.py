@@ -7,14 +7,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from django_ory_logout.models import LoginSession, LogoutReceipt, Subject
+from django_ory_logout import events
+from django_ory_logout.models import EventKind, LoginSession, LogoutEvent, LogoutReceipt, RefusalCount, Subject
 from django_ory_logout.testing import Kratos, Provider, connect_kratos
 
 from .conftest import Configure, NewBrowser, SiteBrowser
 
 pytestmark = pytest.mark.django_db
 
-MODELS = ["loginsession", "logoutreceipt", "subject"]
+MODELS = ["loginsession", "logoutreceipt", "subject", "logoutevent", "refusalcount"]
 
 
 @pytest.fixture
@@ -34,11 +35,14 @@ def amber(browser: SiteBrowser) -> SiteBrowser:
 @pytest.fixture
 def rows(amber: SiteBrowser, provider: Provider) -> dict[str, Any]:
     """One row of each model."""
+    amber.post_form("/auth/logout/backchannel/", {"logout_token": "none"})
     amber.deliver(provider.end_subject("birch") or provider.end(provider.sign_in("birch", "django-site").sid))
     return {
         "loginsession": LoginSession.objects.get(),
         "logoutreceipt": LogoutReceipt.objects.get(),
         "subject": Subject.objects.get(),
+        "logoutevent": LogoutEvent.objects.get(),
+        "refusalcount": RefusalCount.objects.get(),
     }
 
 
@@ -53,7 +57,19 @@ def test_rows_are_listed_searched_and_shown(admin: SiteBrowser, rows: dict[str, 
     assert admin.get(page(f"{model}_change", rows[model].pk)).status_code == 200
 
 
-@pytest.mark.parametrize("model", ["loginsession", "logoutreceipt"])
+def test_who_follows_is_not_listed(admin: SiteBrowser, rows: dict[str, Any]) -> None:
+    with events.followed(60):
+        listed = admin.get(page("logoutevent_changelist")).context["cl"].result_list
+
+    assert [one.kind for one in listed] == [EventKind.BACK_CHANNEL]
+
+
+@pytest.mark.parametrize("model", ["logoutevent", "refusalcount"])
+def test_log_is_not_deleted(admin: SiteBrowser, rows: dict[str, Any], model: str) -> None:
+    assert admin.post(page(f"{model}_delete", rows[model].pk), {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("model", ["loginsession", "logoutreceipt", "logoutevent", "refusalcount"])
 def test_rows_are_not_made(admin: SiteBrowser, model: str) -> None:
     assert admin.get(page(f"{model}_add")).status_code == 403
 

@@ -17,13 +17,15 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
-from django.core.management import call_command
+from django.core.management import BaseCommand, call_command, load_command_class
 from django.dispatch import Signal
 from django.template import engines
 from django.test import RequestFactory, override_settings
 
 import django_ory_logout
 from django_ory_logout import conf, exceptions, signals, urls
+from django_ory_logout.doctor import in_order
+from django_ory_logout.doctor.findings import SECTIONS
 from django_ory_logout.models import EndReason, Subject
 from django_ory_logout.oidc.tokens import IDToken
 from django_ory_logout.templatetags.ory_logout import register
@@ -269,6 +271,21 @@ def test_checks() -> None:
     assert {names(check)[0]: names(setting)[0] for check, setting in rows(page, "One setting each")} == {
         f"ory_logout.{setting.code}": name for table in known for name, setting in table.items()
     }
+
+
+def test_arguments_of_the_doctor() -> None:
+    parser = load_command_class("django_ory_logout", "ory_doctor").create_parser("manage.py", "ory_doctor")
+    described = {name.split()[0] for name in first_names(REFERENCE / "commands.md", "ory_doctor")}
+    of_every_command = BaseCommand().create_parser("manage.py", "any")
+
+    assert described == {*parser._option_string_actions} - {*of_every_command._option_string_actions}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_rows_of_the_doctor(section: str) -> None:
+    documented = first_names(REFERENCE / "doctor.md", section.capitalize())
+
+    assert documented == [one.id for one in in_order() if one.section == section]
 
 
 def errors() -> dict[str, type[exceptions.OryLogoutError]]:

@@ -11,11 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf, receipts, sessions
+from .. import conf, events, receipts, sessions
 from .. import logout as journey
 from ..conf import KratosConfig
 from ..exceptions import KratosError, OryLogoutError, Undecided
-from ..models import EndReason, moment
+from ..models import EndReason, EventKind, moment
 from ..ory.kratos import Credential
 from ..sessions import LOGIN
 from . import carried, reports, whoami
@@ -76,8 +76,10 @@ class Departure:
             logger.error("logout at Kratos failed: %s", error)
             # Who has just not answered is not asked again.
             _refuse(self.kratos, self.credential, whoami.held)
+            events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer, code=error.code)
             return Told(failed=True)
         _forget(self.kratos, self.credential)
+        events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer)
         return Told(False, set_cookies, self.kratos.cookie_name)
 
 

@@ -113,4 +113,57 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="LogoutEvent",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(db_index=True, verbose_name="when")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("back-channel", "back-channel notice accepted"),
+                            ("front-channel", "front-channel notice accepted"),
+                            ("signed-in", "signed in"),
+                            ("ended", "session ended here"),
+                            ("to-provider", "browser sent to the provider"),
+                            ("returned", "browser back from the provider"),
+                            ("told-kratos", "session ended at Kratos"),
+                            ("refused", "notice refused"),
+                            ("followed", "followed until then"),
+                        ],
+                        max_length=16,
+                        verbose_name="what",
+                    ),
+                ),
+                ("issuer", models.TextField(blank=True, verbose_name="issuer")),
+                ("subject", models.TextField(blank=True, verbose_name="subject")),
+                ("sid", models.TextField(blank=True, verbose_name="sid")),
+                ("ended", models.PositiveIntegerField(default=0, verbose_name="login sessions ended")),
+                ("seconds", models.FloatField(default=0, verbose_name="duration in seconds")),
+                ("code", models.CharField(blank=True, max_length=64, verbose_name="outcome")),
+                ("key", models.CharField(editable=False, max_length=64, null=True, unique=True)),
+            ],
+            options={
+                "verbose_name": "logout event",
+                "verbose_name_plural": "logout events",
+            },
+        ),
+        migrations.CreateModel(
+            name="RefusalCount",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("hour", models.DateTimeField(db_index=True, verbose_name="hour")),
+                ("channel", models.CharField(max_length=16, verbose_name="channel")),
+                ("code", models.CharField(max_length=64, verbose_name="code")),
+                ("count", models.PositiveIntegerField(default=0, verbose_name="count")),
+            ],
+            options={
+                "verbose_name": "refusals of an hour",
+                "verbose_name_plural": "refusals by hour",
+                "constraints": [
+                    models.UniqueConstraint(fields=("hour", "channel", "code"), name="ory_logout_refusal_unique")
+                ],
+            },
+        ),
     ]

@@ -1,5 +1,6 @@
 """The one door to the network: every call has a time limit, a size limit and no redirects."""
 
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -100,6 +101,14 @@ def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str
     except (OSError, HTTPError) as error:  # the first: all of requests' own, and a certificate file that is not there
         # The exception's own text can hold the URL with its query; its type says enough.
         raise ProviderUnavailable("unreachable", f"{method} {url.partition('?')[0]}: {type(error).__name__}") from error
+
+
+def addresses(host: str) -> list[str]:
+    """The IP addresses that this machine knows for ``host``; none where it knows none."""
+    try:
+        return sorted({str(one[4][0]).partition("%")[0] for one in socket.getaddrinfo(host, None)})
+    except (OSError, UnicodeError):
+        return []
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
-from .. import revocation
+from .. import events, revocation
 from ..exceptions import (
     InvalidMessage,
     KratosError,
@@ -26,6 +26,7 @@ from ..exceptions import (
     SignInRefused,
     Undecided,
 )
+from ..models import EventKind
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -162,6 +163,10 @@ _SAID = {
 def error_page(request: HttpRequest, error: OryLogoutError, **context: Any) -> HttpResponse:
     """What a person sees of ``error``: general, with a way to try again. The log has the exact reason."""
     logger.warning("sign-in failed: %s", error)
+    if isinstance(error, LoggedOutMeanwhile):
+        events.refused("sign-in", error.code)
+    else:
+        events.note(EventKind.REFUSED, code=f"sign-in: {error.code}")
     status, title, message = next(said for kind, said in _SAID.items() if isinstance(error, kind))
     context |= {"title": title, "message": message}
     response = render(request, "ory_logout/error.html", context, status=status)

@@ -5,6 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
+from .. import events
 from .. import logout as journey
 from ..kratos.logout import departure
 from ..login import safe_next
@@ -31,7 +32,8 @@ def logout(request: HttpRequest) -> HttpResponse:
     login = journey.sign_out(request)
     told = leaving.tell()
     asked = journey.end_session_request(login, journey.new_state(next_url, incomplete=told.failed)) if login else None
-    if asked:
+    if login and asked:
+        events.departed(login["issuer"], login["sid"])
         return told.relay(_to_provider(request, asked))
     not_told = told.failed or (login is not None and not leaving.is_all)
     return told.relay(onward(request, next_url, **{"provider_not_told": True} if not_told else {}))

@@ -4,6 +4,7 @@ import logging
 from http import HTTPStatus
 
 from django.core.exceptions import SuspiciousOperation
+from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.clickjacking import xframe_options_exempt
@@ -11,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
+from .. import events
 from .. import logout as journey
 from ..exceptions import InvalidMessage, OryLogoutError, Undecided
 from ..models import EndReason
@@ -39,9 +41,12 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"error": "invalid_request", "error_description": error.code}, status=400)
     except Undecided as error:
         logger.error("back-channel logout cannot be decided now: %s", error)
+        events.refused(EndReason.BACK_CHANNEL, error.code)
         return _try_again()
-    except Exception:
+    except Exception as error:
         logger.exception("back-channel logout failed: internal_error")
+        code = "database_fault" if isinstance(error, DatabaseFault) else "internal_error"
+        events.refused(EndReason.BACK_CHANNEL, code)
         return _try_again()
     logger.info("back-channel logout accepted: %d login sessions ended", ended)
     return HttpResponse()
@@ -87,6 +92,7 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
         status = HTTPStatus.BAD_REQUEST
     except Undecided as error:
         logger.error("front-channel logout cannot be decided now: %s", error)
+        events.refused(EndReason.FRONT_CHANNEL, error.code)
         status = HTTPStatus.SERVICE_UNAVAILABLE
     response = render(request, "ory_logout/frontchannel_logout.html", {"done": status == HTTPStatus.OK}, status=status)
     response["Content-Security-Policy"] = f"frame-ancestors {' '.join(journey.frame_ancestors(issuer))}"
@@ -95,4 +101,6 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
 
 def _refused(channel: EndReason, error: OryLogoutError) -> None:
     logger.warning("%s logout refused: %s", channel, error)
+    if error.code != journey.OF_DOCTOR:
+        events.refused(channel, error.code)
     logout_notice_refused.send_robust(None, channel=str(channel), code=error.code)

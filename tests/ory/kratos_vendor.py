@@ -30,6 +30,16 @@ IDENTITY = vendor.Identity(
         vendor.VerifiableIdentityAddress(value="amber@example.com", verified=True, via="email", status="completed")
     ],
 )
+#: Of the default schema, which the vendor's model makes one name.
+NEW_IDENTITY = vendor.CreateIdentityBody(
+    schema_id="",
+    traits={"email": "amber@example.com"},
+    credentials=vendor.IdentityWithCredentials(
+        password=vendor.IdentityWithCredentialsPassword(
+            config=vendor.IdentityWithCredentialsPasswordConfig(password="a password of hers")
+        )
+    ),
+)
 FLOW = vendor.LogoutFlow(
     logout_url=f"https://kratos.example/self-service/logout?token={LOGOUT_TOKEN}", logout_token=LOGOUT_TOKEN
 )

@@ -23,9 +23,11 @@ from .kratos_vendor import (
     FOREIGN_TOKEN,
     GATEWAY_401,
     GATEWAY_403,
+    IDENTITY,
     IDENTITY_ID,
     INACTIVE,
     LOGOUT_TOKEN,
+    NEW_IDENTITY,
     NOT_FOUND,
     RETURN_TO,
     SESSION_ID,
@@ -126,6 +128,21 @@ ADMIN = {
     "end_session": Case(lambda kratos: kratos.end_session(SESSION_ID), lambda api: api.disable_session(id=SESSION_ID)),
     "end_sessions": Case(
         lambda kratos: kratos.end_sessions(IDENTITY_ID), lambda api: api.delete_identity_sessions(id=IDENTITY_ID)
+    ),
+    "create_identity": Case(
+        lambda kratos: kratos.create_identity({"email": "amber@example.com"}, "a password of hers"),
+        lambda api: api.create_identity(NEW_IDENTITY),
+        IDENTITY,
+        201,
+    ),
+    "identity_of": Case(
+        lambda kratos: kratos.identity_of("amber+1@example.com"),
+        lambda api: api.list_identities(credentials_identifier="amber+1@example.com"),
+        [IDENTITY],
+        200,
+    ),
+    "delete_identity": Case(
+        lambda kratos: kratos.delete_identity(IDENTITY_ID), lambda api: api.delete_identity(id=IDENTITY_ID)
     ),
 }
 BELOW_SESSIONS = [name for name in PUBLIC if name.startswith(("whoami", "sessions", "end_"))]
@@ -236,6 +253,7 @@ NO_IDS = ["", "whoami", "../identities", f"{SESSION_ID}/extend", f"{SESSION_ID}?
         (lambda public, admin, no_id: admin.end_session(no_id), "session_unknown"),
         (lambda public, admin, no_id: admin.end_sessions(no_id), "identity_unknown"),
         (lambda public, admin, no_id: list(admin.sessions(no_id)), "identity_unknown"),
+        (lambda public, admin, no_id: admin.delete_identity(no_id), "identity_unknown"),
     ],
 )
 def test_what_is_no_id_is_not_asked_for(
@@ -591,6 +609,8 @@ def test_kratos_refuses(
         ("end_sessions", refusal(404, message="no such project"), 404, "kratos_not_found"),
         ("sessions", refusal(400, message="could not parse parameter active"), 400, "kratos_refused"),
         ("end_sessions", refusal(400), 400, "kratos_refused"),
+        ("create_identity", refusal(400, message="traits do not match"), 400, "kratos_refused"),
+        ("delete_identity", refusal(404, message="no such project"), 404, "kratos_not_found"),
     ],
 )
 def test_kratos_admin_refuses(
@@ -607,6 +627,31 @@ def test_no_session_to_end_is_success(kratos: FakeServer, kratos_admin: KratosAd
     kratos.answers(NOT_FOUND, 404)
 
     kratos_admin.end_sessions(IDENTITY_ID)
+
+
+def test_nobody_to_delete_is_success(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
+    kratos.answers(NOT_FOUND, 404)
+
+    kratos_admin.delete_identity(IDENTITY_ID)
+
+
+def test_who_signs_in_by_an_address_is_read(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
+    kratos.answers([IDENTITY])
+    kratos.answers([])
+
+    found = kratos_admin.identity_of("amber@example.com")
+
+    assert found is not None
+    assert (found.id, found.traits) == (IDENTITY_ID, {"email": "amber@example.com"})
+    assert kratos_admin.identity_of("birch@example.com") is None
+
+
+def test_nobodys_address_is_not_asked_for(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
+    """Kratos would answer everybody."""
+    with pytest.raises(ValueError, match="everybody"):
+        kratos_admin.identity_of("")
+
+    assert kratos.requests == []
 
 
 @each_of_admin

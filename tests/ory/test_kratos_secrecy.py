@@ -26,7 +26,8 @@ from .kratos_vendor import (
 )
 
 API_KEY = "ory_pat_a-key-of-kratos"
-SECRETS = (COOKIE, SESSION_TOKEN, LOGOUT_TOKEN, API_KEY)
+PASSWORD = "a-password-of-a-synthetic-person"
+SECRETS = (COOKIE, SESSION_TOKEN, LOGOUT_TOKEN, API_KEY, PASSWORD)
 NEW_COOKIE = "ory_kratos_session=MTc5NTI2ODg0MHxXNGFSLXVJZjZtWEJnQ3VnS2FlWWo2; Path=/; HttpOnly"
 OTHER_ID = "df5850a4-188e-46ac-8170-a74c000b7dd8"
 BROWSER = Credential(COOKIE, "ory_kratos_session")
@@ -46,6 +47,8 @@ CALLS: dict[str, Call] = {
     "sessions of a person": lambda public, admin: list(admin.sessions(IDENTITY_ID)),
     "end_session of a person": lambda public, admin: admin.end_session(OTHER_ID),
     "end_sessions of a person": lambda public, admin: admin.end_sessions(IDENTITY_ID),
+    "create_identity": lambda public, admin: admin.create_identity({}, PASSWORD),
+    "delete_identity": lambda public, admin: admin.delete_identity(IDENTITY_ID),
 }
 each_call = pytest.mark.parametrize("name", CALLS)
 

@@ -152,6 +152,7 @@ def test_third_party_needs_no_csrf_token(new_browser: NewBrowser, method: str) -
     assert getattr(browser, method)("/auth/login/", {"iss": "https://op.example"}).status_code == 302
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("method", ["get", "post_form"])
 def test_unknown_issuer_starts_nothing(browser: SiteBrowser, network: Network, logged: Logged, method: str) -> None:
     answer = getattr(browser, method)("/auth/login/", {"iss": "https://op.example/", "login_hint": "amber"})
@@ -170,6 +171,7 @@ def test_target_elsewhere_is_left_out(browser: SiteBrowser) -> None:
     assert pending_sign_in(browser).next == ""
 
 
+@pytest.mark.django_db
 def test_unknown_alias_starts_nothing(browser: SiteBrowser, network: Network, logged: Logged) -> None:
     answer = browser.get("/auth/login/", {"provider": "nobody\n" + "x" * 100})
 
@@ -179,6 +181,7 @@ def test_unknown_alias_starts_nothing(browser: SiteBrowser, network: Network, lo
     assert network.calls == []
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("method", ["get", "post_form"])
 def test_repeated_parameter_starts_nothing(browser: SiteBrowser, logged: Logged, method: str) -> None:
     answer = getattr(browser, method)("/auth/login/", {"iss": ["https://op.example", "https://op.example"]})
@@ -196,6 +199,7 @@ def test_other_methods_start_nothing(browser: SiteBrowser, network: Network, met
     assert network.calls == []
 
 
+@pytest.mark.django_db
 def test_provider_down_is_said_with_a_way_to_try_again(browser: SiteBrowser, network: Network, logged: Logged) -> None:
     network.down()
 
@@ -206,6 +210,7 @@ def test_provider_down_is_said_with_a_way_to_try_again(browser: SiteBrowser, net
     assert not browser.cookies
 
 
+@pytest.mark.django_db
 def test_provider_of_another_name_gets_nobody(browser: SiteBrowser, network: Network, logged: Logged) -> None:
     network.change("/.well-known/openid-configuration", lambda document: {**document, "issuer": "https://op.example/"})
 

@@ -1,0 +1,175 @@
+"""The doctor's browser: cookies as browsers keep them, forms and frames as pages have them."""
+
+from collections.abc import Iterator
+
+import pytest
+from urllib3 import HTTPHeaderDict
+
+from django_ory_logout.doctor.browser import Browser, Cookie, Form, Page
+from django_ory_logout.oidc.http import Response
+from django_ory_logout.testing.endpoints import Answer, Request
+from django_ory_logout.testing.network import Place, Wire, connected
+
+URL = "https://www.rp.example/auth/login/"
+
+
+class Server:
+    """Sets cookies, and remembers which came."""
+
+    def __init__(self) -> None:
+        self.sets: list[str] = []
+        self.came: list[str | None] = []
+        self.requests: list[Request] = []
+
+    def answer(self, request: Request) -> Answer:
+        headers = HTTPHeaderDict()
+        for header in self.sets:
+            headers.add("Set-Cookie", header)
+        self.sets = []
+        self.came.append(request.headers.get("Cookie"))
+        self.requests.append(request)
+        return Answer(200, headers)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    hosts = ("https://www.rp.example", "http://www.rp.example", "https://a.www.rp.example", "https://rp.example")
+    with connected(Wire(*(Place(url, server.answer) for url in (*hosts, "https://op.example")))):
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("header", "url", "comes"),
+    [
+        ("a=1", URL, True),
+        ("a=1", "https://www.rp.example/auth/login/more", True),
+        ("a=1", "https://www.rp.example/auth/logout/", False),
+        ("a=1; Path=/auth/", "https://www.rp.example/auth/logout/", True),
+        ("a=1; path=/auth", "https://www.rp.example/auth", True),
+        ("a=1; Path=/auth", "https://www.rp.example/authors", False),
+        ("a=1; Path=/", "https://www.rp.example", True),
+        ("a=1; Path=/", "https://rp.example/", False),
+        ("a=1; Path=/", "https://a.www.rp.example/", False),
+        ("a=1; Path=/; Domain=.RP.example", "https://rp.example/", True),
+        ("a=1; Path=/; Domain=rp.example", "https://www.rp.example/", True),
+        ("a=1; Path=/; Domain=op.example", "https://op.example/", False),
+        ("a=1; Path=/; Domain=w.rp.example", "https://www.rp.example/", False),
+        ("a=1; Path=/; Secure; HttpOnly; SameSite=Lax; Partitioned", "https://www.rp.example/", True),
+        ("a=1; Path=/; Secure", "http://www.rp.example/", False),
+        ("a=1; Path=/", "http://www.rp.example/", True),
+        ("a=1; Path=/; Max-Age=60", "https://www.rp.example/", True),
+        ("a=1; Path=/; Max-Age=0", "https://www.rp.example/", False),
+        ("a=1; Path=/; Max-Age=-1", "https://www.rp.example/", False),
+        ("a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:01 GMT", "https://www.rp.example/", False),
+        ("a=1; Path=/; Expires=Thu, 01 Jan 2970 00:00:01 GMT", "https://www.rp.example/", True),
+        ("a=1; Path=/; Expires=soon", "https://www.rp.example/", True),
+    ],
+)
+def test_a_cookie_comes_where_it_belongs(server: Server, header: str, url: str, comes: bool) -> None:
+    browser = Browser()
+    server.sets = [header]
+    browser.get(URL)
+
+    browser.get(url)
+
+    assert server.came == [None, "a=1" if comes else None]
+
+
+def test_a_cookie_that_is_taken_back_does_not_come(server: Server) -> None:
+    browser = Browser()
+    for header in ("a=1; Path=/", "b=2; Path=/", "a=; Path=/; Max-Age=0"):
+        server.sets = [header]
+        browser.get(URL)
+
+    browser.get(URL)
+
+    assert server.came == [None, "a=1", "a=1; b=2", "b=2"]
+
+
+def test_a_cookies_value_stays_as_it_is(server: Server) -> None:
+    browser = Browser()
+    server.sets = ['a="x=y=="; Path=/']
+
+    browser.get(URL)
+    browser.get(URL)
+
+    assert server.came[1] == 'a="x=y=="'
+
+
+@pytest.mark.parametrize(
+    ("header", "persistent"), [("a=1", False), ("a=1; Max-Age=5", True), ("a=1; expires=Thu, 01 Jan 2970", True)]
+)
+def test_a_persistent_cookie_outlives_the_browser(header: str, persistent: bool) -> None:
+    assert Cookie.parse(header).is_persistent is persistent
+
+
+def test_a_form_is_sent_from_its_page(server: Server) -> None:
+    Browser().submit(Form("https://op.example/logout", {"a": "1 2"}), URL)
+
+    [request] = server.requests
+    assert (request.method, request.path, request.form) == ("POST", "/logout", {"a": "1 2"})
+    assert (request.headers["Referer"], request.headers["Origin"]) == (URL, "https://www.rp.example")
+
+
+def page(body: str = "", status: int = 200, **headers: str) -> Page:
+    return Page(URL, Response(status, headers, body.encode()))
+
+
+def test_forms_are_read_with_what_they_hold() -> None:
+    html = """
+        <input name="of-no-form"><form><input name="q"></form>
+        <form action="../logout/?a=1&amp;b=2" method="post">
+        <input type="hidden" name="t" value="&lt;x&gt;"><input type="submit"><br></form>
+    """
+
+    assert page(html).forms == [
+        Form(URL, {"q": ""}),
+        Form("https://www.rp.example/auth/logout/?a=1&b=2", {"t": "<x>"}),
+    ]
+
+
+def test_frames_are_read() -> None:
+    html = '<iframe src="https://rp.example/?iss=a&amp;sid=b"></iframe><iframe></iframe><iframe src="/c"></iframe>'
+
+    assert page(html).frames == ["https://rp.example/?iss=a&sid=b", "https://www.rp.example/c"]
+
+
+@pytest.mark.parametrize(
+    ("given", "target"),
+    [
+        (
+            page('<meta http-equiv="refresh" content="7; URL=https://rp.example/a?b=c&amp;d=e">'),
+            "https://rp.example/a?b=c&d=e",
+        ),
+        (page('<meta http-equiv="Refresh" content="0;url=\'/a\'">'), "https://www.rp.example/a"),
+        (page('<meta http-equiv="refresh" content="7">'), ""),
+        (page('<meta name="x" content="0; url=/a">'), ""),
+        (page("<p>", Refresh="7; url=/b"), "https://www.rp.example/b"),
+        (page("<p>"), ""),
+    ],
+)
+def test_where_a_page_goes_by_itself(given: Page, target: str) -> None:
+    assert given.refresh == target
+
+
+def test_a_redirect_leads_to_an_absolute_url() -> None:
+    given = page(status=302, Location="../callback/?code=a&error=")
+
+    assert given.location == "https://www.rp.example/auth/callback/?code=a&error="
+    assert given.query == {"code": "a", "error": ""}
+
+
+@pytest.mark.parametrize("given", [page(Location="/a"), page(status=302)])
+def test_what_is_no_redirect_leads_nowhere(given: Page) -> None:
+    assert (given.location, given.query) == ("", {})
+
+
+def test_no_repr_has_a_cookie(server: Server) -> None:
+    browser = Browser()
+    server.sets = ["a=a-secret; Path=/"]
+
+    shown = repr(browser.get(URL)) + repr(browser)
+
+    assert "a-secret" not in shown
+    assert "a-secret" in str(browser._cookies)

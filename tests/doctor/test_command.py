@@ -1,0 +1,249 @@
+"""``ory_doctor``: what it prints, for whom, and its exit status."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command, get_commands, load_command_class
+from django.core.management.base import BaseCommand, OutputWrapper
+from django.utils import translation
+
+from django_ory_logout.doctor import CHECKS
+from django_ory_logout.testing import Network
+
+from .conftest import OURS, Proxy
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("healthy")]
+
+ESCAPE = "\x1b"
+
+
+class Terminal(StringIO):
+    """A stream that is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(*arguments: str, stream: StringIO | None = None) -> tuple[str, int]:
+    """What the command prints, and its exit status."""
+    stream, status = stream or StringIO(), 0
+    try:
+        call_command("ory_doctor", *arguments, stdout=stream)
+    except CommandError as error:
+        status = error.returncode
+        stream.write(f"{error}\n")
+    return stream.getvalue(), status
+
+
+def test_a_healthy_site() -> None:
+    printed, status = run("--only", *OURS)
+
+    assert status == 0
+    assert {line.split("  ")[0] for line in printed.splitlines() if line[0] != " "} == {
+        "pass",
+        "17 rows, and nothing to do.",
+    }
+
+
+def test_rows_say_what_was_found_and_what_to_do(network: Network) -> None:
+    network.down()
+
+    printed, status = run("--only", "provider.discovery", "provider.issuer")
+
+    assert status == 2
+    assert printed.splitlines()[:2] == [
+        "FAIL  provider.discovery (default): Discovery document",
+        "    https://op.example/.well-known/openid-configuration does not answer: unreachable",
+    ]
+    assert "    To do: Does the provider run" in printed
+    assert printed.splitlines()[-3:] == [
+        "not known  provider.issuer (default): Issuer, byte for byte",
+        "    See provider.discovery.",
+        "1 of 2 rows needs a look.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({}, 0), ({"X-Frame-Options": "DENY"}, 1), ({"Content-Security-Policy": "frame-ancestors"}, 2)],
+)
+def test_the_exit_status_is_that_of_the_worst_row(proxy: Proxy, headers: dict[str, str | None], status: int) -> None:
+    proxy.headers = headers
+
+    assert run("--only", *OURS)[1] == status
+
+
+def test_what_is_not_known_is_no_failure(proxy: Proxy) -> None:
+    proxy.down()
+
+    assert run("--only", "receiver")[1] == 0
+
+
+def test_settings_that_cannot_be_read_give_rows(settings: Any) -> None:
+    settings.ORY_LOGOUT = None
+
+    printed, status = run("--only", *OURS)
+
+    assert status == 2
+    assert "FAIL  site.checks: System checks" in printed
+    assert "ory_logout.E001: ORY_LOGOUT is missing or not a dict." in printed
+
+
+# JSON
+
+
+def test_json_has_all_rows_and_the_same_status(proxy: Proxy) -> None:
+    proxy.headers = {"X-Frame-Options": "DENY"}
+    stream = StringIO()
+
+    with pytest.raises(CommandError) as stopped:
+        call_command("ory_doctor", "--json", "--only", "receiver", stdout=stream)
+
+    rows = json.loads(stream.getvalue())
+    assert stopped.value.returncode == 1
+    assert [(one["check"], one["about"], one["verdict"]) for one in rows] == [
+        ("receiver.inside", "", "pass"),
+        ("receiver.backchannel", "", "pass"),
+        ("receiver.slash", "", "pass"),
+        ("receiver.logout", "", "pass"),
+        ("receiver.frontchannel", "default", "warn"),
+    ]
+    assert set(rows[0]) == {"check", "title", "about", "verdict", "found", "todo"}
+
+
+def test_json_is_nothing_but_json() -> None:
+    assert json.loads(run("--json", "--only", "site.cache")[0])[0]["verdict"] == "pass"
+
+
+# Usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only", "no.such"], "There is no check 'no.such'."),
+        (["--provider", "nobody"], "There is no provider 'nobody' in the settings."),
+        (["--explain", "nothing"], "Nothing is called 'nothing'. --list lists the checks."),
+    ],
+)
+def test_what_there_is_not(arguments: list[str], words: str) -> None:
+    assert run(*arguments) == (f"{words}\n", 3)
+
+
+def command() -> BaseCommand:
+    return load_command_class(get_commands()["ory_doctor"], "ory_doctor")
+
+
+@pytest.mark.parametrize("arguments", [["--no-such"], ["--only"], ["--list", "--explain", "x"], ["x"]])
+def test_wrong_arguments_are_no_row_that_fails(arguments: list[str]) -> None:
+    asked, stream = command(), StringIO()
+    asked.stderr = OutputWrapper(stream)
+
+    with pytest.raises(SystemExit) as stopped:
+        asked.run_from_argv(["manage.py", "ory_doctor", *arguments])
+
+    assert stopped.value.code == 3
+    assert "Error: " in stream.getvalue()
+
+
+def test_from_the_command_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django.db.connections.close_all", lambda: None)
+
+    command().run_from_argv(["manage.py", "ory_doctor", "--only", "site.cache"])
+
+    assert "1 row, and nothing to do." in capsys.readouterr().out
+
+
+# Lists and explanations
+
+
+def test_the_list_has_every_check() -> None:
+    printed, status = run("--list")
+
+    assert [line.partition(":")[0] for line in printed.splitlines()] == [one["check"] for one in listed()]
+    assert ({one["check"] for one in listed()}, status) == (set(CHECKS), 0)
+
+
+def listed() -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(run("--list", "--json")[0])
+    return found
+
+
+def test_explaining() -> None:
+    assert run("--explain", "E062") == (
+        "ory_logout.E062 (checks.md, The site around it)\n"
+        "    Said when: PREPEND_WWW is on, and the host of SITE_URL has no www.\n"
+        "    What to do: Begin it with www.: the provider's POST would be redirected and lost\n",
+        0,
+    )
+    assert json.loads(run("--explain", "E062", "--json")[0])[0]["name"] == "ory_logout.E062"
+
+
+def test_neither_needs_settings_that_can_be_read(settings: Any) -> None:
+    settings.ORY_LOGOUT = None
+
+    assert run("--list")[1] == run("--explain", "E001")[1] == 0
+
+
+# For people
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 120])
+def test_lines_are_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, proxy: Proxy, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    proxy.headers = {"X-Frame-Options": "DENY"}
+
+    lines = run("--only", *OURS)[0].splitlines()[:-1]
+
+    # A word that is longer, as a URL, stays whole: it is there to be copied.
+    assert [line for line in lines if len(line) > columns and len(line.split()) > 1] == []
+    assert any("https://rp.example/auth/logout/backchannel/" in line for line in lines)
+    assert max(map(len, lines)) > columns // 2
+
+
+@pytest.fixture
+def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process's own standard output is a terminal."""
+    monkeypatch.delenv("DJANGO_COLORS", raising=False)
+    monkeypatch.setattr("django.core.management.color.supports_color", lambda: True)
+
+
+@pytest.mark.usefixtures("_colours")
+@pytest.mark.parametrize(
+    ("stream", "arguments", "coloured"),
+    [
+        (Terminal, [], True),
+        (Terminal, ["--no-color"], False),
+        (StringIO, [], False),
+        (StringIO, ["--force-color"], True),
+    ],
+)
+def test_colour_is_for_terminals(stream: type[StringIO], arguments: list[str], coloured: bool) -> None:
+    printed, _status = run("--only", "site.cache", *arguments, stream=stream())
+
+    assert (ESCAPE in printed) == coloured
+    plain = printed.replace(f"{ESCAPE}[32;1m", "").replace(f"{ESCAPE}[0m", "")
+    assert plain.startswith("pass  site.cache: Cache\n")
+
+
+def test_nothing_is_told_by_colour_or_drawing_alone(proxy: Proxy) -> None:
+    proxy.headers = {"X-Frame-Options": "DENY", "Content-Security-Policy": None}
+
+    printed, _status = run("--only", *OURS)
+
+    assert printed.isascii()
+    assert all(line.split("  ")[0] in {"pass", "FAIL", ""} for line in printed.splitlines()[:-1])
+
+
+def test_the_doctor_speaks_the_language_that_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"pass": "gut", "Cache": "Zwischenspeicher"}
+    monkeypatch.setattr("django.utils.translation._trans.gettext", lambda text: said.get(text, text))
+
+    with translation.override("de"):
+        assert run("--only", "site.cache")[0].startswith("gut  site.cache: Zwischenspeicher\n")
+
+
+def test_the_doctor_is_not_stopped_by_what_it_reports() -> None:
+    assert command().requires_system_checks == []

@@ -1,0 +1,104 @@
+"""Rows: what a check cannot know, and what no row may show."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
+from django.urls import NoReverseMatch
+
+from django_ory_logout.doctor.findings import (
+    Check,
+    NotKnown,
+    Said,
+    Scope,
+    Verdict,
+    address,
+    failed,
+    harmless,
+    passed,
+    quoted,
+    see,
+)
+from django_ory_logout.exceptions import HydraError, Undecided
+
+
+def check_of(*said: Said | Exception) -> Check:
+    def examine(_patient: object) -> Iterator[Said]:
+        for one in said:
+            if isinstance(one, Exception):
+                raise one
+            yield one
+
+    return Check("site.sample", "Sample", Scope.SITE, examine)
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (NotKnown("Nobody is here."), "Nobody is here."),
+        (see("site.cache", "site.database"), "See site.cache, site.database."),
+        (ImproperlyConfigured("a password"), "See site.checks."),
+        (NoReverseMatch("a password"), "See site.checks."),
+        (ModuleNotFoundError("a password"), "See site.checks."),
+        (OperationalError("a password"), "See site.database."),
+        (Undecided("database_fault", "OperationalError"), "See site.database."),
+        (Undecided("cache_fault", "ConnectionError"), "See site.cache."),
+        (HydraError("hydra_refused", "in words"), "hydra_refused: in words"),
+        (RuntimeError("a password"), "The check itself failed: RuntimeError."),
+    ],
+)
+def test_what_fails_is_not_known_and_names_the_row_that_tells_more(error: Exception, found: str) -> None:
+    (finding,) = check_of(error).findings(None, "")
+
+    assert (finding.verdict, finding.found) == (Verdict.UNKNOWN, found)
+
+
+def test_what_was_said_before_a_fault_stays() -> None:
+    said = [one.found for one in check_of(passed("first"), see("site.cache")).findings(None, "")]
+
+    assert said == ["first", "See site.cache."]
+
+
+def test_a_row_as_json() -> None:
+    (finding,) = check_of(failed("Something is wrong.", "Mend it.")).findings(None, "default")
+
+    assert finding.as_dict() == {
+        "check": "site.sample",
+        "title": "Sample",
+        "about": "default",
+        "verdict": "fail",
+        "found": "Something is wrong.",
+        "todo": "Mend it.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://name:password@op.example/x answers", "https://***@op.example/x answers"),
+        ("https://op.example/@x answers", "https://op.example/@x answers"),
+        ("a@b.example", "a@b.example"),
+        ("token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln!", "token ***!"),
+        ("ory_pat_abc.def, ory_st_xyz-1", "***, ***"),
+        ("Run manage.py ory_doctor, ory_register_client", "Run manage.py ory_doctor, ory_register_client"),
+        ("the cookie ory_hydra_session", "the cookie ory_hydra_session"),
+        ("red \x1b[31m\r\nand a line", "red ?[31m??and a line"),
+    ],
+)
+def test_no_row_shows_a_secret_or_moves_the_cursor(text: str, shown: str) -> None:
+    assert harmless(text) == shown
+    (finding,) = check_of(failed(text, text)).findings(None, "")
+    assert (finding.found, finding.todo) == (shown, shown)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a:b@op.example/x?code=1#part", "https://op.example/x#token=1?", "https://op.example/x"]
+)
+def test_of_a_url_only_where_it_leads_is_shown(url: str) -> None:
+    assert address(url).replace("***@", "") == "https://op.example/x"
+
+
+def test_strangers_are_quoted_at_bounded_length() -> None:
+    assert quoted("short") == "short"
+    assert len(quoted("x" * 1000)) == 123

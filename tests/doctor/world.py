@@ -1,0 +1,121 @@
+"""The test site, its provider and the provider's admin API on one wire, without sockets: browsers go everywhere."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.test import Client as Browser
+from django.test import RequestFactory
+from django.urls import get_urlconf, set_urlconf
+from urllib3 import HTTPHeaderDict
+
+from django_ory_logout.oidc import provider as documents
+from django_ory_logout.testing import Delivery, LoginSession, Provider, admin, authorization, endpoints
+from django_ory_logout.testing.admin import Admin
+from django_ory_logout.testing.backchannel import BackChannel, Report
+from django_ory_logout.testing.endpoints import Answer, Request
+from django_ory_logout.testing.network import Place, Wire
+from django_ory_logout.testing.uris import set_query
+from django_ory_logout.testing.web import sign_in, sign_out
+from django_ory_logout.testing.web.face import Face
+from django_ory_logout.testing.web.urls import URLConf
+
+SITE_URL, ADMIN_URL = "https://rp.example", "http://hydra:4445"
+CARRIED = ("Accept", "Cookie", "Origin", "Referer", "User-Agent")
+
+VIEWS: dict[str, Callable[[HttpRequest, Face], HttpResponse]] = {
+    "/oauth2/auth": sign_in.authorize,
+    "/oauth2/sessions/logout": sign_out.end_session,
+}
+
+
+def forget_documents() -> None:
+    """The site has to ask the provider anew: whatever cache a test has, this one too."""
+    cache.clear()
+    documents._parsed.clear()
+
+
+class AtOnce(BackChannel):
+    """Delivers in the thread of the test, and waits for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(sleep=lambda _seconds: None)
+
+    def deliver_in_background(self, deliveries: Iterable[Delivery]) -> Any:
+        for delivery in deliveries:
+            report = Report(delivery.client_id, delivery.url)
+            self.reports.append(report)
+            self._run(delivery, report)
+
+
+class World(Wire):
+    """Stands between ``requests`` and all of them. A fault is ordered for a path, wherever that is."""
+
+    def __init__(self, provider: Provider) -> None:
+        super().__init__(
+            Place(ADMIN_URL, self._of_admin, "/admin/"),
+            Place(provider.issuer, self._of_provider),
+            Place(SITE_URL, of_site),
+        )
+        self.provider, self.face = provider, Face(provider, AtOnce())
+        self._urlconf: Any = URLConf(self.face)
+        self.admin = Admin(provider, self.face.logout_requests, self.face.backchannel.deliver_in_background)
+
+    def follow(
+        self, authorization_request: str, subject: str = "amber", *, login_session: LoginSession | None = None
+    ) -> str:
+        """Be ``subject`` at the provider, as :meth:`Network.follow` is."""
+        asked = authorization.parse(self.provider, dict(parse_qsl(urlsplit(authorization_request).query)))
+        parameters = authorization.respond(self.provider, asked, login_session or self.provider.sign_in(subject))
+        return set_query(asked.redirect_uri, **parameters)
+
+    def _of_admin(self, request: Request) -> Answer:
+        return admin.answer(self.admin, replace(request, path=request.path.removeprefix("/admin")))
+
+    def _of_provider(self, request: Request) -> Answer:
+        if request.path not in VIEWS:
+            return endpoints.answer(self.provider, request)
+        with urls_of(self._urlconf):
+            return _answer(VIEWS[request.path](_sent(RequestFactory(), request), self.face))
+
+
+def of_site(request: Request) -> Answer:
+    """What the test site answers, with its middleware and its CSRF check."""
+    with urls_of(None):
+        return _answer(_sent(Browser(raise_request_exception=False, enforce_csrf_checks=True), request))
+
+
+@contextmanager
+def urls_of(urlconf: Any) -> Iterator[None]:
+    """Links lead there, until this is answered: the one may ask the other meanwhile."""
+    before = get_urlconf()
+    set_urlconf(urlconf)
+    try:
+        yield
+    finally:
+        set_urlconf(before)
+
+
+def _sent(factory: Any, request: Request) -> Any:
+    carried = {name: request.headers[name] for name in CARRIED if name in request.headers}
+    return factory.generic(
+        request.method,
+        request.path,
+        request.body,
+        request.headers.get("Content-Type", ""),
+        secure=True,
+        headers={**carried, "Host": SITE_URL.removeprefix("https://")},
+        QUERY_STRING=urlencode(request.query),
+    )
+
+
+def _answer(response: HttpResponse) -> Answer:
+    headers = HTTPHeaderDict(response.headers)
+    headers.pop("Content-Length", None)  # a fault may change the body
+    for cookie in response.cookies.values():
+        headers.add("Set-Cookie", cookie.OutputString())
+    return Answer(response.status_code, headers, response.content)
