@@ -48,7 +48,7 @@ def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_kratos(**_kwargs: Any) -> list[CheckMessage]:
-    """E065 to E067: who signs in at Kratos is known by ``KratosMiddleware``, after authentication."""
+    """E065 to E067, W068: who signs in at Kratos is known by ``KratosMiddleware``, after authentication."""
     if conf.problems():
         return []
     names = list(settings.MIDDLEWARE)
@@ -60,8 +60,19 @@ def check_kratos(**_kwargs: Any) -> list[CheckMessage]:
     if not conf.get().kratos:
         return [_error("E066", f"{names[kratos]} has no Kratos to ask.", "Add KRATOS to one of PROVIDERS.")]
     if not any(_is(name, AuthenticationMiddleware) for name in names[:kratos]):
-        return [_error("E067", f"{names[kratos]} is in the wrong place.", f"Put it after {AUTHENTICATION_MIDDLEWARE}.")]
-    return []
+        hint = f"Put it directly after {AUTHENTICATION_MIDDLEWARE}."
+        return [_error("E067", f"{names[kratos]} is in the wrong place.", hint)]
+    return _further_kratos(conf.get())
+
+
+def _further_kratos(config: conf.Config) -> list[CheckMessage]:
+    first, *further = config.kratos
+    hint = f"KratosMiddleware asks the first Kratos of PROVIDERS alone, which is {first.alias!r}: remove the others."
+    return [
+        _warning("W068", f"Nobody can sign in at the Kratos {one.alias!r}.", hint)
+        for one in further
+        if one.alias not in config.providers
+    ]
 
 
 def _is(name: str, kind: type) -> bool:

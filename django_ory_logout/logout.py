@@ -127,6 +127,11 @@ def new_state(next_url: str, *, incomplete: bool = False) -> str:
     return signing.dumps({"next": next_url, "incomplete": incomplete, "id": secrets.token_urlsafe(12)}, salt=SALT)
 
 
+def state_id(state: str) -> str:
+    """What tells one :func:`new_state` from another, and is of no use to anybody."""
+    return str(signing.loads(state, salt=SALT)["id"])
+
+
 @dataclass(frozen=True)
 class Returned:
     """A browser is back from the provider. ``started_here``: its ``state`` is ours; the rest is :func:`new_state`'s."""
@@ -146,7 +151,7 @@ def return_from_provider(request: HttpRequest, state: str) -> Returned:
         return Returned(started_here=True)
     try:
         left = signing.loads(state, salt=SALT, max_age=STATE_SECONDS)
-        events.note(EventKind.RETURNED)
+        events.note(EventKind.RETURNED, code=left["id"])
         return Returned(True, left["next"], left.get("incomplete", False))
     except signing.BadSignature:
         return Returned(started_here=False)
@@ -161,7 +166,7 @@ def back_channel(token: str) -> int:
 
     Raises :exc:`InvalidToken` for a token to refuse and :exc:`Undecided` for one to send again.
     """
-    if _is_probe(token):
+    if _is_own_probe(token):
         raise InvalidToken("doctors_probe", "the doctor looks whether this receiver answers")
     verified = _verified(token)
     notice = LogoutNotice(verified.issuer, verified.subject, verified.sid, moment(verified.iat))
@@ -173,13 +178,18 @@ def back_channel(token: str) -> int:
 
 
 def own_probe() -> str:
-    """A :data:`PROBE` that this site alone knows for one, by its ``SECRET_KEY``."""
-    return signing.dumps(PROBE, salt=PROBE)
+    """A :data:`PROBE` that this site alone knows for its own, by its ``SECRET_KEY``."""
+    return signing.TimestampSigner(salt=PROBE).sign(PROBE)
 
 
-def _is_probe(token: str) -> bool:
+def is_probe(token: str) -> bool:
+    """Whether a doctor has sent that, this site's or another's: nobody counts it."""
+    return token.startswith(PROBE)
+
+
+def _is_own_probe(token: str) -> bool:
     try:
-        return token == PROBE or signing.loads(token, salt=PROBE, max_age=STATE_SECONDS) == PROBE
+        return token == PROBE or signing.TimestampSigner(salt=PROBE).unsign(token, max_age=STATE_SECONDS) == PROBE
     except signing.BadSignature:
         return False
 
@@ -218,7 +228,7 @@ def front_channel(session: SessionBase, issuer: str | None, sid: str | None) -> 
     ended = sessions.end(notice, EndReason.FRONT_CHANNEL)
     if ended:  # a stranger can name what is not there, as often as he likes
         events.accepted(EventKind.FRONT_CHANNEL, notice, sid, ended=ended, seconds=time.monotonic() - began)
-    else:
+    elif sid != PROBE:
         events.note(EventKind.FRONT_CHANNEL, issuer=issuer, sid=sid)
     return False
 

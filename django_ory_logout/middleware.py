@@ -6,16 +6,16 @@ from http import HTTPStatus
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import Resolver404, resolve
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 from django.views.decorators.debug import sensitive_variables
 
+from . import conf
 from .conf import KratosConfig
 from .exceptions import Undecided
-from .kratos import carried, reports, sign_in, whoami
+from .kratos import carried, people, reports, sign_in, whoami
 from .ory.kratos import Credential
 from .stores import indexed
 from .views.base import asks_kratos, database_faults, error_page, wants_json
@@ -35,6 +35,7 @@ class LoginSessionMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
+        reports.leave_out(request, *(one.cookie_name for one in conf.get().kratos))
         session = request.session
         request.session = indexed(type(session))(session.session_key)
         return self.get_response(request)
@@ -53,12 +54,11 @@ class KratosMiddleware(MiddlewareMixin):
         kratos = sign_in.configured()
         if kratos is None:
             return None
-        reports.leave_out(request, kratos.cookie_name)
+        if not _asks_kratos(request):
+            return None
         credential = whoami.credential_of(request, kratos)
         if credential is None:
             sign_in.leave(request, kratos)
-            return None
-        if not _asks_kratos(request):
             return None
         if credential.is_token:
             return self._enter_by_token(request, kratos, credential)
@@ -81,12 +81,14 @@ class KratosMiddleware(MiddlewareMixin):
     def _enter_by_token(self, request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
         """The session of a token takes the place of a cookie's until the response, which sets no cookie."""
         try:
-            request._ory_kratos_carried = carried.load(request, kratos, credential), kratos, credential
+            with database_faults():
+                request._ory_kratos_carried = carried.load(request, kratos, credential), kratos, credential
         except Undecided as error:
             return _undecided(request, error)
         response = _entered(request, kratos, credential)
-        # Who can send this header is no page of somebody else's, and needs no cookie.
-        request._dont_enforce_csrf_checks = request.kratos_refusal is None
+        if response is None and request.kratos_refusal is None:
+            # Who can send this header is no page of somebody else's, and needs no cookie.
+            request._dont_enforce_csrf_checks = True
         return response
 
 
@@ -109,7 +111,7 @@ def _asks_kratos(request: HttpRequest) -> bool:
 
 
 def _undecided(request: HttpRequest, error: Undecided) -> HttpResponse:
-    request.user = AnonymousUser()
+    people.nobody(request)
     if wants_json(request) or "X-Session-Token" in request.headers:
         logger.warning("sign-in failed: %s", error)
         response: HttpResponse = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)

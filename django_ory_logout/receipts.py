@@ -26,15 +26,37 @@ def record_logout(issuer: str, sid: str, session_expires_at: datetime | None = N
     now = timezone.now()
     if session_expires_at is None or session_expires_at <= now:  # or it has been prolonged since that was said
         session_expires_at = now + UNKNOWN_LIFETIME
+    return _record_here(issuer, sid, session_expires_at + LIFETIME)
+
+
+def record_refusal(issuer: str, name: str) -> LogoutReceipt:
+    """The receipt of a logout here of whatever session a credential, by its ``name``, stands for.
+
+    Kept for a short time only: what strangers make up would pile up.
+    """
+    return _record_here(issuer, name, timezone.now() + LIFETIME)
+
+
+def withdraw(receipt: LogoutReceipt) -> None:
+    """There is nothing that ``receipt`` has to refuse."""
+    rows().filter(pk=receipt.pk).delete()
+
+
+def _record_here(issuer: str, sid: str, expires_at: datetime) -> LogoutReceipt:
     in_transaction = transaction.get_connection(rows().db).in_atomic_block
-    notice = LogoutNotice(issuer, None, sid, now)
-    expires_at = session_expires_at + LIFETIME
+    notice = LogoutNotice(issuer, None, sid, timezone.now())
     return record(notice, f"{OURS}{uuid.uuid4()}", expires_at=expires_at, durable=not in_transaction)
 
 
 def is_logged_out(issuer: str, sid: str) -> bool:
     """Whether a receipt names ``sid``: nobody signs in by it any more."""
     return rows().filter(sid_digest=digest(issuer, sid)).exists()
+
+
+def prolong(issuer: str, sid: str, session_expires_at: datetime) -> None:
+    """A session that was logged out here lives on at Kratos until then: no receipt that names it goes before."""
+    until = session_expires_at + LIFETIME
+    rows().filter(sid_digest=digest(issuer, sid), expires_at__lt=until).update(expires_at=until)
 
 
 def record(

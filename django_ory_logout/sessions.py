@@ -164,11 +164,9 @@ def end_rows(these: LoginSessionQuerySet, reason: EndReason) -> int:
 
 
 @sensitive_variables()
-def record_logout(
-    login: Mapping[str, Any] | None, row: LoginSessionQuerySet, reason: EndReason
-) -> LogoutReceipt | None:
-    """The receipt for a session that Kratos opened and that ends here; a sign-in that failed has no row, and none."""
-    if not login or reason not in HERE or not conf.get().kratos_of(login["issuer"]) or not row.exists():
+def record_logout(login: Mapping[str, Any] | None, reason: EndReason) -> LogoutReceipt | None:
+    """The receipt for a session that Kratos opened and that ends here."""
+    if not login or reason not in HERE or not conf.get().kratos_of(login["issuer"]):
         return None
     return receipts.record_logout(login["issuer"], login["sid"], moment(login["expires_at"]))
 

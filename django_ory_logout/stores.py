@@ -55,7 +55,7 @@ class LoginSessionStore(SessionBase):
     def flush(self) -> None:
         mark, login = self.get(MARK), self.get(LOGIN)
         row = sessions.rows().filter(pk=mark["id"]) if mark else sessions.rows().none()
-        receipt = sessions.record_logout(login, row, self.end_reason)
+        receipt = sessions.record_logout(login, self.end_reason)
         sessions.mark_ended(row, self.end_reason)
         left = revocation.left_by(login, self.end_reason)
         super().flush()

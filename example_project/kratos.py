@@ -1,5 +1,7 @@
 """Pages for Kratos, which has none of its own; and who a person is to Hydra when Kratos is its login page."""
 
+from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -14,9 +16,26 @@ from . import provider
 
 SECONDS = 10
 TITLES = {"login": "Sign in", "registration": "Sign up", "settings": "Your account"}
+#: How the name of the cookie begins that ties Kratos' forms to a browser.
+CSRF_COOKIE = "csrf_token_"
+SILENT = {"reason": "The place where people sign in does not answer now. Try again in a moment."}
+
+
+def _saying_that_kratos_is_silent(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    @wraps(view)
+    def saying(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except requests.RequestException:
+            response = render(request, "kratos_error.html", {"error": SILENT}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+            response["Retry-After"] = "5"
+            return response
+
+    return saying
 
 
 @never_cache
+@_saying_that_kratos_is_silent
 def flow(request: HttpRequest, name: str) -> HttpResponse:
     """The forms of one of Kratos' flows. The browser sends them to Kratos itself."""
     found = _asked(request, f"self-service/{name}/flows")
@@ -26,6 +45,7 @@ def flow(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @never_cache
+@_saying_that_kratos_is_silent
 def error(request: HttpRequest) -> HttpResponse:
     """What Kratos refused."""
     found = _asked(request, "self-service/errors") or {}
@@ -42,11 +62,19 @@ def _asked(request: HttpRequest, path: str) -> Any:
     """What Kratos has under the id in the query, for this browser; None where it has nothing."""
     kratos = provider.entry()["KRATOS"]
     url = f"{kratos.get('INTERNAL_URL') or kratos['PUBLIC_URL']}/{path}"
-    # Kratos shows a flow to the browser alone that began it.
-    headers = {"Accept": "application/json", "Cookie": request.headers.get("Cookie", "")}
+    headers = {"Accept": "application/json", "Cookie": _cookies_of_kratos(request)}
     asked = {"id": request.GET.get("flow") or request.GET.get("id", "")}
     response = requests.get(url, params=asked, headers=headers, timeout=SECONDS, allow_redirects=False)
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        response.raise_for_status()
     return response.json() if response.status_code == HTTPStatus.OK else None
+
+
+def _cookies_of_kratos(request: HttpRequest) -> str:
+    """By them Kratos shows a flow to the browser alone that began it. This site's own are none of its business."""
+    session = provider.entry()["KRATOS"].get("COOKIE_NAME", "ory_kratos_session")
+    cookies = request.COOKIES.items()
+    return "; ".join(f"{name}={value}" for name, value in cookies if name == session or name.startswith(CSRF_COOKIE))
 
 
 def _forms(ui: Any) -> list[list[Any]]:

@@ -114,6 +114,11 @@ AT_KRATOS = {"KRATOS": {"PUBLIC_URL": "https://login.example"}}
 KRATOS_ALONE = site(PROVIDERS={"people": AT_KRATOS})
 HYDRA_WITH_KRATOS = site(PROVIDERS={"default": {**settings.ORY_LOGOUT["PROVIDERS"]["default"], **AT_KRATOS}})
 
+OF_HYDRA = HYDRA_WITH_KRATOS["PROVIDERS"]["default"]
+OTHER_KRATOS = {"KRATOS": {"PUBLIC_URL": "https://partners.example"}}
+TWO_KRATOS = site(PROVIDERS={"default": OF_HYDRA, "partners": OTHER_KRATOS})
+TWO_KRATOS_OF_WHICH_ONE_IS_HYDRAS = site(PROVIDERS={"partners": OTHER_KRATOS, "default": OF_HYDRA})
+
 
 @pytest.mark.parametrize(
     ("expected", "given", "middleware"),
@@ -128,6 +133,8 @@ HYDRA_WITH_KRATOS = site(PROVIDERS={"default": {**settings.ORY_LOGOUT["PROVIDERS
         (["ory_logout.E067"], KRATOS_ALONE, [KRATOS]),
         (["ory_logout.E067"], KRATOS_ALONE, [KRATOS, AUTHENTICATION]),
         (["ory_logout.E067"], HYDRA_WITH_KRATOS, [COMMON, KRATOS, AUTHENTICATION]),
+        (["ory_logout.W068"], TWO_KRATOS, [AUTHENTICATION, KRATOS]),
+        ([], TWO_KRATOS_OF_WHICH_ONE_IS_HYDRAS, [AUTHENTICATION, KRATOS]),
         ([], site(SITE_URL=""), [KRATOS]),
         ([], None, []),
     ],
@@ -141,6 +148,15 @@ def test_kratos_that_nobody_asks_is_named() -> None:
         (message,) = checks.check_kratos()
 
     assert message.msg == "People sign in at Kratos ('people'), and nothing asks it."
+
+
+def test_kratos_at_which_nobody_can_sign_in_is_named() -> None:
+    with override_settings(ORY_LOGOUT=TWO_KRATOS, MIDDLEWARE=[AUTHENTICATION, KRATOS]):
+        (message,) = checks.check_kratos()
+
+    assert message.msg == "Nobody can sign in at the Kratos 'partners'."
+    assert message.level == registry.WARNING
+    assert "'default'" in str(message.hint)
 
 
 # Backend

@@ -40,7 +40,10 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
-SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -125,7 +128,7 @@ def test_python_is_python_and_settings_are_accepted(
     for block in blocks(page, "python"):
         compile(block, str(page), "exec")
         if "ORY_LOGOUT = {" in block:
-            settings = values(tmp_path, block, INSTALLED_APPS=[], MIDDLEWARE=[SESSION_MIDDLEWARE])
+            settings = values(tmp_path, block, INSTALLED_APPS=[], MIDDLEWARE=[*MIDDLEWARE])
             with override_settings(ORY_LOGOUT=settings["ORY_LOGOUT"]):
                 assert conf.problems() == []
 

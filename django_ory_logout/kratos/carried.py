@@ -6,16 +6,15 @@ every session engine; should the cache forget, it gets another.
 
 import logging
 
-from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
 from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
 from ..exceptions import Undecided
 from ..ory.kratos import Credential
-from . import whoami
+from ..sessions import LOGIN
+from . import people, whoami
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -24,23 +23,38 @@ logger = logging.getLogger("django_ory_logout")
 def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> SessionBase:
     """The session tied to ``credential``, in place of the one that a cookie named, which is given back."""
     cookies = request.session
-    request.session = type(cookies)(kratos.cache.get(_key(kratos, credential)))
-    # A middleware before ours may have asked already, and found the person of the cookie.
-    request.user = SimpleLazyObject(lambda: auth.get_user(request))  # type: ignore[assignment]
+    request.session = tied(cookies, kratos, credential)
+    people.look_again(request)
     return cookies
 
 
 @sensitive_variables()
+def tied(cookies: SessionBase, kratos: KratosConfig, credential: Credential) -> SessionBase:
+    """The session that Kratos opened for ``credential``, or a new one. Raises :exc:`Undecided` without the cache."""
+    store = type(cookies)
+    session = store(kratos.cache.get(_key(kratos, credential)))
+    return session if _is_opened(session, kratos) else store()
+
+
+@sensitive_variables()
 def save(session: SessionBase, kratos: KratosConfig, credential: Credential) -> None:
-    """Save ``session`` where it was changed, as Django does for a cookie's."""
+    """Save ``session`` where it was changed, as Django does for a cookie's, if Kratos opened it.
+
+    Anybody can make a token up: it must not become the key to what was signed in in another way.
+    """
     try:
-        if session.is_empty():
+        if not _is_opened(session, kratos):
             kratos.cache.delete(_key(kratos, credential))
+            session.flush()
         elif session.modified:
             session.save()
             kratos.cache.set(_key(kratos, credential), session.session_key, session.get_expiry_age())
     except (UpdateError, Undecided) as error:  # it was logged out meanwhile, or the cache keeps nothing
         logger.warning("session of a token not kept: %s", type(error).__name__)
+
+
+def _is_opened(session: SessionBase, kratos: KratosConfig) -> bool:
+    return bool(session.get(LOGIN, {}).get("issuer") == kratos.issuer)
 
 
 def _key(kratos: KratosConfig, credential: Credential) -> str:

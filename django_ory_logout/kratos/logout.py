@@ -1,7 +1,7 @@
-"""Logging out of Kratos, for each kind of client: here first, whatever comes after, and then there."""
+"""Logging out of a browser's session at Kratos: here first, whatever comes after, and then there."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -11,20 +11,21 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf, events, receipts, sessions
+from .. import conf, events
 from .. import logout as journey
 from ..conf import KratosConfig
-from ..exceptions import KratosError, OryLogoutError, Undecided
-from ..models import EndReason, EventKind, moment
+from ..exceptions import KratosError, OryLogoutError
+from ..models import EndReason, EventKind
 from ..ory.kratos import Credential
 from ..sessions import LOGIN
-from . import carried, reports, whoami
-from .whoami import Verdict
+from . import refusal, reports, whoami
 
 logger = logging.getLogger("django_ory_logout")
 
 #: Where the Django session keeps the logout token, which is fixed for a session at Kratos.
 LOGOUT_TOKEN = "logout_token"
+#: The codes of a Kratos that did not answer, which is not asked for more then.
+NO_ANSWER = whoami.SILENCE | {"cooling_down"}
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,14 @@ class Told:
 class Departure:
     """A logout at Kratos that is still to come: where, and by what. Made before the session here ends.
 
-    ``opened_it``: Kratos opened that session. Without a credential there is nothing to tell.
+    ``opened_it``: Kratos opened that session. ``signs_in``: this site signs people in by the cookie, and one may be on
+    the way in. Without a credential there is nothing to tell.
     """
 
     kratos: KratosConfig | None
     credential: Credential | None
     opened_it: bool = False
+    signs_in: bool = False
     logout_token: str = field(default="", repr=False)
 
     @property
@@ -71,16 +74,20 @@ class Departure:
         if self.kratos is None or self.credential is None:
             return Told()
         try:
-            set_cookies = _ended(self.kratos, self.credential, self.logout_token)
+            with whoami.asking(self.kratos):
+                set_cookies = _ended(self.kratos, self.credential, self.logout_token)
         except OryLogoutError as error:
             logger.error("logout at Kratos failed: %s", error)
-            # Who has just not answered is not asked again.
-            _refuse(self.kratos, self.credential, whoami.held)
+            read = refusal.held if error.code in NO_ANSWER else refusal.verdict
+            refusal.refuse(self.kratos, self.credential, read(self.kratos, self.credential))
             events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer, code=error.code)
             return Told(failed=True)
-        _forget(self.kratos, self.credential)
+        if set_cookies is not None and self.signs_in and not self.opened_it:
+            # Who is on the way in has asked Kratos already, and no session that ended here left a receipt.
+            refusal.refuse(self.kratos, self.credential, refusal.held(self.kratos, self.credential))
+        refusal.forget(self.kratos, self.credential)
         events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer)
-        return Told(False, set_cookies, self.kratos.cookie_name)
+        return Told(False, set_cookies or (), self.kratos.cookie_name)
 
 
 @sensitive_variables()
@@ -97,7 +104,8 @@ def departure(request: HttpRequest) -> Departure:
     if kratos:
         reports.leave_out(request, kratos.cookie_name)
     cookie = whoami.cookie_of(request, kratos) if kratos else None
-    return Departure(kratos, cookie, opener is not None, login.get(LOGOUT_TOKEN, ""))
+    signs_in = hasattr(request, "kratos_refusal")
+    return Departure(kratos, cookie, opener is not None, signs_in, login.get(LOGOUT_TOKEN, ""))
 
 
 # Server-rendered pages, and single-page applications
@@ -115,7 +123,8 @@ def logout_token(request: HttpRequest) -> str:
     if kratos is None or cookie is None:
         raise KratosError("session_inactive", "Kratos' cookie opened no session here")
     if LOGOUT_TOKEN not in login:
-        login[LOGOUT_TOKEN] = kratos.public.logout_flow(cookie).logout_token
+        with whoami.asking(kratos):
+            login[LOGOUT_TOKEN] = _token(kratos, cookie)
         request.session.modified = True
     token: str = login[LOGOUT_TOKEN]
     return token
@@ -149,88 +158,31 @@ def _with_token(request: HttpRequest) -> Departure:
     is_another_providers = LOGIN in request.session and not leaving.opened_it
     if leaving.kratos is None or leaving.credential is None or is_another_providers:
         raise KratosError("session_inactive", "Kratos' cookie stands for no session here")
-    return replace(leaving, logout_token=leaving.logout_token or _token(leaving.kratos, leaving.credential))
-
-
-# Native applications
+    if leaving.logout_token:
+        return leaving
+    with whoami.asking(leaving.kratos):
+        return replace(leaving, logout_token=_token(leaving.kratos, leaving.credential))
 
 
 @sensitive_variables()
-def log_out_natively(request: HttpRequest, kratos: KratosConfig, session_token: str) -> None:
-    """End what ``session_token`` opened here, and then its session at Kratos. Safe to repeat.
+def _ended(kratos: KratosConfig, cookie: Credential, token: str) -> tuple[str, ...] | None:
+    """Log out at Kratos by AJAX, with the cookie alone; ``None`` where Kratos knows no such session any more.
 
-    Raises :exc:`Undecided` when Kratos could not be told: here it is refused already.
+    A token that is another session's by now is fetched anew.
     """
-    credential = Credential(session_token)
-    _end_carried(request, kratos, credential)
-    _refuse(kratos, credential, whoami.verdict)
-    try:
-        kratos.public.log_out_natively(session_token)
-    except KratosError as error:
-        # Kratos does not know it, or no longer: there is nothing left to end.
-        logger.info("native logout: %s", error)
-    _forget(kratos, credential)
-
-
-@sensitive_variables()
-def _end_carried(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> None:
-    """End the session here that is tied to ``credential``, and leave alone the one of a cookie that came with it."""
-    cookies, user = request.session, request.user
-    try:
-        carried.load(request, kratos, credential)
-        request.session.end_reason = EndReason.RP_INITIATED  # type: ignore[attr-defined]
-        request.session.flush()
-    except Undecided as error:
-        logger.warning("session of a token not looked for: %s", error)
-    finally:
-        request.session, request.user = cookies, user
-
-
-@sensitive_variables()
-def _ended(kratos: KratosConfig, cookie: Credential, token: str) -> tuple[str, ...]:
-    """Log out at Kratos by AJAX, with the cookie alone; a token that is another session's by now is fetched anew."""
     try:
         try:
             return kratos.public.log_out(cookie, token or _token(kratos, cookie))
         except KratosError as error:
-            if error.code != "logout_token_foreign" or not token:
+            if error.code != "logout_token_foreign":
                 raise
             return kratos.public.log_out(cookie, _token(kratos, cookie))
     except KratosError as error:
         if error.code != "session_inactive":
             raise
-        return ()
+        return None
 
 
 @sensitive_variables()
 def _token(kratos: KratosConfig, cookie: Credential) -> str:
     return kratos.public.logout_flow(cookie).logout_token
-
-
-@sensitive_variables()
-def _refuse(
-    kratos: KratosConfig, credential: Credential, read: Callable[[KratosConfig, Credential], Verdict | None]
-) -> None:
-    """From here on, nobody is signed in by ``credential``: by its session, or by itself where that is not known.
-
-    What is dead at Kratos is refused as it is, and needs no receipt: anybody can make up a token.
-    """
-    try:
-        found = read(kratos, credential) or Verdict()
-    except Undecided:
-        found = Verdict()
-    if found.code == "session_inactive":
-        return
-    session = found.session
-    name = session.sid if session else whoami.named(kratos, credential)
-    expires_at = moment(session.expires_at) if session else None
-    sessions.work_off(receipts.record_logout(kratos.issuer, name, expires_at), EndReason.RP_INITIATED)
-
-
-@sensitive_variables()
-def _forget(kratos: KratosConfig, credential: Credential) -> None:
-    """A fault of the cache leaves a verdict that a receipt outweighs."""
-    try:
-        whoami.forget(kratos, credential)
-    except Undecided as error:
-        logger.warning("verdict of Kratos not forgotten: %s", error)

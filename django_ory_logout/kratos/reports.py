@@ -22,6 +22,7 @@ class WithoutCookie:
         return {**cookies, **({self.cookie_name: "*" * 20} if self.cookie_name in cookies else {})}
 
 
-def leave_out(request: Any, cookie_name: str) -> None:
-    """No report of a fault while ``request`` is answered shows that cookie."""
-    request.exception_reporter_filter = WithoutCookie(get_exception_reporter_filter(request), cookie_name)
+def leave_out(request: Any, *cookie_names: str) -> None:
+    """No report of a fault while ``request`` is answered shows those cookies."""
+    for name in cookie_names:
+        request.exception_reporter_filter = WithoutCookie(get_exception_reporter_filter(request), name)

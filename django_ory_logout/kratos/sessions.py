@@ -1,5 +1,8 @@
 """A person's sessions at Kratos: list them, end one, end all others. Here first, and then there."""
 
+from collections.abc import Iterable
+
+from django.db.models import Q
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
@@ -27,6 +30,13 @@ def apart(request: HttpRequest, rows: LoginSessionQuerySet) -> LoginSessionQuery
     return rows.exclude(issuer=login["issuer"], sid=login["sid"]) if is_signed_in(request) else rows
 
 
+def alive(request: HttpRequest, rows: LoginSessionQuerySet, at_kratos: Iterable[Session]) -> LoginSessionQuerySet:
+    """``rows`` without those of the same person that Kratos has ended: ``at_kratos`` are all its others."""
+    login = request.session[LOGIN]
+    living = Q(sid__in=[login["sid"], *(one.id for one in at_kratos)])
+    return rows.exclude(~living, issuer=login["issuer"], subject=login["subject"])
+
+
 @sensitive_variables()
 def others(request: HttpRequest) -> list[Session]:
     """The other living sessions of whoever is signed in by Kratos.
@@ -34,7 +44,8 @@ def others(request: HttpRequest) -> list[Session]:
     Raises :exc:`KratosError`, ``session_inactive`` for nobody, and :exc:`~..exceptions.Undecided`.
     """
     kratos, credential = _caller(request)
-    return kratos.public.sessions(credential)
+    with whoami.asking(kratos):
+        return kratos.public.sessions(credential)
 
 
 @sensitive_variables()
@@ -44,11 +55,12 @@ def end_one(request: HttpRequest, sid: str) -> None:
     if sid == request.session[LOGIN]["sid"]:
         raise KratosError("session_is_current", "a session does not end itself here: it logs out")
     index.end_rows(_rows(request, kratos).filter(sid=sid), EndReason.USER)
-    for session in kratos.public.sessions(credential):
-        if session.id == sid:
-            _refuse(kratos, session)
-    # Kratos ends no session of anybody else's.
-    kratos.public.end_session(credential, sid)
+    with whoami.asking(kratos):
+        for session in kratos.public.sessions(credential):
+            if session.id == sid:
+                _refuse(kratos, session)
+        # Kratos ends no session of anybody else's.
+        kratos.public.end_session(credential, sid)
 
 
 @sensitive_variables()
@@ -56,9 +68,10 @@ def end_others(request: HttpRequest) -> int:
     """End all other sessions of the person; says how many Kratos ended. Raises as :func:`others`."""
     kratos, credential = _caller(request)
     index.end_rows(_rows(request, kratos).exclude(sid=request.session[LOGIN]["sid"]), EndReason.USER)
-    for session in kratos.public.sessions(credential):
-        _refuse(kratos, session)
-    return kratos.public.end_other_sessions(credential)
+    with whoami.asking(kratos):
+        for session in kratos.public.sessions(credential):
+            _refuse(kratos, session)
+        return kratos.public.end_other_sessions(credential)
 
 
 @sensitive_variables()

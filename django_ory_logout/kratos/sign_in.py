@@ -10,13 +10,13 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf, login, logout, receipts
+from .. import conf, login, logout
 from ..conf import KratosConfig
 from ..exceptions import KratosError, LoggedOutMeanwhile, OryLogoutError, SecondFactorRequired, SignInRefused
 from ..models import EndReason
 from ..ory.kratos import Credential
 from ..sessions import LOGIN
-from . import whoami
+from . import people, whoami
 from .whoami import KratosSession, Verdict
 
 logger = logging.getLogger("django_ory_logout")
@@ -41,6 +41,7 @@ def leave(request: Any, kratos: KratosConfig) -> None:
     request.session.not_carried = kratos.issuer
     if request.session.accessed and request.session.get(LOGIN, {}).get("issuer") == kratos.issuer:
         logout.end_current(request, EndReason.KRATOS)
+        people.look_again(request)
 
 
 @sensitive_variables()
@@ -54,8 +55,8 @@ def enter(request: HttpRequest, kratos: KratosConfig, credential: Credential) ->
     if SESSION_KEY in request.session and (not kept or kept["issuer"] != kratos.issuer):
         return None
     found = whoami.verdict(kratos, credential)
-    if kept and found.session and _is_same(request.session, found.session):
-        _prolong(request.session, found.session)
+    if kept and found.admitted and _is_same(request.session, found.admitted):
+        _prolong(request.session, found.admitted)
         return None
     if kept:
         logout.end_current(request, EndReason.KRATOS)
@@ -63,6 +64,8 @@ def enter(request: HttpRequest, kratos: KratosConfig, credential: Credential) ->
         _admit(request, kratos, credential, found)
     except OryLogoutError as error:
         return error
+    finally:
+        people.look_again(request)
     return None
 
 
@@ -79,9 +82,9 @@ def _prolong(session: SessionBase, at_kratos: KratosSession) -> None:
 
 
 @sensitive_variables()
-def _admit(request: HttpRequest, kratos: KratosConfig, credential: Credential, found: Verdict) -> None:
+def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: Verdict) -> None:
     at_kratos = _session(found)
-    if is_logged_out(kratos, credential, at_kratos.sid):
+    if whoami.is_logged_out(kratos, credential, at_kratos):
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
     user = auth.authenticate(request, kratos_session=at_kratos, provider=kratos)
     if user is None:
@@ -92,6 +95,7 @@ def _admit(request: HttpRequest, kratos: KratosConfig, credential: Credential, f
     session.end_reason = EndReason.KRATOS  # if this fails: nobody has logged out here
     login.admit(request, user, at_kratos, _remembered(kratos, at_kratos))
     session.end_reason = EndReason.USER
+    request.kratos_signed_in = True
 
 
 def _session(found: Verdict) -> KratosSession:
@@ -99,14 +103,11 @@ def _session(found: Verdict) -> KratosSession:
         raise SecondFactorRequired(found.redirect_browser_to)
     if found.code == "user_refused":
         raise SignInRefused("user_refused", "no authentication backend let this identity in")
+    if found.code == "logged_out_here":
+        raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
     if found.session is None:
         raise KratosError("session_inactive", "Kratos knows no such session any more")
     return found.session
-
-
-def is_logged_out(kratos: KratosConfig, credential: Credential, sid: str) -> bool:
-    """Whether a logout here named the session, or the credential where nobody could say whose session it was."""
-    return any(receipts.is_logged_out(kratos.issuer, name) for name in (sid, whoami.named(kratos, credential)))
 
 
 def _remembered(kratos: KratosConfig, at_kratos: KratosSession) -> dict[str, object]:

@@ -1,17 +1,19 @@
 """Whom Kratos' cookie or session token stands for, asked at most every ``WHOAMI_SECONDS``."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
+from .. import receipts
 from ..conf import KratosConfig
-from ..exceptions import KratosError, ProviderUnavailable, SecondFactorRequired
-from ..models import digest
+from ..exceptions import KratosError, ProviderUnavailable, SecondFactorRequired, Undecided
+from ..models import digest, moment
 from ..ory.kratos import Credential, Identity, Session
 
 #: How long a Kratos that does not answer is not asked again, in seconds.
@@ -46,12 +48,18 @@ class KratosSession:
 class Verdict:
     """What Kratos, or this site, said of a credential: whose session it is, or the ``code`` of the refusal.
 
+    ``logged_out_here``: Kratos still knows the session, and this site signs nobody in by it.
     ``redirect_browser_to``: where Kratos asks for a second factor, if that is what is missing.
     """
 
     session: KratosSession | None = None
     code: str = ""
     redirect_browser_to: str = ""
+
+    @property
+    def admitted(self) -> KratosSession | None:
+        """The session that signs somebody in."""
+        return None if self.code else self.session
 
 
 def seconds(moment: datetime | None) -> float:
@@ -93,9 +101,32 @@ def verdict(kratos: KratosConfig, credential: Credential) -> Verdict:
     """What Kratos says of ``credential``, or said lately. Raises :exc:`~..exceptions.Undecided`."""
     found = held(kratos, credential)
     if found is None:
-        found = _asked(kratos, credential)
-        hold(kratos, credential, found)
+        found = _unless_logged_out(kratos, credential, asked(kratos, credential))
+        # A token stays the same when its session is given a second factor, and nobody would notice.
+        if not (credential.is_token and found.code == "session_aal2_required"):
+            hold(kratos, credential, found)
     return found
+
+
+@sensitive_variables()
+def _unless_logged_out(kratos: KratosConfig, credential: Credential, found: Verdict) -> Verdict:
+    if found.session and is_logged_out(kratos, credential, found.session):
+        return replace(found, code="logged_out_here")
+    return found
+
+
+@sensitive_variables()
+def is_logged_out(kratos: KratosConfig, credential: Credential, session: KratosSession) -> bool:
+    """Whether a logout here named the session, or the credential where nobody could say whose session it was.
+
+    That is remembered for as long as the session at Kratos may live by now.
+    """
+    names = session.sid, named(kratos, credential)
+    if not any(receipts.is_logged_out(kratos.issuer, name) for name in names):
+        return False
+    for name in names:
+        receipts.prolong(kratos.issuer, name, moment(session.expires_at))
+    return True
 
 
 @sensitive_variables()
@@ -121,23 +152,42 @@ def forget(kratos: KratosConfig, credential: Credential) -> None:
     kratos.cache.delete(_key(kratos, credential))
 
 
-@sensitive_variables()
-def _asked(kratos: KratosConfig, credential: Credential) -> Verdict:
+@contextmanager
+def asking(kratos: KratosConfig) -> Iterator[None]:
+    """Around any call of ours to ``kratos``: one that has just not answered is not waited for again.
+
+    Raises :exc:`ProviderUnavailable` (``cooling_down``). Without the cache nobody knows, and Kratos is asked.
+    """
     silent = f"kratos:silent:{digest(kratos.issuer)}"
-    if kratos.cache.get(silent):
+    if _noted(kratos, silent):
         raise ProviderUnavailable("cooling_down", f"Kratos did not answer within the last {COOL_DOWN_SECONDS} s")
     try:
-        return Verdict(KratosSession.of(kratos.issuer, kratos.public.whoami(credential)))
+        yield
+    except ProviderUnavailable as error:
+        if error.code in SILENCE:
+            with suppress(Undecided):
+                kratos.cache.set(silent, True, COOL_DOWN_SECONDS)
+        raise
+
+
+def _noted(kratos: KratosConfig, silent: str) -> bool:
+    with suppress(Undecided):
+        return bool(kratos.cache.get(silent))
+    return False
+
+
+@sensitive_variables()
+def asked(kratos: KratosConfig, credential: Credential) -> Verdict:
+    """What Kratos says of ``credential``. Raises :exc:`~..exceptions.ProviderUnavailable`."""
+    try:
+        with asking(kratos):
+            return Verdict(KratosSession.of(kratos.issuer, kratos.public.whoami(credential)))
     except SecondFactorRequired as error:
         return Verdict(code=error.code, redirect_browser_to=error.redirect_browser_to)
     except KratosError as error:
         if error.code != "session_inactive":
             raise ProviderUnavailable("kratos_fault", str(error)) from error
         return Verdict(code=error.code)
-    except ProviderUnavailable as error:
-        if error.code in SILENCE:
-            kratos.cache.set(silent, True, COOL_DOWN_SECONDS)
-        raise
 
 
 def named(kratos: KratosConfig, credential: Credential) -> str:

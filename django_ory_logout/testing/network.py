@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from email.utils import formatdate
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from unittest.mock import Mock, patch
@@ -12,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3 import HTTPResponse
+from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from . import admin, authorization, endpoints
 from .admin import Admin
@@ -163,11 +164,13 @@ def _text(body: bytes | str | Any) -> str:
 
 
 def _response(request: requests.PreparedRequest, answer: Answer) -> requests.Response:
+    headers = HTTPHeaderDict(answer.headers)
+    headers.setdefault("Date", formatdate(usegmt=True))
     # Where sessions look for cookies.
     received = Mock(http.client.HTTPResponse, msg=http.client.HTTPMessage())
-    for name, value in answer.headers.items():
+    for name, value in headers.items():
         received.msg.add_header(name, value)
     raw = HTTPResponse(
-        io.BytesIO(answer.body), answer.headers, answer.status, preload_content=False, original_response=received
+        io.BytesIO(answer.body), headers, answer.status, preload_content=False, original_response=received
     )
     return HTTPAdapter().build_response(request, raw)

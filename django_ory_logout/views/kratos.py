@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import resolve_url
+from django.shortcuts import render, resolve_url
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
@@ -25,11 +25,12 @@ from ..exceptions import (
     LoggedOutMeanwhile,
     OryLogoutError,
     SecondFactorRequired,
+    SignInRefused,
     Undecided,
 )
 from ..kratos import logout as journey
+from ..kratos import native, sign_in
 from ..kratos import sessions as my_sessions
-from ..kratos import sign_in
 from ..login import safe_next
 from ..ory.kratos import Session
 from ..sessions import LOGIN
@@ -53,8 +54,11 @@ def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResp
     """Send the browser to Kratos' login page, unless it is signed in; or say what is in the way."""
     retry_url = login_url(kratos, next_url)
     refusal = getattr(request, "kratos_refusal", None)
+    is_authenticated = request.user.is_authenticated
     if request.session.get(LOGIN, {}).get("issuer") == kratos.issuer:
-        return HttpResponseRedirect(next_url or resolve_url(settings.LOGIN_REDIRECT_URL))
+        if is_authenticated:
+            return _signed_in(request, next_url)
+        refusal = SignInRefused("user_refused", "this user was deactivated after the sign-in")
     if isinstance(refusal, SecondFactorRequired):
         context = {"retry_url": step_up_url(kratos, next_url), "action": _("Continue")}
         return error_page(request, refusal, **context)
@@ -66,6 +70,13 @@ def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResp
         error = InvalidMessage("kratos_cookie_missing", "the browser came back from Kratos without a living session")
         return error_page(request, error, retry_url=retry_url)
     return HttpResponseRedirect(at_kratos(kratos, next_url))
+
+
+def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
+    """Go on to ``next_url``; but if no sign-in was missing, a page that sent the browser here would do so again."""
+    if next_url and "returned" not in request.GET and not getattr(request, "kratos_signed_in", False):
+        return render(request, "ory_logout/signed_in_already.html", {"next": next_url}, status=HTTPStatus.FORBIDDEN)
+    return HttpResponseRedirect(next_url or resolve_url(settings.LOGIN_REDIRECT_URL))
 
 
 def _log_out_again(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
@@ -96,6 +107,11 @@ def step_up_url(kratos: KratosConfig, next_url: str) -> str:
     return at_kratos(kratos, next_url, aal="aal2")
 
 
+def second_factor_url(request: HttpRequest) -> str:
+    """The same for a program, whose page says by ``return_to`` where the browser goes then."""
+    return step_up_url(next(iter(conf.get().kratos)), safe_next(request.GET.get("return_to")))
+
+
 # Logout
 
 
@@ -108,12 +124,12 @@ def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
         try:
             return view(request, *args, **kwargs)
         except OryLogoutError as error:
-            return refused(error)
+            return refused(request, error)
 
     return answering
 
 
-def refused(error: OryLogoutError) -> JsonResponse:
+def refused(request: HttpRequest, error: OryLogoutError) -> JsonResponse:
     """``error`` for a program."""
     if isinstance(error, Undecided):
         response = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
@@ -121,7 +137,7 @@ def refused(error: OryLogoutError) -> JsonResponse:
         return response
     said = {"error": error.code}
     if isinstance(error, SecondFactorRequired):
-        said["redirect_browser_to"] = error.redirect_browser_to
+        said["redirect_browser_to"] = second_factor_url(request)
     return JsonResponse(said, status=STATUS.get(error.code, HTTPStatus.BAD_REQUEST))
 
 
@@ -149,12 +165,12 @@ def logout(request: HttpRequest) -> HttpResponse:
         told = journey.log_out(request, token)
     except OryLogoutError as error:
         if as_json:
-            return refused(error)
+            return refused(request, error)
         if error.code == "session_inactive":
             return onward(request, return_to)
         return error_page(request, error, retry_url=reverse("ory_logout:logout"), action=_("Log out"))
     if as_json:
-        return refused(_not_told()) if told.failed else told.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
+        return refused(request, _not_told()) if told.failed else told.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
     return told.relay(onward(request, return_to, **{"provider_not_told": True} if told.failed else {}))
 
 
@@ -168,7 +184,7 @@ def native_logout(request: HttpRequest) -> HttpResponse:
     kratos = sign_in.configured()
     if kratos is None:
         raise InvalidMessage("provider_unknown", "no Kratos is configured")
-    journey.log_out_natively(request, kratos, _session_token(request))
+    native.log_out(request, kratos, _session_token(request))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 

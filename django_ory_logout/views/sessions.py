@@ -21,6 +21,7 @@ from ..kratos import sessions as my_sessions
 from ..models import EndReason, LoginSession, LoginSessionQuerySet
 from ..sessions import LOGIN, MARK
 from .base import non_atomic, public, revoking_afterwards
+from .kratos import second_factor_url
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -30,7 +31,7 @@ logger = logging.getLogger("django_ory_logout")
 def whoami(request: HttpRequest) -> JsonResponse:
     """200 with who is signed in and by which provider; 401: nobody; 403: Kratos asks for a second factor."""
     if not request.user.is_authenticated:
-        return _nobody(getattr(request, "kratos_refusal", None))
+        return _nobody(request, getattr(request, "kratos_refusal", None))
     login = request.session.get(LOGIN, {})
     names = ("provider", "issuer", "subject", "sid")
     return JsonResponse(
@@ -38,11 +39,11 @@ def whoami(request: HttpRequest) -> JsonResponse:
     )
 
 
-def _nobody(refusal: OryLogoutError | None) -> JsonResponse:
+def _nobody(request: HttpRequest, refusal: OryLogoutError | None) -> JsonResponse:
     said: dict[str, Any] = {"authenticated": False}
     if not isinstance(refusal, SecondFactorRequired):
         return JsonResponse(said, status=HTTPStatus.UNAUTHORIZED)
-    said |= {"error": refusal.code, "redirect_browser_to": refusal.redirect_browser_to}
+    said |= {"error": refusal.code, "redirect_browser_to": second_factor_url(request)}
     return JsonResponse(said, status=HTTPStatus.FORBIDDEN)
 
 
@@ -80,8 +81,10 @@ def _listed(
     elsewhere, fault = [], error
     if my_sessions.is_signed_in(request):
         try:
+            at_kratos = my_sessions.others(request)
+            living = my_sessions.alive(request, living, at_kratos)
             here = set(living.values_list("sid", flat=True))
-            elsewhere = [one for one in my_sessions.others(request) if one.id not in here]
+            elsewhere = [one for one in at_kratos if one.id not in here]
         except OryLogoutError as refused:
             fault = refused
     if fault:

@@ -3,6 +3,8 @@
 const app = document.getElementById("app");
 const said = document.getElementById("said");
 const urls = app.dataset;
+// Where the browser goes after a second factor.
+const back = `?${new URLSearchParams({ return_to: location.pathname })}`;
 const BROWSERS = { Edg: "Edge", OPR: "Opera", Firefox: "Firefox", Chrome: "Chrome", Safari: "Safari" };
 
 // Asking the site. What never arrived has the status 0.
@@ -28,11 +30,11 @@ function csrfToken() {
 // What the page shows
 
 async function refresh(words = "") {
-  const who = await ask(urls.whoami);
+  const who = await ask(urls.whoami + back);
   if (who.status !== 200) return showRefusal(who);
   // Who signed in by a password of this site has no sessions at Kratos.
   const none = { status: 200, body: [] };
-  const [profile, others] = await Promise.all([ask(urls.profile), who.body.issuer ? ask(urls.sessions) : none]);
+  const [profile, others] = await Promise.all([ask(urls.profile), who.body.issuer ? ask(urls.sessions + back) : none]);
   const refusal = [profile, others].find(({ status }) => status !== 200);
   if (refusal) return showRefusal(refusal);
   fill(app, { ...who.body, ...profile.body });
@@ -43,11 +45,7 @@ async function refresh(words = "") {
 function showRefusal({ status, body }, words = "") {
   if (status === 401) return show("signed-out", words);
   if (body.error !== "session_aal2_required") return show("unavailable");
-  if (body.redirect_browser_to) {
-    const url = new URL(body.redirect_browser_to);
-    url.searchParams.set("return_to", location.href);
-    app.querySelector("[data-show=step-up]").href = url;
-  }
+  if (body.redirect_browser_to) app.querySelector("[data-show=step-up]").href = body.redirect_browser_to;
   show("second-factor");
 }
 
@@ -91,7 +89,7 @@ function deviceName(userAgent) {
 // What a person does
 
 async function end(url, words) {
-  const ended = await ask(url, "DELETE");
+  const ended = await ask(url + back, "DELETE");
   if (ended.status >= 300 || ended.status === 0) return showRefusal(ended, "Your session has ended.");
   return refresh(words);
 }

@@ -47,7 +47,7 @@ def amber(person: Chromium, world: KratosWorld) -> Chromium:
 def sign_in(person: Chromium) -> None:
     person.press("Sign in")
     person.press("As Amber")
-    person.waits_for("Signed in as amber@example.com")
+    person.waits_for("Signed in as Amber")
 
 
 def session_of(world: KratosWorld, person: Chromium) -> str:
@@ -124,7 +124,7 @@ def test_a_missing_second_factor_is_a_link_that_leads_back(amber: Chromium, worl
         amber.fill("totp_code", code)
         amber.press("Continue")
 
-        amber.waits_for("Signed in as amber@example.com")
+        amber.waits_for("Signed in as Amber")
         assert amber.driver.current_url == world.site.path("/spa/")
         assert amber.sees(session)
 
@@ -135,7 +135,7 @@ def test_while_kratos_is_silent_the_page_says_so_and_tries_again(amber: Chromium
 
     amber.press("Try again")
 
-    amber.waits_for("Signed in as amber@example.com")
+    amber.waits_for("Signed in as Amber")
     assert amber.marked()
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from django_ory_logout import receipts, sessions
 from django_ory_logout.models import EndReason, LogoutReceipt
-from django_ory_logout.receipts import LIFETIME, UNKNOWN_LIFETIME, is_logged_out, record_logout
+from django_ory_logout.receipts import LIFETIME, UNKNOWN_LIFETIME, is_logged_out, record_logout, record_refusal
 
 from .world import logout_notice
 
@@ -45,6 +45,21 @@ def test_logout_of_a_session_whose_end_is_unknown_is_kept_longer_than_any_lives(
     end = None if ago is None else timezone.now() - ago
 
     assert lifetime(record_logout(KRATOS, "a", end)) > UNKNOWN_LIFETIME
+
+
+def test_refusal_of_a_credential_is_kept_for_a_short_time() -> None:
+    receipt = record_refusal(KRATOS, "its name")
+
+    assert receipt.expires_at - LIFETIME <= receipt.received_at
+    assert is_logged_out(KRATOS, "its name")
+
+
+def test_receipt_that_is_withdrawn_refuses_nothing() -> None:
+    """And leaves those of others alone."""
+    receipts.withdraw(record_refusal(KRATOS, "a"))
+    record_logout(KRATOS, "b")
+
+    assert [is_logged_out(KRATOS, name) for name in ("a", "b")] == [False, True]
 
 
 def test_logout_without_time_zones(settings: Any) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session as StoredSession
 from django.core.cache import cache
 from django.db import OperationalError, connection
@@ -173,7 +174,90 @@ def test_token_beats_the_cookie_of_whom_a_middleware_has_seen(
     assert [again.get("/private/", headers=headers).text for _ in range(2)] == [amber, amber]
 
 
+@pytest.fixture
+def told(settings: Any) -> list[str]:
+    """Of whom a middleware before Kratos' learns when the answer is there."""
+    place = next(place for place, name in enumerate(settings.MIDDLEWARE) if "KratosMiddleware" in name)
+    look = f"{__name__}.look_last"
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], look, *settings.MIDDLEWARE[place:]]
+    _told.clear()
+    return _told
+
+
+_told: list[str] = []
+
+
+def look_last(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def middleware(request: Any) -> Any:
+        response = get_response(request)
+        _told.append(str(request.user))
+        return response
+
+    return middleware
+
+
+def test_who_made_a_request_is_known_after_the_answer(
+    browser_of: KratosBrowser,
+    kratos: Kratos,
+    client: SiteBrowser,
+    session: Session,
+    told: list[str],
+    without_login_wall: None,
+) -> None:
+    amber = client.user["username"]
+    browser = browser_of(kratos.sign_in(kratos.identity("birch@example.org")))
+    birch = browser.user["username"]
+    told.clear()
+
+    client.get("/")
+    browser.get("/", headers={"x-session-token": session.token})
+    browser.get("/")
+
+    assert told == [amber, amber, birch]
+
+
+# What Kratos did not open
+
+
+@pytest.mark.parametrize("token", ["living", "dead", "made up"])
+def test_token_is_no_key_to_what_was_signed_in_in_another_way(
+    native_client_of: KratosBrowser, kratos: Kratos, session: Session, token: str
+) -> None:
+    User.objects.create_user("cedar")
+    named = "made up" if token == "made up" else session.token
+    if token == "dead":
+        kratos.end(session.id)
+
+    assert native_client_of(named).get("/log-in/").status_code == 200
+
+    assert not StoredSession.objects.exists()
+    again = native_client_of(named, enforce_csrf_checks=True)
+    if token == "living":
+        # To sign in in another way is to log out first.
+        assert receipts.is_logged_out(PUBLIC_URL, session.id)
+    assert again.get("/private/").status_code == 302
+    assert again.post("/write/").status_code == 403
+
+
+def test_session_that_kratos_did_not_open_is_not_signed_in_by_a_token(
+    client: SiteBrowser, browser_of: KratosBrowser, session: Session
+) -> None:
+    """Whoever tied them together."""
+    visitor = browser_of()
+    visitor.force_login(User.objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
+    kratos = conf.get().kratos[0]
+    kratos.cache.set(carried._key(kratos, Credential(session.token)), visitor.key, 60)
+
+    assert client.user["sid"] == session.id
+    assert visitor.user["username"] == "cedar"
+
+
 # CSRF
+
+
+def test_bad_token_leaves_csrf_as_it_was(native_client_of: KratosBrowser) -> None:
+    """Django's test client leaves it out."""
+    assert native_client_of("bad").post("/write/").status_code == 200
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Logging out of a session that Kratos opened: here first, then there; what stays refused where that was not told."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from django.utils import timezone
 
 from django_ory_logout import receipts, sessions
 from django_ory_logout.engines import site_store
+from django_ory_logout.kratos import whoami
 from django_ory_logout.kratos.logout import Told
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt, digest
@@ -244,6 +244,45 @@ def test_cookie_of_kratos_alone_is_enough_to_log_out(
     assert asked(wire) == [("GET", FLOW), ("GET", LOGOUT)]
 
 
+@pytest.mark.parametrize("first", ["logout", "link"])
+@pytest.mark.django_db(transaction=True)
+def test_sign_in_that_is_under_way_does_not_outlive_a_logout_by_the_cookie_alone(
+    browser_of: KratosBrowser, session: Session, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Of one browser, as where two requests come at once: Kratos has said who that is, and is told of the logout."""
+    late, leaving, hold = browser_of(session), browser_of(session), whoami.hold
+
+    def hold_late(*args: Any) -> None:
+        monkeypatch.undo()
+        if first == "logout":
+            assert leaving.post("/auth/logout/").status_code == 200
+        else:
+            leaving.get("/auth/kratos/logout/", {"token": session.logout_token})
+        assert not session.active
+        hold(*args)
+
+    monkeypatch.setattr(whoami, "hold", hold_late)
+
+    assert late.user is None
+    assert late.user is None
+    assert not LoginSession.objects.exists()
+    assert LogoutReceipt.objects.get().completed_at
+
+
+@pytest.mark.parametrize("cookie", ["whoever", "dead"])
+def test_cookie_of_no_living_session_leaves_nothing_behind(
+    browser_of: KratosBrowser, kratos: Kratos, wire: KratosNetwork, session: Session, cookie: str
+) -> None:
+    """As anybody can make one up."""
+    kratos.end(session.id)
+    browser = browser_of()
+    browser.cookies[COOKIE] = session.cookie if cookie == "dead" else cookie
+
+    assert_page(browser.post("/auth/logout/"), 200, "You are logged out")
+
+    assert not LogoutReceipt.objects.exists()
+
+
 def test_page_that_asks_has_a_button_for_who_is_signed_in_at_kratos_alone(
     browser_of: KratosBrowser, wire: KratosNetwork, session: Session
 ) -> None:
@@ -287,7 +326,6 @@ def test_session_that_a_password_opened_ends_with_the_one_at_kratos(
 
     assert not session.active
     assert browser.user is None
-    assert not LogoutReceipt.objects.exists()
 
 
 # Kratos cannot be told
@@ -398,11 +436,12 @@ def test_cache_and_kratos_are_down(
 
 
 def test_session_that_was_refused_is_ended_by_the_login_page(
-    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, amber: Identity, session: Session
+    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, clock: Clock
 ) -> None:
     wire.down()
     signed_in.post("/auth/logout/")
     wire.mend()
+    clock.advance(COOL_DOWN_SECONDS + 1)
 
     answer = signed_in.get("/auth/login/", {"next": "/private/"})
 
@@ -438,12 +477,13 @@ def test_login_page_says_so_while_kratos_cannot_be_told(
 
 
 def test_session_that_was_refused_and_is_dead_by_now(
-    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, session: Session
+    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, session: Session, clock: Clock
 ) -> None:
     """Its verdict is still held: Kratos is asked to end what it has ended."""
     wire.down()
     signed_in.post("/auth/logout/")
     wire.mend()
+    clock.advance(COOL_DOWN_SECONDS + 1)
     kratos.end(session.id)
 
     answer = signed_in.get("/auth/login/")
@@ -465,14 +505,15 @@ def test_receipt_outlives_the_session_at_kratos(signed_in: SiteBrowser, wire: Kr
         assert receipt.completed_at
 
 
-def test_receipt_of_a_session_of_unknown_end_outlives_any(browser_of: KratosBrowser, wire: KratosNetwork) -> None:
+def test_receipt_of_a_cookie_that_nobody_knows_does_not_last(browser_of: KratosBrowser, wire: KratosNetwork) -> None:
+    """As anybody can make one up while Kratos does not answer."""
     wire.down()
     browser = browser_of()
     browser.cookies[COOKIE] = "whoever"
 
     browser.post("/auth/logout/")
 
-    assert LogoutReceipt.objects.get().expires_at > timezone.now() + timedelta(days=400)
+    assert LogoutReceipt.objects.get().expires_at <= timezone.now() + receipts.LIFETIME
 
 
 def test_purge_leaves_the_receipt_until_the_session_at_kratos_has_expired(
@@ -631,5 +672,35 @@ def test_who_does_not_answer_is_not_asked_again(
     wire.slow(FLOW)
 
     browser.post("/auth/logout/")
+
+    browser.post("/auth/logout/")
+
+    assert asked(wire) == [("GET", FLOW)]
+
+
+def test_who_answers_with_a_fault_is_asked_whose_session_it_is(
+    browser_of: KratosBrowser, wire: KratosNetwork, session: Session
+) -> None:
+    """So that it stays refused when its cookie is renewed."""
+    wire.replace(LOGOUT, b"{}", status=500)
+
+    assert "could not be told" in browser_of(session).post("/auth/logout/").text
+
+    wire.mend()
+    old = session.cookie
+    session.expires_at += 60
+    assert session.cookie != old
+    assert browser_of(session).user is None
+    assert receipts.is_logged_out(PUBLIC_URL, session.id)
+
+
+@pytest.mark.parametrize("path", ["/auth/kratos/logout/browser/", "/auth/kratos/logout/?token=x", "/tags/"])
+def test_no_other_journey_asks_who_does_not_answer(
+    signed_in: SiteBrowser, browser_of: KratosBrowser, wire: KratosNetwork, session: Session, path: str
+) -> None:
+    wire.slow(FLOW)
+
+    for _ in range(3):
+        signed_in.get(path)
 
     assert asked(wire) == [("GET", FLOW)]

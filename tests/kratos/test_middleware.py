@@ -9,13 +9,14 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.test import AsyncClient
+from django.test import AsyncClient, RequestFactory
 from django.urls import path
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from django_ory_logout import sessions
+from django_ory_logout.kratos import people
 from django_ory_logout.middleware import KratosMiddleware
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt
 from django_ory_logout.receipts import record_logout
@@ -153,6 +154,73 @@ def test_session_that_was_read_before_ends_without_a_credential(
     assert browser.key is None
     assert [one["reason"] for one in ended] == [EndReason.KRATOS]
     assert not LogoutReceipt.objects.exists()
+
+
+def look_first_async(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A middleware that asks for the person as asynchronous code does."""
+
+    async def middleware(request: Any) -> Any:
+        await request.auser()
+        return await get_response(request)
+
+    return middleware
+
+
+look_first_async.async_capable, look_first_async.sync_capable = True, False  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def asked_before(settings: Any) -> None:
+    settings.ROOT_URLCONF = "tests.kratos.urls"
+    place = settings.MIDDLEWARE.index(MIDDLEWARE)
+    look = f"{__name__}.look_first_async"
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], look, *settings.MIDDLEWARE[place:]]
+
+
+def who(browser: SiteBrowser, **headers: str) -> Any:
+    client = AsyncClient()
+    client.cookies = browser.cookies
+    return async_to_sync(client.get)("/who/", secure=True, headers=headers)
+
+
+def test_user_and_auser_are_one(
+    asked_before: None, browser_of: KratosBrowser, kratos: Kratos, session: Session
+) -> None:
+    visitor = browser_of()
+    assert who(visitor).json() == {"user": "AnonymousUser", "auser": "AnonymousUser"}
+    visitor.cookies[COOKIE] = session.cookie
+    assert who(visitor).json() == dict.fromkeys(("user", "auser"), LoginSession.objects.get().user.username)
+    birch = kratos.sign_in(kratos.identity("birch@example.org"))
+
+    by_token = who(visitor, **{"x-session-token": birch.token}).json()
+
+    assert by_token == dict.fromkeys(("user", "auser"), LoginSession.objects.get(sid=birch.id).user.username)
+    del visitor.cookies[COOKIE]
+    assert who(visitor).json() == {"user": "AnonymousUser", "auser": "AnonymousUser"}
+
+
+def test_both_are_bound_to_the_session_that_was_there(browser: SiteBrowser, rf: RequestFactory) -> None:
+    """After the answer, that of the cookie is back."""
+    name = browser.user["username"]
+    request: Any = rf.get("/")
+    request.session = browser.session
+    people.look_again(request)
+
+    request.session = SiteBrowser().session
+
+    assert request.user.get_username() == name
+    assert async_to_sync(request.auser)().get_username() == name
+
+
+def test_auser_is_nobody_while_nobody_can_say(rf: RequestFactory) -> None:
+    request: Any = rf.get("/")
+    request._acached_user = "amber"
+
+    people.nobody(request)
+
+    assert not request.user.is_authenticated
+    assert not async_to_sync(request.auser)().is_authenticated
+    assert not hasattr(request, "_acached_user")
 
 
 def test_session_of_somebody_else_that_was_read_before_stays(read_before: None, browser_of: KratosBrowser) -> None:
@@ -400,6 +468,21 @@ def test_logout_ends_the_session_while_kratos_is_down(
     assert not LoginSession.objects.exists()
     wire.mend()
     clock.advance(11)
+    browser.cookies[COOKIE] = session.cookie
+    assert browser.user is None
+
+
+def test_logout_without_kratos_cookie_is_one(
+    browser: SiteBrowser, session: Session, ended: list[dict[str, Any]]
+) -> None:
+    """The browser lost it, and Kratos may still know the session."""
+    assert browser.user
+    del browser.cookies[COOKIE]
+
+    browser.post("/auth/logout/")
+
+    assert [one["reason"] for one in ended] == [EndReason.RP_INITIATED]
+    assert LogoutReceipt.objects.exists()
     browser.cookies[COOKIE] = session.cookie
     assert browser.user is None
 

@@ -19,7 +19,7 @@ from django_ory_logout.testing.kratos import Session
 
 from ..conftest import Clock, SiteBrowser
 from ..test_secrecy import Mails, fail
-from .conftest import COOKIE, KratosBrowser
+from .conftest import COOKIE, MIDDLEWARE, KratosBrowser
 
 pytestmark = pytest.mark.django_db
 
@@ -80,7 +80,7 @@ def test_what_is_searched_for_would_be_found(client: SiteBrowser, session: Sessi
         (whoami.KratosSession, "of"),
         (whoami, "claims"),
         (whoami, "asdict"),
-        (sign_in, "is_logged_out"),
+        (whoami, "is_logged_out"),
         (receipts, "is_logged_out"),
         (auth, "authenticate"),
         (sign_in, "_remembered"),
@@ -190,6 +190,20 @@ def test_reports_leave_out_kratos_cookie_and_nothing_else() -> None:
     own = get_default_exception_reporter_filter()
     assert found.get_post_parameters(request) == own.get_post_parameters(request)
     assert found.cleansed_substitute == own.cleansed_substitute
+
+
+def test_reports_leave_out_kratos_cookie_where_nobody_signs_in_by_it(
+    browser_of: KratosBrowser, session: Session, settings: Any, mails: list[str], shown: Shown
+) -> None:
+    """As where Kratos is the login page of a Hydra."""
+    settings.ROOT_URLCONF = "tests.kratos.urls"
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != MIDDLEWARE]
+
+    answer = browser_of(session, raise_request_exception=False).get("/fail/")
+
+    assert answer.status_code == 500
+    assert any(COOKIE in mail for mail in mails)
+    assert [shown(mail) for mail in mails] == [[], [], []]
 
 
 def test_reports_name_no_cookie_that_did_not_come() -> None:

@@ -13,7 +13,7 @@ from django_ory_logout.testing.kratos import Identity, Session
 from django_ory_logout.testing.kratos.records import Device
 from django_ory_logout.testing.kratos.totp import new_secret
 
-from ..conftest import Clock, Logged, SiteBrowser
+from ..conftest import Clock, Logged, SiteBrowser, query_of
 from ..views.pages import assert_page
 from .conftest import PUBLIC_URL, KratosBrowser
 from .test_logout import asked
@@ -101,7 +101,9 @@ def test_lists_none(browser: SiteBrowser, stranger: Session) -> None:
     assert browser.get(JSON).json() == []
 
 
-@pytest.mark.parametrize(("method", "path"), [("get", JSON), ("delete", JSON), ("delete", f"{JSON}{uuid4()}/")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("get", JSON), ("delete", JSON), ("delete", f"{JSON}0b6c4f0e-7d0f-4f4e-9a51-000000000000/")]
+)
 def test_nobody_has_none(browser_of: KratosBrowser, wire: KratosNetwork, method: str, path: str) -> None:
     answer = getattr(browser_of(), method)(path)
 
@@ -109,7 +111,9 @@ def test_nobody_has_none(browser_of: KratosBrowser, wire: KratosNetwork, method:
     assert wire.calls == []
 
 
-@pytest.mark.parametrize(("method", "path"), [("get", JSON), ("delete", JSON), ("delete", f"{JSON}{uuid4()}/")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("get", JSON), ("delete", JSON), ("delete", f"{JSON}0b6c4f0e-7d0f-4f4e-9a51-000000000000/")]
+)
 def test_session_of_this_site_alone_has_none(browser_of: KratosBrowser, method: str, path: str) -> None:
     browser = browser_of()
     browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
@@ -286,7 +290,48 @@ def test_what_kratos_was_not_told_of_has_ended_here(
     assert not at_kratos.active
 
 
+def test_who_does_not_answer_is_not_asked_by_the_next(
+    browser: SiteBrowser, other: SiteBrowser, phone: Session, wire: KratosNetwork
+) -> None:
+    wire.slow(OTHERS)
+    wire.calls.clear()
+
+    for _ in range(2):
+        assert browser.get(JSON).status_code == 503
+        assert browser.delete(f"{JSON}{phone.id}/").status_code == 503
+        assert browser.delete(JSON).status_code == 503
+        assert "alert" in browser.get(PAGE).text
+
+    assert asked(wire) == [("GET", OTHERS)]
+    assert other.user is None
+
+
+def test_second_factor_brings_the_browser_back(
+    browser_of: KratosBrowser, kratos: Kratos, amber: Identity, session: Session
+) -> None:
+    kratos.required_aal, amber.totp_secret = "highest_available", new_secret()
+
+    url = browser_of(session).get(JSON, {"return_to": "/private/"}).json()["redirect_browser_to"]
+
+    assert query_of(url)["aal"] == "aal2"
+    assert query_of(query_of(url)["return_to"])["next"] == "/private/"
+
+
 # On the page
+
+
+def test_page_leaves_out_what_kratos_has_ended(
+    browser: SiteBrowser, other: SiteBrowser, kratos: Kratos, amber: Identity, of_stranger: SiteBrowser
+) -> None:
+    """A session of the same person's by another account at Kratos, which this one's list has not, stays."""
+    third, theirs = kratos.sign_in(amber), row_of(of_stranger)
+    LoginSession.objects.filter(pk=theirs.pk).update(user_id=row_of(browser).user_id)
+    kratos.end(sid_of(other))
+
+    page = browser.get(PAGE)
+
+    assert {row.sid for row in page.context["login_sessions"]} == {sid_of(browser), theirs.sid}
+    assert [one.id for one in page.context["elsewhere"]] == [third.id]
 
 
 def test_page_has_those_here_and_those_elsewhere(

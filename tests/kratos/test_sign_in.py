@@ -17,7 +17,7 @@ from django_ory_logout.signals import login_session_ended, login_session_opened
 from django_ory_logout.testing import Kratos, KratosNetwork, Provider, connect
 from django_ory_logout.testing.kratos import Address, Identity, Session
 
-from ..conftest import Clock, Connect, Listen, Logged, SiteBrowser
+from ..conftest import Clock, Connect, Listen, Logged, SiteBrowser, query_of
 from ..views.pages import assert_page
 from .conftest import COOKIE, PUBLIC_URL, KratosBrowser
 
@@ -321,18 +321,22 @@ def second_factor(kratos: Kratos, amber: Identity) -> None:
     kratos.required_aal, amber.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
 
 
-STEP_UP = f"{PUBLIC_URL}/self-service/login/browser?aal=aal2"
-
-
-def test_without_the_second_factor_nobody_is_signed_in(browser: SiteBrowser, second_factor: None) -> None:
-    answer = browser.get("/auth/whoami/")
+@pytest.mark.parametrize(("return_to", "next_url"), [("/private/", "/private/"), ("//evil.example", ""), (None, "")])
+def test_without_the_second_factor_nobody_is_signed_in(
+    browser: SiteBrowser, second_factor: None, return_to: str | None, next_url: str
+) -> None:
+    answer = browser.get("/auth/whoami/", {"return_to": return_to} if return_to else {})
 
     assert answer.status_code == 403
+    step_up = answer.json()["redirect_browser_to"]
     assert answer.json() == {
         "authenticated": False,
         "error": "session_aal2_required",
-        "redirect_browser_to": STEP_UP,
+        "redirect_browser_to": step_up,
     }
+    assert step_up.startswith(f"{PUBLIC_URL}/self-service/login/browser?aal=aal2&return_to=")
+    back = query_of(query_of(step_up)["return_to"])
+    assert (back.get("next", ""), back["returned"]) == (next_url, "1")
     assert browser.get("/private/").status_code == 302
     assert not LoginSession.objects.exists()
     assert not User.objects.exists()
@@ -579,6 +583,82 @@ def test_logout_here_stays_one_whatever_kratos_says(
     assert browser.user is None
     clock.advance(11)
     assert browser.user is None
+
+
+@pytest.mark.parametrize("name", ["session", "credential"])
+def test_session_that_a_receipt_names_ends_at_the_next_verdict(
+    browser: SiteBrowser, session: Session, clock: Clock, ended: list[dict[str, Any]], name: str
+) -> None:
+    """It was not found when it was logged out."""
+    assert browser.user
+    cookie = Credential(session.cookie, COOKIE)
+    receipts.record_logout(PUBLIC_URL, session.id if name == "session" else whoami.named(config(), cookie))
+    assert browser.user, "no request asks for receipts"
+    clock.advance(11)
+
+    assert browser.user is None
+
+    assert len(ended) == 1
+    assert not LoginSession.objects.exists()
+    clock.advance(11)
+    assert browser.user is None
+
+
+# Nobody is sent around
+
+
+def follow(browser: SiteBrowser, path: str, steps: int = 5) -> Any:
+    """The answer at which a browser ends that follows redirects of the site."""
+    for _ in range(steps):
+        answer = browser.get(path)
+        if answer.status_code != 302:
+            return answer
+        path = answer["Location"]
+    raise AssertionError(f"sent around, to {path}")
+
+
+def test_user_who_is_deactivated_here_is_told_so(browser: SiteBrowser) -> None:
+    assert browser.user
+    User.objects.update(is_active=False)
+
+    answer = follow(browser, "/private/")
+
+    assert_page(answer, 403, "You were not signed in")
+    assert 'href="/auth/logout/"' in answer.text
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_user_who_lacks_a_right_is_told_so(browser: SiteBrowser, settings: Any, signed_in: bool) -> None:
+    settings.ROOT_URLCONF = "tests.kratos.urls"
+    if signed_in:
+        assert browser.user
+
+    answer = follow(browser, "/staff/")
+
+    assert_page(answer, 403, "You are signed in already")
+    assert 'href="/staff/"' in answer.text
+    assert 'href="/auth/logout/"' in answer.text
+    assert browser.user
+
+
+@pytest.mark.parametrize(
+    ("signed_in", "query", "location"),
+    [
+        (True, "?next=/private/&returned=1", "/private/"),
+        (False, "?next=/private/&returned=1", "/private/"),
+        (False, "?next=/private/", "/private/"),
+        (False, "", "/accounts/profile/"),
+        (True, "", "/accounts/profile/"),
+    ],
+)
+def test_login_page_lets_on_who_comes_from_kratos_or_wants_nothing_else(
+    browser: SiteBrowser, settings: Any, signed_in: bool, query: str, location: str
+) -> None:
+    settings.LOGIN_REDIRECT_URL = "/accounts/profile/"
+    if signed_in:
+        assert browser.user
+
+    assert browser.get(f"/auth/login/{query}")["Location"] == location
 
 
 # A sign-in that fails

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from django_ory_logout import receipts
+from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.ory.kratos import KratosPublic
 from django_ory_logout.sessions import LOGIN
@@ -403,7 +404,7 @@ def test_link_is_fetched_once_and_logs_out(
 
 
 def test_link_without_kratos_leads_to_this_sites_page(
-    signed_in: SiteBrowser, wire: KratosNetwork, logged: Logged
+    signed_in: SiteBrowser, wire: KratosNetwork, logged: Logged, clock: Clock
 ) -> None:
     wire.down(FLOW)
 
@@ -411,8 +412,12 @@ def test_link_without_kratos_leads_to_this_sites_page(
 
     assert link.strip() == '<a href="/auth/logout/">Log out</a>'
     assert url == "/auth/logout/"
-    assert logged() == [f"logout link without Kratos' token: unreachable: GET {PUBLIC_URL}{FLOW}: ConnectionError"] * 2
+    assert logged() == [
+        f"logout link without Kratos' token: unreachable: GET {PUBLIC_URL}{FLOW}: ConnectionError",
+        "logout link without Kratos' token: cooling_down: Kratos did not answer within the last 5 s",
+    ]
     wire.mend()
+    clock.advance(COOL_DOWN_SECONDS + 1)
     assert "/auth/kratos/logout/?token=" in signed_in.get("/tags/").text
 
 
@@ -492,6 +497,16 @@ def test_unknown_token_is_as_good_as_logged_out(wire: KratosNetwork, token: str)
     assert not LogoutReceipt.objects.exists()
 
 
+def test_token_that_is_dead_at_kratos_leaves_nothing_behind(
+    wire: KratosNetwork, kratos: Kratos, session: Session
+) -> None:
+    """Kratos knows it still, and says that it has ended."""
+    kratos.end(session.id)
+
+    assert end({"session_token": session.token}).status_code == 204
+    assert not LogoutReceipt.objects.exists()
+
+
 @pytest.mark.parametrize(
     "body", ["", "{", "[]", "null", "7", "{}", '{"session_token": ""}', '{"session_token": 7}', "[" * 100_000, "\\xff"]
 )
@@ -530,8 +545,10 @@ def test_native_logout_that_kratos_was_not_told_of_is_out_here_all_the_same(
 
     answer = end({"session_token": session.token})
 
-    assert (answer.status_code, answer.json()) == (503, {"error": "unreachable"})
+    code = "unreachable" if holds_verdict else "cooling_down"
+    assert (answer.status_code, answer.json()) == (503, {"error": code})
     assert answer["Retry-After"] == "5"
+    assert len(wire.calls) == 1, "who does not answer is not asked twice"
     assert not LoginSession.objects.exists()
     wire.mend()
     clock.advance(11)
@@ -577,8 +594,8 @@ def test_native_logout_while_the_cache_is_down(
     session: Session,
     cache_down: Callable[[], None],
     settings: Any,
-    clock: Clock,
 ) -> None:
+    """The verdict that it holds is there again afterwards."""
     caches = settings.CACHES
     cache_down()
 
@@ -586,6 +603,100 @@ def test_native_logout_while_the_cache_is_down(
 
     settings.CACHES = caches
     assert not session.active
+    assert native.user is None
+    assert not LoginSession.objects.exists()
+
+
+def test_native_logout_while_neither_cache_nor_kratos_answers(
+    native: SiteBrowser,
+    wire: KratosNetwork,
+    session: Session,
+    cache_down: Callable[[], None],
+    settings: Any,
+    clock: Clock,
+) -> None:
+    """What the token opened here nobody can say now; it ends when Kratos is next asked."""
+    caches = settings.CACHES
+    wire.down()
+    cache_down()
+
+    assert end({"session_token": session.token}).status_code == 503
+
+    settings.CACHES = caches
+    wire.mend()
+    clock.advance(11)
+    assert session.active
+    assert native.user is None
+    assert not LoginSession.objects.exists()
+
+
+def test_native_logout_that_kratos_alone_could_do_is_not_called_done(
+    native: SiteBrowser,
+    wire: KratosNetwork,
+    session: Session,
+    cache_down: Callable[[], None],
+    settings: Any,
+    clock: Clock,
+) -> None:
+    """Kratos has ended the session, and could not say whose it was."""
+    caches = settings.CACHES
+    wire.replace(WHOAMI, b"{}", status=500)
+    cache_down()
+
+    answer = end({"session_token": session.token})
+
+    assert (answer.status_code, answer.json()) == (503, {"error": "cache_fault"})
+    assert not session.active
+    settings.CACHES = caches
+    wire.mend()
+    assert end({"session_token": session.token}).status_code == 204
+    assert native.user is None
+
+
+@pytest.mark.parametrize("token", ["made-up", "x" * 8000])
+def test_made_up_tokens_leave_nothing_behind_a_gateway(wire: KratosNetwork, token: str) -> None:
+    """Which answers some calls in place of Kratos."""
+    wire.replace(WHOAMI, b"<html>", status=431)
+
+    assert end({"session_token": token}).status_code == 204
+    assert not LogoutReceipt.objects.exists()
+
+
+def test_refusal_of_kratos_that_says_nothing_of_the_token_keeps_it_refused(
+    native_client_of: KratosBrowser, wire: KratosNetwork, session: Session
+) -> None:
+    wire.replace(WHOAMI, b"{}", status=500)
+    wire.replace(NATIVE, b'{"error": {"code": 400}}', status=400)
+
+    assert end({"session_token": session.token}).status_code == 204
+
+    wire.mend()
+    assert session.active
+    assert native_client_of(session).user is None
+
+
+def test_made_up_tokens_do_not_last_while_kratos_is_down(wire: KratosNetwork) -> None:
+    wire.down()
+
+    for number in range(3):
+        assert end({"session_token": f"made-up-{number}"}).status_code == 503
+
+    assert LogoutReceipt.objects.count() == 3
+    assert all(one.expires_at <= one.received_at + receipts.LIFETIME for one in LogoutReceipt.objects.all())
+    assert len(wire.calls) == 1
+
+
+def test_native_logout_does_not_ask_who_is_there(
+    native: SiteBrowser, wire: KratosNetwork, session: Session, clock: Clock
+) -> None:
+    """Its own token in the header may stand for nobody by now, or Kratos be down."""
+    clock.advance(11)
+    wire.down()
+
+    assert end({"session_token": session.token}, native).status_code == 503
+
+    assert not LoginSession.objects.exists()
+    wire.mend()
     clock.advance(11)
     assert native.user is None
 

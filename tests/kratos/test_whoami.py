@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory
 
-from django_ory_logout import conf
+from django_ory_logout import conf, receipts
 from django_ory_logout.conf import KratosConfig
-from django_ory_logout.exceptions import ProviderUnavailable, Undecided
+from django_ory_logout.exceptions import KratosError, OryLogoutError, ProviderUnavailable, Undecided
 from django_ory_logout.kratos import whoami
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS, KratosSession, Verdict
+from django_ory_logout.models import LogoutReceipt, moment
 from django_ory_logout.oidc.cache import SharedCache
 from django_ory_logout.ory import kratos as documents
 from django_ory_logout.ory.kratos import Credential
@@ -21,6 +23,8 @@ from django_ory_logout.testing.kratos import Address, Identity, Session
 
 from ..conftest import Clock
 from .conftest import COOKIE, PUBLIC_URL
+
+pytestmark = pytest.mark.django_db
 
 WHOAMI = "/sessions/whoami"
 Calls = Callable[[], int]
@@ -300,14 +304,27 @@ def test_refusal_holds_as_long(wire: KratosNetwork, clock: Clock, whoami_calls: 
     assert whoami_calls() == 1
 
 
-def test_second_factor_missing_holds_as_long(
-    wire: KratosNetwork, kratos: Kratos, session: Session, credential: Credential, whoami_calls: Calls
+def test_second_factor_missing_holds_as_long_for_a_cookie(
+    wire: KratosNetwork, kratos: Kratos, session: Session, whoami_calls: Calls
 ) -> None:
+    """Which Kratos gives anew with the second factor."""
     kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
 
-    assert asked(credential) == asked(credential)
+    assert asked(cookie_of(session)) == asked(cookie_of(session))
 
     assert whoami_calls() == 1
+
+
+def test_second_factor_given_by_a_token_is_noticed_at_once(
+    wire: KratosNetwork, kratos: Kratos, session: Session
+) -> None:
+    """It stays the same."""
+    kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
+    assert asked(Credential(session.token)).code == "session_aal2_required"
+
+    kratos.prove(session, "totp")
+
+    assert asked(Credential(session.token)).session
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0, 3), (0.5, 1), (60, 1)])
@@ -419,6 +436,56 @@ def test_no_key_of_the_cache_tells_the_credential(
     assert whoami.named(configured(), credential) in keys[0]
 
 
+# Logged out here
+
+
+@pytest.mark.parametrize("name", ["session", "credential"])
+def test_logout_here_outweighs_kratos(
+    wire: KratosNetwork, credential: Credential, session: Session, whoami_calls: Calls, name: str
+) -> None:
+    named = session.id if name == "session" else whoami.named(configured(), credential)
+    receipts.record_logout(PUBLIC_URL, named)
+
+    found = asked(credential)
+
+    assert found.code == "logged_out_here"
+    assert found.session
+    assert found.session.sid == session.id
+    assert found.admitted is None
+    assert asked(credential) == found
+    assert whoami_calls() == 1
+
+
+def test_asking_for_receipts_is_part_of_asking_kratos(
+    wire: KratosNetwork, credential: Credential, django_assert_num_queries: Any
+) -> None:
+    first = asked(credential)
+
+    with django_assert_num_queries(0):
+        assert asked(credential) == first
+    assert first.admitted == first.session
+
+
+def test_logout_here_is_remembered_as_long_as_the_session_is_prolonged(
+    wire: KratosNetwork, kratos: Kratos, credential: Credential, session: Session, clock: Clock
+) -> None:
+    receipts.record_logout(PUBLIC_URL, session.id, moment(session.expires_at))
+    session.expires_at += 30 * 24 * 60 * 60
+
+    assert asked(credential).code == "logged_out_here"
+
+    until = moment(session.expires_at) + receipts.LIFETIME
+    assert abs(LogoutReceipt.objects.get().expires_at - until) < timedelta(seconds=1)
+
+
+def test_logout_here_is_never_forgotten_sooner(wire: KratosNetwork, credential: Credential, session: Session) -> None:
+    receipt = receipts.record_logout(PUBLIC_URL, session.id)
+
+    assert asked(credential).code == "logged_out_here"
+
+    assert LogoutReceipt.objects.get().expires_at == receipt.expires_at
+
+
 # When Kratos is silent
 
 
@@ -478,6 +545,33 @@ def test_cache_down_decides_nothing(
     with pytest.raises(Undecided, match="cache_fault"):
         asked(credential)
     assert whoami_calls() == 0, "or each request would ask"
+
+
+@pytest.mark.parametrize("code", ["unreachable", "too_slow"])
+def test_silence_at_one_call_spares_any(wire: KratosNetwork, credential: Credential, code: str) -> None:
+    with pytest.raises(ProviderUnavailable, match=code), whoami.asking(configured()):
+        raise ProviderUnavailable(code)
+
+    with pytest.raises(ProviderUnavailable, match="cooling_down"):
+        asked(credential)
+    assert wire.calls == []
+
+
+@pytest.mark.parametrize("error", [ProviderUnavailable("kratos_fault"), KratosError("session_inactive")])
+def test_answer_is_no_silence(wire: KratosNetwork, credential: Credential, error: OryLogoutError) -> None:
+    with pytest.raises(type(error)), whoami.asking(configured()):
+        raise error
+
+    assert asked(credential).session
+
+
+def test_without_the_cache_kratos_is_asked(cache_down: Callable[[], None]) -> None:
+    """As a logout has to."""
+    cache_down()
+
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable, match="unreachable"), whoami.asking(configured()):
+            raise ProviderUnavailable("unreachable")
 
 
 # Nothing shows a credential or a trait

@@ -1,7 +1,9 @@
 """The site, with views that do more than ask who is there."""
 
+from asgiref.sync import sync_to_async
 from django.contrib import auth
-from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.decorators import login_not_required, user_passes_test
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.urls import path
@@ -42,7 +44,28 @@ def refusal(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"class": type(found).__name__, "code": getattr(found, "code", None)})
 
 
+@user_passes_test(lambda user: user.is_staff)
+def staff(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("staff")
+
+
+@login_not_required
+def log_in(request: HttpRequest) -> HttpResponse:
+    """By a password, as far as the session can tell."""
+    auth.login(request, User.objects.get(username="cedar"), "django.contrib.auth.backends.ModelBackend")
+    return HttpResponse()
+
+
+async def who(request: HttpRequest) -> JsonResponse:
+    """Whom each of the two names."""
+    user = await sync_to_async(lambda: str(request.user))()
+    return JsonResponse({"user": user, "auser": str(await request.auser())})
+
+
 urlpatterns = [
+    path("staff/", staff),
+    path("log-in/", log_in),
+    path("who/", login_not_required(who)),
     path("refusal/", refusal),
     path("log-out/", log_out),
     path("write/", write),

@@ -1,6 +1,8 @@
 """The endpoints for machines, asked through ``requests`` and through the app's own door to the network."""
 
 import base64
+import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -110,6 +112,14 @@ def test_an_answer_can_be_replaced(provider: Provider, network: Network) -> None
     answer = http.get(ISSUER + "/userinfo")
 
     assert (answer.status, answer.body, answer.headers["retry-after"]) == (502, b"<html>", "1")
+
+
+def test_an_answer_has_a_date_of_its_own_or_of_now(provider: Provider, network: Network) -> None:
+    sent = parsedate_to_datetime(http.get(ISSUER + "/.well-known/jwks.json").headers["Date"]).timestamp()
+    assert sent == pytest.approx(time.time(), abs=5)
+
+    network.replace("/userinfo", headers={"Date": "Tue, 14 Nov 2023 22:13:20 GMT"})
+    assert http.get(ISSUER + "/userinfo").headers["Date"] == "Tue, 14 Nov 2023 22:13:20 GMT"
 
 
 def test_one_thing_of_an_answer_can_be_changed(provider: Provider, network: Network) -> None:
