@@ -21,8 +21,8 @@ from .models import EventKind, LoginSession, LogoutEvent, LogoutNotice, RefusalC
 
 logger = logging.getLogger("django_ory_logout")
 
-#: How long events and counts are kept.
-LIFETIME = timedelta(days=7)
+#: How long events and counts are kept, and how much longer they may lie there.
+LIFETIME, GRACE = timedelta(days=7), timedelta(days=1)
 #: So many refusals of a code are counted one by one in a minute, by each process, and further ones by so many.
 BURST = 100
 #: What a stranger names is cut to this.
@@ -55,12 +55,16 @@ def accepted(kind: EventKind, notice: LogoutNotice, name: str, *, ended: int, se
         seconds=seconds,
         key=key,
     )
-    _tried(lambda: _added(rows().filter(key=key), "ended", ended, new))
+    _tried(lambda: _added(rows().filter(key=key), new, ended=F("ended") + ended))
 
 
-def departed(issuer: str, sid: str | None) -> None:
-    """A browser that was logged out here was sent on to the provider, which owes this site a notice now."""
-    _tried(lambda: rows().create(at=timezone.now(), kind=EventKind.TO_PROVIDER, issuer=issuer, sid=sid or ""))
+def departed(issuer: str, sid: str | None, state_id: str = "") -> None:
+    """A browser that was logged out here was sent on to the provider, which owes this site a notice now.
+
+    ``state_id``: of the ``state`` with which it left, and comes back.
+    """
+    left = {"issuer": issuer, "sid": sid or "", "code": state_id}
+    _tried(lambda: rows().create(at=timezone.now(), kind=EventKind.TO_PROVIDER, **left))
 
 
 def refused(channel: str, code: str) -> None:
@@ -69,8 +73,10 @@ def refused(channel: str, code: str) -> None:
     # A database that has just failed is not asked again: whoever waits has waited for it once.
     if not amount or code == "database_fault":
         return
-    name = {"hour": timezone.now().replace(minute=0, second=0, microsecond=0), "channel": channel, "code": code}
-    _tried(lambda: _added(counts().filter(**name), "count", amount, RefusalCount(**name, count=amount)))
+    now = timezone.now()
+    name = {"hour": now.replace(minute=0, second=0, microsecond=0), "channel": channel, "code": code}
+    new = RefusalCount(**name, count=amount, last_at=now)
+    _tried(lambda: _added(counts().filter(**name), new, count=F("count") + amount, last_at=now))
     note(EventKind.REFUSED, code=f"{channel}: {code}")
 
 
@@ -139,6 +145,12 @@ def purge() -> None:
     _tried(lambda: counts().filter(hour__lt=before).delete())
 
 
+def is_purged() -> bool:
+    """Whether somebody does that, a day late at most."""
+    before = timezone.now() - LIFETIME - GRACE
+    return not (rows().filter(at__lt=before).exists() or counts().filter(hour__lt=before).exists())
+
+
 # Writing
 
 
@@ -154,9 +166,8 @@ def _due(*name: str) -> int:
     return 0 if count % BURST else BURST
 
 
-def _added(these: QuerySet[Any], name: str, amount: int, new: LogoutEvent | RefusalCount) -> None:
-    """Add ``amount`` to the field ``name`` of the one row of ``these``, or save ``new`` where there is none."""
-    added = {name: F(name) + amount}
+def _added(these: QuerySet[Any], new: LogoutEvent | RefusalCount, **added: object) -> None:
+    """Update the one row of ``these`` by what is ``added``, or save ``new`` where there is none."""
     if these.update(**added):
         return
     try:

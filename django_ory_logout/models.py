@@ -235,12 +235,13 @@ class LogoutEvent(models.Model):
 
 
 class RefusalCount(models.Model):
-    """How many notices were refused in an hour, or sign-ins that a logout overtook, by code: few rows, whoever asks."""
+    """How many notices were refused in an hour, or sign-ins failed, by code: few rows, whoever asks."""
 
     hour = models.DateTimeField(_("hour"), db_index=True)
     channel = models.CharField(_("channel"), max_length=16)
     code = models.CharField(_("code"), max_length=64)
     count = models.PositiveIntegerField(_("count"), default=0)
+    last_at = models.DateTimeField(_("last"), default=timezone.now)
 
     class Meta:
         verbose_name = _("refusals of an hour")

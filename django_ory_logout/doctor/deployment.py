@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.sessions.backends import cache as cache_engine
 from django.contrib.sessions.backends import cached_db, file
@@ -17,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFault
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Model
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -162,5 +164,24 @@ def database(_site: SitePatient) -> Iterator[Said]:
             _("Migrations of the app have not run in the database %(alias)r.") % {"alias": alias},
             _("Run manage.py migrate: without its tables nobody signs in, and no notice is kept."),
         )
-    else:
-        yield passed(_("All migrations have run in the database %(alias)r.") % {"alias": alias})
+        return
+    broken = [name for model in apps.get_app_config(targets[0][0]).get_models() if (name := _unreadable(model))]
+    for one in broken:
+        yield failed(
+            one,
+            _("Nobody can sign in, or notices are answered 503: compare the tables with manage.py sqlmigrate."),
+        )
+    if not broken:
+        yield passed(
+            _("All migrations have run in the database %(alias)r, and its tables are read.") % {"alias": alias}
+        )
+
+
+def _unreadable(model: type[Model]) -> str:
+    """Why no row of ``model`` can be read, with all its columns; nothing if one can, or there is none."""
+    try:
+        model._base_manager.using(router.db_for_write(model)).first()
+    except DatabaseFault as error:
+        found = {"table": model._meta.db_table, "error": type(error).__name__}
+        return _("The table %(table)s cannot be read: %(error)s.") % found
+    return ""

@@ -7,12 +7,12 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from .. import conf
-from . import cookies, deployment, frames, history, kratos, logins, provider, receivers, registration
+from . import cookies, deployment, frames, history, kratos, logins, provider, receivers, refusals, registration
 from .findings import CHECKS, SECTIONS, Check, Finding, Scope, unknown
 from .patients import KratosPatient, ProviderPatient, SitePatient, UnreadProvider
 
 #: Who has the checks, section by section, in the order in which they are done.
-ROOMS = (deployment, cookies, provider, receivers, frames, registration, kratos, history, logins)
+ROOMS = (deployment, cookies, provider, receivers, frames, registration, kratos, history, refusals, logins)
 #: No check begins later than this, in seconds. One by itself takes what its calls may take.
 PATIENCE = 120
 

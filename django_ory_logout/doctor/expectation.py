@@ -1,102 +1,38 @@
 """Which steps a logout takes, by how it began; and what it means when one of them does not come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from .. import conf
 from ..models import EndReason, EventKind, LogoutEvent
 from .findings import CHECKS, NotKnown, Scope
+from .means import MEANS
 from .patients import ProviderPatient
+from .refusals import FAULTS, SIGNED
 
 #: Why a session ended, where that was a logout; the others are signed in anew, or forgotten.
 LOGOUTS = frozenset(EndReason) - {EndReason.SUPERSEDED, EndReason.EXPIRED}
 NOTICES = frozenset({EventKind.BACK_CHANNEL, EventKind.FRONT_CHANNEL})
 SIGN_IN = "sign-in"
-
-#: What it means that a step did not come, and which checks tell more.
-MEANS: Mapping[str, tuple[str | Promise, tuple[str, ...]]] = {
-    "nothing": (
-        gettext_lazy(
-            "No step of a logout reached this site. Of a logout elsewhere it hears by a notice alone, and none came: "
-            "it was sent to nobody or to another address, or the provider had nothing to end, or ended all logins of a "
-            "subject at once, of which Hydra tells nobody."
-        ),
-        (
-            "receiver.backchannel",
-            "registration.backchannel",
-            "history.logout_request",
-            "history.known_at_hydra",
-            "kratos.public",
-        ),
-    ),
-    "ended": (
-        gettext_lazy("No session ended here while it was watched: it had ended before, or belongs to another site."),
-        ("history.notices", "site.sessions"),
-    ),
-    "ended after notice": (
-        gettext_lazy(
-            "A notice came and was accepted, and it names no session here: that session had ended before, or the "
-            "notice names another sid than the one that was signed in with."
-        ),
-        ("history.notices", "history.sid", "history.known_at_hydra"),
-    ),
-    "refused": (
-        gettext_lazy("A notice came, and this site refused it: {code}. manage.py ory_doctor --explain says why."),
-        ("history.refused", "provider.keys", "provider.issuer"),
-    ),
-    "to_provider": (
-        gettext_lazy(
-            "The session ended here, and the browser was not sent on: this site found no end session endpoint, or not "
-            "the provider. There the login lives, and nobody else is told."
-        ),
-        ("provider.discovery", "provider.issuer", "provider.endpoints"),
-    ),
-    "returned": (
-        gettext_lazy(
-            "The browser went to the provider and did not come back, and no notice came either: the provider shows an "
-            "error page, or its question was left unanswered. There the login lives."
-        ),
-        ("history.logout_request", "registration.post_logout_redirect_uri", "registration.skip_logout_consent"),
-    ),
-    "returned after notice": (
-        gettext_lazy(
-            "The provider ended its login and told this site, and the browser did not come back: it was closed, or "
-            "the provider's page still waits for a frame."
-        ),
-        ("receiver.frontchannel", "registration.post_logout_redirect_uri"),
-    ),
-    "back_channel": (
-        gettext_lazy(
-            "The browser came straight back, and no notice came. Either the provider had nothing to end, because the "
-            "login was not remembered: then it lives on elsewhere. Or its notice does not reach this site."
-        ),
-        ("history.logout_request", "registration.backchannel", "receiver.backchannel", "registration.address"),
-    ),
-    "back_channel after notice": (
-        gettext_lazy(
-            "The provider ended its login, for its page loaded this site's in a frame. Its back-channel notice does "
-            "not reach this site: sessions in other browsers are not told."
-        ),
-        ("registration.backchannel", "receiver.backchannel", "registration.address"),
-    ),
-    "front_channel": (
-        gettext_lazy(
-            "The browser came back, and the provider's page did not load this site's in a frame: the login was not "
-            "remembered, or the frame was blocked."
-        ),
-        ("history.logout_request", "registration.frontchannel", "receiver.frontchannel"),
-    ),
-    "told_kratos": (
-        gettext_lazy(
-            "The session ended here, and Kratos was not told: there it lives. This site refuses it from now on."
-        ),
-        ("kratos.public", "kratos.cookie"),
-    ),
-}
+#: To the provider and back: their ``code`` tells which ``state`` it was.
+WAY = frozenset({EventKind.TO_PROVIDER, EventKind.RETURNED})
+#: Refused before a token was found to be meant for this site: anybody can send that, and no provider does.
+NO_NOTICE = frozenset(
+    {
+        "body_invalid",
+        "body_too_large",
+        "content_type_invalid",
+        "iss_or_sid_missing",
+        "logout_token_missing",
+        "logout_token_repeated",
+        "malformed",
+        "parameter_repeated",
+    }
+)
+#: What a stranger cannot cause.
+PROVEN = SIGNED | FAULTS
 
 
 @dataclass(frozen=True)
@@ -113,16 +49,34 @@ def journey(seen: Sequence[LogoutEvent]) -> list[LogoutEvent]:
     """Those of ``seen`` that belong to the first logout, or may: some bear no name."""
     steps = [one for one in seen if _is_of_logout(one)]
     named = [one for one in steps if one.sid or one.subject]
-    first = next((one for one in named if one.kind == EventKind.ENDED), next(iter(named), None))
-    return [one for one in steps if first is None or _may_be_of(first, one)]
+    first = min(named, key=_trust, default=None)
+    own = [one for one in steps if first is None or _may_be_of(first, one)]
+    left = {one.code for one in own if one.kind == EventKind.TO_PROVIDER}
+    return [one for one in own if first is None or not _is_return_of_another(one, left)]
+
+
+def _trust(event: LogoutEvent) -> int:
+    """What anybody can cause, a front-channel request that ends nothing, comes last."""
+    if event.kind == EventKind.ENDED:
+        return 0
+    return 2 if event.kind == EventKind.FRONT_CHANNEL and not event.ended else 1
+
+
+def _is_return_of_another(event: LogoutEvent, left: set[str]) -> bool:
+    return event.kind == EventKind.RETURNED and bool(event.code) and event.code not in left
 
 
 def _is_of_logout(event: LogoutEvent) -> bool:
     if event.kind == EventKind.ENDED:
         return event.code in LOGOUTS
     if event.kind == EventKind.REFUSED:
-        return not event.code.startswith(SIGN_IN)
+        return not event.code.startswith(SIGN_IN) and code_of(event) not in NO_NOTICE
     return event.kind not in {EventKind.SIGNED_IN, EventKind.FOLLOWED}
+
+
+def code_of(event: LogoutEvent) -> str:
+    """The code without the channel that stands before it."""
+    return event.code.rpartition(": ")[2]
 
 
 def _may_be_of(first: LogoutEvent, event: LogoutEvent) -> bool:
@@ -193,10 +147,14 @@ def _failed(event: LogoutEvent) -> bool:
 
 
 def _explained(kind: EventKind, came: Sequence[LogoutEvent], kinds: set[str]) -> Missing:
-    refusals = [one.code for one in came if one.kind == EventKind.REFUSED]
+    refusals = sorted(
+        (code_of(one) for one in came if one.kind == EventKind.REFUSED), key=lambda code: code not in PROVEN
+    )
     name, step = kind.name.lower(), str(kind.label)
     if refusals and kind in {EventKind.ENDED, *NOTICES}:
-        return _missing(name, step, "refused", refusals[-1])
+        return _missing(name, step, "refused" if refusals[0] in PROVEN else "refused unverified", refusals[0])
+    if kind == EventKind.ENDED and kinds & NOTICES == {EventKind.FRONT_CHANNEL}:
+        return _missing(name, step, "ended after request")
     if f"{name} after notice" in MEANS and kinds & NOTICES:
         return _missing(name, step, f"{name} after notice")
     return _missing(name, step)

@@ -126,20 +126,22 @@ def _reason(error: Exception) -> str:
     return _("The check itself failed: %(error)s.") % {"error": type(error).__name__}
 
 
-#: The name and password of a URL, JSON Web Tokens, and Ory's own tokens and codes.
-_SECRET = re.compile(r"(?<=://)[^\s/@]+(?=@)|\beyJ[\w-]+\.[\w.-]+|\bory_[a-z]{2,3}_[\w.-]+")
+#: The name and password of a URL, whatever is in them; what its query says; JSON Web Tokens; Ory's tokens and codes.
+_SECRET = re.compile(
+    r"(?<=://)\S+(?=@)|(?P<name>[?&#][\w.~%\[\]-]+=)[^\s&#]+|\beyJ[\w-]+\.[\w.-]+|\bory_[a-z]{2,3}_[\w.-]+"
+)
 #: How much of a stranger's text is shown.
 _LENGTH = 120
 
 
 def harmless(text: str) -> str:
     """``text`` without what could be a secret or move the cursor of a terminal, whoever has put it there."""
-    return "".join(one if one.isprintable() else "?" for one in _SECRET.sub("***", text))
+    return "".join(one if one.isprintable() else "?" for one in _SECRET.sub(r"\g<name>***", text))
 
 
 def address(url: str) -> str:
     """``url`` without name, password, query and fragment, in which a secret can stand."""
-    return quoted(harmless(re.split(r"[?#]", url)[0]))
+    return quoted(re.split(r"[?#]", harmless(url))[0])
 
 
 def quoted(value: object) -> str:

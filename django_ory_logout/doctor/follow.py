@@ -10,14 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import events
 from ..models import EndReason, EventKind, LogoutEvent
-from .expectation import NOTICES, Expectations, Missing, journey
+from .expectation import NOTICES, WAY, Expectations, Missing, code_of, journey
+from .visitor import newest
 
 #: Between two looks, and for notices that come late, in seconds.
 POLL_SECONDS, GRACE_SECONDS = 0.2, 1.5
@@ -37,12 +37,21 @@ class Step:
         event, label = self.event, str(EventKind(self.event.kind).label)
         if event.kind == EventKind.ENDED:
             return f"{label}: {EndReason(event.code or EndReason.USER).label}"
+        if event.kind == EventKind.FRONT_CHANNEL and not event.ended:
+            return _("front-channel request, which ended nothing")
         if event.kind in NOTICES:
             ended = ngettext("%(count)d session ended", "%(count)d sessions ended", event.ended)
             return f"{label}: {ended % {'count': event.ended}}"
         if event.kind == EventKind.TOLD_KRATOS and event.code:
             return _("Kratos could not be told: %(code)s") % {"code": event.code}
-        return f"{label}: {event.code}" if event.code else label
+        if event.kind == EventKind.REFUSED:
+            return f"{label} ({event.code.partition(': ')[0]}): {self.code}"
+        return label
+
+    @property
+    def code(self) -> str:
+        """As ``--explain`` knows it."""
+        return "" if self.event.kind in WAY else code_of(self.event)
 
     @property
     def clock(self) -> str:
@@ -56,7 +65,7 @@ class Step:
             "step": self.event.kind,
             "at": self.event.at.isoformat(),
             "seconds": round(self.seconds, 3),
-            "code": self.event.code,
+            "code": self.code,
             "ended": self.event.ended,
             "words": self.words,
         }
@@ -87,14 +96,14 @@ def follow(
 
     ``when_ready`` is called once steps are kept.
     """
-    before, expectations, seen = _newest(), Expectations(), list[LogoutEvent]()
+    before, expectations, seen = newest(), Expectations(), list[LogoutEvent]()
     with events.followed(LEASE_SECONDS) as prolong, suppress(KeyboardInterrupt):
         when_ready()
         until, renewal = clock() + seconds, clock() + LEASE_SECONDS / 2
         while (now := clock()) < until:
             for event in _since(before, {one.pk for one in seen}):
                 seen.append(event)
-                yield Step(event, (event.at - seen[0].at).total_seconds())
+                yield Step(event, max(0.0, (event.at - seen[0].at).total_seconds()))
             if expectations.missing(journey(seen)) is None:
                 until = min(until, now + GRACE_SECONDS)
             if now >= renewal:
@@ -104,11 +113,10 @@ def follow(
     yield Outcome(expectations.missing(journey(seen)))
 
 
-def _newest() -> int:
-    return events.rows().aggregate(newest=Max("pk"))["newest"] or 0
-
-
 def _since(pk: int, seen: Collection[int]) -> list[LogoutEvent]:
-    """The steps that are new. One with a lower number may be committed later: those seen are left out one by one."""
-    found = events.rows().filter(pk__gt=pk).exclude(kind=EventKind.FOLLOWED).order_by("pk")
+    """The steps that are new, as they happened.
+
+    One with a lower number may be committed later: those seen are left out one by one.
+    """
+    found = events.rows().filter(pk__gt=pk).exclude(kind=EventKind.FOLLOWED).order_by("at", "pk")
     return [one for one in found if one.pk not in seen]

@@ -23,20 +23,6 @@ LATE = timedelta(seconds=30)
 NEWEST = 3
 #: How many events are compared at most.
 MANY = 1000
-#: What comes of requests that are no notices at all: anybody makes them, and scanners do.
-OF_ANYBODY = frozenset(
-    {
-        "body_invalid",
-        "body_too_large",
-        "content_type_invalid",
-        "iss_and_sid_required",
-        "iss_or_sid_missing",
-        "logout_token_missing",
-        "logout_token_repeated",
-        "malformed",
-        "parameter_repeated",
-    }
-)
 
 
 @check("history.sid", gettext_lazy("Login sessions with sid"), Scope.PROVIDER)
@@ -129,38 +115,6 @@ def unanswered(patient: ProviderPatient) -> int:
     return len([at for _sid, at in newest if registered_at is None or at > registered_at])
 
 
-@check("history.refused", gettext_lazy("Notices refused"))
-def refused(_site: SitePatient) -> Iterator[Said]:
-    """In the last 24 hours, by channel and code."""
-    counted = _refusals().exclude(channel="sign-in")
-    for channel, code, total in counted:
-        found = ngettext("%(channel)s: %(code)s, once.", "%(channel)s: %(code)s, %(count)d times.", total)
-        todo = _("Run manage.py ory_doctor --explain %(code)s.") % {"code": code}
-        verdict = warned if code in OF_ANYBODY else failed
-        yield verdict(found % {"channel": channel, "code": code, "count": total}, todo)
-    if not counted:
-        yield passed(_("None in the last 24 hours."))
-
-
-@check("history.overtaken", gettext_lazy("Sign-ins refused because of a logout"))
-def overtaken(_site: SitePatient) -> Iterator[Said]:
-    """A receipt refuses a sign-in that a notice has overtaken, or whose session at Kratos was logged out here."""
-    counted = _refusals().filter(channel="sign-in")
-    for _channel, code, total in counted:
-        found = ngettext(
-            "%(code)s, once in the last 24 hours.", "%(code)s, %(count)d times in the last 24 hours.", total
-        )
-        yield warned(
-            found % {"code": code, "count": total},
-            _(
-                "As it should be, if these people logged out at that moment; many of them point to a provider that "
-                "gives a new sign-in an old sid."
-            ),
-        )
-    if not counted:
-        yield passed(_("None in the last 24 hours."))
-
-
 @check("history.receipts", gettext_lazy("Receipts not completed"))
 def receipts_left(_site: SitePatient) -> Iterator[Said]:
     """A notice was taken, and its work was not done."""
@@ -169,6 +123,12 @@ def receipts_left(_site: SitePatient) -> Iterator[Said]:
         yield failed(
             ngettext("%(count)d is left.", "%(count)d are left.", left) % {"count": left},
             _("Run manage.py ory_purge, and every few minutes from now on; the log has what failed."),
+        )
+    elif not events.is_purged():
+        yield warned(
+            _("None is left; what is older than %(days)d days has not been deleted.")
+            % {"days": (events.LIFETIME + events.GRACE).days},
+            _("Nobody runs manage.py ory_purge: run it every few minutes."),
         )
     else:
         yield passed(_("None is left."))
@@ -225,9 +185,3 @@ def _notices_of(patient: ProviderPatient) -> Any:
 
 def _sids(rows: Any) -> set[str]:
     return set(rows.exclude(sid="").order_by("-at").values_list("sid", flat=True)[:MANY])
-
-
-def _refusals() -> Any:
-    since = timezone.now() - LATELY
-    counted = events.counts().filter(hour__gt=since).values_list("channel", "code")
-    return counted.annotate(total=Sum("count")).order_by("-total", "channel", "code")

@@ -1,34 +1,26 @@
-"""What Hydra knows of the login sessions that live here.
+"""What Hydra knows of the login sessions that live here."""
 
-Asked by beginning a logout with which nobody goes on: Hydra keeps a question that is never answered, and nothing ends.
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from http import HTTPStatus
-from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from itertools import takewhile
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.debug import sensitive_variables
 
-from .. import conf, engines
+from .. import engines
 from ..exceptions import OryLogoutError
 from ..models import LoginSession
-from ..oidc import http, messages
 from ..ory.hydra import ConsentSession
-from ..sessions import LOGIN
-from .findings import Said, Scope, check, failed, passed, quoted, see, unknown, warned
-from .history import living_of
-from .patients import ProviderPatient
+from .beginnings import PEOPLE, begun_of, may_be_elsewhere, newest_of, sample_of
+from .findings import Said, Scope, Verdict, check, failed, passed, see, unknown, warned
+from .patients import Begun, ProviderPatient
 
-#: How many of the newest login sessions are looked at, and of how many people Hydra is asked.
-SAMPLE, PEOPLE = 20, 5
-#: What Hydra's error page always says, before it says what is wrong.
-PREAMBLE = "otherwise malformed. "
+Sample = list[tuple[LoginSession, Begun]]
+
+#: How long people are looked for at Hydra, in seconds; the last look may take as long as a call does.
+PATIENCE = 30
 
 #: By words of Hydra's error page.
 CAUSES = (
@@ -45,45 +37,47 @@ CAUSES = (
 )
 
 
-@dataclass(frozen=True)
-class Begun:
-    """What Hydra makes of the beginning of a logout. ``error``: the words of its error page."""
-
-    status: int
-    asks: bool
-    sends_back: bool
-    error: str
-
-
 @check("history.logout_request", gettext_lazy("What Hydra makes of a logout"), Scope.HYDRA)
 def logout_request(patient: ProviderPatient) -> Iterator[Said]:
-    """Begins the logout of the newest session, and leaves it at that: nobody has said yes, and nothing ends."""
-    row, begun = newest_begun(patient)
-    if row and begun:
-        yield _judged(patient, row, begun)
+    """Begins logouts of the newest sessions, and leaves it at that: nobody has said yes, and nothing ends."""
+    sample = sample_of(patient)
+    if sample:
+        yield from _judged(patient, sample)
+    elif may_be_elsewhere() and newest_of(patient):
+        yield unknown(
+            _("Sessions live here, and none of them can be read by this process."),
+            _("Run the doctor where the site's sessions are, or use --try. See site.sessions."),
+        )
     elif engines.has_keys(engines.site_store()):
         yield passed(_("Nobody is signed in through it: there is nothing to ask about."))
     else:
         yield passed(_("Sessions stand in browsers' cookies, where the doctor cannot read them. Use --try."))
 
 
-def newest_begun(patient: ProviderPatient) -> tuple[LoginSession, Begun] | tuple[None, None]:
-    """What Hydra makes of a logout of the newest session that can be read."""
-    for row in _newest(patient):
-        if login := _login_of(row):
-            return row, _begun(patient, login)
-    return None, None
+def _judged(patient: ProviderPatient, sample: Sample) -> Iterator[Said]:
+    """One row for each kind of answer that is not as it should be."""
+    kinds: dict[tuple[str, str], list[Said]] = {}
+    for said in (_judged_one(patient, row, begun) for row, begun in sample):
+        kinds.setdefault((said.verdict, said.todo), []).append(said)
+    bad = [several for (verdict, _todo), several in kinds.items() if verdict != Verdict.PASS]
+    yield from (_of_all(several, len(sample)) for several in bad)
+    if not bad:
+        yield passed(_("It asks at its logout page, and would end the login session."))
 
 
-def is_forgotten(patient: ProviderPatient) -> bool:
-    """Whether that finds nothing to end, of which nobody would be told."""
-    _row, begun = newest_begun(patient)
-    return bool(begun and begun.sends_back)
+def _of_all(several: list[Said], count: int) -> Said:
+    """The first of them, of how many; what some logouts come to, and others do not, is a warning."""
+    first = several[0]
+    if count == 1:
+        return first
+    found = _("%(part)d of %(count)d: %(found)s") % {"part": len(several), "count": count, "found": first.found}
+    some = first.verdict == Verdict.FAIL and len(several) < count
+    return Said(Verdict.WARN if some else first.verdict, found, first.todo)
 
 
-def _judged(patient: ProviderPatient, row: LoginSession, begun: Begun) -> Said:
+def _judged_one(patient: ProviderPatient, row: LoginSession, begun: Begun) -> Said:
     if begun.asks:
-        return passed(_("It asks at its logout page, and would end the login session."))
+        return passed("")
     if begun.error:
         cause = next((words for part, words in CAUSES if part in begun.error), _("Its log tells more."))
         return failed(
@@ -106,7 +100,7 @@ def _judged(patient: ProviderPatient, row: LoginSession, begun: Begun) -> Said:
 
 def _is_listed(patient: ProviderPatient, row: LoginSession) -> bool:
     try:
-        return row.sid in _sids(list(patient.hydra.consent_sessions(row.subject)))
+        return row.sid in _sids(patient.consents(row.subject))
     except OryLogoutError:
         return False
 
@@ -117,25 +111,47 @@ def known_at_hydra(patient: ProviderPatient) -> Iterator[Said]:
     if patient.client.subject_type == "pairwise":
         yield passed(_("Subjects are pairwise: Hydra knows these people by other names, and cannot be asked."))
         return
-    newest = [row for row in _newest(patient) if row.sid]
+    newest = [row for row in newest_of(patient) if row.sid]
+    in_time = _in_time()
     subjects = list(dict.fromkeys(row.subject for row in newest))[:PEOPLE]
-    consents = {subject: list(patient.hydra.consent_sessions(subject)) for subject in subjects}
+    consents = {subject: patient.consents(subject) for subject in takewhile(in_time, subjects)}
     unlisted = [row for row in newest if row.subject in consents and row.sid not in _sids(consents[row.subject])]
-    found = [said for row in unlisted[:PEOPLE] for said in _lost(patient, row, consents)]
+    asked = list(takewhile(in_time, unlisted[:PEOPLE]))
+    found = [said for row in asked for said in _lost(patient, row, consents)]
     # One row for each kind of loss.
     yield from {said.todo: said for said in reversed(found)}.values()
     if not found:
-        yield passed(_("All that could be looked at, of %(count)d.") % {"count": len(newest)})
+        yield _nothing_lost(patient, newest, asked, is_late=not in_time(None))
+
+
+def _nothing_lost(
+    patient: ProviderPatient, newest: list[LoginSession], asked: list[LoginSession], *, is_late: bool
+) -> Said:
+    if is_late:
+        return unknown(
+            _("Hydra is slow: after %(seconds)d s nobody further was looked at.") % {"seconds": PATIENCE},
+            _("See Hydra's log, or ask for this row alone: --only history.known_at_hydra."),
+        )
+    if asked and may_be_elsewhere() and not any(patient.begun.get(row.pk) for row in asked):
+        raise see("history.logout_request")
+    return passed(_("All that could be looked at, of %(count)d.") % {"count": len(newest)})
+
+
+def _in_time() -> Callable[[object], bool]:
+    """Whether somebody may still be looked at."""
+    deadline = time.monotonic() + PATIENCE
+    return lambda _one: time.monotonic() < deadline
 
 
 def _lost(patient: ProviderPatient, row: LoginSession, consents: dict[str, list[ConsentSession]]) -> Iterator[Said]:
     """Hydra does not list ``row``. That alone means nothing: a flow that reuses a consent is not listed."""
     ours = [one for one in consents[row.subject] if _client_id(one) == patient.registration.client_id]
     lapsed = _may_have_lapsed(row, [one for several in consents.values() for one in several])
-    login = _login_of(row)
-    if row.session_key and not login:
-        return  # it does not live here either
-    lives = _lives_at_hydra(patient, login) if login else None
+    begun = begun_of(patient, row)
+    if row.session_key and not begun:
+        return  # it does not live here either, or not where it can be read
+    # None: Hydra takes no hint of it.
+    lives = begun.asks if begun and (begun.asks or begun.sends_back) else None
     if lives is None and (lapsed or any(one.remember for one in ours)):
         return
     sid = {"sid": f"{str(row.sid)[:8]}…"}
@@ -162,13 +178,6 @@ def _lost(patient: ProviderPatient, row: LoginSession, consents: dict[str, list[
         )
 
 
-@sensitive_variables()
-def _lives_at_hydra(patient: ProviderPatient, login: dict[str, Any]) -> bool | None:
-    """Whether Hydra would end that login session; ``None`` where it takes no hint of it."""
-    begun = _begun(patient, login)
-    return begun.asks if begun.asks or begun.sends_back else None
-
-
 def _may_have_lapsed(row: LoginSession, consents: Sequence[ConsentSession]) -> bool:
     """Whether consents are given for a time that is over for ``row``, as far as others tell."""
     given_for = [one.remember_for for one in consents if one.remember_for]
@@ -181,36 +190,3 @@ def _sids(consents: Sequence[ConsentSession]) -> set[str]:
 
 def _client_id(consent: ConsentSession) -> str:
     return consent.consent_request.client.client_id
-
-
-def _newest(patient: ProviderPatient) -> list[LoginSession]:
-    return list(living_of(patient).order_by("-created_at")[:SAMPLE])
-
-
-@sensitive_variables()
-def _login_of(row: LoginSession) -> dict[str, Any] | None:
-    """What the stored session keeps of its sign-in, where it can be read."""
-    store = engines.site_store()
-    login: dict[str, Any] | None = store(row.session_key).load().get(LOGIN) if row.session_key else None
-    return login
-
-
-@sensitive_variables()
-def _begun(patient: ProviderPatient, login: dict[str, Any]) -> Begun:
-    redirect_uri = patient.config.post_logout_redirect_uri or conf.get().absolute("logout_callback")
-    endpoint = patient.metadata.end_session_endpoint
-    if not endpoint:
-        raise see("provider.endpoints")
-    form = {"id_token_hint": login["id_token"], "post_logout_redirect_uri": redirect_uri, "state": "doctor"}
-    response = http.post(endpoint, urlencode(form), {"Content-Type": messages.FORM, "Accept": "text/html"})
-    if response.status not in {HTTPStatus.FOUND, HTTPStatus.SEE_OTHER}:
-        return Begun(response.status, asks=False, sends_back=False, error="")
-    location = response.headers.get("Location", "")
-    query = parse_qs(urlsplit(location).query)
-    said = query.get("error_description") or query.get("error") or [""]
-    return Begun(
-        response.status,
-        asks="logout_challenge" in query,
-        sends_back=location.partition("?")[0] == redirect_uri.partition("?")[0],
-        error=quoted(said[0].rpartition(PREAMBLE)[2]),
-    )

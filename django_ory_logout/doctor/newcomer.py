@@ -1,7 +1,7 @@
 """Somebody synthetic signs in at Kratos itself, for what its session cookie says."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -13,24 +13,32 @@ from ..exceptions import KratosError, OryLogoutError
 from ..ory.kratos import KratosAdmin
 from .browser import Browser, Cookie
 from .findings import Said, failed, passed, unknown
-from .visitor import Came
+from .interruption import undisturbed
+from .visitor import PREFIX, Came
 
 LOGIN = "/self-service/login"
 
 
 @sensitive_variables()
-def try_kratos(kratos: conf.KratosConfig, *, is_login_page: bool) -> Iterator[tuple[str, Said]]:
+def try_kratos(
+    kratos: conf.KratosConfig, when_stopped: Callable[[Said], None], *, is_login_page: bool
+) -> Iterator[tuple[str, Said]]:
     """Make an identity, sign it in by the browser flow, look at the cookie, and delete it; rows by their ids.
 
-    ``is_login_page``: of a Hydra, which remembers a login as long as Kratos' cookie lasts.
+    ``is_login_page``: of a Hydra, which remembers a login as long as Kratos' cookie lasts. ``when_stopped``: told what
+    came of the tidying up then.
     """
     if kratos.admin is None:
         yield "try.kratos", unknown(_("No ADMIN_URL is configured for this Kratos: nobody can be made there."))
         return
-    email = f"ory-doctor-{secrets.token_hex(8)}@doctor.invalid"
+    email = f"{PREFIX}{secrets.token_hex(8)}@doctor.invalid"
     try:
         said = _tried(kratos, kratos.admin, email, is_login_page=is_login_page)
-    finally:
+    except BaseException:
+        with undisturbed():
+            when_stopped(_tidied(kratos.admin, email))
+        raise
+    with undisturbed():
         tidied = _tidied(kratos.admin, email)
     yield "try.kratos", said
     yield "try.cleanup", tidied

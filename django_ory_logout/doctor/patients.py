@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 
@@ -15,7 +16,7 @@ from ..logout import own_probe
 from ..oidc import http
 from ..oidc.messages import FORM
 from ..oidc.metadata import ProviderMetadata
-from ..ory.hydra import HydraAdmin, OAuth2Client
+from ..ory.hydra import ConsentSession, HydraAdmin, OAuth2Client
 from ..ory.kratos import KratosAdmin
 from .findings import NotKnown, see
 
@@ -81,6 +82,16 @@ class SitePatient:
             raise see("receiver.backchannel")
 
 
+@dataclass(frozen=True)
+class Begun:
+    """What Hydra makes of the beginning of a logout. ``error``: the words of its error page."""
+
+    status: int
+    asks: bool = False
+    sends_back: bool = False
+    error: str = ""
+
+
 class UnreadProvider:
     """Stands for providers where the settings cannot be read: whatever is asked of it is not known."""
 
@@ -95,6 +106,9 @@ class ProviderPatient:
         self.config = config
         self.registration = config.registration
         self.site = site or SitePatient(conf.get())
+        #: By the key of a login session: ``None`` where it cannot be read.
+        self.begun: dict[UUID, Begun | None] = {}
+        self._consents: dict[str, list[ConsentSession]] = {}
 
     @property
     def fetched_discovery(self) -> Fetched:
@@ -136,6 +150,12 @@ class ProviderPatient:
         if self.config.hydra is None:
             raise NotKnown(_("No HYDRA is configured for this provider."))
         return self.config.hydra
+
+    def consents(self, subject: str) -> list[ConsentSession]:
+        """What Hydra lists of ``subject``."""
+        if subject not in self._consents:
+            self._consents[subject] = list(self.hydra.consent_sessions(subject))
+        return self._consents[subject]
 
     @cached_property
     def _client(self) -> OAuth2Client | OryLogoutError:

@@ -40,6 +40,12 @@ def inside(site: SitePatient) -> Iterator[Said]:
 def backchannel(site: SitePatient) -> Iterator[Said]:
     """An invalid token has to come back as our own 400."""
     url, answer = site.config.absolute("backchannel_logout"), site.receiver.answer
+    if isinstance(answer, ProviderUnavailable) and http.nobody_listens(answer):
+        yield failed(
+            _("Nobody listens at %(url)s: the connection is refused.") % {"url": url},
+            _("Does the site run, or the proxy before it, and is SITE_URL right, with its port?"),
+        )
+        return
     if isinstance(answer, ProviderUnavailable):
         yield unknown(
             _("This machine does not reach %(url)s: %(error)s.") % {"url": url, "error": fault(answer)},
@@ -132,7 +138,7 @@ def logout(site: SitePatient) -> Iterator[Said]:
     if settings.CSRF_USE_SESSIONS:
         raise NotKnown(_("CSRF_USE_SESSIONS is on: only a browser's session has the token."))
     site.must_be_reachable()
-    url, secret = site.config.absolute("logout"), get_random_string(32)
+    url, secret, mark = site.config.absolute("logout"), get_random_string(32), f"/{get_random_string(12)}/"
     headers = {
         "Content-Type": FORM,
         "Accept": "text/html",
@@ -140,8 +146,8 @@ def logout(site: SitePatient) -> Iterator[Said]:
         "Referer": url,
         "Cookie": f"{settings.CSRF_COOKIE_NAME}={secret}",
     }
-    response = http.post(url, urlencode({"csrfmiddlewaretoken": secret}), headers)
-    if response.ok or response.status == HTTPStatus.FOUND:
+    response = http.post(url, urlencode({"csrfmiddlewaretoken": secret, "next": mark}), headers)
+    if response.status == HTTPStatus.FOUND and urlsplit(response.headers.get("Location", "")).path == mark:
         yield passed(_("%(url)s takes a form of this site.") % {"url": url})
     elif response.status == HTTPStatus.FORBIDDEN and b"CSRF" in response.body:
         yield failed(

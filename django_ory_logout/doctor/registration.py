@@ -11,9 +11,10 @@ from .. import conf
 from ..exceptions import HydraError, OryLogoutError, ProviderUnavailable
 from ..logout import OF_DOCTOR, own_probe
 from ..oidc import http
-from .findings import Said, Scope, check, failed, passed, see, warned
+from .beginnings import is_forgotten
+from .findings import NotKnown, Said, Scope, check, failed, passed, see, warned
+from .findings import address as address_of
 from .history import has_notices, unanswered
-from .logins import is_forgotten
 from .patients import NOTICE_HEADERS, ProviderPatient
 
 MEND = gettext_lazy("Run manage.py ory_register_client.")
@@ -64,7 +65,12 @@ def post_logout_redirect_uri(patient: ProviderPatient) -> Iterator[Said]:
 def backchannel(patient: ProviderPatient) -> Iterator[Said]:
     """Present, and this site's: by its name, or because this very site answers there."""
     registered, wanted = patient.client.backchannel_logout_uri, conf.get().absolute("backchannel_logout")
-    if not registered:
+    if not registered and patient.client.frontchannel_logout_uri:
+        yield warned(
+            _("None is registered, only a front channel: this site is told by a frame in the browser, or not at all."),
+            _("Not of logouts in another browser, nor where frames get no cookies. ") + str(MEND),
+        )
+    elif not registered:
         yield failed(_("None is registered: Hydra tells this site nothing."), str(MEND))
     elif _is_same(registered, wanted):
         yield passed(registered)
@@ -74,7 +80,7 @@ def backchannel(patient: ProviderPatient) -> Iterator[Said]:
 
 def _elsewhere(patient: ProviderPatient, registered: str, wanted: str) -> Said:
     """An internal name of this site, or another site: only this one knows its own probe."""
-    uris = {"registered": registered, "wanted": wanted}
+    uris = {"registered": address_of(registered), "wanted": wanted}
     is_this_site = _answers_to_own_probe(registered)
     if is_this_site:
         return passed(_("%(registered)s is this site too.") % uris)
@@ -112,7 +118,9 @@ def frontchannel(patient: ProviderPatient) -> Iterator[Said]:
         yield passed(registered)
     else:
         yield failed(
-            _("%(registered)s is not this site's %(wanted)s.") % {"registered": registered, "wanted": wanted}, str(MEND)
+            _("%(registered)s is not this site's %(wanted)s.")
+            % {"registered": address_of(registered), "wanted": wanted},
+            str(MEND),
         )
 
 
@@ -129,6 +137,8 @@ def skip_logout_consent(patient: ProviderPatient) -> Iterator[Said]:
 def address(patient: ProviderPatient) -> Iterator[Said]:
     """Hydra can be told not to call private addresses (``clients.http.disallow_private_ip_ranges``)."""
     host = urlsplit(patient.client.backchannel_logout_uri).hostname
+    if not host and patient.client.frontchannel_logout_uri:
+        raise NotKnown(_("There is no back channel, only a front channel: Hydra calls nobody."))
     if not host:
         raise see("registration.backchannel")
     known = http.addresses(host)

@@ -7,6 +7,7 @@ touched, and what was made is unmade, whatever happened in between.
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 
+from django.db import Error as DatabaseFault
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,11 +18,12 @@ from ..exceptions import OryLogoutError
 from ..models import EndReason, digest
 from .browser import REDIRECTS, Browser, Page, query_of
 from .findings import Finding, NotKnown, Said, failed, harmless, passed, unknown
+from .interruption import undisturbed
 from .newcomer import try_kratos
 from .patients import ProviderPatient
 from .registration import MEND
-from .tidying import tidy
-from .visitor import Came, Synthetic, Visitor, leads_to, overheard
+from .tidying import leftovers, of_earlier, tidy
+from .visitor import Amiss, Came, Synthetic, Visitor, leads_to, overheard
 
 #: What a try looks at, by the ids of its rows.
 ROWS: Mapping[str, str | Promise] = {
@@ -37,55 +39,75 @@ ROWS: Mapping[str, str | Promise] = {
 NOTICE_SECONDS, POLL_SECONDS = 12.0, 0.2
 
 
-def attempts(*, alias: str | None = None) -> Generator[Finding, None, None]:
+def attempts(
+    *, alias: str | None = None, when_stopped: Callable[[Finding], None] = lambda _row: None
+) -> Generator[Finding, None, None]:
     """Try all providers and every Kratos, or those of ``alias``; the rows, as they come. Raises as ``examine``.
 
-    Close it, lest something remains: it tidies up before it ends.
+    Close it, lest something remains: it tidies up before it ends. ``when_stopped`` is told what came of that, where the
+    last row cannot be.
     """
     config = conf.get()
     kratos = {one.alias: one for one in config.kratos if alias in {None, one.alias}}
     providers = {one.alias: one for one in config.providers.values() if alias in {None, one.alias}}
     if not kratos and not providers:
         raise ValueError(f"There is no provider {alias!r} in the settings.")
-    return _attempts(providers, kratos)
+    return _attempts(providers, kratos, when_stopped)
 
 
 def _attempts(
-    providers: Mapping[str, conf.ProviderConfig], kratos: Mapping[str, conf.KratosConfig]
+    providers: Mapping[str, conf.ProviderConfig],
+    kratos: Mapping[str, conf.KratosConfig],
+    when_stopped: Callable[[Finding], None],
 ) -> Generator[Finding, None, None]:
     for name, config in providers.items():
-        for row, said in _try_hydra(ProviderPatient(config)):
+        for row, said in _try_hydra(ProviderPatient(config), _cleanup_told(name, when_stopped)):
             yield _finding(row, name, said)
     for name, one in kratos.items():
-        for row, said in try_kratos(one, is_login_page=name in providers):
+        for row, said in try_kratos(one, _cleanup_told(name, when_stopped), is_login_page=name in providers):
             yield _finding(row, name, said)
+
+
+def _cleanup_told(about: str, when_stopped: Callable[[Finding], None]) -> Callable[[Said], None]:
+    return lambda said: when_stopped(_finding("try.cleanup", about, said))
 
 
 def _finding(row: str, about: str, said: Said) -> Finding:
     return Finding(row, str(ROWS[row]), about, said.verdict, harmless(said.found), harmless(said.todo))
 
 
-def _try_hydra(patient: ProviderPatient) -> Iterator[tuple[str, Said]]:
+def _try_hydra(patient: ProviderPatient, when_stopped: Callable[[Said], None]) -> Iterator[tuple[str, Said]]:
     if patient.config.hydra is None:
         yield "try.sign_in", unknown(_("No HYDRA is configured for this provider: nobody can be signed in for a try."))
         return
     if not patient.config.create_users:
         yield "try.sign_in", unknown(_("CREATE_USERS is False: nobody synthetic is let in."))
         return
-    attempt = Attempt(Synthetic(patient))
+    try:
+        before, person = leftovers(patient), Synthetic(patient)
+    except DatabaseFault:
+        yield "try.sign_in", unknown(_("See site.database."))
+        return
+    for one in before:
+        yield "try.cleanup", of_earlier(tidy(one))
+    attempt = Attempt(person)
     try:
         for row, step in attempt.steps.items():
             yield row, _said(step)
-    finally:
-        tidied = tidy(attempt.person)
+    except BaseException:
+        with undisturbed():
+            when_stopped(tidy(person))
+        raise
+    with undisturbed():
+        tidied = tidy(person)
     yield "try.cleanup", tidied
 
 
 def _said(step: Callable[[], Said]) -> Said:
     try:
         return step()
-    except Came as came:
-        return failed(str(came), came.todo)
+    except Amiss as amiss:
+        return failed(str(amiss), amiss.todo)
     except NotKnown as reason:
         return unknown(str(reason))
     except OryLogoutError as error:
@@ -122,6 +144,8 @@ class Attempt:
         """Hydra ends the login by its ``sid``, and tells this site."""
         if self._first is None:
             raise NotKnown(_("See try.sign_in."))
+        if not self.person.patient.client.backchannel_logout_uri:
+            raise NotKnown(_("No back-channel URI is registered. See registration.backchannel."))
         visitor, began = self._first, time.monotonic()
         with overheard(EndReason.BACK_CHANNEL) as refusals:
             self.hydra.revoke_login_session(visitor.sid)

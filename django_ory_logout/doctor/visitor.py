@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf, events
-from ..models import EventKind
+from .. import conf, events, sessions
+from ..models import EventKind, digest
 from .browser import REDIRECTS, Browser, Page, query_of
 from .findings import address
 from .patients import ProviderPatient
@@ -22,24 +22,33 @@ from .patients import ProviderPatient
 #: How long Hydra remembers a login of ours, in seconds, should nobody make it forget.
 REMEMBER_SECONDS = 600
 PAIRWISE = "pairwise"
+#: With what the subject begins.
+PREFIX = "ory-doctor-"
 #: So much of an error's description is shown.
 LONGEST = 200
 #: A sign-in, or the wait for a notice, takes less.
 LEASE_SECONDS = 120
 
 
-class Came(Exception):
-    """Something else came than should have. Its text says what, and never a code, a token or a cookie."""
+class Amiss(Exception):
+    """Something is not as it should be. Its text says what, and never a code, a token or a cookie; ``todo``, a way."""
 
-    def __init__(self, page: Page, todo: str) -> None:
-        said = page.query or query_of(page.url)
-        words = _ending(" ".join(said[name] for name in ("error", "error_description") if name in said))
+    def __init__(self, found: str, todo: str) -> None:
+        super().__init__(found)
+        self.todo = todo
+
+
+class Came(Amiss):
+    """Something else came than should have; ``said`` of it, if anything, by this site's own log."""
+
+    def __init__(self, page: Page, todo: str, said: str = "") -> None:
+        given = page.query or query_of(page.url)
+        words = said or _ending(" ".join(given[name] for name in ("error", "error_description") if name in given))
         where = address(page.location or page.url)
         found = {"url": address(page.url), "status": page.status, "where": where, "words": words}
         text = _("%(url)s answers %(status)d")
         text += _(" and sends the browser to %(where)s") if page.location else ""
-        super().__init__((text + (": %(words)s" if words else ".")) % found)
-        self.todo = todo
+        super().__init__((text + (": %(words)s" if words else ".")) % found, todo)
 
 
 def _bare(url: str) -> str:
@@ -61,13 +70,17 @@ class Synthetic:
     """A person made up for one try: nobody's subject, and what came of it."""
 
     patient: ProviderPatient
-    subject: str = field(default_factory=lambda: f"ory-doctor-{secrets.token_hex(8)}")
+    subject: str = field(default_factory=lambda: f"{PREFIX}{secrets.token_hex(8)}")
     started: datetime = field(default_factory=timezone.now)
+    #: The newest event of that time.
+    after: int = field(default_factory=lambda: newest())
     #: As this site knows them: another subject where Hydra's are pairwise.
     subjects: set[str] = field(default_factory=set)
     sids: list[str] = field(default_factory=list)
     #: Whether Hydra may know the subject.
     is_at_hydra: bool = False
+    #: Whether the site that signs in keeps its rows in another database.
+    is_elsewhere: bool = False
 
     def __post_init__(self) -> None:
         self.subjects.add(self.subject)
@@ -124,7 +137,17 @@ class Synthetic:
         if not said.get("sid"):
             raise Came(visitor.answer, _("The ID token has no sid: no notice by sid can end this session."))
         self.sids.append(str(said["sid"]))
+        self._require_row(self.sids[-1])
         return self.sids[-1]
+
+    def _require_row(self, sid: str) -> None:
+        """Of this database: else nothing that was made can be seen or unmade here."""
+        if not sessions.rows().filter(sid_digest=digest(self.patient.registration.issuer, sid)).exists():
+            self.is_elsewhere = True
+            raise Amiss(
+                _("The site that answers uses another database than this command."),
+                _("Run the command with the settings and the environment of the site, where the site runs."),
+            )
 
     def _is_us(self, said: Mapping[str, Any]) -> bool:
         return said.get("subject") == self.subject or self.patient.client.subject_type == PAIRWISE
@@ -150,21 +173,27 @@ class Visitor:
 def _let_in(page: Page, refusals: Callable[[], list[str]]) -> None:
     """Raises :exc:`Came` where this site does not send the browser on."""
     if page.status not in REDIRECTS:
-        codes = ", ".join(refusals()) or _("see its log")
-        raise Came(page, _("This site lets nobody in: %(codes)s.") % {"codes": codes})
+        codes = refusals()
+        todo = _("Run manage.py ory_doctor --explain %(code)s.") % {"code": codes[0]} if codes else _("See its log.")
+        raise Came(page, todo, _("this site lets nobody in (%(codes)s).") % {"codes": ", ".join(codes) or "?"})
 
 
 def _challenge(page: Page, name: str) -> str:
     if name not in page.query:
-        raise Came(page, _("Hydra should send the browser to its %(name)s page.") % {"name": name.partition("_")[0]})
+        todo = _("Hydra should send the browser to its %(name)s page. See registration.redirect_uri.")
+        raise Came(page, todo % {"name": name.partition("_")[0]})
     return page.query[name]
+
+
+def newest() -> int:
+    """The highest number of an event so far."""
+    return events.rows().aggregate(pk=Max("pk"))["pk"] or 0
 
 
 @contextmanager
 def overheard(channel: str) -> Iterator[Callable[[], list[str]]]:
     """Have this site keep what it refuses during the block; what the block is given says the codes so far."""
-    newest = events.rows().aggregate(pk=Max("pk"))["pk"] or 0
-    heard = events.rows().filter(pk__gt=newest, kind=EventKind.REFUSED, code__startswith=f"{channel}: ")
+    heard = events.rows().filter(pk__gt=newest(), kind=EventKind.REFUSED, code__startswith=f"{channel}: ")
 
     def codes() -> list[str]:
         return sorted({code.partition(": ")[2] for code in heard.values_list("code", flat=True)})

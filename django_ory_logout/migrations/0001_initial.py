@@ -3,6 +3,7 @@
 import uuid
 
 import django.db.models.deletion
+import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
@@ -157,6 +158,7 @@ class Migration(migrations.Migration):
                 ("channel", models.CharField(max_length=16, verbose_name="channel")),
                 ("code", models.CharField(max_length=64, verbose_name="code")),
                 ("count", models.PositiveIntegerField(default=0, verbose_name="count")),
+                ("last_at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="last")),
             ],
             options={
                 "verbose_name": "refusals of an hour",

@@ -111,6 +111,13 @@ def addresses(host: str) -> list[str]:
         return []
 
 
+def nobody_listens(error: BaseException | None) -> bool:
+    """Whether the connection was refused, by whatever ``error`` a call ended. Of a proxy it says nothing."""
+    while error and not isinstance(error, ConnectionRefusedError | requests.exceptions.ProxyError):
+        error = error.__cause__ or error.__context__
+    return isinstance(error, ConnectionRefusedError)
+
+
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Authentication that does nothing, so that ``requests`` does not put one from ``~/.netrc`` in place of ours."""
     return request

@@ -19,6 +19,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import events, revocation
 from ..exceptions import (
     InvalidMessage,
+    InvalidToken,
     KratosError,
     LoggedOutMeanwhile,
     OryLogoutError,
@@ -160,10 +161,17 @@ _SAID = {
 }
 
 
+def _is_counted(error: OryLogoutError) -> bool:
+    """Whether a logout overtook the sign-in, or the provider's answer failed; not what people and strangers cause."""
+    if error.code == "token_request_refused":
+        return not error.detail.startswith("'invalid_grant'")  # anybody can make up a code
+    return isinstance(error, LoggedOutMeanwhile | InvalidToken | Undecided)
+
+
 def error_page(request: HttpRequest, error: OryLogoutError, **context: Any) -> HttpResponse:
     """What a person sees of ``error``: general, with a way to try again. The log has the exact reason."""
     logger.warning("sign-in failed: %s", error)
-    if isinstance(error, LoggedOutMeanwhile):
+    if _is_counted(error):
         events.refused("sign-in", error.code)
     else:
         events.note(EventKind.REFUSED, code=f"sign-in: {error.code}")

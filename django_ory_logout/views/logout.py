@@ -31,9 +31,10 @@ def logout(request: HttpRequest) -> HttpResponse:
     leaving = departure(request)
     login = journey.sign_out(request)
     told = leaving.tell()
-    asked = journey.end_session_request(login, journey.new_state(next_url, incomplete=told.failed)) if login else None
+    state = journey.new_state(next_url, incomplete=told.failed)
+    asked = journey.end_session_request(login, state) if login else None
     if login and asked:
-        events.departed(login["issuer"], login["sid"])
+        events.departed(login["issuer"], login["sid"], journey.state_id(state))
         return told.relay(_to_provider(request, asked))
     not_told = told.failed or (login is not None and not leaving.is_all)
     return told.relay(onward(request, next_url, **{"provider_not_told": True} if not_told else {}))

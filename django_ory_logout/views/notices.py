@@ -34,10 +34,12 @@ RETRY_AFTER_SECONDS = 5
 @require_POST
 def backchannel_logout(request: HttpRequest) -> HttpResponse:
     """Back-Channel Logout 2.5 and 2.8: 200 done, 400 wrong, 503 cannot be decided now, 405 for anything but POST."""
+    token = ""
     try:
-        ended = journey.back_channel(_logout_token(request))
+        token = _logout_token(request)
+        ended = journey.back_channel(token)
     except InvalidMessage as error:
-        _refused(EndReason.BACK_CHANNEL, error)
+        _refused(EndReason.BACK_CHANNEL, error, token)
         return JsonResponse({"error": "invalid_request", "error_description": error.code}, status=400)
     except Undecided as error:
         logger.error("back-channel logout cannot be decided now: %s", error)
@@ -88,7 +90,7 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
             if journey.front_channel(request.session, issuer, parameters.get("sid")):
                 journey.end_current(request, EndReason.FRONT_CHANNEL)
     except InvalidMessage as error:
-        _refused(EndReason.FRONT_CHANNEL, error)
+        _refused(EndReason.FRONT_CHANNEL, error, request.GET.get("sid", ""))
         status = HTTPStatus.BAD_REQUEST
     except Undecided as error:
         logger.error("front-channel logout cannot be decided now: %s", error)
@@ -99,8 +101,8 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _refused(channel: EndReason, error: OryLogoutError) -> None:
+def _refused(channel: EndReason, error: OryLogoutError, sent: str) -> None:
     logger.warning("%s logout refused: %s", channel, error)
-    if error.code != journey.OF_DOCTOR:
+    if not journey.is_probe(sent):
         events.refused(channel, error.code)
     logout_notice_refused.send_robust(None, channel=str(channel), code=error.code)

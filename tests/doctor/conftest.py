@@ -1,12 +1,11 @@
 """A healthy site, its provider, and a proxy between: each can be broken in one way, and the rows that turn are seen."""
 
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from email.utils import formatdate
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from django.core.cache import cache
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client as Browser
@@ -15,6 +14,8 @@ from django_ory_logout.doctor import Finding, Verdict, examine
 from django_ory_logout.testing import Network
 from django_ory_logout.testing.endpoints import Answer, Request
 from django_ory_logout.testing.network import Place, Wire, connected
+
+from .world import urls_of
 
 URL = "https://rp.example"
 DISCOVERY = "/.well-known/openid-configuration"
@@ -31,9 +32,13 @@ class Proxy(Wire):
         self.headers: dict[str, str | None] = {}
         #: What it makes of a body on its way to the site.
         self.body: Callable[[bytes], bytes] = bytes
-        self.secure = url.startswith("https:")
+        self.secure, self.host = url.startswith("https:"), urlsplit(url).netloc
 
     def _passed_on(self, request: Request) -> Answer:
+        with urls_of(None):
+            return self._answered(request)
+
+    def _answered(self, request: Request) -> Answer:
         browser = Browser(enforce_csrf_checks=True, raise_request_exception=False)
         content_type = request.headers.get("Content-Type", "")
         passed_on = {
@@ -46,7 +51,7 @@ class Proxy(Wire):
             content_type,
             secure=self.secure,
             query_params=dict(request.query),
-            headers={"Host": "rp.example", **passed_on},
+            headers={"Host": self.host, **passed_on},
         )
         headers = {**answer.headers, **self.headers}
         return Answer(
@@ -79,27 +84,9 @@ class RemoteCache(BaseCache):
 
 @pytest.fixture(autouse=True)
 def _shared_cache(settings: Any) -> None:
-    """Where processes share a cache, as they should."""
+    """Where processes share a cache, as they should; it holds nothing of the test before."""
     settings.CACHES = {"default": {"BACKEND": "tests.doctor.conftest.RemoteCache"}}
-
-
-class ProvidersClock:
-    """By how many seconds the clock of the other side is ahead of this machine's."""
-
-    ahead = 0.0
-
-
-@pytest.fixture
-def providers_clock(monkeypatch: pytest.MonkeyPatch) -> ProvidersClock:
-    """Each answer has a ``Date``, as RFC 9110 wants it of a server with a clock."""
-    clock, answered = ProvidersClock(), Wire._answer
-
-    def dated(wire: Wire, request: Request, place: Place) -> Answer:
-        answer = answered(wire, request, place)
-        return replace(answer, headers={"Date": formatdate(time.time() + clock.ahead, usegmt=True), **answer.headers})
-
-    monkeypatch.setattr(Wire, "_answer", dated)
-    return clock
+    cache.clear()
 
 
 @pytest.fixture
@@ -110,7 +97,7 @@ def proxy() -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def healthy(db: None, network: Network, proxy: Proxy, providers_clock: ProvidersClock) -> None:
+def healthy(db: None, network: Network, proxy: Proxy) -> None:
     """Everything is as it should be."""
 
 

@@ -1,6 +1,7 @@
 """``ory_doctor``: what it prints, for whom, and its exit status."""
 
 import json
+import os
 from io import StringIO
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.core.management.base import BaseCommand, OutputWrapper
 from django.utils import translation
 
 from django_ory_logout.doctor import CHECKS
+from django_ory_logout.management.commands import ory_doctor
 from django_ory_logout.testing import Network
 
 from .conftest import OURS, Proxy
@@ -61,7 +63,7 @@ def test_rows_say_what_was_found_and_what_to_do(network: Network) -> None:
     assert printed.splitlines()[-3:] == [
         "not known  provider.issuer (default): Issuer, byte for byte",
         "    See provider.discovery.",
-        "1 of 2 rows needs a look.",
+        "1 of 2 rows needs a look. 1 is not known.",
     ]
 
 
@@ -75,10 +77,22 @@ def test_the_exit_status_is_that_of_the_worst_row(proxy: Proxy, headers: dict[st
     assert run("--only", *OURS)[1] == status
 
 
-def test_what_is_not_known_is_no_failure(proxy: Proxy) -> None:
+def test_what_is_not_known_needs_a_look_where_there_is_something_to_do(proxy: Proxy) -> None:
     proxy.down()
 
-    assert run("--only", "receiver")[1] == 0
+    printed, status = run("--only", "receiver")
+
+    assert status == 1
+    assert printed.endswith("\n1 of 5 rows needs a look. 4 are not known.\n")
+
+
+def test_what_is_not_known_and_cannot_be_is_no_failure(settings: Any) -> None:
+    settings.CSRF_USE_SESSIONS = True
+
+    printed, status = run("--only", "receiver.logout", "receiver.slash")
+
+    assert status == 0
+    assert printed.endswith("\n2 rows. 1 is not known.\n")
 
 
 def test_settings_that_cannot_be_read_give_rows(settings: Any) -> None:
@@ -130,6 +144,43 @@ def test_json_is_nothing_but_json() -> None:
 )
 def test_what_there_is_not(arguments: list[str], words: str) -> None:
     assert run(*arguments) == (f"{words}\n", 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--try", "--only", "site"], "--only has no effect with --try."),
+        (["--follow", "--only", "site"], "--only has no effect with --follow."),
+        (["--follow", "--provider", "default"], "--provider has no effect with --follow."),
+        (["--list", "--provider", "default"], "--provider has no effect with --list."),
+        (["--explain", "E062", "--seconds", "3"], "--seconds has no effect with --explain."),
+        (["--seconds", "3"], "--seconds needs --follow."),
+    ],
+)
+def test_what_has_no_effect(arguments: list[str], words: str) -> None:
+    assert run(*arguments) == (f"{words}\n", 3)
+
+
+def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(**_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ory_doctor, "examine", interrupt)
+
+    assert run() == ("Stopped.\n", 2)
+
+
+@pytest.mark.parametrize("arguments", [["--list"], ["--explain", "nothing"]])
+def test_a_reader_that_goes(arguments: list[str]) -> None:
+    """As ``head`` does. Nothing is left in the buffer, which would be a fault at the end of the process."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        stream.write("what it said before")
+        with pytest.raises(CommandError) as stopped:
+            call_command("ory_doctor", *arguments, stdout=stream)
+
+    assert (str(stopped.value), stopped.value.returncode) == ("Stopped: nobody reads on.", 2)
 
 
 def command() -> BaseCommand:

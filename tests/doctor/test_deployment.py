@@ -10,8 +10,10 @@ from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Model
 
 from django_ory_logout.doctor import deployment
+from django_ory_logout.models import LoginSession, RefusalCount
 
 from .conftest import looked, red, row
 
@@ -297,6 +299,30 @@ def test_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, error:
 
     assert red("site") == {"site.database": ["fail"]}
     assert row("site.database").found == f"The database 'default' does not answer: {type(error).__name__}."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", [LoginSession, RefusalCount])
+def test_a_table_that_cannot_be_read(model: type[Model]) -> None:
+    """Migrations were faked, or somebody has changed it: the records of migrations do not tell."""
+    from django.db import connection
+
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO moved")
+
+    assert red("site") == {"site.database": ["fail"]}
+    assert row("site.database").found == f"The table {table} cannot be read: OperationalError."
+
+
+@pytest.mark.django_db
+def test_a_column_that_is_missing() -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {LoginSession._meta.db_table} RENAME COLUMN end_reason TO moved")
+
+    assert red("site") == {"site.database": ["fail"]}
 
 
 @pytest.mark.django_db

@@ -10,6 +10,8 @@ import pytest
 from django_ory_logout.doctor import CHECKS, explain, explanation
 from django_ory_logout.doctor.explanation import rows
 from django_ory_logout.hydra_ui import conf as hydra_ui_conf
+from django_ory_logout.models import EndReason, EventKind
+from django_ory_logout.report import WORDS, Outcome, StepName
 
 from ..test_architecture import modules, raised_codes
 from ..test_docs import PACKAGE, check_ids
@@ -39,6 +41,13 @@ def codes_of_classes() -> set[str]:
     return {one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)}
 
 
+def codes_of_reports() -> set[str]:
+    """The codes with which a step of a forced logout fails, and that no error has."""
+    calls = (call for name, module in modules().items() if name.startswith("force") for call in ast.walk(module))
+    failures = (call for call in calls if isinstance(call, ast.Call) and ast.unparse(call.func) == "report.failed")
+    return {str(one.value) for call in failures for one in call.args if isinstance(one, ast.Constant)}
+
+
 def checks_of_hydra_ui() -> set[str]:
     texts = "".join((PACKAGE / "hydra_ui" / name).read_text() for name in ("conf.py", "checks.py"))
     inherited = {setting.code for setting in hydra_ui_conf.SETTINGS.values()}
@@ -48,6 +57,7 @@ def checks_of_hydra_ui() -> set[str]:
 
 def test_the_readers_read() -> None:
     assert {"session_unreadable", "internal_error", "sid_dropped", "revocation_given_up"} <= set(codes_of_the_log())
+    assert codes_of_reports() == {"subject_pairwise", "subject_unknown"}
     assert codes_of_classes() == {"challenge_handled", "session_aal2_required"}
     assert {"ory_hydra_ui.E001", "ory_hydra_ui.E018", "ory_hydra_ui.W030"} <= checks_of_hydra_ui()
 
@@ -63,8 +73,23 @@ def test_the_readers_read() -> None:
         lambda: {f"ory_logout.{one}" for one in check_ids()},
         checks_of_hydra_ui,
         lambda: set(CHECKS),
+        lambda: {*EventKind.values, *EndReason.values},
+        lambda: {*StepName.values, *Outcome.values},
+        lambda: {*WORDS, *codes_of_reports()},
     ],
-    ids=["errors", "of classes", "log", "backend", "checks", "checks by their whole ids", "of hydra_ui", "rows"],
+    ids=[
+        "errors",
+        "of classes",
+        "log",
+        "backend",
+        "checks",
+        "checks by their whole ids",
+        "of hydra_ui",
+        "rows",
+        "events",
+        "steps",
+        "remarks",
+    ],
 )
 def test_every_name_is_explained(names: object) -> None:
     assert callable(names)

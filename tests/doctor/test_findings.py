@@ -77,7 +77,17 @@ def test_a_row_as_json() -> None:
     ("text", "shown"),
     [
         ("https://name:password@op.example/x answers", "https://***@op.example/x answers"),
-        ("https://op.example/@x answers", "https://op.example/@x answers"),
+        # A password can hold what ends it in the eyes of others; a path with an @ is masked with it.
+        ("postgres://u:p@ss@h/db", "postgres://***@h/db"),
+        ("redis://:pa/ss@h:6379, again", "redis://***@h:6379, again"),
+        ("https://name:pass?a=b#c@op.example/x", "https://***@op.example/x"),
+        ("https://op.example/@x answers", "https://***@x answers"),
+        (
+            "https://rp.example/cb?access_token=AAA&next=%2F&a[]=b answers",
+            "https://rp.example/cb?access_token=***&next=***&a[]=*** answers",
+        ),
+        ("https://rp.example/cb#id_token=AAA", "https://rp.example/cb#id_token=***"),
+        ("Is it well? a=b", "Is it well? a=b"),
         ("a@b.example", "a@b.example"),
         ("token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln!", "token ***!"),
         ("ory_pat_abc.def, ory_st_xyz-1", "***, ***"),
@@ -93,7 +103,13 @@ def test_no_row_shows_a_secret_or_moves_the_cursor(text: str, shown: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "url", ["https://a:b@op.example/x?code=1#part", "https://op.example/x#token=1?", "https://op.example/x"]
+    "url",
+    [
+        "https://a:b@op.example/x?code=1#part",
+        "https://a:b?c#d@op.example/x?code",
+        "https://op.example/x#token=1?",
+        "https://op.example/x",
+    ],
 )
 def test_of_a_url_only_where_it_leads_is_shown(url: str) -> None:
     assert address(url).replace("***@", "") == "https://op.example/x"

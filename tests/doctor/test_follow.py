@@ -2,31 +2,32 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from io import StringIO
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from django_ory_logout import events
-from django_ory_logout.doctor import CHECKS, explain, follow
-from django_ory_logout.doctor.browser import Browser
-from django_ory_logout.doctor.expectation import MEANS, Missing
+from django_ory_logout.doctor import CHECKS, examine, explain, follow
+from django_ory_logout.doctor.expectation import Missing
 from django_ory_logout.doctor.follow import LEASE_SECONDS, Outcome, Step
+from django_ory_logout.doctor.means import MEANS
 from django_ory_logout.management.commands import ory_doctor
-from django_ory_logout.models import EventKind
+from django_ory_logout.models import EventKind, LogoutEvent
 from django_ory_logout.testing import Kratos, Provider, connect_kratos
 from django_ory_logout.testing.network import connected
 
 from ..conftest import Configure, SiteBrowser
+from .people import Act, Person, Watch, register
 from .world import ADMIN_URL, World, forget_documents
 
 pytestmark = pytest.mark.django_db
 
-Act = Callable[[], object]
 PATCH = pytest.MonkeyPatch
 KRATOS_URL, KRATOS_ADMIN_URL = "https://login.example", "http://kratos:4434"
 SIGNED_IN, ENDED, TO_PROVIDER, RETURNED = "signed-in", "ended", "to-provider", "returned"
@@ -34,31 +35,6 @@ BACK_CHANNEL, FRONT_CHANNEL, TOLD_KRATOS, REFUSED = "back-channel", "front-chann
 
 
 AWAITED = set(EventKind) - {EventKind.SIGNED_IN, EventKind.REFUSED, EventKind.FOLLOWED}
-
-
-class Watch:
-    """Follows for so many seconds of a clock that only looks move; before each look, somebody acts."""
-
-    def __init__(self, *acts: Act, seconds: float = 5) -> None:
-        self._acts, self.now = list(acts), 0.0
-        found = list(follow.follow(seconds, sleep=self._sleep, clock=lambda: self.now))
-        self.steps = [one for one in found if isinstance(one, Step)]
-        [self.outcome] = [one for one in found if isinstance(one, Outcome)]
-        assert found[-1] is self.outcome
-
-    def _sleep(self, seconds: float) -> None:
-        self.now += seconds
-        if self._acts:
-            self._acts.pop(0)()
-
-    @property
-    def kinds(self) -> list[str]:
-        return [one.event.kind for one in self.steps]
-
-    @property
-    def missing(self) -> Missing:
-        assert self.outcome.missing is not None
-        return self.outcome.missing
 
 
 @pytest.fixture
@@ -76,52 +52,6 @@ def without_admin(world: World, settings: Any) -> None:
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": entry}}
 
 
-class Person:
-    """Somebody with a browser, step by step through a logout."""
-
-    def __init__(self, world: World, name: str = "amber", *, remember: bool = True) -> None:
-        self.world, self.at_provider = world, Browser()
-        self.site: Any = SiteBrowser(world)  # type: ignore[arg-type]
-        self.login = world.provider.sign_in(name, remember=remember)
-        self.site.sign_in(name, login_session=self.login)
-        self.url = ""
-
-    def press(self) -> None:
-        """The button on the site."""
-        self.url = self.site.post_form("/auth/logout/", {}).headers.get("Location", "")
-
-    def go(self) -> None:
-        """To the provider, which asks, or shows an error page, or sends the browser straight back."""
-        self.url = self.at_provider.get(self.url).location
-
-    def agree(self) -> None:
-        """At the provider's logout page."""
-        challenge = self.url.partition("logout_challenge=")[2]
-        page = self.at_provider.get(self.world.face.logout_requests.accept(challenge))
-        self.frames, self.url = page.frames, page.refresh or page.location
-
-    def load_frames(self) -> None:
-        for frame in self.frames:
-            self.site.visit(frame)
-
-    def come_back(self) -> None:
-        self.site.visit(self.url)
-
-    def end_there(self) -> None:
-        """Log out at the provider itself."""
-        self.world.admin.deliver(self.world.provider.end(self.login.sid))
-
-    @property
-    def logout(self) -> list[Act]:
-        """The whole of it."""
-        return [self.press, self.go, self.agree, self.load_frames, self.come_back]
-
-
-def register(world: World, **changes: Any) -> None:
-    [client] = world.provider.clients.values()
-    world.provider.register(replace(client, **changes))
-
-
 # Complete
 
 
@@ -134,7 +64,7 @@ def test_a_logout_that_began_here(world: World) -> None:
         "session ended here: logged out here and at the provider",
         "browser sent to the provider",
         "back-channel notice accepted: 0 sessions ended",
-        "front-channel notice accepted: 0 sessions ended",
+        "front-channel request, which ended nothing",
         "browser back from the provider",
     ]
     assert [round(one.seconds, 3) for one in watch.steps] == sorted(round(one.seconds, 3) for one in watch.steps)
@@ -220,7 +150,7 @@ def test_what_is_no_logout_begins_none(world: World) -> None:
     assert watch.kinds == [ENDED, SIGNED_IN, REFUSED]
     assert [one.words for one in watch.steps[::2]] == [
         "session ended here: signed in anew",
-        "notice refused: sign-in: state_unknown",
+        "notice refused (sign-in): state_unknown",
     ]
     assert watch.missing.id == "follow.nothing"
 
@@ -236,6 +166,33 @@ def test_the_first_logout_counts(world: World, monkeypatch: PATCH) -> None:
 
     assert watch.kinds == [ENDED, TO_PROVIDER, ENDED, BACK_CHANNEL, RETURNED]
     assert watch.missing.id == "follow.back_channel"
+
+
+def test_somebody_elses_return_is_not_taken_for_its_own(world: World) -> None:
+    """It bears no name."""
+    amber, birch = Person(world, "amber"), Person(world, "birch")
+    for act in birch.logout[:-1]:
+        act()
+
+    watch = Watch(amber.press, birch.come_back)
+
+    assert watch.kinds == [ENDED, TO_PROVIDER, RETURNED]
+    assert watch.missing.id == "follow.returned"
+    assert [step.code for step in watch.steps] == ["rp-initiated", "", ""], "what --explain knows"
+
+
+def test_steps_are_in_order_whatever_the_clocks_of_processes_say(world: World) -> None:
+    """And in whatever order they are committed."""
+    now = timezone.now()
+
+    def write(*seconds: float) -> None:
+        for one in seconds:
+            at = now + timedelta(seconds=one)
+            LogoutEvent.objects.create(at=at, kind=ENDED, issuer="i", sid="s", code="back-channel")
+
+    watch = Watch(partial(write, 3, 2), partial(write, 1))
+
+    assert [one.seconds for one in watch.steps] == [0, 1, 0]
 
 
 # Without the admin API
@@ -314,7 +271,8 @@ def test_a_notice_that_is_refused(world: World, configure: Configure) -> None:
 
     assert watch.kinds == [REFUSED]
     assert watch.missing.id == "follow.ended"
-    assert "this site refused it: back-channel: exp_missing." in watch.missing.means
+    assert "this site refused it: exp_missing. manage.py ory_doctor --explain exp_missing" in watch.missing.means
+    assert explain(watch.steps[0].code)
     assert watch.missing.rows[0] == "history.refused"
 
 
@@ -327,6 +285,50 @@ def test_a_notice_with_keys_that_were_rotated(world: World) -> None:
 
     assert set(watch.kinds) == {REFUSED}
     assert watch.missing.id == "follow.ended"
+
+
+@pytest.mark.parametrize("body", [{"logout_token": "x"}, {}])
+def test_what_a_stranger_posts_explains_nothing(world: World, body: dict[str, str]) -> None:
+    person = Person(world, remember=False)
+
+    def post() -> None:
+        person.site.post("/auth/logout/backchannel/", urlencode(body), "application/x-www-form-urlencoded")
+
+    assert Watch(post).missing.id == "follow.nothing"
+    watch = Watch(person.press, post, person.go, person.come_back)
+
+    assert REFUSED in watch.kinds
+    assert watch.missing.means == str(MEANS["back_channel"][0])
+
+
+def test_what_a_stranger_can_post_as_well_is_said_to_be_that(world: World, configure: Configure) -> None:
+    """A true explanation hides behind none of it."""
+    person = Person(world)
+
+    def load() -> None:
+        person.site.get("/auth/logout/frontchannel/", {"iss": "https://another.example", "sid": "x"})
+
+    watch = Watch(load)
+    configure(HYDRA={"ADMIN_URL": ADMIN_URL}, LOGOUT_TOKEN_EXP_REQUIRED=True)
+
+    assert watch.missing.id == "follow.ended"
+    assert "refused it: issuer_unknown. If it is the provider's" in watch.missing.means
+    assert "refused it: exp_missing. manage.py" in Watch(load, person.end_there, load).missing.means
+
+
+def test_a_request_to_the_front_channel_that_names_no_session(world: World) -> None:
+    """Anybody can make it, and it hides no logout."""
+    person = Person(world)
+
+    def load() -> None:
+        person.site.get("/auth/logout/frontchannel/", {"iss": world.provider.issuer, "sid": "another"})
+
+    watch = Watch(load)
+
+    assert [one.words for one in watch.steps] == ["front-channel request, which ended nothing"]
+    assert (watch.missing.id, watch.missing.means) == ("follow.ended", str(MEANS["ended after request"][0]))
+    person.login = world.provider.sign_in("amber", "django-site")
+    assert Watch(load, person.end_there).missing.means == str(MEANS["ended after notice"][0])
 
 
 def test_a_notice_that_names_another_sid(world: World) -> None:
@@ -419,7 +421,7 @@ def test_a_notice_of_a_logout_from_here_that_is_refused(world: World, configure:
 
     assert REFUSED in watch.kinds
     assert watch.missing.id == "follow.back_channel"
-    assert "refused it: back-channel: exp_missing" in watch.missing.means
+    assert "refused it: exp_missing." in watch.missing.means
 
 
 def test_a_logout_from_here_whose_notice_is_sent_elsewhere(world: World) -> None:
@@ -530,6 +532,12 @@ def test_it_is_ready_before_it_looks(world: World) -> None:
     assert ready == [True]
 
 
+def test_a_doctor_that_looks_meanwhile_is_no_step(world: World) -> None:
+    watch = Watch(lambda: list(examine(only=["receiver"])))
+
+    assert watch.steps == []
+
+
 def test_ctrl_c_ends_it_with_what_came(world: World) -> None:
     person = Person(world)
 
@@ -548,7 +556,7 @@ def test_each_row_that_it_names_is_a_check() -> None:
 
 
 def test_each_step_is_explained() -> None:
-    names = {f"follow.{name.partition(' ')[0]}" for name in MEANS if name != "refused"}
+    names = {f"follow.{name.partition(' ')[0]}" for name in MEANS if not name.startswith("refused")}
 
     assert [name for name in names if not explain(name)] == []
     assert {f"follow.{kind.name.lower()}" for kind in AWAITED} <= names
@@ -623,6 +631,20 @@ def test_the_command_says_in_json_that_all_came(world: World, command: Any) -> N
 
     assert json.loads(text.splitlines()[-1]) == {"complete": True}
     assert status == 0
+
+
+def test_lines_of_the_command_are_as_wide_as_the_terminal(world: World, command: Any, monkeypatch: PATCH) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+
+    lines = command(acts=Person(world).logout)[0].splitlines()
+
+    assert max(map(len, [line for line in lines if not line.startswith("Now")])) <= 40
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "0", "-1", "86401", "x"])
+def test_so_long_nobody_follows(command: Any, seconds: str) -> None:
+    with pytest.raises(CommandError, match="--seconds"):
+        call_command("ory_doctor", "--follow", "--seconds", seconds)
 
 
 def test_the_command_stops_at_ctrl_c_wherever_it_is(world: World, monkeypatch: PATCH) -> None:

@@ -1,20 +1,26 @@
 """What happened: each row green on a healthy site, red in each of its ways, and only what follows with it."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
+from joserfc import jwt
 
 from django_ory_logout import events, receipts, sessions
-from django_ory_logout.doctor import Verdict
-from django_ory_logout.doctor.history import OF_ANYBODY
+from django_ory_logout.doctor import Verdict, beginnings, logins
+from django_ory_logout.doctor.refusals import FAULTS, SIGNED
+from django_ory_logout.logout import PROBE, own_probe
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutNotice, LogoutReceipt, RefusalCount
 from django_ory_logout.oidc import http
+from django_ory_logout.ory.hydra import HydraAdmin
 from django_ory_logout.testing import Client, Provider
 from django_ory_logout.testing.keys import signing_key as new_signing_key
 
@@ -199,20 +205,62 @@ def test_notices_that_name_nobody_here(network: Town, provider: Provider, browse
 # Refused
 
 
+#: What anybody can have refused, without a signature of the provider's.
+OF_STRANGERS = ["malformed", "aud_mismatch", "alg_not_registered", "kid_unknown", "signature_invalid", "cooling_down"]
+
+
 @pytest.mark.parametrize(
     ("code", "verdict"),
-    [
-        ("iat_too_old", Verdict.FAIL),
-        ("cooling_down", Verdict.FAIL),
-        *((one, Verdict.WARN) for one in OF_ANYBODY),
-    ],
+    [*((one, Verdict.FAIL) for one in sorted(SIGNED | FAULTS)), *((one, Verdict.WARN) for one in OF_STRANGERS)],
 )
 def test_refused(network: Town, code: str, verdict: Verdict) -> None:
     events.refused("back-channel", code)
 
     assert red() == {"history.refused": verdict}
-    assert row("history.refused").found == f"back-channel: {code}, once."
+    last = timezone.localtime(RefusalCount.objects.get().last_at)
+    assert row("history.refused").found == f"back-channel: {code}, once, at {last:%Y-%m-%d %H:%M:%S}."
     assert f"--explain {code}" in row("history.refused").todo
+    assert ("Strangers" in row("history.refused").todo) == (verdict == Verdict.WARN)
+
+
+def test_what_the_provider_did_not_sign_fails_nothing(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+    """As :data:`OF_STRANGERS` says, of tokens that name this site."""
+    sid, now = provider.sign_in("amber", settings.CLIENT_ID).sid, int(time.time())
+    claims = {"iss": settings.ISSUER, "aud": settings.CLIENT_ID, "iat": now, "jti": "1", "sid": sid}
+    forged = new_signing_key()
+    for kid in (forged.kid, provider.keys[0].kid):
+        token = jwt.encode({"alg": "RS256", "kid": str(kid)}, claims, forged, algorithms=["RS256"])
+        assert browser.post_form("/auth/logout/backchannel/", {"logout_token": token}).status_code in {400, 503}
+
+    assert {one.verdict for one in found("history.refused")} == {Verdict.WARN}
+
+
+def test_notice_accepted_since(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+    browser.sign_in("amber")
+    events.refused("back-channel", "iat_too_old")
+    events.refused("front-channel", "cache_fault")
+    assert browser.deliver(provider.end(sid_of("amber"))) == [200]
+
+    assert [(one.verdict, "accepted since" in one.found) for one in found("history.refused")] == [
+        (Verdict.WARN, True),
+        (Verdict.FAIL, False),
+    ]
+
+    events.refused("back-channel", "iat_too_old")
+    assert {one.verdict for one in found("history.refused")} == {Verdict.FAIL}
+
+
+def test_probe_of_another_doctor_is_not_counted(network: Town, browser: SiteBrowser, settings: Any) -> None:
+    token = own_probe()
+    settings.SECRET_KEY = "another"
+
+    answer = browser.post_form("/auth/logout/backchannel/", {"logout_token": token})
+    assert answer.json()["error_description"] == "malformed"
+    browser.get("/auth/logout/frontchannel/", {"iss": "https://op.example/", "sid": PROBE})
+    assert not RefusalCount.objects.exists()
+
+    browser.get("/auth/logout/frontchannel/", {"iss": "https://op.example/", "sid": "any"})
+    assert RefusalCount.objects.count() == 1
 
 
 def test_refused_by_channel_and_code_the_most_first(network: Town, browser: SiteBrowser) -> None:
@@ -220,15 +268,15 @@ def test_refused_by_channel_and_code_the_most_first(network: Town, browser: Site
         browser.post_form("/auth/logout/backchannel/", {"logout_token": "no token"})
     browser.get("/auth/logout/frontchannel/", {"iss": "https://op.example/", "sid": "any"})
 
-    assert [(one.verdict, one.found) for one in found("history.refused")] == [
-        (Verdict.WARN, "back-channel: malformed, 2 times."),
-        (Verdict.FAIL, "front-channel: issuer_unknown, once."),
+    assert [one.found.partition(" at ")[0] for one in found("history.refused")] == [
+        "back-channel: malformed, 2 times, the last",
+        "front-channel: issuer_unknown, once,",
     ]
 
 
 def test_refused_long_ago(network: Town) -> None:
     events.refused("back-channel", "expired")
-    RefusalCount.objects.update(hour=timezone.now() - timedelta(hours=25))
+    RefusalCount.objects.update(last_at=timezone.now() - timedelta(hours=25))
 
     assert red() == {}
 
@@ -241,8 +289,8 @@ def test_wrong_registered_algorithm_is_refused(
 
     browser.deliver(provider.end(sid))
 
-    assert red() == {"history.refused": Verdict.FAIL}
-    assert row("history.refused").found == "back-channel: alg_not_registered, once."
+    assert red() == {"history.refused": Verdict.WARN}
+    assert row("history.refused").found.startswith("back-channel: alg_not_registered, once, ")
 
 
 # Overtaken
@@ -267,6 +315,50 @@ def test_other_sign_ins_that_fail_count_nowhere(network: Town, browser: SiteBrow
     assert not RefusalCount.objects.exists()
 
 
+# Sign-ins
+
+
+def test_client_secret_is_wrong(
+    network: Town, provider: Provider, browser: SiteBrowser, new_browser: NewBrowser
+) -> None:
+    provider.register(replace(client_of_site(), client_secret="another"))
+    assert browser.sign_in("amber").status_code == 400
+
+    assert red() == {"history.sign_ins": Verdict.FAIL}
+    assert row("history.sign_ins").found.startswith("sign-in: token_request_refused, once, at ")
+    assert "--explain token_request_refused" in row("history.sign_ins").todo
+
+    provider.register(client_of_site())
+    new_browser().sign_in("amber")
+    assert red() == {"history.sign_ins": Verdict.WARN}
+    assert "People have signed in since." in row("history.sign_ins").found
+
+
+def test_provider_does_not_answer_sign_ins(network: Town, browser: SiteBrowser) -> None:
+    network.down("/oauth2/token")
+    assert browser.sign_in("amber").status_code == 503
+
+    assert not_green("history.sign_ins") == {"history.sign_ins": Verdict.FAIL}
+    assert row("history.sign_ins").found.startswith("sign-in: unreachable, once")
+
+
+def test_id_token_is_refused(network: Town, browser: SiteBrowser, configure: Configure) -> None:
+    configure(ID_TOKEN_SIGNED_RESPONSE_ALG="ES256", HYDRA={"ADMIN_URL": HYDRA_ADMIN})
+    assert browser.sign_in("amber").status_code == 400
+
+    assert not_green("history") == {"history.sign_ins": Verdict.FAIL}
+
+
+def test_stranger_makes_up_a_code_or_an_error(network: Town, browser: SiteBrowser) -> None:
+    for sent, status in (({"code": "made-up"}, 400), ({"error": "server_error"}, 503)):
+        state = parse_qs(urlsplit(browser.get("/auth/login/").headers["Location"]).query)["state"][0]
+        assert browser.get("/auth/callback/", {"state": state, "iss": settings.ISSUER, **sent}).status_code == status
+
+    assert red() == {"history.sign_ins": Verdict.WARN}
+    assert row("history.sign_ins").found.startswith("sign-in: provider_fault, once")
+    assert "Strangers" in row("history.sign_ins").todo
+
+
 # Receipts
 
 
@@ -287,6 +379,21 @@ def test_receipt_not_completed(network: Town) -> None:
 
     sessions.purge()
     assert red() == {}
+
+
+def test_nobody_purges(network: Town) -> None:
+    age = events.LIFETIME + events.GRACE
+    event = LogoutEvent.objects.create(at=timezone.now() - age + timedelta(minutes=1), kind="ended")
+    assert red() == {}
+
+    LogoutEvent.objects.filter(pk=event.pk).update(at=timezone.now() - age)
+    assert red() == {"history.receipts": Verdict.WARN}
+    assert "older than 8 days" in row("history.receipts").found
+
+    sessions.purge()
+    assert red() == {}
+    RefusalCount.objects.create(hour=timezone.now() - age, code="expired", last_at=timezone.now() - age)
+    assert row("history.receipts").verdict == Verdict.WARN
 
 
 def test_notice_worked_off_late(network: Town) -> None:
@@ -347,7 +454,46 @@ def test_keys_rotated(
 
     clock.advance(6)  # for so long, a JWK Set just fetched is not fetched again
     new_browser().sign_in("amber")
-    assert red() == {}
+    assert red() == {"history.logout_request": Verdict.WARN}
+    assert row("history.logout_request").found.startswith("1 of 2: It shows its error page: ")
+
+
+def unremembered(provider: Provider, subject: str) -> dict[str, Any]:
+    return {"subject": subject, "login_session": provider.sign_in(subject, settings.CLIENT_ID, remember=False)}
+
+
+def test_some_logins_are_not_remembered(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
+    """However many others signed in later: different people are asked about first."""
+    new_browser().sign_in(**unremembered(provider, "birch"))
+    for _ in range(beginnings.PEOPLE):
+        new_browser().sign_in("amber")
+
+    assert red() == {"history.logout_request": Verdict.WARN}
+    assert row("history.logout_request").found == (
+        f"1 of {beginnings.PEOPLE}: It sends the browser straight back: the login was not remembered."
+    )
+
+
+def test_no_login_is_remembered(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
+    for name in ("amber", "birch"):
+        new_browser().sign_in(**unremembered(provider, name))
+
+    assert red() == {"history.logout_request": Verdict.FAIL}
+    assert row("history.logout_request").found.startswith("2 of 2: ")
+
+
+def test_each_session_is_asked_about_once(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
+    for name in ("amber", "birch"):
+        new_browser().sign_in(name)
+    provider.forget("amber")
+    leaving = new_browser()
+    leaving.sign_in("cedar")
+    log_out(leaving, provider, told=False)
+    later()
+    with patch.object(beginnings, "_begun", wraps=beginnings._begun) as begun:
+        found("registration.address", "history.logout_request", "history.known_at_hydra")
+
+    assert begun.call_count == LoginSession.objects.filter(ended_at=None).count() == 2
 
 
 def test_post_logout_redirect_uri_unknown(network: Town, provider: Provider, browser: SiteBrowser) -> None:
@@ -433,6 +579,24 @@ def test_row_whose_stored_session_is_gone_is_passed_over(
     assert "Nobody is signed in" in row("history.logout_request").found
 
 
+def test_sessions_of_another_process_cannot_be_read(
+    network: Town, provider: Provider, browser: SiteBrowser, settings: Any
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    assert "Nobody is signed in" in row("history.logout_request").found
+    browser.sign_in("amber")
+    assert row("history.logout_request").verdict == Verdict.PASS
+
+    settings.SESSION_CACHE_ALIAS = "elsewhere"
+    elsewhere = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "elsewhere"}
+    settings.CACHES = {**settings.CACHES, "elsewhere": elsewhere}
+    assert red() == {"history.logout_request": Verdict.UNKNOWN}
+    assert "none of them can be read" in row("history.logout_request").found
+
+    provider.forget("amber")
+    assert red() == {"history.logout_request": Verdict.UNKNOWN, "history.known_at_hydra": Verdict.UNKNOWN}
+
+
 # What Hydra knows
 
 
@@ -441,6 +605,16 @@ def test_all_are_known(network: Town, new_browser: NewBrowser) -> None:
         new_browser().sign_in(name)
 
     assert row("history.known_at_hydra").found == "All that could be looked at, of 2."
+
+
+def test_hydra_is_slow(network: Town, new_browser: NewBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("amber", "birch"):
+        new_browser().sign_in(name)
+    monkeypatch.setattr(logins, "PATIENCE", 0)
+
+    with patch.object(HydraAdmin, "consent_sessions") as asked:
+        assert row("history.known_at_hydra").verdict == Verdict.UNKNOWN
+    assert not asked.called
 
 
 def sid_of(subject: str) -> str:

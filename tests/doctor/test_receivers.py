@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import set_script_prefix
 from django.utils import translation
@@ -116,6 +117,20 @@ def test_a_site_that_this_machine_does_not_reach(proxy: Proxy) -> None:
     assert (
         "curl -i -d logout_token=ory_doctor https://rp.example/auth/logout/backchannel/"
         in row("receiver.backchannel").todo
+    )
+
+
+def test_nobody_listens(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: Any, **_more: Any) -> None:
+        raise requests.ConnectionError from ConnectionRefusedError()
+
+    monkeypatch.setattr(proxy, "send", refuse)
+
+    waiting = ("receiver.slash", "receiver.logout", "receiver.frontchannel")
+    assert red() == {"receiver.backchannel": ["fail"], **{check: ["unknown"] for check in waiting}}
+    assert (
+        row("receiver.backchannel").found
+        == f"Nobody listens at https://rp.example{BACKCHANNEL}: the connection is refused."
     )
 
 
@@ -247,8 +262,11 @@ def test_logout_goes_to_the_sites_own_page(settings: Any, url: str | None) -> No
     assert row("receiver.logout").verdict == "pass"
 
 
-def test_another_page_than_logout(proxy: Proxy) -> None:
-    proxy.replace(LOGOUT, status=404)
+@pytest.mark.parametrize(
+    ("status", "headers"), [(404, {}), (200, {}), (302, {}), (302, {"Location": "/login/"}), (302, {"Location": "/"})]
+)
+def test_another_page_than_logout(proxy: Proxy, status: int, headers: dict[str, str]) -> None:
+    proxy.replace(LOGOUT, b"please sign in", status=status, headers=headers)
 
     assert red() == {"receiver.logout": ["fail"]}
 

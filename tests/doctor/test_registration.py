@@ -159,8 +159,10 @@ def test_configured_post_logout_redirect_uri(provider: Provider, configure: Conf
 def test_no_back_channel(register: Register) -> None:
     register(backchannel_logout_uri=None)
 
-    assert red() == {"registration.backchannel": Verdict.FAIL, "registration.address": Verdict.UNKNOWN}
-    assert row("registration.address").found == "See registration.backchannel."
+    assert red() == {"registration.backchannel": Verdict.WARN, "registration.address": Verdict.UNKNOWN}
+    assert "only a front channel" in row("registration.backchannel").found
+    assert row("registration.backchannel").todo.endswith("Run manage.py ory_register_client.")
+    assert row("registration.address").found == "There is no back channel, only a front channel: Hydra calls nobody."
 
 
 def test_back_channel_without_its_slash(register: Register) -> None:
@@ -239,6 +241,23 @@ def test_no_channel(register: Register) -> None:
         "registration.frontchannel": Verdict.FAIL,
         "registration.address": Verdict.UNKNOWN,
     }
+    assert row("registration.address").found == "See registration.backchannel."
+
+
+@pytest.mark.parametrize(
+    ("check", "changes"),
+    [
+        ("backchannel", {"backchannel_logout_uri": f"{STAGING}{RECEIVER}?hunter2"}),
+        ("frontchannel", {"frontchannel_logout_uri": f"{STAGING}/?hunter2"}),
+    ],
+)
+def test_registered_uris_are_shown_without_what_could_be_secret(
+    register: Register, check: str, changes: dict[str, Any]
+) -> None:
+    register(**changes)
+
+    assert row(f"registration.{check}").verdict == Verdict.FAIL
+    assert "hunter2" not in row(f"registration.{check}").found
 
 
 def test_front_channel_of_another(register: Register) -> None:

@@ -1,10 +1,12 @@
 """``ory_doctor --try``: what it says of a set-up that is well and of broken ones, and that it leaves nothing behind."""
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from io import StringIO
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,8 +19,9 @@ from django.utils import timezone
 
 from django_ory_logout import logout, sessions
 from django_ory_logout.backends import ProviderBackend
-from django_ory_logout.doctor import Finding, Verdict, explain, synthetic, tidying
+from django_ory_logout.doctor import Finding, Verdict, explain, synthetic, tidying, visitor
 from django_ory_logout.doctor.findings import Said, passed
+from django_ory_logout.doctor.interruption import stoppable
 from django_ory_logout.doctor.synthetic import ROWS, Attempt, attempts
 from django_ory_logout.management.commands import ory_doctor
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutReceipt, Subject, digest
@@ -206,19 +209,33 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
     "no login page": (
         path("/auth/login/", status=404),
         SIGN_IN,
-        f"{SITE_URL}/auth/login/ answers 404. This site lets nobody in: see its log.",
+        f"{SITE_URL}/auth/login/ answers 404: this site lets nobody in (?). See its log.",
     ),
     "no redirect URI": (
         registered(redirect_uris=["https://rp.example/elsewhere/"]),
         SIGN_IN,
         "sends the browser to https://op.example/error: invalid_request The redirect_uri is not one",
     ),
-    "no tokens": (rotated, SIGN_IN, f"{SITE_URL}/auth/callback/ answers 400. This site lets nobody in: "),
-    "nobody let in": (without_backend, SIGN_IN, "/auth/callback/ answers 403. This site lets nobody in: user_refused."),
+    "no redirect URI, and what to do": (
+        registered(redirect_uris=["https://rp.example/elsewhere/"]),
+        SIGN_IN,
+        "Hydra should send the browser to its login page. See registration.redirect_uri.",
+    ),
+    "no tokens": (
+        rotated,
+        SIGN_IN,
+        f"{SITE_URL}/auth/callback/ answers 400: this site lets nobody in (kid_unknown). Run manage.py",
+    ),
+    "nobody let in": (
+        without_backend,
+        SIGN_IN,
+        "/auth/callback/ answers 403: this site lets nobody in (user_refused). "
+        "Run manage.py ory_doctor --explain user_refused.",
+    ),
     "another page in place of the callback": (
         path("/auth/callback/", body=b"<h1>", status=200),
         SIGN_IN,
-        "/auth/callback/ answers 200. This site lets nobody in: see its log.",
+        "/auth/callback/ answers 200: this site lets nobody in (?). See its log.",
     ),
     "consent refused": (
         lambda world, _configure, patch: patch.setattr(
@@ -245,12 +262,12 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
     "discovery down": (
         lambda world, _configure, _patch: world.down("/.well-known/openid-configuration"),
         SIGN_IN,
-        f"{SITE_URL}/auth/login/ answers 503. This site lets nobody in: unreachable.",
+        f"{SITE_URL}/auth/login/ answers 503: this site lets nobody in (unreachable).",
     ),
     "issuer with a slash": (
         lambda world, _configure, _patch: world.provider.metadata.update(issuer="https://op.example/"),
         SIGN_IN,
-        "/auth/login/ answers 503. This site lets nobody in: issuer_mismatch.",
+        "/auth/login/ answers 503: this site lets nobody in (issuer_mismatch).",
     ),
     "another site's login page": (
         path("/auth/login/", status=302, headers={"Location": "https://rp.example/accounts/login/"}),
@@ -269,8 +286,8 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
     ),
     "no back-channel URI": (
         registered(backchannel_logout_uri=None),
-        {"try.backchannel": FAIL},
-        "no notice came. See registration.backchannel",
+        {"try.backchannel": UNKNOWN},
+        "No back-channel URI is registered. See registration.backchannel.",
     ),
     "back-channel URI elsewhere": (
         registered(backchannel_logout_uri=f"{SITE_URL}/elsewhere/"),
@@ -387,7 +404,83 @@ def test_a_notice_that_comes_late_is_waited_for(world: World, monkeypatch: PATCH
     assert late == [], "what comes later would be left"
 
 
+# Another database
+
+
+def test_a_site_with_another_database_is_found_out(world: World, monkeypatch: PATCH) -> None:
+    monkeypatch.setattr(visitor, "sessions", SimpleNamespace(rows=LoginSession.objects.none))
+
+    found = list(attempts())
+
+    changed = {**SIGN_IN, "try.cleanup": FAIL}
+    assert {one.check: one.verdict for one in found} == changed
+    assert said(found, "try.sign_in").startswith("The site that answers uses another database than this command. Run")
+    assert said(found, "try.cleanup").startswith("Of ory-doctor-")
+    assert "what the other database holds" in said(found, "try.cleanup")
+    assert (world.provider.login_sessions, world.provider.consents) == ({}, [])
+
+
+def test_without_a_database_nobody_is_tried(world: World, monkeypatch: PATCH) -> None:
+    def fail(_patient: Any) -> None:
+        raise DatabaseError("a secret")
+
+    monkeypatch.setattr(synthetic, "leftovers", fail)
+
+    [one] = attempts()
+
+    assert (one.check, one.verdict, one.found) == ("try.sign_in", UNKNOWN, "See site.database.")
+    assert world.calls == []
+
+
 # Tidying up
+
+
+def test_what_a_broken_try_left_in_the_log_is_removed(world: World, monkeypatch: PATCH) -> None:
+    without_backend(world, lambda **_changes: None, monkeypatch)
+    before = LogoutEvent.objects.create(at=timezone.now(), kind="refused", code="sign-in: state_unknown")
+
+    list(attempts())
+
+    assert list(LogoutEvent.objects.all()) == [before]
+
+
+def test_what_a_broken_try_left_in_the_counters_is_said(world: World, configure: Configure) -> None:
+    configure(HYDRA={"ADMIN_URL": ADMIN_URL}, LOGOUT_TOKEN_EXP_REQUIRED=True)
+
+    found = list(attempts())
+
+    assert said(found, "try.cleanup") == "Nothing is left of it, but in history.refused: back-channel: exp_missing. "
+    assert not LogoutEvent.objects.exists()
+
+
+def test_counters_that_cannot_be_read_keep_nothing_from_being_tidied_up(world: World, monkeypatch: PATCH) -> None:
+    def fail() -> None:
+        raise DatabaseError("a secret")
+
+    monkeypatch.setattr("django_ory_logout.doctor.tidying.events.counts", fail)
+
+    assert_well(world)
+
+
+def test_the_next_try_removes_what_a_killed_one_left(world: World, monkeypatch: PATCH) -> None:
+    monkeypatch.setattr(synthetic, "tidy", lambda _person: passed("killed"))
+    monkeypatch.setattr(Attempt, "backchannel", lambda _attempt: passed(""))
+    monkeypatch.setattr(Attempt, "rp_initiated", lambda _attempt: passed(""))
+    list(attempts())
+    monkeypatch.undo()
+    amber = User.objects.create_user("amber")
+    Subject.objects.create(user=amber, issuer=world.provider.issuer, subject="ory-doctor-of-mine")
+    assert left()["Subject"] == 2
+    assert world.provider.login_sessions
+
+    found = list(attempts())
+
+    assert [one.found for one in found if one.check == "try.cleanup"] == [
+        "Of an earlier try: Nothing is left of it, here and at Hydra.",
+        "Nothing is left of it, here and at Hydra.",
+    ]
+    assert left() == {"User": 1, "Subject": 1}
+    assert world.provider.login_sessions == {}
 
 
 def test_what_cannot_be_tidied_up_is_said(world: World, monkeypatch: PATCH) -> None:
@@ -455,6 +548,63 @@ def test_interrupted_in_a_step_it_tidies_up(world: World, monkeypatch: PATCH) ->
     assert left() == {}
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_a_step_and_another_while_it_tidies_up(
+    world: World, monkeypatch: PATCH, number: signal.Signals
+) -> None:
+    """Whoever is impatient presses Ctrl-C twice."""
+    tidy = tidying.tidy
+
+    def impatient(person: Any) -> Said:
+        signal.raise_signal(number)
+        return tidy(person)
+
+    monkeypatch.setattr(HydraAdmin, "revoke_login_session", lambda *_args: signal.raise_signal(number))
+    monkeypatch.setattr(synthetic, "tidy", impatient)
+    before = signal.getsignal(number)
+
+    text, status = command()
+
+    assert [line.split()[:2] for line in text.splitlines() if line[0] != " "] == [
+        ["pass", "try.sign_in"],
+        ["pass", "try.cleanup"],
+    ]
+    assert (left(), world.provider.login_sessions, status) == ({}, {}, 2)
+    assert signal.getsignal(number) == before
+
+
+def test_stopped_with_json_it_says_how_it_tidied_up(world: World, monkeypatch: PATCH) -> None:
+    monkeypatch.setattr(HydraAdmin, "revoke_login_session", lambda *_args: signal.raise_signal(signal.SIGTERM))
+
+    [row] = json.loads(command("--json")[0])
+
+    assert (row["check"], row["verdict"]) == ("try.cleanup", "pass")
+
+
+def test_what_is_ignored_stays_so(world: World, monkeypatch: PATCH) -> None:
+    """As under nohup."""
+    monkeypatch.setattr(HydraAdmin, "revoke_login_session", lambda *_args: signal.raise_signal(signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert [line.split()[1] for line in command()[0].splitlines() if line[0] != " "] == OF_HYDRA
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_in_another_thread_no_signal_is_handled() -> None:
+    def stop() -> None:
+        with stoppable():
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    handlers: list[Any] = []
+    thread = Thread(target=stop)
+    thread.start()
+    thread.join()
+
+    assert handlers == [signal.getsignal(signal.SIGTERM)]
+
+
 # Not tried
 
 
@@ -505,7 +655,7 @@ def test_the_command_says_rows(world: World) -> None:
 
 
 def test_the_command_fails_with_a_row(world: World) -> None:
-    register(world, backchannel_logout_uri=None)
+    register(world, backchannel_logout_uri=f"{SITE_URL}/elsewhere/")
 
     text, status = command("--json")
 

@@ -238,6 +238,16 @@ def test_nobody_listens(server: Server) -> None:
         http.get(f"http://127.0.0.1:{port}/path?code=very-secret")
 
     assert str(raised.value) == f"unreachable: GET http://127.0.0.1:{port}/path: ConnectionError"
+    assert http.nobody_listens(raised.value)
+
+
+def test_a_proxy_where_nobody_listens_says_nothing_of_who_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+
+    with pytest.raises(ProviderUnavailable) as raised:
+        http.get("http://op.example/path")
+
+    assert not http.nobody_listens(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +271,15 @@ def test_broken_answer(answering: Answering, server: Server) -> None:
 def test_unusable_address(url: str, server: Server) -> None:
     with refused(ProviderUnavailable, "unreachable"):
         http.get(url)
+
+
+def test_a_broken_answer_is_one_of_somebody_who_listens(server: Server) -> None:
+    server.answering = lambda _handler: None
+
+    with pytest.raises(ProviderUnavailable) as raised:
+        http.get(server.url)
+
+    assert not http.nobody_listens(raised.value)
 
 
 def test_header_that_cannot_be_sent(server: Server) -> None:

@@ -1,8 +1,9 @@
 import json
+import os
 import shutil
 import sys
 import textwrap
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import asdict
@@ -16,20 +17,43 @@ from django.utils.translation import ngettext
 
 from ...doctor import Finding, Verdict, examine, explain, in_order
 from ...doctor.follow import Outcome, Step, follow
+from ...doctor.interruption import stoppable
 from ...doctor.synthetic import attempts
 from ...exceptions import OryLogoutError
 
 USAGE = 3
 INDENT, NARROWEST = "    ", 20
-#: The exit status of the worst verdict.
+#: The exit status of the worst verdict. What is not known counts where there is something to do.
 STATUS = {Verdict.PASS: 0, Verdict.UNKNOWN: 0, Verdict.WARN: 1, Verdict.FAIL: 2}
+#: What has an effect beside the one argument that says what to do, or without any.
+EFFECTS = {"explain": set[str](), "list": set[str](), "try": {"provider"}, "follow": {"seconds"}}
+EFFECTS_ALONE = {"provider", "only"}
+FOLLOWED_SECONDS, LONGEST_SECONDS = 60, 24 * 60 * 60
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise ArgumentTypeError(_("It takes more than 0 seconds, and at most a day."))
+    return seconds
+
+
+def _require_effect(options: dict[str, Any]) -> None:
+    """No argument is left out of account."""
+    what = next((one for one in EFFECTS if options[one] not in {None, False}), None)
+    effects = EFFECTS[what] if what else EFFECTS_ALONE
+    for name in {"provider", "only", "seconds"} - effects:
+        if options[name]:
+            words = _("--%(name)s has no effect with --%(what)s.") if what else _("--%(name)s needs --follow.")
+            raise CommandError(words % {"name": name, "what": what}, returncode=USAGE)
 
 
 class Command(BaseCommand):
     help = (
         "Find out why a logout did nothing. Reads, and changes nothing, unless --try. "
-        "Exits with 0 when no row is worse than pass or not known, 1 when one warns, 2 when one fails, "
-        "3 when it is not clear what to do."
+        "At Hydra it begins logouts which nobody answers; nothing ends by that. "
+        "Exits with 0 when there is nothing to do, 1 when a row warns or is not known and there is something to do, "
+        "2 when one fails, 3 when it is not clear what to do."
     )
     requires_system_checks: list[str] = []
 
@@ -55,12 +79,25 @@ class Command(BaseCommand):
             help="sign somebody synthetic in and out, and clean up; changes data meanwhile",
         )
         instead.add_argument("--follow", action="store_true", help="watch while a person logs out")
-        parser.add_argument("--seconds", type=float, default=60, help="how long to follow at most (%(default)d)")
+        parser.add_argument("--seconds", type=_seconds, help=f"how long to follow at most ({FOLLOWED_SECONDS})")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not (self.stdout.isatty() or options["force_color"]):
             self.style = no_style()
-        if options["explain"]:
+        _require_effect(options)
+        try:
+            with ExitStack() as stack:
+                stack.callback(self.stdout.flush)
+                self._handle(options)
+        except KeyboardInterrupt:
+            raise CommandError(_("Stopped."), returncode=2) from None
+        except BrokenPipeError:
+            # Nobody reads on; nor is what is still buffered written at the end of the process.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            raise CommandError(_("Stopped: nobody reads on."), returncode=2) from None
+
+    def _handle(self, options: dict[str, Any]) -> None:
+        if options["explain"] is not None:
             self._explain(options["explain"], options)
         elif options["list"]:
             self._list(options)
@@ -82,14 +119,20 @@ class Command(BaseCommand):
         self._conclude(rows, options)
 
     def _conclude(self, rows: list[Finding], options: dict[str, Any]) -> None:
-        status = max((STATUS[one.verdict] for one in rows), default=0)
-        if status:
-            count = sum(STATUS[one.verdict] > 0 for one in rows)
+        statuses = [_status(one) for one in rows]
+        count, unknown = sum(status > 0 for status in statuses), sum(one.verdict == Verdict.UNKNOWN for one in rows)
+        words = ngettext("%(all)d row, and nothing to do.", "%(all)d rows, and nothing to do.", len(rows))
+        if count:
             words = ngettext("%(count)d of %(all)d rows needs a look.", "%(count)d of %(all)d rows need a look.", count)
-            raise CommandError(words % {"count": count, "all": len(rows)}, returncode=status)
+        elif unknown:
+            words = ngettext("%(all)d row.", "%(all)d rows.", len(rows))
+        words %= {"count": count, "all": len(rows)}
+        if unknown:
+            words += " " + ngettext("%(count)d is not known.", "%(count)d are not known.", unknown) % {"count": unknown}
+        if count:
+            raise CommandError(words, returncode=max(statuses))
         if not options["json"]:
-            words = ngettext("%(all)d row, and nothing to do.", "%(all)d rows, and nothing to do.", len(rows))
-            self.stdout.write(words % {"all": len(rows)})
+            self.stdout.write(words)
 
     def _shown(self, findings: Iterable[Finding]) -> list[Finding]:
         """Write each row as it comes: its verdict first, so that it can be heard as well as seen."""
@@ -130,37 +173,35 @@ class Command(BaseCommand):
 
     def _try(self, options: dict[str, Any]) -> None:
         """Rows as always. Whatever stops it, what was made is unmade first."""
-        with ExitStack() as stack:
-            try:
-                self._report(lambda: stack.enter_context(closing(attempts(alias=options["provider"]))), options)
-            except KeyboardInterrupt:
-                raise CommandError(_("Stopped."), returncode=2) from None
+        say = (lambda row: self.stdout.write(json.dumps([row.as_dict()]))) if options["json"] else self._show
+        with stoppable(), ExitStack() as stack:
+            self._report(
+                lambda: stack.enter_context(closing(attempts(alias=options["provider"], when_stopped=say))), options
+            )
 
     def _follow(self, options: dict[str, Any]) -> None:
         """Each step as it happens. With ``--json``, an object a line."""
         say = (lambda said: self.stdout.write(json.dumps(said.as_dict()))) if options["json"] else self._say
         missing = None
         try:
-            for said in follow(options["seconds"], when_ready=lambda: self._ready(options)):
+            for said in follow(options["seconds"] or FOLLOWED_SECONDS, when_ready=lambda: self._ready(options)):
                 say(said)
                 self.stdout.flush()
                 missing = said.missing if isinstance(said, Outcome) else None
         except ImproperlyConfigured as error:
             raise CommandError(str(error), returncode=USAGE) from error
-        except KeyboardInterrupt:
-            raise CommandError(_("Stopped."), returncode=2) from None
         if missing:
             raise CommandError(_("Did not come: %(step)s.") % {"step": missing.step}, returncode=2)
 
     def _ready(self, options: dict[str, Any]) -> None:
-        seconds = options["seconds"]
+        seconds = options["seconds"] or FOLLOWED_SECONDS
         words = _("Now log out. Steps are kept for %(seconds)d s.") % {"seconds": seconds}
         self.stdout.write(json.dumps({"following": seconds}) if options["json"] else words)
         self.stdout.flush()
 
     def _say(self, said: Step | Outcome) -> None:
         if isinstance(said, Step):
-            self.stdout.write(f"+{said.seconds:.2f} s  {said.clock}  {said.words}")
+            self._wrapped(f"+{said.seconds:.2f} s  {said.clock}  {said.words}", "")
         elif said.missing is None:
             self.stdout.write(self.style.SUCCESS(_("All that was expected came.")))
         else:
@@ -190,3 +231,8 @@ class Command(BaseCommand):
             self._wrapped(f"{one.name} ({one.page}, {one.section})", "")
             for text in one.texts:
                 self._wrapped(text)
+
+
+def _status(one: Finding) -> int:
+    """The exit status that a row asks for."""
+    return max(STATUS[one.verdict], int(bool(one.todo)))
