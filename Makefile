@@ -8,6 +8,8 @@ GROUP ?= dev
 # What pip is told beside the package, such as DJANGO='django~=5.2.0'; empty takes the newest that fits.
 DJANGO ?=
 DIST ?= dist
+# How the tests share the processors; empty runs them one after the other.
+PARALLEL ?= --numprocesses=auto --dist=loadfile
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -43,10 +45,10 @@ demo-kratos: venv ## the same, signing in by Kratos
 	$(BIN)/python manage.py demo --kratos
 
 test: venv ## the tests, without the end-to-end ones
-	$(BIN)/python -m pytest -m "not e2e"
+	$(BIN)/python -m pytest -m "not e2e" $(PARALLEL)
 
 coverage: venv ## the tests, failing where a branch of the package is not covered
-	$(BIN)/python -m pytest -m "not e2e" --cov --cov-report=term
+	$(BIN)/python -m pytest -m "not e2e" $(PARALLEL) --cov --cov-report=term
 
 lint: venv ## ruff, and djlint for the templates
 	$(BIN)/ruff check

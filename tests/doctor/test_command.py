@@ -21,6 +21,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("healthy")]
 ESCAPE = "\x1b"
 
 
+@pytest.fixture(autouse=True)
+def _width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of no terminal, whatever the tests run in."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 class Terminal(StringIO):
     """A stream that is one."""
 
