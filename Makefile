@@ -8,8 +8,8 @@ GROUP ?= dev
 # What pip is told beside the package, such as DJANGO='django~=5.2.0'; empty takes the newest that fits.
 DJANGO ?=
 DIST ?= dist
-# How the tests share the processors; empty runs them one after the other.
-PARALLEL ?= --numprocesses=auto --dist=loadfile
+# How the tests share the processors, such as PARALLEL='--numprocesses=auto --dist=loadfile'; empty runs them one by one.
+PARALLEL ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
