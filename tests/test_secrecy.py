@@ -344,9 +344,15 @@ def mails() -> Iterator[list[str]]:
     """What the administrators are sent of each answer with 500 and more."""
     handler, logger = Mails(), logging.getLogger("django.request")
     handler.setLevel(logging.ERROR)
+    level, disabled = logger.level, logger.disabled
+    # Whatever ran in this process before: a demo silences this logger.
+    logger.setLevel(logging.ERROR)
+    logger.disabled = False
     logger.addHandler(handler)
     yield handler.sent
     logger.removeHandler(handler)
+    logger.setLevel(level)
+    logger.disabled = disabled
 
 
 @pytest.mark.parametrize("response_mode", ["query", "form_post"])
