@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from . import sessions
+from . import local_logout
 from .admin_actions import force_logout_everywhere
 from .models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutReceipt, RefusalCount, Subject
 
@@ -33,7 +33,7 @@ class LoginSessionAdmin(ReadOnlyAdmin):
     actions = [force_logout_everywhere]
 
     def delete_model(self, request: HttpRequest, obj: LoginSession) -> None:
-        sessions.end_row(str(obj.pk), EndReason.USER)
+        local_logout.end_row(str(obj.pk), EndReason.USER)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[LoginSession]) -> None:
         for obj in queryset:

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_out
 from django.utils.translation import gettext_lazy as _
 
 
@@ -10,3 +11,6 @@ class OryLogoutConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401 - registers itself
+        from .stores import end_at_logout
+
+        user_logged_out.connect(end_at_logout, dispatch_uid="ory_logout_end_at_logout")

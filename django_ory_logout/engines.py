@@ -5,12 +5,14 @@ The cost grows with the sessions that end, never with those that are stored.
 
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.backends import cache, cached_db, db, signed_cookies
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.cache import caches
 from django.db import router
+from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from .models import LoginSession
@@ -37,6 +39,19 @@ def deleted_stay_deleted(store: type[SessionBase]) -> bool:
         return False
     model = store.get_model_class()
     return router.db_for_read(model) == router.db_for_write(model) == router.db_for_write(LoginSession)
+
+
+@sensitive_variables()
+def load_from_writer(store: SessionBase, key: str | None) -> dict[str, Any]:
+    """What the writing database has under ``key``, if ``store`` reads from another one, which may lag behind it."""
+    if not key or not isinstance(store, db.SessionStore):
+        return {}
+    model = store.get_model_class()
+    using = router.db_for_write(model)
+    if router.db_for_read(model) == using:
+        return {}
+    stored = model._default_manager.using(using).filter(session_key=key, expire_date__gt=timezone.now()).first()
+    return store.decode(stored.session_data) if stored else {}
 
 
 @sensitive_variables()

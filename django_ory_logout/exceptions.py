@@ -3,6 +3,8 @@
 ``code`` is stable and public. ``str(error)`` is for the log: exact, and never a token, a secret or a claim's value.
 """
 
+from typing import Any
+
 
 class OryLogoutError(Exception):
     """The root of every error that this package raises on purpose."""
@@ -30,6 +32,15 @@ class Undecided(OryLogoutError):
 
 class ProviderUnavailable(Undecided):
     """The provider is out of reach, answers with a fault, or was asked too recently to be asked again."""
+
+
+class LogoutUnconfirmed(Undecided):
+    """A logout here that could not be written down. ``name`` and ``reason`` are what it takes to try it again."""
+
+    def __init__(self, code: str, detail: str = "", *, name: Any = None, reason: str = "") -> None:
+        super().__init__(code, detail)
+        self.name = name
+        self.reason = reason
 
 
 class SignInRefused(OryLogoutError):

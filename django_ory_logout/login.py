@@ -6,16 +6,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, cast
+from uuid import uuid4
 
 from django.contrib import auth
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractBaseUser
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, logout, sessions
+from . import conf, local_logout, logout, sessions
 from .exceptions import InvalidMessage, SignInRefused
 from .models import Authentication, EndReason, digest
 from .oidc import messages
@@ -31,6 +32,8 @@ SIGN_IN_SECONDS = 10 * 60
 #: A longer ``next``, in bytes, would not fit into the cookie that carries it.
 MAX_NEXT_LENGTH = 2000
 SALT = "django_ory_logout.login"
+#: What Django keeps on a request of who is signed in.
+_USER = ("user", "_cached_user", "_acached_user")
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,8 @@ def begin(
 def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, str]) -> None:
     """Sign in whom the provider's ``response`` to ``pending`` is about.
 
-    Raises any :exc:`~.exceptions.OryLogoutError`; then nobody is signed in who was not before. What was before ends
-    when somebody else has been let in, and not sooner.
+    Raises any :exc:`~.exceptions.OryLogoutError`; then what was signed in before still is, and nothing else. The
+    session that this browser had before ends when the new one stands.
     """
     require_store(request)
     pending.use()
@@ -143,9 +146,7 @@ def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, 
     user = auth.authenticate(request, id_token=id_token, provider=config)
     if user is None:
         raise SignInRefused("user_refused", "no authentication backend lets this subject in")
-    if pending.login_session:
-        sessions.end_row(pending.login_session, EndReason.SUPERSEDED)
-    admit(request, user, id_token, _remembered(config, id_token, received))
+    admit(request, user, id_token, _remembered(config, id_token, received), replaces=pending.login_session)
 
 
 def require_store(request: HttpRequest) -> None:
@@ -156,18 +157,39 @@ def require_store(request: HttpRequest) -> None:
 
 @sensitive_variables()
 def admit(
-    request: HttpRequest, user: AbstractBaseUser, authentication: Authentication, login: Mapping[str, Any]
+    request: HttpRequest,
+    user: AbstractBaseUser,
+    authentication: Authentication,
+    login: Mapping[str, Any],
+    *,
+    replaces: str = "",
 ) -> None:
-    """Sign ``user`` in, keep ``login``, and end what this browser had before. Raises :exc:`LoggedOutMeanwhile`."""
-    sessions.supersede(request.session)
+    """Sign ``user`` in, keep ``login``, and then end what this browser had before: also the row ``replaces``, if any.
+
+    Whatever it raises, :exc:`LoggedOutMeanwhile` for one, what was signed in before still is, and nothing else.
+    """
+    before = cast(LoginSessionStore, request.session)
+    user_before = {name: vars(request)[name] for name in _USER if name in vars(request)}
+    row_id, session = uuid4(), before.successor(user)
+    kept = {**login, "logout_state": logout.new_state("", login_session=str(row_id))}
+    user_agent = request.headers.get("User-Agent", "")
     try:
+        request.session = session
         auth.login(request, cast(Any, user))
-        sessions.open_login_session(request, user, authentication, login)
+        row = sessions.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
+        before.end(EndReason.SUPERSEDED)
+        if replaces:
+            local_logout.end_row(replaces, EndReason.SUPERSEDED)
     except BaseException:
-        # A receiver of user_logged_in may object: a session that no notice could end must not remain.
-        request.session.flush()
-        request.user = AnonymousUser()
+        # A receiver of user_logged_in may object, too.
+        sessions.take_back(session, row_id)
+        request.session = before
+        for name in _USER:
+            vars(request).pop(name, None)
+        vars(request).update(user_before)
         raise
+    before.flush()
+    sessions.tell_opened(request, row)
 
 
 @sensitive_variables()
@@ -196,7 +218,6 @@ def _remembered(config: conf.ProviderConfig, id_token: IDToken, received: Tokens
         "subject": id_token.subject,
         "sid": id_token.sid,
         "id_token": id_token.raw,
-        "logout_state": logout.new_state(""),
     }
     if config.keep_tokens:
         login |= {

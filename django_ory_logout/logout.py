@@ -5,9 +5,10 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import auth
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.core import signing
 from django.http import HttpRequest
@@ -15,14 +16,15 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, events, receipts, sessions
+from . import conf, events, local_logout, receipts, sessions
 from .exceptions import InvalidMessage, InvalidToken, Undecided
-from .models import EndReason, EventKind, LogoutNotice, moment
+from .models import EndReason, EventKind, LogoutNotice, SessionName, moment
 from .oidc import messages
 from .oidc.messages import EndSessionRequest
 from .oidc.metadata import ProviderMetadata, origin
 from .oidc.tokens import LogoutToken, unverified_recipient
 from .sessions import LOGIN
+from .stores import LoginSessionStore
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -38,19 +40,37 @@ PROBE, OF_DOCTOR = "ory_doctor", "doctors_probe"
 
 @sensitive_variables()
 def sign_out(request: HttpRequest) -> Mapping[str, Any] | None:
-    """End the local session, whatever comes after; says what it kept of the provider that opened it, if one did."""
-    login: Mapping[str, Any] | None = request.session.get(LOGIN)
+    """End the local session, whatever comes after; says what it kept of the provider that opened it, if one did.
+
+    Raises :exc:`~.exceptions.LogoutUnconfirmed`.
+    """
+    login = login_of(request)
     end_current(request, EndReason.RP_INITIATED if login else EndReason.USER)
     return login
 
 
+@sensitive_variables()
+def login_of(request: HttpRequest) -> Mapping[str, Any] | None:
+    """What the session of ``request`` keeps of the provider that opened it, if it can be read. Raises nothing."""
+    opened = cast(LoginSessionStore, request.session).opened
+    login: Mapping[str, Any] | None = opened[LOGIN] if opened else None
+    return login
+
+
 def end_current(request: HttpRequest, reason: EndReason) -> None:
-    """Django's own ``logout()``, with a reason; the session ends even if a receiver of ``user_logged_out`` raises."""
-    request.session.end_reason = reason  # type: ignore[attr-defined]
+    """Django's own ``logout()``, with a reason. Once the row has ended, nothing is in its way.
+
+    Raises :exc:`~.exceptions.LogoutUnconfirmed` when it could not be ended.
+    """
+    session = cast(LoginSessionStore, request.session)
+    session.end(reason)
     try:
         auth.logout(request)
-    finally:
-        request.session.flush()
+    except Exception:
+        # A receiver of user_logged_out raised, or the user could not be read.
+        logger.exception("logout goes on without what failed: internal_error")
+    session.flush()
+    request.user = AnonymousUser()
 
 
 @sensitive_variables()
@@ -119,12 +139,14 @@ def _end_session_request(
     )
 
 
-def new_state(next_url: str, *, incomplete: bool = False) -> str:
-    """A ``state`` for the way to the provider and back. It is signed, for by then the session that made it is gone.
+def new_state(next_url: str, *, incomplete: bool = False, login_session: str = "") -> str:
+    """A ``state`` for the way to the provider and back. It is signed: the session that made it may be gone by then.
 
-    ``incomplete``: somebody else who had to hear, Kratos, could not be told.
+    ``incomplete``: Kratos had to be told, and could not be. ``login_session``: the id of the row that ends when a
+    browser comes back with this ``state``; empty where it has ended before.
     """
-    return signing.dumps({"next": next_url, "incomplete": incomplete, "id": secrets.token_urlsafe(12)}, salt=SALT)
+    state = {"next": next_url, "incomplete": incomplete, "id": secrets.token_urlsafe(12)}
+    return signing.dumps(state | ({"login_session": login_session} if login_session else {}), salt=SALT)
 
 
 def state_id(state: str) -> str:
@@ -143,18 +165,30 @@ class Returned:
 
 @sensitive_variables()
 def return_from_provider(request: HttpRequest, state: str) -> Returned:
-    """Who comes back by ``logout_link`` is logged out here now; everybody else was before they left."""
-    login = request.session.get(LOGIN)
+    """A browser that left by ``logout_link`` is logged out here now; every other one was before it left.
+
+    Raises :exc:`~.exceptions.LogoutUnconfirmed`.
+    """
+    login = login_of(request)
     if login and constant_time_compare(login["logout_state"], state):
         end_current(request, EndReason.RP_INITIATED)
         events.note(EventKind.RETURNED, issuer=login["issuer"], sid=login["sid"] or "")
         return Returned(started_here=True)
     try:
+        left = signing.loads(state, salt=SALT)
+        if "login_session" in left:
+            # Its session is not this one, or cannot be read now. The row says whether it is signed in.
+            _end_by_state(left["login_session"])
+            return Returned(started_here=True)
         left = signing.loads(state, salt=SALT, max_age=STATE_SECONDS)
-        events.note(EventKind.RETURNED, code=left["id"])
-        return Returned(True, left["next"], left.get("incomplete", False))
     except signing.BadSignature:
         return Returned(started_here=False)
+    events.note(EventKind.RETURNED, code=left["id"])
+    return Returned(True, left["next"], left.get("incomplete", False))
+
+
+def _end_by_state(row_id: str) -> None:
+    local_logout.complete(local_logout.begin(SessionName(row_id, None), None, EndReason.RP_INITIATED))
 
 
 # Back-channel
@@ -242,8 +276,8 @@ def _ends_cookie_session(session: SessionBase) -> bool:
     }
     if not allowed:
         raise InvalidMessage("iss_and_sid_required", "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED, and neither came")
-    login: Mapping[str, Any] = session.get(LOGIN, {})
-    return bool(login) and (login["issuer"], login["client_id"]) in allowed
+    row = sessions.rows().named_as(cast(LoginSessionStore, session).name).filter(ended_at=None).first()
+    return row is not None and (row.issuer, row.client_id) in allowed
 
 
 def frame_ancestors(issuer: str | None) -> list[str]:

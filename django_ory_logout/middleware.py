@@ -5,7 +5,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import Resolver404, resolve
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
@@ -14,10 +14,11 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import conf
 from .conf import KratosConfig
-from .exceptions import Undecided
+from .exceptions import LogoutUnconfirmed, Undecided
 from .kratos import carried, people, reports, sign_in, whoami
 from .ory.kratos import Credential
-from .stores import indexed
+from .stores import LoginSessionStore
+from .views import unconfirmed
 from .views.base import asks_kratos, database_faults, error_page, wants_json
 
 logger = logging.getLogger("django_ory_logout")
@@ -35,10 +36,41 @@ class LoginSessionMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
+        if iscoroutinefunction(self):
+            return self.__acall__(request)
+        is_confirmed = unconfirmed.retry(request)
+        self._enter(request)
+        return self._leave(request, self.get_response(request), is_confirmed)
+
+    async def __acall__(self, request: HttpRequest) -> Any:
+        is_confirmed = await sync_to_async(unconfirmed.retry)(request) if unconfirmed.is_pending(request) else False
+        self._enter(request)
+        response = await self.get_response(request)
+        if is_confirmed or _needs_settling(request):
+            return await sync_to_async(self._leave)(request, response, is_confirmed)
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer a logout that no view, ours or the site's, could confirm."""
+        return unconfirmed.page(request, exception) if isinstance(exception, LogoutUnconfirmed) else None
+
+    def _enter(self, request: HttpRequest) -> None:
         reports.leave_out(request, *(one.cookie_name for one in conf.get().kratos))
-        session = request.session
-        request.session = indexed(type(session))(session.session_key)
-        return self.get_response(request)
+        request.session = LoginSessionStore.adopt(request.session)
+
+    def _leave(self, request: Any, response: HttpResponse, is_confirmed: bool) -> HttpResponse:
+        if _needs_settling(request):
+            try:
+                request.session.settle()
+            except LogoutUnconfirmed as error:
+                response = unconfirmed.page(request, error)
+        if is_confirmed:
+            unconfirmed.delete_note(response)
+        return response
+
+
+def _needs_settling(request: HttpRequest) -> bool:
+    return isinstance(request.session, LoginSessionStore) and request.session.needs_settling
 
 
 class KratosMiddleware(MiddlewareMixin):

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from django.conf import settings
 from django.db import models
@@ -71,16 +71,33 @@ class LogoutNotice:
     iat: datetime
 
 
+class SessionName(NamedTuple):
+    """How the index knows the session of a browser: by the row in its mark or, if that cannot be read, by its key."""
+
+    row_id: str | None
+    key: str | None
+
+
 class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
+    def named_as(self, name: SessionName) -> Self:
+        """The login session of one browser, or none."""
+        if name.row_id:
+            return self.filter(pk=name.row_id)
+        return self.filter(session_key=name.key) if name.key else self.none()
+
     def named_by(self, notice: LogoutNotice) -> Self:
-        """The login sessions that ``notice`` ends (Back-Channel Logout 2.4)."""
-        if notice.sid is None:
-            subject_digest = digest(notice.issuer, notice.subject or "")
-            return self.filter(subject_digest=subject_digest, iat__lte=notice.iat + IAT_TOLERANCE)
-        rows = self.filter(sid_digest=digest(notice.issuer, notice.sid))
+        """The login sessions that ``notice`` ends (Back-Channel Logout 2.4).
+
+        A row without ``sid`` ends by its subject, whatever ``sid`` the notice has: nothing else can name that row.
+        """
+        by_sid = Q(sid_digest=digest(notice.issuer, notice.sid or ""))
         if notice.subject is None:
-            return rows
-        return rows.filter(subject_digest=digest(notice.issuer, notice.subject))
+            return self.filter(by_sid)
+        subject = Q(subject_digest=digest(notice.issuer, notice.subject))
+        by_subject = subject & Q(iat__lte=notice.iat + IAT_TOLERANCE)
+        if notice.sid is None:
+            return self.filter(by_subject)
+        return self.filter((by_sid & subject) | (by_subject & Q(sid_digest=None)))
 
 
 class LoginSession(models.Model):
@@ -127,9 +144,10 @@ class LoginSession(models.Model):
 class LogoutReceiptQuerySet(models.QuerySet["LogoutReceipt"]):
     def naming(self, row: LoginSession) -> Self:
         """The receipts of notices that end ``row``: :meth:`LoginSessionQuerySet.named_by`, seen from the other side."""
-        by_subject = Q(sid_digest=None, subject_digest=row.subject_digest, iat__gte=row.iat - IAT_TOLERANCE)
+        by_subject = Q(subject_digest=row.subject_digest, iat__gte=row.iat - IAT_TOLERANCE)
         if row.sid_digest is None:
             return self.filter(by_subject)
+        by_subject &= Q(sid_digest=None)
         by_sid = Q(sid_digest=row.sid_digest) & (Q(subject_digest=None) | Q(subject_digest=row.subject_digest))
         return self.filter(by_subject | by_sid)
 

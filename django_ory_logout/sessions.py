@@ -3,7 +3,7 @@
 The row is the truth and deleting the stored session is the quick way: a session whose row has ended is not signed in,
 whatever its engine still holds. Each statement commits by itself, in this order:
 
-    sign-in  new session key; mark in the session, row; a receipt that names the row refuses it
+    sign-in  new session key; row; session stored with its mark; a receipt that names the row refuses it
     notice   receipt; mark the rows ended; read them; delete the stored sessions; delete the rows; complete the receipt
     load     see :mod:`.stores`
     purge    the receipts not completed, then rows that ended or expired, as a notice does
@@ -16,17 +16,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.backends.base import SessionBase
 from django.core.cache.backends.locmem import LocMemCache
 from django.db import router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, engines, events, receipts, revocation
+from . import engines, events, receipts, revocation
 from .exceptions import LoggedOutMeanwhile
 from .models import (
     Authentication,
@@ -40,6 +41,9 @@ from .models import (
 )
 from .signals import login_session_ended, login_session_opened
 
+if TYPE_CHECKING:
+    from .stores import LoginSessionStore
+
 logger = logging.getLogger("django_ory_logout")
 
 #: What the Django session holds of us: the mark ``{id, key}`` (our row, and the key it is indexed under) ...
@@ -50,8 +54,6 @@ LOGIN = "_ory_logout_login"
 CHUNK = 500
 #: How exact ``last_seen_at`` is, and how often a session that cannot come back asks whether it lives.
 LAST_SEEN_SECONDS = 5 * 60
-#: The reasons of a logout that began at this site.
-HERE = frozenset({EndReason.USER, EndReason.RP_INITIATED, EndReason.FORCED})
 
 #: Rows that this process lately saw alive, each for the time that its entry was given.
 _seen = LocMemCache("django_ory_logout.seen", {"OPTIONS": {"MAX_ENTRIES": 20_000}})
@@ -66,47 +68,45 @@ def rows() -> LoginSessionQuerySet:
 
 
 @sensitive_variables()
-def supersede(session: SessionBase) -> None:
-    """End the login session that this browser had before."""
-    session.pop(LOGIN, None)
-    mark = session.pop(MARK, None)
-    if mark:
-        end_row(mark["id"], EndReason.SUPERSEDED)
-
-
-@sensitive_variables()
 def open_login_session(
-    request: HttpRequest, user: AbstractBaseUser, authentication: Authentication, login: Mapping[str, Any]
+    session: "LoginSessionStore",
+    user: AbstractBaseUser,
+    authentication: Authentication,
+    login: Mapping[str, Any],
+    *,
+    row_id: UUID,
+    user_agent: str,
 ) -> LoginSession:
-    """Index the session of ``request``, in which ``user`` has just been logged in, and keep ``login`` in it.
+    """Index ``session``, in which ``user`` has just been logged in; then store it, for the first time, with ``login``.
 
-    Raises :exc:`LoggedOutMeanwhile` when a back-channel notice about it has overtaken the sign-in.
+    Raises :exc:`LoggedOutMeanwhile` when a back-channel notice about it has overtaken the sign-in. Whatever it raises,
+    :func:`take_back` has to follow.
     """
-    session = request.session
-    session.cycle_key()
-    row = _new_row(session, user, authentication, login["client_id"], request.headers.get("User-Agent", ""))
-    session[LOGIN] = dict(login)
-    session[MARK] = {"id": str(row.pk), "key": row.session_key}
+    row = _new_row(session, user, authentication, login["client_id"], user_agent)
+    row.pk = row_id
+    session.tie({"id": str(row.pk), "key": row.session_key}, dict(login))
     row.save(force_insert=True, using=rows().db)
+    session.store()
     if receipts.rows().naming(row).exists():
-        _take_back(session, row)
         raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
-    try:
-        session.save()
-    except UpdateError as error:
-        raise LoggedOutMeanwhile("logged_out_meanwhile", "a logout came while the session was opened") from error
-    after_commit(partial(login_session_opened.send_robust, LoginSession, request=request, login_session=row))
-    events.note(EventKind.SIGNED_IN, issuer=row.issuer, subject=row.subject, sid=row.sid or "")
     return row
 
 
-def _take_back(session: SessionBase, row: LoginSession) -> None:
-    """End a login session of which nobody was told, in the order in which any other ends."""
-    itself = rows().filter(pk=row.pk)
-    mark_ended(itself, EndReason.BACK_CHANNEL)
-    session.pop(MARK)
-    session.flush()
-    itself.delete()
+def take_back(session: SessionBase, row_id: UUID) -> None:
+    """End a login session that nobody was told about. Its key never left this process, so this need not succeed."""
+    row = rows().filter(pk=row_id)
+    try:
+        mark_ended(row, EndReason.BACK_CHANNEL)
+        session.delete()
+        row.delete()
+    except Exception as error:
+        logger.warning("sign-in not taken back, ory_purge will: %s", type(error).__name__)
+
+
+def tell_opened(request: HttpRequest, row: LoginSession) -> None:
+    """Send :data:`~.signals.login_session_opened`, and note the sign-in for the doctor."""
+    after_commit(partial(login_session_opened.send_robust, LoginSession, request=request, login_session=row))
+    events.note(EventKind.SIGNED_IN, issuer=row.issuer, subject=row.subject, sid=row.sid or "")
 
 
 def _new_row(
@@ -145,41 +145,9 @@ def work_off(receipt: LogoutReceipt, reason: EndReason) -> int:
     return ended
 
 
-def end_row(row_id: str, reason: EndReason) -> None:
-    """End one login session by the id of its row."""
-    end_rows(rows().filter(pk=row_id), reason)
-
-
-def end_rows(these: LoginSessionQuerySet, reason: EndReason) -> int:
-    """End login sessions because somebody here says so; says how many.
-
-    What ``these`` are chosen by must not change with that: by ``ended_at`` they would be marked, and then not found.
-    """
-    written = _record_logouts(these) if reason in HERE else []
-    mark_ended(these, reason)
-    ended = finish(these)
-    for receipt in written:
-        receipts.complete(receipt)
-    return ended
-
-
-@sensitive_variables()
-def record_logout(login: Mapping[str, Any] | None, reason: EndReason) -> LogoutReceipt | None:
-    """The receipt for a session that Kratos opened and that ends here."""
-    if not login or reason not in HERE or not conf.get().kratos_of(login["issuer"]):
-        return None
-    return receipts.record_logout(login["issuer"], login["sid"], moment(login["expires_at"]))
-
-
-def _record_logouts(these: LoginSessionQuerySet) -> list[LogoutReceipt]:
-    """Receipts for those of ``these`` that Kratos opened: it sends no notice, and its cookie would sign in again."""
-    named = these.filter(issuer__in=[one.issuer for one in conf.get().kratos])
-    return [receipts.record_logout(issuer, sid) for issuer, sid in set(named.values_list("issuer", "sid")) if sid]
-
-
-def mark_ended(these: LoginSessionQuerySet, reason: EndReason) -> None:
-    """From here on, none of ``these`` is signed in."""
-    these.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
+def mark_ended(these: LoginSessionQuerySet, reason: EndReason) -> int:
+    """From here on, none of ``these`` is signed in; says how many had not ended before."""
+    return these.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
 
 
 @sensitive_variables()

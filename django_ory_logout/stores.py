@@ -1,18 +1,26 @@
-"""A site's own session store, asking the index whether what it loaded is still signed in.
+"""A site's own session store, which asks the index whether the session that it loaded is still signed in.
 
 It works when the session is read and not before: public pages cost nothing.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from asgiref.sync import sync_to_async
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.db import Error as DatabaseFault
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, engines, revocation, sessions
-from .models import EndReason
+from . import conf, engines, local_logout, sessions
+from .exceptions import OryLogoutError, Undecided
+from .models import EndReason, SessionName
 from .sessions import LOGIN, MARK
 
 logger = logging.getLogger("django_ory_logout")
@@ -26,55 +34,95 @@ class LoginSessionStore(SessionBase):
 
     #: The site's own store.
     engine: type[SessionBase]
-    #: What :meth:`flush` gives as the reason.
-    end_reason = EndReason.USER
     #: A Kratos whose cookie did not come with the request: a session that it opened is not signed in without.
     not_carried = ""
 
+    #: Mark and login that the session was loaded with, or was opened with in this request.
+    _opened: dict[str, Any] | None = None
+    #: The key that the browser sent. The engines forget it when they find nothing, or cannot look.
+    _sent_key: str | None = None
+    #: The end of the login session that :meth:`end` began and :meth:`flush` completes.
+    _ending: local_logout.Ending | None = None
+    #: The name of a session that was flushed, although nobody logged out.
+    _flushed: SessionName | None = None
+    #: Whether the key is new and nothing is stored under it yet.
+    _unstored = False
+    #: What :meth:`store` has stored, so that saving it again can be left out.
+    _stored: bytes | None = None
+
+    @classmethod
+    def adopt(cls, session: SessionBase) -> Self:
+        """Make ``session``, as the site's middleware made it, a session of this kind."""
+        if not session.modified:
+            vars(session).pop("_session_cache", None)  # read before anybody asked the index
+        session.__class__ = indexed(type(session))
+        adopted: Self = session  # type: ignore[assignment]
+        if "_session_cache" in vars(session):
+            adopted._session_cache = adopted._checked(adopted._session_cache)
+        return adopted
+
+    def another(self, session_key: str | None = None) -> Self:
+        """A session of the same store under another key. Nothing of it is loaded."""
+        other = copy(self)
+        for name in ("_session_cache", *vars(LoginSessionStore)):
+            vars(other).pop(name, None)
+        other.accessed = other.modified = False
+        other._session_key = session_key
+        return other
+
+    def successor(self, user: AbstractBaseUser) -> Self:
+        """A session for ``user`` with a new key and the data that Django's ``login()`` keeps. Nothing is stored yet."""
+        new = self.another()
+        dropped = {MARK, LOGIN, SESSION_KEY}
+        new._session_cache = {name: value for name, value in self._kept_for(user).items() if name not in dropped}
+        if engines.has_keys(self.engine):
+            new._session_key = new._get_new_session_key()
+        new._unstored = new.accessed = new.modified = True
+        return new
+
+    def _kept_for(self, user: AbstractBaseUser) -> dict[str, Any]:
+        data: dict[str, Any] = self._session
+        if SESSION_KEY not in data:
+            return data
+        same_user = data[SESSION_KEY] == user._meta.pk.value_to_string(user)  # type: ignore[union-attr]
+        same_hash = constant_time_compare(data.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
+        return data if same_user and same_hash else {}
+
+    # Loading
+
     @sensitive_variables()
     def load(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().load()
-        mark = data.get(MARK)
-        if mark is None or (self._signed_in(mark) and self._carried(data)):
+        self._sent_key = self.session_key
+        with _faults():
+            data: dict[str, Any] = super().load() or self._load_from_writer()
+        return self._checked(data)
+
+    def _load_from_writer(self) -> dict[str, Any]:
+        """The session where a replica knows of none, perhaps not yet."""
+        found = engines.load_from_writer(self, self._sent_key)
+        if found:
+            self._session_key = self._sent_key
+        return found
+
+    @sensitive_variables()
+    def _checked(self, data: dict[str, Any]) -> dict[str, Any]:
+        """``data`` if it is signed in; otherwise nothing, and it is deleted."""
+        if MARK not in data:
             return data
-        self.delete(self.session_key)
-        self._session_key = None
+        self._opened = {MARK: data[MARK], LOGIN: data.get(LOGIN)}
+        if self._signed_in(data[MARK]) and self._carried(data):
+            return data
+        self._opened = None
+        self._delete_dead()
         return {}
 
-    @sensitive_variables()
-    def save(self, must_create: bool = False) -> None:
-        # Reading the mark loads the session first: one that has ended is saved as a new, anonymous one.
-        mark = None if must_create else self.get(MARK)
-        super().save(must_create)
-        if mark:
-            sessions.slide(mark["id"], self.get_expiry_age())
-        if not engines.has_keys(self.engine) and len(self.session_key or "") > MAX_COOKIE_BYTES:
-            logger.error("session_cookie_too_large: browsers drop it; choose another SESSION_ENGINE")
-
-    @sensitive_variables()
-    def flush(self) -> None:
-        mark, login = self.get(MARK), self.get(LOGIN)
-        row = sessions.rows().filter(pk=mark["id"]) if mark else sessions.rows().none()
-        receipt = sessions.record_logout(login, self.end_reason)
-        sessions.mark_ended(row, self.end_reason)
-        left = revocation.left_by(login, self.end_reason)
-        super().flush()
-        sessions.finish(row)
-        if receipt:
-            sessions.work_off(receipt, self.end_reason)
-        sessions.revoke_after_commit(left)
-
-    async def aload(self) -> dict[str, Any]:
-        return await sync_to_async(self.load)()
-
-    async def asave(self, must_create: bool = False) -> None:
-        await sync_to_async(self.save)(must_create)
-
-    async def aflush(self) -> None:
-        await sync_to_async(self.flush)()
-
-    async def acycle_key(self) -> None:
-        await sync_to_async(self.cycle_key)()
+    def _delete_dead(self) -> None:
+        try:
+            self.delete(self.session_key)
+        except Exception as error:
+            # The index says at each load that it has ended.
+            logger.warning("stored session not deleted: session_store_fault: %s", type(error).__name__)
+        self._session_key = None
 
     def _signed_in(self, mark: dict[str, Any]) -> bool:
         if engines.has_keys(self.engine) and mark["key"] != self.session_key:
@@ -84,7 +132,7 @@ class LoginSessionStore(SessionBase):
     def _carried(self, data: dict[str, Any]) -> bool:
         if not self.not_carried or data[LOGIN]["issuer"] != self.not_carried:
             return True
-        sessions.end_row(data[MARK]["id"], EndReason.KRATOS)
+        local_logout.end_row(data[MARK]["id"], EndReason.KRATOS)
         return False
 
     def _recheck_seconds(self) -> float:
@@ -112,6 +160,132 @@ class LoginSessionStore(SessionBase):
         sessions.after_commit(adopt)
         return True
 
+    # Opening and saving
+
+    def tie(self, mark: dict[str, Any], login: dict[str, Any]) -> None:
+        """From here on, this session belongs to the login session of ``mark``."""
+        self._opened = {MARK: mark, LOGIN: login}
+        self.update(self._opened)
+
+    @sensitive_variables()
+    def store(self) -> None:
+        """Save now. The middleware's own save is left out if nothing changes after this one."""
+        self.save()
+        self._stored = self._dumped()
+
+    def _dumped(self) -> bytes:
+        dumped: bytes = self.serializer().dumps(self._session)
+        return dumped
+
+    @sensitive_variables()
+    def save(self, must_create: bool = False) -> None:
+        if self._stored and self._stored == self._dumped():
+            return
+        # Reading the mark loads the session first: one that has ended is saved as a new, anonymous one.
+        mark = None if must_create else self.get(MARK)
+        self._keep_tie()
+        creates = must_create or self._unstored
+        with _faults():
+            super().save(creates)
+        if mark and not creates:
+            sessions.slide(mark["id"], self.get_expiry_age())
+        self._unstored = False
+        if not engines.has_keys(self.engine) and len(self.session_key or "") > MAX_COOKIE_BYTES:
+            logger.error("session_cookie_too_large: browsers drop it; choose another SESSION_ENGINE")
+
+    def cycle_key(self) -> None:
+        if not self._unstored:  # its key is new already
+            super().cycle_key()
+
+    # Ending
+
+    @property
+    def opened(self) -> dict[str, Any] | None:
+        """Mark and login of this session, also where the rest cannot be confirmed now. Raises nothing."""
+        if "_session_cache" not in vars(self):
+            try:
+                self._get_session()
+            except Exception as error:
+                logger.warning("session not read: session_store_fault: %s", type(error).__name__)
+        return self._opened
+
+    @property
+    def name(self) -> SessionName:
+        """How the index knows this session, also where it cannot be read. Raises nothing."""
+        opened = self.opened
+        key = (self.session_key or self._sent_key) if engines.has_keys(self.engine) else None
+        return SessionName(opened[MARK]["id"] if opened else None, key)
+
+    @sensitive_variables()
+    def end(self, reason: EndReason) -> None:
+        """End the login session of this session. It is not signed in any more then, whatever fails later.
+
+        Raises :exc:`LogoutUnconfirmed`.
+        """
+        if self._ending:
+            return
+        opened = self.opened
+        self._ending = local_logout.begin(self.name, opened[LOGIN] if opened else None, reason)
+        self._opened = None
+
+    @sensitive_variables()
+    def flush(self) -> None:
+        """Delete the stored session. If :meth:`end` came before, complete what it began; that never raises.
+
+        Without it, somebody else may be signed in to the same session now, as by ``login()``: :meth:`settle` decides.
+        """
+        ending, self._ending = self._ending, None
+        if ending is None:
+            self._flushed = self.name if any(self.name) else None
+            super().flush()
+            return
+        try:
+            super().flush()
+        except Exception as error:
+            logger.warning("stored session not deleted: session_store_fault: %s", type(error).__name__)
+        self._session_cache: dict[str, Any] = {}
+        self._session_key = self._sent_key = self._opened = self._flushed = None
+        local_logout.complete(ending)
+
+    @property
+    def needs_settling(self) -> bool:
+        """Whether the session was emptied, and nobody has said yet what becomes of its login session."""
+        cut_off = self._opened is not None and MARK not in getattr(self, "_session_cache", {MARK: None})
+        return cut_off or self._flushed is not None
+
+    def settle(self) -> None:
+        """Tie what came after a ``flush()`` or ``clear()`` to the same login session; end that if nothing came.
+
+        A notice for the person whom the provider signed in then ends whatever is signed in in their browser. Raises
+        :exc:`LogoutUnconfirmed`.
+        """
+        self._keep_tie()
+        if self.needs_settling:
+            name = self._flushed or self.name
+            self._flushed = self._opened = None
+            local_logout.complete(local_logout.begin(name, None, EndReason.USER))
+
+    def _keep_tie(self) -> None:
+        data = getattr(self, "_session_cache", None)
+        if data and self._opened and SESSION_KEY in data:
+            if MARK not in data:
+                self.update(self._opened)
+            self._flushed = None
+
+    # The same for async views
+
+    async def aload(self) -> dict[str, Any]:
+        return await sync_to_async(self.load)()
+
+    async def asave(self, must_create: bool = False) -> None:
+        await sync_to_async(self.save)(must_create)
+
+    async def aflush(self) -> None:
+        await sync_to_async(self.flush)()
+
+    async def acycle_key(self) -> None:
+        await sync_to_async(self.cycle_key)()
+
 
 @cache
 def indexed(store: type[SessionBase]) -> type[LoginSessionStore]:
@@ -121,3 +295,26 @@ def indexed(store: type[SessionBase]) -> type[LoginSessionStore]:
         (LoginSessionStore, store),
         {"__module__": store.__module__, "__qualname__": store.__qualname__, "engine": store},
     )
+
+
+def end_at_logout(*, request: Any, **_kwargs: Any) -> None:
+    """Receive ``user_logged_out``, which Django sends before it flushes. Raises :exc:`LogoutUnconfirmed`."""
+    session = getattr(request, "session", None)
+    if isinstance(session, LoginSessionStore):
+        session.end(EndReason.USER)
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Raise what really failed in a session engine: a fault of the database, or ``session_store_fault``."""
+    try:
+        yield
+    except UpdateError as error:
+        # Django raises it for a session that is gone, and for any fault of the database.
+        if isinstance(error.__context__, DatabaseFault) and "did not affect any rows" not in str(error.__context__):
+            raise error.__context__ from None
+        raise
+    except (DatabaseFault, CreateError, OryLogoutError):
+        raise
+    except Exception as error:
+        raise Undecided("session_store_fault", type(error).__name__) from error

@@ -35,6 +35,7 @@ LAYERS = [
     {"conf", "models", "migrations"},
     {"engines", "events", "receipts", "register", "revocation"},
     {"sessions"},
+    {"local_logout"},
     {"people", "stores"},
     {"force", "logout"},
     {"login", "backends"},
@@ -47,7 +48,7 @@ LAYERS = [
 ]
 #: The modules of the protocol room, likewise.
 OIDC_LAYERS = [{"cache", "http", "metadata"}, {"messages", "tokens"}, {"provider"}]
-VIEWS_LAYERS = [{"base"}, {"kratos"}, {"login", "logout", "notices", "sessions"}]
+VIEWS_LAYERS = [{"base"}, {"csrf", "unconfirmed"}, {"kratos"}, {"login", "logout", "notices", "sessions"}]
 
 #: What opens a connection, or could.
 NETWORK = {"aiohttp", "http.client", "httpx", "requests", "socket", "urllib.request", "urllib3"}

@@ -13,7 +13,7 @@ from django.db import router
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from .. import events, receipts, sessions
+from .. import events, local_logout, receipts, sessions
 from ..models import EndReason, EventKind, LoginSessionQuerySet, LogoutEvent, Subject, digest
 from .findings import Said, failed, passed
 from .patients import ProviderPatient
@@ -34,7 +34,7 @@ def tidy(person: Synthetic) -> Said:
     parts: list[tuple[str, Callable[[], object]]] = [
         (_("the login at Hydra"), lambda: person.patient.hydra.revoke_login_sessions(person.subject)),
         (_("the consent at Hydra"), lambda: person.patient.hydra.revoke_all_consents(person.subject)),
-        (_("login sessions"), lambda: sessions.end_rows(_login_sessions(person), EndReason.USER)),
+        (_("login sessions"), lambda: local_logout.end_rows(_login_sessions(person), EndReason.USER)),
         (_("the user"), lambda: _forget_users(person)),
         (_("receipts"), lambda: receipts.rows().filter(_named(person)).delete()),
         (_("events"), lambda: _events(person).delete()),

@@ -15,7 +15,7 @@ from functools import partial
 
 from django.contrib.auth.models import AbstractBaseUser
 
-from .. import conf, revocation, sessions
+from .. import conf, local_logout, revocation
 from ..models import EndReason, LoginSessionQuerySet
 from ..people import (
     Hydra,
@@ -167,7 +167,7 @@ def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refuse
 
     def end() -> int:
         refused = sum(at_kratos.refuse(issuer, target) for issuer in refused_of)
-        return refused + sessions.end_rows(rows, EndReason.FORCED)
+        return refused + local_logout.end_rows(rows, EndReason.FORCED)
 
     if not report.write(StepName.LOCAL, target, end, planned=rows.filter(ended_at=None).count):
         report.alive("local_sessions", target)

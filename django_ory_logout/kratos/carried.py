@@ -31,9 +31,8 @@ def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> 
 @sensitive_variables()
 def tied(cookies: SessionBase, kratos: KratosConfig, credential: Credential) -> SessionBase:
     """The session that Kratos opened for ``credential``, or a new one. Raises :exc:`Undecided` without the cache."""
-    store = type(cookies)
-    session = store(kratos.cache.get(_key(kratos, credential)))
-    return session if _is_opened(session, kratos) else store()
+    session = cookies.another(kratos.cache.get(_key(kratos, credential)))
+    return session if _is_opened(session, kratos) else cookies.another()
 
 
 @sensitive_variables()

@@ -49,6 +49,6 @@ def _end_carried(request: HttpRequest, kratos: KratosConfig, credential: Credent
     except Undecided as error:
         logger.warning("session of a token not looked for: %s", error)
         return error
-    session.end_reason = EndReason.RP_INITIATED  # type: ignore[attr-defined]
+    session.end(EndReason.RP_INITIATED)
     session.flush()
     return None

@@ -91,10 +91,7 @@ def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: Ve
         # Who may not sign in is not looked up with each request.
         whoami.hold(kratos, credential, Verdict(code="user_refused"))
         raise SignInRefused("user_refused", "no authentication backend lets this identity in")
-    session: Any = request.session
-    session.end_reason = EndReason.KRATOS  # if this fails: nobody has logged out here
     login.admit(request, user, at_kratos, _remembered(kratos, at_kratos))
-    session.end_reason = EndReason.USER
     request.kratos_signed_in = True
 
 
@@ -118,5 +115,4 @@ def _remembered(kratos: KratosConfig, at_kratos: KratosSession) -> dict[str, obj
         "subject": at_kratos.subject,
         "sid": at_kratos.sid,
         "expires_at": at_kratos.expires_at,
-        "logout_state": logout.new_state(""),
     }

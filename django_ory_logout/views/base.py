@@ -4,14 +4,18 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import Error as DatabaseFault
 from django.db import connections, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
+from django.middleware.csrf import get_token
 from django.shortcuts import render, resolve_url
+from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
@@ -22,6 +26,7 @@ from ..exceptions import (
     InvalidToken,
     KratosError,
     LoggedOutMeanwhile,
+    LogoutUnconfirmed,
     OryLogoutError,
     SecondFactorRequired,
     SignInRefused,
@@ -66,7 +71,49 @@ def public(view: View) -> View:
 
     What it handles are tokens and codes, so no report of a fault shows a variable of it, or of what it calls.
     """
-    return login_not_required(never_cache(non_atomic(revoking_afterwards(sensitive_variables()(view)))))
+    inner = sensitive_variables()(always_answering(view))
+    return login_not_required(never_cache(non_atomic(revoking_afterwards(inner))))
+
+
+def always_answering(view: View) -> View:
+    """A view whose faults become a page of ours: 503 when a part of the site fails, 500 for anything unexpected.
+
+    Django's own answers stay: not found, forbidden, and a request that is no valid HTTP. So does a logout that cannot
+    be confirmed, which :class:`~..middleware.LoginSessionMiddleware` answers.
+    """
+
+    @wraps(view)
+    @sensitive_variables()
+    def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            with database_faults():
+                return view(request, *args, **kwargs)
+        except (LogoutUnconfirmed, Http404, PermissionDenied, SuspiciousOperation):
+            raise
+        except OryLogoutError as error:
+            return _fault(request, error)
+        except Exception as error:
+            logger.exception("%s failed: internal_error", view.__name__)
+            return _fault(request, Undecided("internal_error", type(error).__name__), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    return cast(View, answering)
+
+
+def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None) -> HttpResponse:
+    retry_url = request.path
+    forget_query(request)
+    if wants_json(request):
+        response: HttpResponse = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        response["Retry-After"] = "5"
+    else:
+        response = error_page(request, error, retry_url=retry_url, journey=_journey(request))
+    response.status_code = status or response.status_code
+    return response
+
+
+def _journey(request: HttpRequest) -> str:
+    """What the log calls that which failed."""
+    return request.path.rstrip("/").rpartition("/")[2]
 
 
 def asks_nobody(view: View) -> View:
@@ -100,6 +147,15 @@ def forget_query(request: HttpRequest) -> None:
         request.META[name] = ""
 
 
+def render_safely(request: HttpRequest, template: str, context: dict[str, Any], status: int) -> HttpResponse:
+    """``template``, also where a context processor or the site's own base template needs what has just failed."""
+    try:
+        return render(request, template, context, status=status)
+    except Exception as error:
+        logger.warning("page rendered without the request: %s", type(error).__name__)
+        return HttpResponse(render_to_string(template, {**context, "csrf_token": get_token(request)}), status=status)
+
+
 @contextmanager
 def database_faults() -> Iterator[None]:
     """A fault of our database is :exc:`Undecided`, without its text, which can hold a session key."""
@@ -126,6 +182,14 @@ def who(request: HttpRequest) -> dict[str, bool]:
     return {"signed_in": request.user.is_authenticated}
 
 
+#: The codes of what fails at this site, and not at the provider.
+_SITE_FAULTS = frozenset({"database_fault", "cache_fault", "session_store_fault", "internal_error"})
+
+
+class _SiteFault(Undecided):
+    """Any of :data:`_SITE_FAULTS`."""
+
+
 #: For each class of error: the status, a title, and what a person should know.
 _SAID = {
     SecondFactorRequired: (
@@ -148,6 +212,11 @@ _SAID = {
         _("You were logged out meanwhile"),
         _("While you were signing in, your account was logged out somewhere else."),
     ),
+    _SiteFault: (
+        503,
+        _("This site cannot do that now"),
+        _("A part of this site does not answer. This is not your fault. Please try again in a moment."),
+    ),
     Undecided: (
         503,
         _("The sign-in service cannot be reached"),
@@ -168,16 +237,19 @@ def _is_counted(error: OryLogoutError) -> bool:
     return isinstance(error, LoggedOutMeanwhile | InvalidToken | Undecided)
 
 
-def error_page(request: HttpRequest, error: OryLogoutError, **context: Any) -> HttpResponse:
+def error_page(
+    request: HttpRequest, error: OryLogoutError, *, journey: str = "sign-in", **context: Any
+) -> HttpResponse:
     """What a person sees of ``error``: general, with a way to try again. The log has the exact reason."""
-    logger.warning("sign-in failed: %s", error)
+    logger.warning("%s failed: %s", journey, error)
     if _is_counted(error):
         events.refused("sign-in", error.code)
     else:
         events.note(EventKind.REFUSED, code=f"sign-in: {error.code}")
-    status, title, message = next(said for kind, said in _SAID.items() if isinstance(error, kind))
+    kind_of_error = _SiteFault if error.code in _SITE_FAULTS else type(error)
+    status, title, message = next(said for kind, said in _SAID.items() if issubclass(kind_of_error, kind))
     context |= {"title": title, "message": message}
-    response = render(request, "ory_logout/error.html", context, status=status)
+    response = render_safely(request, "ory_logout/error.html", context, status)
     if isinstance(error, Undecided):
         response["Retry-After"] = "5"
     return response

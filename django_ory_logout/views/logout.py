@@ -2,34 +2,43 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import events
 from .. import logout as journey
+from ..exceptions import LogoutUnconfirmed
 from ..kratos.logout import departure
 from ..login import safe_next
 from ..oidc.messages import EndSessionRequest
-from ..sessions import LOGIN
+from . import unconfirmed
 from .base import asks_nobody, logged_out, onward, public, who
+from .csrf import csrf_or
+
+
+def _confirmation(request: HttpRequest) -> HttpResponse:
+    """The page that asks. It is the answer to a button with an old CSRF token too: 403, for nothing ended."""
+    parameters = request.POST if request.method == "POST" else request.GET
+    context = {
+        "next": safe_next(parameters.get("next")),
+        "opened_by_provider": journey.login_of(request) is not None or departure(request).credential is not None,
+        **who(request),
+    }
+    return render(request, "ory_logout/logout.html", context, status=403 if request.method == "POST" else None)
 
 
 @asks_nobody
 @public
-@csrf_protect
+@csrf_or(_confirmation)
 @require_http_methods(["GET", "HEAD", "POST"])
 def logout(request: HttpRequest) -> HttpResponse:
     """``POST`` logs out, here first. ``GET`` asks, and ends nothing. ``next``: where to go then."""
     if request.method != "POST":
-        context = {
-            "next": safe_next(request.GET.get("next")),
-            "opened_by_provider": LOGIN in request.session or departure(request).credential is not None,
-            **who(request),
-        }
-        return render(request, "ory_logout/logout.html", context)
+        return _confirmation(request)
     next_url = safe_next(request.POST.get("next"))
     leaving = departure(request)
     login = journey.sign_out(request)
+    if unconfirmed.is_pending(request):
+        raise LogoutUnconfirmed("logout_unconfirmed", "an earlier logout of this browser is still open")
     told = leaving.tell()
     state = journey.new_state(next_url, incomplete=told.failed)
     asked = journey.end_session_request(login, state) if login else None

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from .. import conf
+from .. import conf, local_logout
 from .. import sessions as index
 from ..exceptions import KratosError, OryLogoutError, SecondFactorRequired, Undecided
 from ..kratos import sessions as my_sessions
@@ -109,7 +109,7 @@ def _one_of_each(request: HttpRequest, living: LoginSessionQuerySet, current: st
 
 def _end_others(request: HttpRequest, others: LoginSessionQuerySet) -> None:
     """Here first: all of them, whatever opened them."""
-    index.end_rows(others, EndReason.USER)
+    local_logout.end_rows(others, EndReason.USER)
     if my_sessions.is_signed_in(request):
         my_sessions.end_others(request)
 
@@ -118,7 +118,7 @@ def _end_one(request: HttpRequest, others: LoginSessionQuerySet, chosen: UUID) -
     """One of this site, or one that Kratos alone knows: both go by a UUID."""
     row = others.filter(pk=chosen).first()
     sid = row.sid if row else str(chosen)
-    index.end_rows(others.filter(pk=chosen), EndReason.USER)
+    local_logout.end_rows(others.filter(pk=chosen), EndReason.USER)
     if sid and my_sessions.is_signed_in(request) and (row is None or conf.get().kratos_of(row.issuer)):
         my_sessions.end_one(request, sid)
 

@@ -1,0 +1,91 @@
+"""A logout that begins at this site: the row ends first, and everything that comes after it may fail."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import Error as DatabaseFault
+from django.views.decorators.debug import sensitive_variables
+
+from . import conf, engines, receipts, revocation, sessions
+from .exceptions import LogoutUnconfirmed
+from .models import EndReason, LoginSessionQuerySet, LogoutReceipt, SessionName, moment
+
+logger = logging.getLogger("django_ory_logout")
+
+#: The reasons of a logout that began at this site.
+LOCAL = frozenset({EndReason.USER, EndReason.RP_INITIATED, EndReason.FORCED})
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of login sessions whose rows have ended. What remains is to delete and to revoke."""
+
+    rows: LoginSessionQuerySet
+    reason: EndReason
+    receipts: Sequence[LogoutReceipt] = ()
+    tokens: Sequence[revocation.Left] = field(default=(), repr=False)
+
+
+@sensitive_variables()
+def begin(name: SessionName, login: Mapping[str, Any] | None, reason: EndReason) -> Ending:
+    """End the row of the session ``name``, in which ``login`` was kept. Raises :exc:`LogoutUnconfirmed`.
+
+    A session without a row is signed in for as long as it is stored, so it is deleted here.
+    """
+    rows = sessions.rows().named_as(name)
+    try:
+        written = _record(login, rows, reason)
+        has_row = sessions.mark_ended(rows, reason) or name.row_id or rows.exists()
+        if name.key and not has_row:
+            engines.delete_stored(engines.site_store(), [name.key])
+    except Exception as error:
+        code = "database_fault" if isinstance(error, DatabaseFault) else "session_store_fault"
+        raise LogoutUnconfirmed(code, type(error).__name__, name=name, reason=reason) from error
+    return Ending(rows, reason, written, revocation.left_by(login, reason))
+
+
+@sensitive_variables()
+def complete(ending: Ending) -> None:
+    """Delete what is stored of ``ending``, and revoke its tokens. Raises nothing: ``ory_purge`` does what fails."""
+    try:
+        sessions.finish(ending.rows)
+        for receipt in ending.receipts:
+            sessions.work_off(receipt, ending.reason)
+    except Exception as error:
+        logger.error("logout not completed, ory_purge will: %s", type(error).__name__)
+    sessions.revoke_after_commit(ending.tokens)
+
+
+def end_row(row_id: str, reason: EndReason) -> None:
+    """End one login session by the id of its row."""
+    end_rows(sessions.rows().filter(pk=row_id), reason)
+
+
+def end_rows(rows: LoginSessionQuerySet, reason: EndReason) -> int:
+    """End login sessions because somebody here says so; says how many.
+
+    What ``rows`` are chosen by must not change with that: by ``ended_at`` they would be marked, and then not found.
+    """
+    written = _record(None, rows, reason)
+    ended = sessions.mark_ended(rows, reason)
+    complete(Ending(rows, reason, written))
+    return ended
+
+
+@sensitive_variables()
+def _record(login: Mapping[str, Any] | None, rows: LoginSessionQuerySet, reason: EndReason) -> Sequence[LogoutReceipt]:
+    """Receipts for sessions that Kratos opened: it sends no notice, and its cookie would sign in again.
+
+    How long such a session lives at Kratos is known from its ``login`` alone.
+    """
+    at_kratos = {kratos.issuer for kratos in conf.get().kratos}
+    if reason not in LOCAL or not at_kratos:
+        return []
+    if login:
+        is_there = login["issuer"] in at_kratos
+        expires_at = moment(login["expires_at"]) if is_there else None
+        return [receipts.record_logout(login["issuer"], login["sid"], expires_at)] if is_there else []
+    names = set(rows.filter(issuer__in=at_kratos).values_list("issuer", "sid"))
+    return [receipts.record_logout(issuer, sid) for issuer, sid in names if sid]

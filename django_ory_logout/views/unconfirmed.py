@@ -1,0 +1,106 @@
+"""A logout that could not be written down: the browser forgets its session, and keeps a signed note instead.
+
+Each request with the note tries again, until the session that it names has ended for certain.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import add_never_cache_headers
+from django.views.decorators.debug import sensitive_variables
+
+from .. import conf, local_logout
+from ..exceptions import LogoutUnconfirmed
+from ..login import safe_next
+from ..models import EndReason, SessionName
+from .base import forget_query, render_safely, wants_json
+
+logger = logging.getLogger("django_ory_logout")
+
+#: Django's error reports leave out the value of a cookie that has "auth" in its name.
+NOTE = "ory_logout_unconfirmed_auth"
+SALT = "django_ory_logout.unconfirmed"
+#: More logouts than these are never open at once in one browser.
+MAX_NAMES = 4
+
+
+@sensitive_variables()
+def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
+    """503: this browser is signed out, the server could not confirm it, and a button tries again."""
+    logger.error("logout not confirmed: %s", error)
+    next_url = safe_next(request.POST.get("next") or request.GET.get("next"))
+    forget_query(request)
+    request.session, request.user = request.session.another(), AnonymousUser()
+    if wants_json(request):
+        response: HttpResponse = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    else:
+        context = {"next": next_url, "code": error.code, "signed_in": False}
+        response = render_safely(request, "ory_logout/logout_unconfirmed.html", context, HTTPStatus.SERVICE_UNAVAILABLE)
+    response["Retry-After"] = "5"
+    add_never_cache_headers(response)
+    write_note(request, response, error)
+    return response
+
+
+@sensitive_variables()
+def write_note(request: HttpRequest, response: HttpResponse, error: LogoutUnconfirmed) -> None:
+    """Put the note of ``error`` in place of the session's cookie."""
+    response.delete_cookie(
+        settings.SESSION_COOKIE_NAME,
+        path=settings.SESSION_COOKIE_PATH,
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        samesite=settings.SESSION_COOKIE_SAMESITE,  # type: ignore[arg-type]
+    )
+    named = [*_noted(request), *([(*error.name, error.reason)] if error.name and any(error.name) else [])]
+    if named:
+        response.set_cookie(
+            NOTE,
+            signing.dumps(named[-MAX_NAMES:], salt=SALT, compress=True),
+            max_age=settings.SESSION_COOKIE_AGE,
+            path=settings.SESSION_COOKIE_PATH,
+            domain=settings.SESSION_COOKIE_DOMAIN,
+            secure=conf.get().site_url.startswith("https:"),
+            httponly=True,
+            samesite="Lax",
+        )
+
+
+@sensitive_variables()
+def retry(request: HttpRequest) -> bool:
+    """End what the note of ``request`` names. Says whether that is done, and takes the note off the request then."""
+    if NOTE not in request.COOKIES:
+        return False
+    try:
+        for row_id, key, reason in _noted(request):
+            local_logout.complete(local_logout.begin(SessionName(row_id, key), None, EndReason(reason)))
+    except LogoutUnconfirmed as error:
+        logger.error("logout still not confirmed: %s", error)
+        return False
+    del request.COOKIES[NOTE]
+    logger.info("logout confirmed afterwards")
+    return True
+
+
+def is_pending(request: HttpRequest) -> bool:
+    """Whether a logout of this browser is still not confirmed, after :func:`retry`."""
+    return NOTE in request.COOKIES
+
+
+def delete_note(response: HttpResponse) -> None:
+    """The note has done its work, unless ``response`` brings another."""
+    if NOTE not in response.cookies:
+        response.delete_cookie(NOTE, path=settings.SESSION_COOKIE_PATH, domain=settings.SESSION_COOKIE_DOMAIN)
+
+
+@sensitive_variables()
+def _noted(request: HttpRequest) -> list[Any]:
+    try:
+        noted: list[Any] = signing.loads(request.COOKIES.get(NOTE, ""), salt=SALT)
+    except signing.BadSignature:
+        return []
+    return noted
