@@ -41,8 +41,12 @@ def begin(name: SessionName, login: Mapping[str, Any] | None, reason: EndReason)
         if name.key and not has_row:
             engines.delete_stored(engines.site_store(), [name.key])
     except Exception as error:
-        code = "database_fault" if isinstance(error, DatabaseFault) else "session_store_fault"
-        raise LogoutUnconfirmed(code, type(error).__name__, name=name, reason=reason) from error
+        raise LogoutUnconfirmed(
+            "database_fault" if isinstance(error, DatabaseFault) else "session_store_fault",
+            type(error).__name__,
+            name=name,
+            reason=reason,
+        ) from error
     return Ending(rows, reason, written, revocation.left_by(login, reason))
 
 
@@ -55,7 +59,7 @@ def complete(ending: Ending) -> None:
             sessions.work_off(receipt, ending.reason)
     except Exception as error:
         logger.error("logout not completed, ory_purge will: %s", type(error).__name__)
-    sessions.revoke_after_commit(ending.tokens)
+    sessions.revoke_after_commit(list(ending.tokens))
 
 
 def end_row(row_id: str, reason: EndReason) -> None:

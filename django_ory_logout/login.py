@@ -11,12 +11,11 @@ from uuid import uuid4
 from django.contrib import auth
 from django.contrib.auth.models import AbstractBaseUser
 from django.core import signing
-from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, local_logout, logout, sessions
+from . import conf, local_login, local_logout, logout
 from .exceptions import InvalidMessage, SignInRefused
 from .models import Authentication, EndReason, digest
 from .oidc import messages
@@ -138,7 +137,7 @@ def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, 
     Raises any :exc:`~.exceptions.OryLogoutError`; then what was signed in before still is, and nothing else. The
     session that this browser had before ends when the new one stands.
     """
-    require_store(request)
+    LoginSessionStore.of(request)
     pending.use()
     config = pending.config
     code = messages.authorization_code(response, config.provider.metadata(time.time()))
@@ -147,12 +146,6 @@ def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, 
     if user is None:
         raise SignInRefused("user_refused", "no authentication backend lets this subject in")
     admit(request, user, id_token, _remembered(config, id_token, received), replaces=pending.login_session)
-
-
-def require_store(request: HttpRequest) -> None:
-    """Raises ``ImproperlyConfigured`` where the session of ``request`` would not ask the index."""
-    if not isinstance(request.session, LoginSessionStore):
-        raise ImproperlyConfigured("LoginSessionMiddleware has to stand directly after SessionMiddleware.")
 
 
 @sensitive_variables()
@@ -168,7 +161,7 @@ def admit(
 
     Whatever it raises, :exc:`LoggedOutMeanwhile` for one, what was signed in before still is, and nothing else.
     """
-    before = cast(LoginSessionStore, request.session)
+    before = LoginSessionStore.of(request)
     user_before = {name: vars(request)[name] for name in _USER if name in vars(request)}
     row_id, session = uuid4(), before.successor(user)
     kept = {**login, "logout_state": logout.new_state("", login_session=str(row_id))}
@@ -176,20 +169,20 @@ def admit(
     try:
         request.session = session
         auth.login(request, cast(Any, user))
-        row = sessions.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
+        row = local_login.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
         before.end(EndReason.SUPERSEDED)
         if replaces:
             local_logout.end_row(replaces, EndReason.SUPERSEDED)
     except BaseException:
         # A receiver of user_logged_in may object, too.
-        sessions.take_back(session, row_id)
+        local_login.take_back(session, row_id)
         request.session = before
         for name in _USER:
             vars(request).pop(name, None)
         vars(request).update(user_before)
         raise
     before.flush()
-    sessions.tell_opened(request, row)
+    local_login.tell_opened(request, row)
 
 
 @sensitive_variables()

@@ -5,20 +5,19 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import auth
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.sessions.backends.base import SessionBase
 from django.core import signing
+from django.db import Error as DatabaseFault
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from . import conf, events, local_logout, receipts, sessions
-from .exceptions import InvalidMessage, InvalidToken, Undecided
-from .models import EndReason, EventKind, LogoutNotice, SessionName, moment
+from .exceptions import InvalidMessage, InvalidToken, LogoutUnconfirmed, Undecided
+from .models import EndReason, EventKind, LogoutNotice, moment
 from .oidc import messages
 from .oidc.messages import EndSessionRequest
 from .oidc.metadata import ProviderMetadata, origin
@@ -52,7 +51,7 @@ def sign_out(request: HttpRequest) -> Mapping[str, Any] | None:
 @sensitive_variables()
 def login_of(request: HttpRequest) -> Mapping[str, Any] | None:
     """What the session of ``request`` keeps of the provider that opened it, if it can be read. Raises nothing."""
-    opened = cast(LoginSessionStore, request.session).opened
+    opened = LoginSessionStore.of(request).opened
     login: Mapping[str, Any] | None = opened[LOGIN] if opened else None
     return login
 
@@ -62,7 +61,7 @@ def end_current(request: HttpRequest, reason: EndReason) -> None:
 
     Raises :exc:`~.exceptions.LogoutUnconfirmed` when it could not be ended.
     """
-    session = cast(LoginSessionStore, request.session)
+    session = LoginSessionStore.of(request)
     session.end(reason)
     try:
         auth.logout(request)
@@ -169,26 +168,30 @@ def return_from_provider(request: HttpRequest, state: str) -> Returned:
 
     Raises :exc:`~.exceptions.LogoutUnconfirmed`.
     """
-    login = login_of(request)
-    if login and constant_time_compare(login["logout_state"], state):
-        end_current(request, EndReason.RP_INITIATED)
-        events.note(EventKind.RETURNED, issuer=login["issuer"], sid=login["sid"] or "")
-        return Returned(started_here=True)
     try:
         left = signing.loads(state, salt=SALT)
-        if "login_session" in left:
-            # Its session is not this one, or cannot be read now. The row says whether it is signed in.
-            _end_by_state(left["login_session"])
-            return Returned(started_here=True)
-        left = signing.loads(state, salt=SALT, max_age=STATE_SECONDS)
+        if "login_session" not in left:
+            left = signing.loads(state, salt=SALT, max_age=STATE_SECONDS)
     except signing.BadSignature:
         return Returned(started_here=False)
+    if "login_session" in left:
+        _return_by_link(request, left["login_session"])
+        return Returned(started_here=True)
     events.note(EventKind.RETURNED, code=left["id"])
     return Returned(True, left["next"], left.get("incomplete", False))
 
 
-def _end_by_state(row_id: str) -> None:
-    local_logout.complete(local_logout.begin(SessionName(row_id, None), None, EndReason.RP_INITIATED))
+def _return_by_link(request: HttpRequest, row_id: str) -> None:
+    session = LoginSessionStore.of(request)
+    try:
+        ends = session.belongs_to(row_id)
+    except DatabaseFault as error:
+        reason = EndReason.RP_INITIATED
+        raise LogoutUnconfirmed("database_fault", type(error).__name__, name=session.name, reason=reason) from error
+    if ends:
+        login = login_of(request) or {}
+        end_current(request, EndReason.RP_INITIATED)
+        events.note(EventKind.RETURNED, issuer=login.get("issuer", ""), sid=login.get("sid") or "")
 
 
 # Back-channel
@@ -246,20 +249,20 @@ def _verified(token: str) -> LogoutToken:
 
 
 @sensitive_variables()
-def front_channel(session: SessionBase, issuer: str | None, sid: str | None) -> bool:
+def front_channel(request: HttpRequest, issuer: str | None, sid: str | None) -> bool:
     """Do what a front-channel request says (Front-Channel Logout 2).
 
     Ends ``(issuer, sid)``, with or without a cookie. Says whether the session of the cookie that came has to end
     instead. Raises :exc:`InvalidMessage` for a request that ends nothing.
     """
     if issuer is None and sid is None:
-        return _ends_cookie_session(session)
+        return _ends_cookie_session(LoginSessionStore.of(request))
     if not issuer or not sid:
         raise InvalidMessage("iss_or_sid_missing", "iss and sid come together or not at all")
     if not conf.get().of_issuer(issuer):
         raise InvalidMessage("issuer_unknown", "iss is no configured issuer")
     began, notice = time.monotonic(), LogoutNotice(issuer, None, sid, timezone.now())
-    ended = sessions.end(notice, EndReason.FRONT_CHANNEL)
+    ended = local_logout.end_rows(sessions.rows().named_by(notice), EndReason.FRONT_CHANNEL)
     if ended:  # a stranger can name what is not there, as often as he likes
         events.accepted(EventKind.FRONT_CHANNEL, notice, sid, ended=ended, seconds=time.monotonic() - began)
     elif sid != PROBE:
@@ -267,7 +270,7 @@ def front_channel(session: SessionBase, issuer: str | None, sid: str | None) -> 
     return False
 
 
-def _ends_cookie_session(session: SessionBase) -> bool:
+def _ends_cookie_session(session: LoginSessionStore) -> bool:
     """Without ``iss`` and ``sid``, a link on any page could do this: only a registration that says so allows it."""
     allowed = {
         (one.registration.issuer, one.registration.client_id)
@@ -276,7 +279,11 @@ def _ends_cookie_session(session: SessionBase) -> bool:
     }
     if not allowed:
         raise InvalidMessage("iss_and_sid_required", "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED, and neither came")
-    row = sessions.rows().named_as(cast(LoginSessionStore, session).name).filter(ended_at=None).first()
+    if session.opened:
+        login = session.opened[LOGIN]
+        return (login["issuer"], login["client_id"]) in allowed
+    # Where the session cannot be read, its key still names its row.
+    row = sessions.rows().named_as(session.name).filter(ended_at=None).first()
     return row is not None and (row.issuer, row.client_id) in allowed
 
 

@@ -16,10 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.cache.backends.locmem import LocMemCache
 from django.db import router, transaction
@@ -28,21 +26,14 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from . import engines, events, receipts, revocation
-from .exceptions import LoggedOutMeanwhile
 from .models import (
-    Authentication,
     EndReason,
-    EventKind,
     LoginSession,
     LoginSessionQuerySet,
     LogoutNotice,
     LogoutReceipt,
-    moment,
 )
-from .signals import login_session_ended, login_session_opened
-
-if TYPE_CHECKING:
-    from .stores import LoginSessionStore
+from .signals import login_session_ended
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -62,70 +53,6 @@ _seen = LocMemCache("django_ory_logout.seen", {"OPTIONS": {"MAX_ENTRIES": 20_000
 def rows() -> LoginSessionQuerySet:
     """The index, read and written in the writing database alone: a replica may lag behind a logout."""
     return LoginSession.objects.using(router.db_for_write(LoginSession))
-
-
-# Sign-in
-
-
-@sensitive_variables()
-def open_login_session(
-    session: "LoginSessionStore",
-    user: AbstractBaseUser,
-    authentication: Authentication,
-    login: Mapping[str, Any],
-    *,
-    row_id: UUID,
-    user_agent: str,
-) -> LoginSession:
-    """Index ``session``, in which ``user`` has just been logged in; then store it, for the first time, with ``login``.
-
-    Raises :exc:`LoggedOutMeanwhile` when a back-channel notice about it has overtaken the sign-in. Whatever it raises,
-    :func:`take_back` has to follow.
-    """
-    row = _new_row(session, user, authentication, login["client_id"], user_agent)
-    row.pk = row_id
-    session.tie({"id": str(row.pk), "key": row.session_key}, dict(login))
-    row.save(force_insert=True, using=rows().db)
-    session.store()
-    if receipts.rows().naming(row).exists():
-        raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
-    return row
-
-
-def take_back(session: SessionBase, row_id: UUID) -> None:
-    """End a login session that nobody was told about. Its key never left this process, so this need not succeed."""
-    row = rows().filter(pk=row_id)
-    try:
-        mark_ended(row, EndReason.BACK_CHANNEL)
-        session.delete()
-        row.delete()
-    except Exception as error:
-        logger.warning("sign-in not taken back, ory_purge will: %s", type(error).__name__)
-
-
-def tell_opened(request: HttpRequest, row: LoginSession) -> None:
-    """Send :data:`~.signals.login_session_opened`, and note the sign-in for the doctor."""
-    after_commit(partial(login_session_opened.send_robust, LoginSession, request=request, login_session=row))
-    events.note(EventKind.SIGNED_IN, issuer=row.issuer, subject=row.subject, sid=row.sid or "")
-
-
-def _new_row(
-    session: SessionBase, user: AbstractBaseUser, authentication: Authentication, client_id: str, user_agent: str
-) -> LoginSession:
-    now = timezone.now()
-    return LoginSession(
-        user_id=user.pk,
-        issuer=authentication.issuer,
-        client_id=client_id,
-        subject=authentication.subject,
-        sid=authentication.sid,
-        session_key=session.session_key if engines.has_keys(type(session)) else None,
-        iat=moment(authentication.iat),
-        created_at=now,
-        last_seen_at=now,
-        expires_at=_row_expiry(now, session.get_expiry_age()),
-        user_agent="".join(character for character in user_agent if character.isprintable())[:255],
-    )
 
 
 # Ending
@@ -237,10 +164,10 @@ def slide(row_id: str, age: int) -> None:
     """
     now = timezone.now()
     sooner = rows().filter(pk=row_id, ended_at=None, expires_at__lt=now + timedelta(seconds=age))
-    sooner.update(expires_at=_row_expiry(now, age))
+    sooner.update(expires_at=row_expiry(now, age))
 
 
-def _row_expiry(now: datetime, age: int) -> datetime:
+def row_expiry(now: datetime, age: int) -> datetime:
     return now + timedelta(seconds=age * 1.1)
 
 

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFault
+from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
@@ -31,6 +33,11 @@ MAX_COOKIE_BYTES = 4000
 
 class LoginSessionStore(SessionBase):
     """Mixed into the site's ``SessionStore`` by :func:`indexed`."""
+
+    if TYPE_CHECKING:  # what the stubs of Django leave out
+        _session: dict[str, Any]
+
+        def _get_new_session_key(self) -> str: ...
 
     #: The site's own store.
     engine: type[SessionBase]
@@ -61,6 +68,13 @@ class LoginSessionStore(SessionBase):
             adopted._session_cache = adopted._checked(adopted._session_cache)
         return adopted
 
+    @classmethod
+    def of(cls, request: HttpRequest) -> "LoginSessionStore":
+        """The session of ``request``. Raises ``ImproperlyConfigured`` where it would not ask the index."""
+        if not isinstance(request.session, LoginSessionStore):
+            raise ImproperlyConfigured("LoginSessionMiddleware has to stand directly after SessionMiddleware.")
+        return request.session
+
     def another(self, session_key: str | None = None) -> Self:
         """A session of the same store under another key. Nothing of it is loaded."""
         other = copy(self)
@@ -84,7 +98,7 @@ class LoginSessionStore(SessionBase):
         data: dict[str, Any] = self._session
         if SESSION_KEY not in data:
             return data
-        same_user = data[SESSION_KEY] == user._meta.pk.value_to_string(user)  # type: ignore[union-attr]
+        same_user = data[SESSION_KEY] == user._meta.pk.value_to_string(user)
         same_hash = constant_time_compare(data.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
         return data if same_user and same_hash else {}
 
@@ -204,7 +218,7 @@ class LoginSessionStore(SessionBase):
         """Mark and login of this session, also where the rest cannot be confirmed now. Raises nothing."""
         if "_session_cache" not in vars(self):
             try:
-                self._get_session()
+                self.keys()
             except Exception as error:
                 logger.warning("session not read: session_store_fault: %s", type(error).__name__)
         return self._opened
@@ -215,6 +229,13 @@ class LoginSessionStore(SessionBase):
         opened = self.opened
         key = (self.session_key or self._sent_key) if engines.has_keys(self.engine) else None
         return SessionName(opened[MARK]["id"] if opened else None, key)
+
+    def belongs_to(self, row_id: str) -> bool:
+        """Whether this is the session of the login session ``row_id``, also where it cannot be read now."""
+        if self.opened:
+            return bool(self.opened[MARK]["id"] == row_id)
+        key = self.name.key
+        return key is not None and sessions.rows().filter(pk=row_id, session_key=key).exists()
 
     @sensitive_variables()
     def end(self, reason: EndReason) -> None:

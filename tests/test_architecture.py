@@ -37,7 +37,7 @@ LAYERS = [
     {"sessions"},
     {"local_logout"},
     {"people", "stores"},
-    {"force", "logout"},
+    {"force", "local_login", "logout"},
     {"login", "backends"},
     {"kratos"},
     {"admin_actions", "doctor"},
@@ -136,7 +136,7 @@ def test_the_reader_of_imports_reads() -> None:
         "oidc.metadata",
         "oidc.tokens",
     }
-    assert imported_here("apps") == {"checks"}
+    assert imported_here("apps") == {"checks", "stores"}
     assert {"requests", "urllib3.exceptions.HTTPError", "typing.Any"} <= imported(DOOR)
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from django_ory_logout import events, sessions
+from django_ory_logout import events, local_logout, sessions
 from django_ory_logout.models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutNotice, RefusalCount
 from django_ory_logout.testing import Provider
 
@@ -272,7 +272,7 @@ def test_database_that_has_just_failed_is_not_asked_again(browser: SiteBrowser, 
     browser.sign_in("amber")
     deliveries = provider.end(sid())
 
-    with patch.object(sessions, "end", side_effect=DatabaseError), CaptureQueriesContext(connection) as queries:
+    with patch.object(sessions, "mark_ended", side_effect=DatabaseError), CaptureQueriesContext(connection) as queries:
         assert browser.deliver(deliveries) == [503]
         assert browser.get(FRONT_CHANNEL, {"iss": settings.ISSUER, "sid": "s"}).status_code == 503
 
@@ -392,7 +392,7 @@ def test_fault_of_the_log_breaks_no_transaction_around_it(browser: SiteBrowser, 
 
     def end() -> None:
         with connection.execute_wrapper(gone):
-            sessions.end_row(str(LoginSession.objects.get().pk), EndReason.USER)
+            local_logout.end_row(str(LoginSession.objects.get().pk), EndReason.USER)
             events.refused("back-channel", "malformed")
         User.objects.create(username="written afterwards")
 
@@ -413,7 +413,7 @@ def test_what_is_rolled_back_did_not_happen(browser: SiteBrowser) -> None:
 
     with events.followed(60):
         with transaction.atomic():
-            sessions.end_row(str(LoginSession.objects.get().pk), EndReason.USER)
+            local_logout.end_row(str(LoginSession.objects.get().pk), EndReason.USER)
             transaction.set_rollback(True)
         assert kinds() == ["followed"]
 

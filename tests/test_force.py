@@ -303,7 +303,7 @@ def test_database_fault_here_does_not_stop_hydra(
     def finish(*_: object) -> int:
         raise DatabaseError
 
-    monkeypatch.setattr(sessions, "finish", finish)
+    monkeypatch.setattr(sessions, "mark_ended", finish)
 
     result = force_logout(user=user())
 

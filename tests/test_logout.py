@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.contrib.sessions.backends.signed_cookies import SessionStore
+from django.contrib.sessions.backends import signed_cookies
 from django.core import signing
 from django.http import HttpRequest
 from hypothesis import given
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from django_ory_logout import logout
 from django_ory_logout.logout import end_session_request, held_end_session_request, new_state
+from django_ory_logout.stores import indexed
 from django_ory_logout.testing import Network
 
 from .conftest import Configure, Logged
@@ -32,7 +33,7 @@ def test_state_carries_whether_somebody_was_not_told(incomplete: bool) -> None:
 
 def request_of_nobody() -> HttpRequest:
     request = HttpRequest()
-    request.session = SessionStore()
+    request.session = indexed(signed_cookies.SessionStore)()
     return request
 
 

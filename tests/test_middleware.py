@@ -12,7 +12,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_ory_logout import engines, sessions
+from django_ory_logout import engines, local_logout, sessions
 from django_ory_logout.middleware import LoginSessionMiddleware
 from django_ory_logout.models import EndReason, LoginSession
 from django_ory_logout.stores import LoginSessionStore, indexed
@@ -130,7 +130,7 @@ def test_a_session_that_ended_is_confirmed_no_longer_by_the_process_that_ended_i
     stored = dict(browser.session)
     assert browser.user
 
-    sessions.end_row(str(LoginSession.objects.get().pk), EndReason.USER)
+    local_logout.end_row(str(LoginSession.objects.get().pk), EndReason.USER)
     brought_back = engines.site_store()()
     brought_back.update(stored)
     brought_back._session_key = browser.key

@@ -80,7 +80,7 @@ def dead(row: LoginSession, notice: LogoutNotice) -> bool:
     """The rule itself, in the words of the design."""
     if row.issuer != notice.issuer:
         return False
-    if notice.sid is not None:
+    if notice.sid is not None and (row.sid is not None or notice.subject is None):
         return row.sid == notice.sid and notice.subject in (None, row.subject)
     return row.subject == notice.subject and row.iat <= notice.iat + timedelta(seconds=2)
 

@@ -315,14 +315,13 @@ def test_session_that_cannot_be_read_ends(
     assert logged() == ["tokens not revoked: session_unreadable"]
 
 
-def test_view_that_fails_revokes_all_the_same(amber: SiteBrowser, network: Network) -> None:
+def test_receiver_that_fails_revokes_all_the_same(amber: SiteBrowser, network: Network) -> None:
     def object_to_it(**_: object) -> None:
         raise RuntimeError("a receiver of the site's")
 
     user_logged_out.connect(object_to_it)
     try:
-        with pytest.raises(RuntimeError):
-            log_out(amber)
+        log_out(amber)
     finally:
         user_logged_out.disconnect(object_to_it)
 

@@ -141,7 +141,7 @@ def logout(site: SitePatient) -> Iterator[Said]:
     url, secret, mark = site.config.absolute("logout"), get_random_string(32), f"/{get_random_string(12)}/"
     headers = {
         "Content-Type": FORM,
-        "Accept": "text/html",
+        "Accept": "application/json",
         "Origin": site.config.site_url,
         "Referer": url,
         "Cookie": f"{settings.CSRF_COOKIE_NAME}={secret}",
@@ -149,7 +149,7 @@ def logout(site: SitePatient) -> Iterator[Said]:
     response = http.post(url, urlencode({"csrfmiddlewaretoken": secret, "next": mark}), headers)
     if response.status == HTTPStatus.FOUND and urlsplit(response.headers.get("Location", "")).path == mark:
         yield passed(_("%(url)s takes a form of this site.") % {"url": url})
-    elif response.status == HTTPStatus.FORBIDDEN and b"CSRF" in response.body:
+    elif response.status == HTTPStatus.FORBIDDEN and b"csrf_failed" in response.body:
         yield failed(
             _("%(url)s refuses a form of this site: CSRF verification failed.") % {"url": url},
             _(

@@ -12,38 +12,41 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
 from ..exceptions import Undecided
+from ..models import EndReason
 from ..ory.kratos import Credential
 from ..sessions import LOGIN
+from ..stores import LoginSessionStore
 from . import people, whoami
 
 logger = logging.getLogger("django_ory_logout")
 
 
 @sensitive_variables()
-def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> SessionBase:
+def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> LoginSessionStore:
     """The session tied to ``credential``, in place of the one that a cookie named, which is given back."""
-    cookies = request.session
+    cookies = LoginSessionStore.of(request)
     request.session = tied(cookies, kratos, credential)
     people.look_again(request)
     return cookies
 
 
 @sensitive_variables()
-def tied(cookies: SessionBase, kratos: KratosConfig, credential: Credential) -> SessionBase:
+def tied(cookies: LoginSessionStore, kratos: KratosConfig, credential: Credential) -> LoginSessionStore:
     """The session that Kratos opened for ``credential``, or a new one. Raises :exc:`Undecided` without the cache."""
     session = cookies.another(kratos.cache.get(_key(kratos, credential)))
     return session if _is_opened(session, kratos) else cookies.another()
 
 
 @sensitive_variables()
-def save(session: SessionBase, kratos: KratosConfig, credential: Credential) -> None:
+def save(session: LoginSessionStore, kratos: KratosConfig, credential: Credential) -> None:
     """Save ``session`` where it was changed, as Django does for a cookie's, if Kratos opened it.
 
     Anybody can make a token up: it must not become the key to what was signed in in another way.
     """
     try:
-        if not _is_opened(session, kratos):
+        if session.needs_settling or not _is_opened(session, kratos):
             kratos.cache.delete(_key(kratos, credential))
+            session.end(EndReason.USER)
             session.flush()
         elif session.modified:
             session.save()

@@ -10,6 +10,7 @@ from ..conf import KratosConfig
 from ..exceptions import KratosError, Undecided
 from ..models import EndReason
 from ..ory.kratos import Credential
+from ..stores import LoginSessionStore
 from . import carried, refusal, whoami
 
 logger = logging.getLogger("django_ory_logout")
@@ -45,7 +46,7 @@ def _end_carried(request: HttpRequest, kratos: KratosConfig, credential: Credent
     The session of a cookie that came with it is left alone.
     """
     try:
-        session = carried.tied(request.session, kratos, credential)
+        session = carried.tied(LoginSessionStore.of(request), kratos, credential)
     except Undecided as error:
         logger.warning("session of a token not looked for: %s", error)
         return error

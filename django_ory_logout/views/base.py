@@ -10,12 +10,14 @@ from typing import Any, TypeVar, cast
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.signals import got_request_exception
 from django.db import Error as DatabaseFault
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.middleware.csrf import get_token
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
+from django.utils.log import log_response
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
@@ -93,12 +95,23 @@ def always_answering(view: View) -> View:
         except OryLogoutError as error:
             return _fault(request, error)
         except Exception as error:
-            logger.exception("%s failed: internal_error", view.__name__)
-            return _fault(request, Undecided("internal_error", type(error).__name__), HTTPStatus.INTERNAL_SERVER_ERROR)
+            return _unexpected(request, error)
 
     return cast(View, answering)
 
 
+@sensitive_variables()
+def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Our page for ``error``, which is reported as Django reports it: by its signal, and by ``django.request``."""
+    forget_query(request)
+    got_request_exception.send(sender=None, request=request)
+    code = Undecided("internal_error", type(error).__name__)
+    response = _fault(request, code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    log_response("Internal Server Error: %s", request.path, response=response, request=request, exception=error)
+    return response
+
+
+@sensitive_variables()
 def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None) -> HttpResponse:
     retry_url = request.path
     forget_query(request)

@@ -3,15 +3,25 @@
 import logging
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.views.decorators.csrf import csrf_exempt
+
+from .base import wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
 View = Callable[..., HttpResponse]
+
+
+def _refused(request: HttpRequest, show_again: View, reason: Any) -> HttpResponse:
+    logger.warning("nothing done for a form: csrf_failed: %s", reason)
+    if wants_json(request):
+        return JsonResponse({"error": "csrf_failed"}, status=HTTPStatus.FORBIDDEN)
+    return show_again(request)
 
 
 class _Check(CsrfViewMiddleware):
@@ -33,10 +43,8 @@ def csrf_or(show_again: View) -> Callable[[View], View]:
             check = _Check(lambda _request: HttpResponse())
             check.process_request(request)
             reason = check.process_view(request, view, args, kwargs)
-            if reason:
-                logger.warning("form shown again: csrf_failed: %s", reason)
-            answer = show_again if reason else view
-            return check.process_response(request, answer(request, *args, **kwargs))  # type: ignore[return-value]
+            response = _refused(request, show_again, reason) if reason else view(request, *args, **kwargs)
+            return check.process_response(request, response)  # type: ignore[return-value]
 
         return csrf_exempt(checked)
 

@@ -23,6 +23,7 @@ from ..exceptions import (
     InvalidMessage,
     KratosError,
     LoggedOutMeanwhile,
+    LogoutUnconfirmed,
     OryLogoutError,
     SecondFactorRequired,
     SignInRefused,
@@ -123,6 +124,8 @@ def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
     def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
+        except LogoutUnconfirmed:
+            raise
         except OryLogoutError as error:
             return refused(request, error)
 
@@ -163,6 +166,8 @@ def logout(request: HttpRequest) -> HttpResponse:
         if not token:
             raise InvalidMessage("logout_token_missing", "a logout link carries its token")
         told = journey.log_out(request, token)
+    except LogoutUnconfirmed:
+        raise
     except OryLogoutError as error:
         if as_json:
             return refused(request, error)

@@ -6,7 +6,6 @@ from http import HTTPStatus
 from django.core.exceptions import SuspiciousOperation
 from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
-from django.shortcuts import render
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
@@ -14,11 +13,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from .. import events
 from .. import logout as journey
-from ..exceptions import InvalidMessage, OryLogoutError, Undecided
+from ..exceptions import InvalidMessage, LogoutUnconfirmed, OryLogoutError, Undecided
 from ..models import EndReason
 from ..oidc.messages import FORM
 from ..signals import logout_notice_refused
-from .base import asks_nobody, database_faults, public, single_values
+from .base import asks_nobody, database_faults, public, render_safely, single_values
+from .unconfirmed import replace_session
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -82,12 +82,12 @@ def _try_again() -> HttpResponse:
 @require_safe
 def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     """Front-Channel Logout 2: a page in a hidden frame of the provider's."""
-    status, issuer = HTTPStatus.OK, None
+    status, issuer, unconfirmed = HTTPStatus.OK, None, None
     try:
         parameters = single_values(request.GET)
         issuer = parameters.get("iss")
         with database_faults():
-            if journey.front_channel(request.session, issuer, parameters.get("sid")):
+            if journey.front_channel(request, issuer, parameters.get("sid")):
                 journey.end_current(request, EndReason.FRONT_CHANNEL)
     except InvalidMessage as error:
         _refused(EndReason.FRONT_CHANNEL, error, request.GET.get("sid", ""))
@@ -96,7 +96,11 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
         logger.error("front-channel logout cannot be decided now: %s", error)
         events.refused(EndReason.FRONT_CHANNEL, error.code)
         status = HTTPStatus.SERVICE_UNAVAILABLE
-    response = render(request, "ory_logout/frontchannel_logout.html", {"done": status == HTTPStatus.OK}, status=status)
+        unconfirmed = error if isinstance(error, LogoutUnconfirmed) else None
+    context = {"done": status == HTTPStatus.OK}
+    response = render_safely(request, "ory_logout/frontchannel_logout.html", context, status)
+    if unconfirmed:
+        replace_session(request, response, unconfirmed)
     response["Content-Security-Policy"] = f"frame-ancestors {' '.join(journey.frame_ancestors(issuer))}"
     return response
 

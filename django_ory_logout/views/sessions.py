@@ -11,7 +11,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import conf, local_logout
@@ -20,7 +19,8 @@ from ..exceptions import KratosError, OryLogoutError, SecondFactorRequired, Unde
 from ..kratos import sessions as my_sessions
 from ..models import EndReason, LoginSession, LoginSessionQuerySet
 from ..sessions import LOGIN, MARK
-from .base import non_atomic, public, revoking_afterwards
+from .base import always_answering, non_atomic, public, revoking_afterwards
+from .csrf import csrf_or
 from .kratos import second_factor_url
 
 logger = logging.getLogger("django_ory_logout")
@@ -47,17 +47,24 @@ def _nobody(request: HttpRequest, refusal: OryLogoutError | None) -> JsonRespons
     return JsonResponse(said, status=HTTPStatus.FORBIDDEN)
 
 
+def _shown_again(request: HttpRequest) -> HttpResponse:
+    """The page with a fresh CSRF token: the form that came had an old one, and nothing ended."""
+    response = _listed(request, *_mine(request))
+    response.status_code = HTTPStatus.FORBIDDEN
+    return response
+
+
 @non_atomic
 @revoking_afterwards
 @never_cache
+@always_answering
 @login_required
-@csrf_protect
+@csrf_or(_shown_again)
 @require_http_methods(["GET", "HEAD", "POST"])
 def sessions(request: HttpRequest) -> HttpResponse:
     """A person's login sessions. ``POST``: ``end`` is the id of one to end, or ``others``."""
-    current = request.session.get(MARK, {}).get("id")
-    mine = index.rows().filter(user_id=str(request.user.pk))
-    others = my_sessions.apart(request, mine.exclude(pk=current))
+    mine, current = _mine(request)
+    others = my_sessions.apart(request, mine.exclude(pk=current) if current else mine)
     if request.method != "POST":
         return _listed(request, mine, current)
     chosen = request.POST.get("end", "")
@@ -71,6 +78,11 @@ def sessions(request: HttpRequest) -> HttpResponse:
     except KratosError as error:
         logger.info("not ended at Kratos: %s", error)
     return HttpResponseRedirect(reverse("ory_logout:sessions"))
+
+
+def _mine(request: HttpRequest) -> tuple[LoginSessionQuerySet, str | None]:
+    """The login sessions of the person, and which of them is that of this browser."""
+    return index.rows().filter(user_id=str(request.user.pk)), request.session.get(MARK, {}).get("id")
 
 
 def _listed(

@@ -35,7 +35,6 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
     logger.error("logout not confirmed: %s", error)
     next_url = safe_next(request.POST.get("next") or request.GET.get("next"))
     forget_query(request)
-    request.session, request.user = request.session.another(), AnonymousUser()
     if wants_json(request):
         response: HttpResponse = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
     else:
@@ -43,18 +42,19 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
         response = render_safely(request, "ory_logout/logout_unconfirmed.html", context, HTTPStatus.SERVICE_UNAVAILABLE)
     response["Retry-After"] = "5"
     add_never_cache_headers(response)
-    write_note(request, response, error)
+    replace_session(request, response, error)
     return response
 
 
 @sensitive_variables()
-def write_note(request: HttpRequest, response: HttpResponse, error: LogoutUnconfirmed) -> None:
-    """Put the note of ``error`` in place of the session's cookie."""
+def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirmed) -> None:
+    """Make this browser forget its session, and keep the note of ``error`` in its place."""
+    request.session, request.user = request.session.another(), AnonymousUser()
     response.delete_cookie(
         settings.SESSION_COOKIE_NAME,
         path=settings.SESSION_COOKIE_PATH,
         domain=settings.SESSION_COOKIE_DOMAIN,
-        samesite=settings.SESSION_COOKIE_SAMESITE,  # type: ignore[arg-type]
+        samesite=settings.SESSION_COOKIE_SAMESITE,
     )
     named = [*_noted(request), *([(*error.name, error.reason)] if error.name and any(error.name) else [])]
     if named:

@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError
 from django.utils import timezone
 
-from django_ory_logout import logout, sessions
+from django_ory_logout import local_login, logout
 from django_ory_logout.backends import ProviderBackend
 from django_ory_logout.doctor import Finding, Verdict, explain, synthetic, tidying, visitor
 from django_ory_logout.doctor.findings import Said, passed
@@ -685,14 +685,14 @@ def test_the_command_knows_no_such_alias(world: World) -> None:
 
 def test_no_row_holds_a_secret(world: World, settings: Any, monkeypatch: PATCH) -> None:
     keys: list[str] = []
-    opened = sessions.open_login_session
+    opened = local_login.open_login_session
 
-    def open_login_session(request: Any, *args: Any) -> LoginSession:
-        row = opened(request, *args)
+    def open_login_session(*args: Any, **kwargs: Any) -> LoginSession:
+        row = opened(*args, **kwargs)
         keys.append(str(row.session_key))
         return row
 
-    monkeypatch.setattr("django_ory_logout.sessions.open_login_session", open_login_session)
+    monkeypatch.setattr("django_ory_logout.local_login.open_login_session", open_login_session)
     text = command()[0]
 
     assert len(keys) == 2

@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from django_ory_logout import conf, receipts, sessions
+from django_ory_logout import conf, local_logout, receipts, sessions
 from django_ory_logout.exceptions import Undecided
 from django_ory_logout.kratos import carried
 from django_ory_logout.models import EndReason, LoginSession
@@ -371,7 +371,7 @@ def test_session_that_was_ended_meanwhile_is_not_stored_again(
     save = carried.save
 
     def save_late(*args: Any) -> None:
-        sessions.end_rows(sessions.rows(), EndReason.FORCED)
+        local_logout.end_rows(sessions.rows(), EndReason.FORCED)
         save(*args)
 
     monkeypatch.setattr(carried, "save", save_late)

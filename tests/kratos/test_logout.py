@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from django_ory_logout import receipts, sessions
+from django_ory_logout import local_logout, receipts, sessions
 from django_ory_logout.engines import site_store
 from django_ory_logout.kratos import whoami
 from django_ory_logout.kratos.logout import Told
@@ -610,13 +610,14 @@ def test_flush_of_a_session_that_kratos_did_not_open_leaves_no_receipt(signed_in
     session = indexed(site_store())(signed_in.key)
     session[LOGIN]["issuer"] = "https://op.example"
 
+    session.end(EndReason.USER)
     session.flush()
 
     assert not LoginSession.objects.exists()
     assert not LogoutReceipt.objects.exists()
 
 
-@pytest.mark.parametrize("reason", [one for one in EndReason if one not in sessions.HERE])
+@pytest.mark.parametrize("reason", [one for one in EndReason if one not in local_logout.LOCAL])
 def test_session_that_did_not_end_here_leaves_no_receipt(
     signed_in: SiteBrowser, session: Session, reason: EndReason
 ) -> None:
@@ -624,21 +625,21 @@ def test_session_that_did_not_end_here_leaves_no_receipt(
     other.cookies[COOKIE] = session.cookie
     assert other.user
     store = indexed(site_store())(other.key)
-    store.end_reason = reason
 
-    sessions.end_row(str(LoginSession.objects.get(session_key=signed_in.key).pk), reason)
+    store.end(reason)
+    local_logout.end_row(str(LoginSession.objects.get(session_key=signed_in.key).pk), reason)
     store.flush()
 
     assert not LoginSession.objects.exists()
     assert not LogoutReceipt.objects.exists()
 
 
-@pytest.mark.parametrize("reason", sorted(sessions.HERE))
+@pytest.mark.parametrize("reason", sorted(local_logout.LOCAL))
 def test_session_that_somebody_ends_here_is_refused_from_then_on(
     signed_in: SiteBrowser, session: Session, reason: EndReason
 ) -> None:
     """As in Django's admin."""
-    sessions.end_row(str(LoginSession.objects.get().pk), reason)
+    local_logout.end_row(str(LoginSession.objects.get().pk), reason)
 
     assert receipt_of(session.id).completed_at
     assert signed_in.user is None
@@ -654,7 +655,7 @@ def test_interrupted_logout_is_completed_by_a_purge(
 
     with monkeypatch.context() as faulty:
         faulty.setattr(sessions, "mark_ended", lambda *_args: 1 / 0)
-        assert signed_in.post("/auth/logout/").status_code == 500
+        assert signed_in.post("/auth/logout/").status_code == 503
     sessions._seen.clear()
     sessions.purge()
 

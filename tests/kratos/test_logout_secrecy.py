@@ -99,9 +99,6 @@ def end_one(browser: SiteBrowser, kratos: Kratos) -> Any:
 @pytest.mark.parametrize(
     ("act", "where", "what"),
     [
-        (post, receipts, "record"),
-        (post, sessions, "mark_ended"),
-        (post, sessions, "finish"),
         (post, KratosPublic, "logout_flow"),
         (post, KratosPublic, "log_out"),
         (post, http, "_read"),
@@ -144,6 +141,31 @@ def test_no_report_of_a_fault_has_a_secret(
     assert len(mails) == 3
     assert "a fault that nobody thought of" in mails[1]
     assert [shown(mail) for mail in mails] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "status"),
+    [(receipts, "record", 503), (sessions, "mark_ended", 503), (sessions, "finish", 200)],
+    ids=["receipt", "row", "rest"],
+)
+def test_a_logout_that_goes_on_without_what_failed_shows_no_secret(
+    browser: SiteBrowser,
+    kratos: Kratos,
+    caplog: pytest.LogCaptureFixture,
+    mails: list[str],
+    shown: Shown,
+    monkeypatch: pytest.MonkeyPatch,
+    where: Any,
+    what: str,
+    status: int,
+) -> None:
+    monkeypatch.setattr(where, what, fail)
+
+    assert post(browser, kratos).status_code == status
+
+    assert "RuntimeError" in caplog.text
+    assert shown(caplog.text) == []
+    assert [shown(mail) for mail in mails] == [[] for _mail in mails]
 
 
 def test_no_report_of_a_site_without_the_middleware_has_kratos_cookie(

@@ -9,7 +9,7 @@ from django.contrib import auth
 from django.test import RequestFactory
 from django.views.debug import get_default_exception_reporter_filter
 
-from django_ory_logout import login, logout, receipts, sessions
+from django_ory_logout import local_login, local_logout, login, logout, receipts, sessions
 from django_ory_logout.kratos import carried, reports, sign_in, whoami
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceiptQuerySet
 from django_ory_logout.oidc import http
@@ -86,8 +86,8 @@ def test_what_is_searched_for_would_be_found(client: SiteBrowser, session: Sessi
         (sign_in, "_remembered"),
         (logout, "new_state"),
         (login, "admit"),
-        (sessions, "supersede"),
-        (sessions, "_new_row"),
+        (local_login, "open_login_session"),
+        (local_login, "_new_row"),
         (LoginSession, "save"),
         (LogoutReceiptQuerySet, "naming"),
     ],
@@ -242,7 +242,7 @@ def test_no_log_line(
     if case == "fault":
         wire.replace("/sessions/whoami", session.cookie.encode(), status=500)
     if case == "logged out here":
-        sessions.end_rows(sessions.rows(), EndReason.USER)
+        local_logout.end_rows(sessions.rows(), EndReason.USER)
     if case == "logged out":
         client.post("/auth/logout/")
     for path in ("/private/", "/auth/whoami/", "/auth/login/", "/nowhere/"):

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import OperationalError
 
-from django_ory_logout import conf, receipts, sessions
+from django_ory_logout import conf, local_login, receipts, sessions
 from django_ory_logout.kratos import sign_in, whoami
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt, LogoutReceiptQuerySet, Subject, moment
 from django_ory_logout.ory.kratos import Credential
@@ -685,7 +685,7 @@ FAULT = OperationalError("the database is away; key=very-secret")
     [
         (LoginSession, "save"),
         (receipts, "is_logged_out"),
-        (sessions, "supersede"),
+        (local_login, "open_login_session"),
         (LogoutReceiptQuerySet, "naming"),
     ],
     ids=["row", "receipts", "before", "after"],
@@ -709,13 +709,13 @@ def test_fault_while_the_session_is_stored_leaves_no_receipt(
     browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row is there by then."""
-    open_login_session = sessions.open_login_session
+    open_login_session = local_login.open_login_session
 
-    def stored_badly(request: Any, *args: Any) -> None:
-        open_login_session(request, *args)
+    def stored_badly(*args: Any, **kwargs: Any) -> None:
+        open_login_session(*args, **kwargs)
         raise FAULT
 
-    monkeypatch.setattr(sessions, "open_login_session", stored_badly)
+    monkeypatch.setattr(local_login, "open_login_session", stored_badly)
 
     assert browser.get("/private/").status_code == 503
 

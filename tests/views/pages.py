@@ -19,8 +19,12 @@ REFUSED = {
 }
 
 
-def assert_refused(answer: Any, status: int, retry_url: str) -> None:
+#: The page of a fault that is this site's own.
+SITE_FAULT = "This site cannot do that now"
+
+
+def assert_refused(answer: Any, status: int, retry_url: str, title: str = "") -> None:
     """The page that a failed sign-in ends in: a fitting status, and a way to try again."""
-    assert_page(answer, status, REFUSED[status])
+    assert_page(answer, status, title or REFUSED[status])
     assert f'<a class="button" href="{retry_url}">Try again</a>' in answer.text
     assert answer.get("Retry-After") == ("5" if status == 503 else None)

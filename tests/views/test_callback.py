@@ -704,7 +704,7 @@ def test_notice_between_the_look_for_receipts_and_the_save(
 
     assert answers == [200]
     assert_refused(answer, 409, RETRY)
-    assert logged() == ["sign-in failed: logged_out_meanwhile: a logout came while the session was opened"]
+    assert logged() == ["sign-in failed: logged_out_meanwhile: a back-channel notice overtook this sign-in"]
     assert browser.user is None
     assert LoginSession.objects.count() == 0
     assert browser.sign_in("amber").status_code == 302
@@ -782,18 +782,19 @@ def test_unknown_user_where_none_are_made(
     assert get_user_model().objects.count() == 1
 
 
-def test_overtaken_by_a_logout_nobody_is_signed_in(
+def test_overtaken_by_a_logout_nobody_else_is_signed_in(
     browser: SiteBrowser, new_browser: NewBrowser, provider: Provider, logged: Logged
 ) -> None:
     browser.sign_in("cedar")
+    before = browser.user
     provider.before_token_response = lambda session: new_browser().deliver(provider.end(session.sid))
 
     answer = browser.sign_in("amber")
 
     assert_refused(answer, 409, RETRY)
     assert logged() == ["sign-in failed: logged_out_meanwhile: a back-channel notice overtook this sign-in"]
-    assert browser.user is None
-    assert answer.wsgi_request.user.is_anonymous
+    assert browser.user == before
+    assert LoginSession.objects.get().subject == "cedar"
 
 
 def test_receiver_that_refuses_leaves_nobody_signed_in(browser: SiteBrowser, connect_receiver: Connect) -> None:

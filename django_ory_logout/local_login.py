@@ -1,0 +1,84 @@
+"""A sign-in at this site: the row first, then the stored session, and only then does anybody learn its key.
+
+The steps and their order are those of :mod:`.sessions`.
+"""
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from . import engines, events, receipts, sessions
+from .exceptions import LoggedOutMeanwhile
+from .models import Authentication, EndReason, EventKind, LoginSession, moment
+from .signals import login_session_opened
+from .stores import LoginSessionStore
+
+logger = logging.getLogger("django_ory_logout")
+
+
+@sensitive_variables()
+def open_login_session(
+    session: LoginSessionStore,
+    user: AbstractBaseUser,
+    authentication: Authentication,
+    login: Mapping[str, Any],
+    *,
+    row_id: UUID,
+    user_agent: str,
+) -> LoginSession:
+    """Index ``session``, in which ``user`` has just been logged in; then store it, for the first time, with ``login``.
+
+    Raises :exc:`LoggedOutMeanwhile` when a back-channel notice about it has overtaken the sign-in. Whatever it raises,
+    :func:`take_back` has to follow.
+    """
+    row = _new_row(session, user, authentication, login["client_id"], user_agent)
+    row.pk = row_id
+    session.tie({"id": str(row.pk), "key": row.session_key}, dict(login))
+    row.save(force_insert=True, using=sessions.rows().db)
+    session.store()
+    if receipts.rows().naming(row).exists():
+        raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
+    return row
+
+
+def take_back(session: LoginSessionStore, row_id: UUID) -> None:
+    """End a login session that nobody was told about. Its key never left this process, so this need not succeed."""
+    row = sessions.rows().filter(pk=row_id)
+    try:
+        sessions.mark_ended(row, EndReason.BACK_CHANNEL)
+        session.delete()
+        row.delete()
+    except Exception as error:
+        logger.warning("sign-in not taken back, ory_purge will: %s", type(error).__name__)
+
+
+def tell_opened(request: HttpRequest, row: LoginSession) -> None:
+    """Send :data:`~.signals.login_session_opened`, and note the sign-in for the doctor."""
+    sessions.after_commit(partial(login_session_opened.send_robust, LoginSession, request=request, login_session=row))
+    events.note(EventKind.SIGNED_IN, issuer=row.issuer, subject=row.subject, sid=row.sid or "")
+
+
+def _new_row(
+    session: LoginSessionStore, user: AbstractBaseUser, authentication: Authentication, client_id: str, user_agent: str
+) -> LoginSession:
+    now = timezone.now()
+    return LoginSession(
+        user_id=user.pk,
+        issuer=authentication.issuer,
+        client_id=client_id,
+        subject=authentication.subject,
+        sid=authentication.sid,
+        session_key=session.session_key if engines.has_keys(type(session)) else None,
+        iat=moment(authentication.iat),
+        created_at=now,
+        last_seen_at=now,
+        expires_at=sessions.row_expiry(now, session.get_expiry_age()),
+        user_agent="".join(character for character in user_agent if character.isprintable())[:255],
+    )
