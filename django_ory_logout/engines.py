@@ -3,18 +3,21 @@
 The cost grows with the sessions that end, never with those that are stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from django.conf import settings
-from django.contrib.sessions.backends import cache, cached_db, db, signed_cookies
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends import cache, cached_db, db, file, signed_cookies
+from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 from django.core.cache import caches
+from django.db import Error as DatabaseFault
 from django.db import router
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
+from .exceptions import OryLogoutError, Undecided
 from .models import LoginSession
 
 
@@ -42,6 +45,28 @@ def deleted_stay_deleted(store: type[SessionBase]) -> bool:
 
 
 @sensitive_variables()
+def is_stored(session: SessionBase) -> bool:
+    """Whether ``session`` is there now. Django's file engine keeps to itself that it could not write."""
+    return not isinstance(session, file.SessionStore) or bool(file.SessionStore.load(session))
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """Raise what really failed in a session engine: a fault of the database, or ``session_store_fault``."""
+    try:
+        yield
+    except UpdateError as error:
+        # Django raises it for a session that is gone, and for any fault of the database.
+        if isinstance(error.__context__, DatabaseFault) and "did not affect any rows" not in str(error.__context__):
+            raise error.__context__ from None
+        raise
+    except (DatabaseFault, CreateError, OryLogoutError):
+        raise
+    except Exception as error:
+        raise Undecided("session_store_fault", type(error).__name__) from error
+
+
+@sensitive_variables()
 def load_from_writer(store: SessionBase, key: str | None) -> dict[str, Any]:
     """What the writing database has under ``key``, if ``store`` reads from another one, which may lag behind it."""
     if not key or not isinstance(store, db.SessionStore):
@@ -56,9 +81,17 @@ def load_from_writer(store: SessionBase, key: str | None) -> dict[str, Any]:
 
 @sensitive_variables()
 def delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
-    """Delete the sessions stored under ``keys``: first from the database, committed, then from the cache."""
-    if not keys:
-        return
+    """Delete the sessions stored under ``keys``: first from the database, committed, then from the cache.
+
+    Raises :exc:`Undecided` (``session_store_fault``), or the fault of the database.
+    """
+    if keys:
+        with faults():
+            _delete_stored(store, keys)
+
+
+@sensitive_variables()
+def _delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
     if not _stores_as(store, db.SessionStore, cached_db.SessionStore, cache.SessionStore):
         for key in keys:
             store().delete(key)

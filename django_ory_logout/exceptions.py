@@ -18,6 +18,11 @@ class OryLogoutError(Exception):
         return f"{self.code}: {self.detail}" if self.detail else self.code
 
 
+def fault_name(error: Exception) -> str:
+    """``error`` for the log: ours in full, and of any other its type, for its text can hold a session key."""
+    return str(error) if isinstance(error, OryLogoutError) else type(error).__name__
+
+
 class InvalidMessage(OryLogoutError):
     """The message itself is wrong; sent again it would be wrong again. Answered with 400."""
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from . import engines, events, receipts, sessions
-from .exceptions import LoggedOutMeanwhile
+from .exceptions import LoggedOutMeanwhile, fault_name
 from .models import Authentication, EndReason, EventKind, LoginSession, moment
 from .signals import login_session_opened
 from .stores import LoginSessionStore
@@ -56,7 +56,7 @@ def take_back(session: LoginSessionStore, row_id: UUID) -> None:
         session.delete()
         row.delete()
     except Exception as error:
-        logger.warning("sign-in not taken back, ory_purge will: %s", type(error).__name__)
+        logger.warning("sign-in not taken back, ory_purge will: %s", fault_name(error))
 
 
 def tell_opened(request: HttpRequest, row: LoginSession) -> None:

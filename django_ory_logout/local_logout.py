@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import Error as DatabaseFault
+from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
 from . import conf, engines, receipts, revocation, sessions
-from .exceptions import LogoutUnconfirmed
+from .exceptions import LogoutUnconfirmed, Undecided, fault_name
 from .models import EndReason, LoginSessionQuerySet, LogoutReceipt, SessionName, moment
 
 logger = logging.getLogger("django_ory_logout")
@@ -24,30 +25,46 @@ class Ending:
 
     rows: LoginSessionQuerySet
     reason: EndReason
+    #: How many of the rows had not ended before.
+    count: int = 0
     receipts: Sequence[LogoutReceipt] = ()
     tokens: Sequence[revocation.Left] = field(default=(), repr=False)
 
 
 @sensitive_variables()
 def begin(name: SessionName, login: Mapping[str, Any] | None, reason: EndReason) -> Ending:
-    """End the row of the session ``name``, in which ``login`` was kept. Raises :exc:`LogoutUnconfirmed`.
+    """End the row of the session ``name``, in which ``login`` was kept: wholly, or not at all.
 
-    A session without a row is signed in for as long as it is stored, so it is deleted here.
+    Raises :exc:`LogoutUnconfirmed`.
     """
     rows = sessions.rows().named_as(name)
     try:
         written = _record(login, rows, reason)
-        has_row = sessions.mark_ended(rows, reason) or name.row_id or rows.exists()
-        if name.key and not has_row:
-            engines.delete_stored(engines.site_store(), [name.key])
+        if engines.deleted_stay_deleted(engines.site_store()):
+            count = _end_with_stored(name, rows, reason)
+        else:
+            count = sessions.mark_ended(rows, reason)
+            # Without a row, a session is signed in for as long as it is stored.
+            if name.key and not (count or name.row_id or rows.exists()):
+                engines.delete_stored(engines.site_store(), [name.key])
     except Exception as error:
         raise LogoutUnconfirmed(
             "database_fault" if isinstance(error, DatabaseFault) else "session_store_fault",
-            type(error).__name__,
+            error.detail if isinstance(error, Undecided) else type(error).__name__,
             name=name,
             reason=reason,
         ) from error
-    return Ending(rows, reason, written, revocation.left_by(login, reason))
+    return Ending(rows, reason, count, written, revocation.left_by(login, reason))
+
+
+@sensitive_variables()
+def _end_with_stored(name: SessionName, rows: LoginSessionQuerySet, reason: EndReason) -> int:
+    """Mark the row and delete the stored session in one transaction: the index is not asked at each load there."""
+    with transaction.atomic(using=rows.db):
+        keys = {name.key, *rows.values_list("session_key", flat=True)}
+        count = sessions.mark_ended(rows, reason)
+        engines.delete_stored(engines.site_store(), [key for key in keys if key])
+    return count
 
 
 @sensitive_variables()
@@ -58,7 +75,7 @@ def complete(ending: Ending) -> None:
         for receipt in ending.receipts:
             sessions.work_off(receipt, ending.reason)
     except Exception as error:
-        logger.error("logout not completed, ory_purge will: %s", type(error).__name__)
+        logger.error("logout not completed, ory_purge will: %s", fault_name(error))
     sessions.revoke_after_commit(list(ending.tokens))
 
 
@@ -74,7 +91,9 @@ def end_rows(rows: LoginSessionQuerySet, reason: EndReason) -> int:
     """
     written = _record(None, rows, reason)
     ended = sessions.mark_ended(rows, reason)
-    complete(Ending(rows, reason, written))
+    if engines.deleted_stay_deleted(engines.site_store()):
+        sessions.finish(rows)
+    complete(Ending(rows, reason, ended, written))
     return ended
 
 

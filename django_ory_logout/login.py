@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import conf, local_login, local_logout, logout
 from .exceptions import InvalidMessage, SignInRefused
-from .models import Authentication, EndReason, digest
+from .models import Authentication, EndReason, SessionName, digest
 from .oidc import messages
 from .oidc.messages import Tokens
 from .oidc.tokens import IDToken
@@ -172,7 +172,8 @@ def admit(
         row = local_login.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
         before.end(EndReason.SUPERSEDED)
         if replaces:
-            local_logout.end_row(replaces, EndReason.SUPERSEDED)
+            name = SessionName(replaces, None)
+            local_logout.complete(local_logout.begin(name, None, EndReason.SUPERSEDED))
     except BaseException:
         # A receiver of user_logged_in may object, too.
         local_login.take_back(session, row_id)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from . import conf, events, local_logout, receipts, sessions
-from .exceptions import InvalidMessage, InvalidToken, LogoutUnconfirmed, Undecided
+from .exceptions import InvalidMessage, InvalidToken, LogoutUnconfirmed, Undecided, fault_name
 from .models import EndReason, EventKind, LogoutNotice, moment
 from .oidc import messages
 from .oidc.messages import EndSessionRequest
@@ -38,14 +38,15 @@ PROBE, OF_DOCTOR = "ory_doctor", "doctors_probe"
 
 
 @sensitive_variables()
-def sign_out(request: HttpRequest) -> Mapping[str, Any] | None:
-    """End the local session, whatever comes after; says what it kept of the provider that opened it, if one did.
+def sign_out(request: HttpRequest) -> tuple[Mapping[str, Any] | None, bool]:
+    """End the local session, whatever comes after.
 
-    Raises :exc:`~.exceptions.LogoutUnconfirmed`.
+    Gives what it kept of the provider that opened it, if that can be read, and whether a provider did. Raises
+    :exc:`~.exceptions.LogoutUnconfirmed`.
     """
     login = login_of(request)
-    end_current(request, EndReason.RP_INITIATED if login else EndReason.USER)
-    return login
+    was_opened = end_current(request, EndReason.RP_INITIATED if login else EndReason.USER)
+    return login, was_opened or login is not None
 
 
 @sensitive_variables()
@@ -56,20 +57,22 @@ def login_of(request: HttpRequest) -> Mapping[str, Any] | None:
     return login
 
 
-def end_current(request: HttpRequest, reason: EndReason) -> None:
+def end_current(request: HttpRequest, reason: EndReason) -> bool:
     """Django's own ``logout()``, with a reason. Once the row has ended, nothing is in its way.
 
-    Raises :exc:`~.exceptions.LogoutUnconfirmed` when it could not be ended.
+    Says whether a provider had opened the session. Raises :exc:`~.exceptions.LogoutUnconfirmed` when the row could not
+    be ended.
     """
     session = LoginSessionStore.of(request)
-    session.end(reason)
+    was_opened = session.end(reason)
     try:
         auth.logout(request)
-    except Exception:
+    except Exception as error:
         # A receiver of user_logged_out raised, or the user could not be read.
-        logger.exception("logout goes on without what failed: internal_error")
+        logger.exception("logout goes on without what failed: internal_error: %s", fault_name(error))
     session.flush()
     request.user = AnonymousUser()
+    return was_opened
 
 
 @sensitive_variables()

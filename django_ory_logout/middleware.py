@@ -19,7 +19,7 @@ from .kratos import carried, people, reports, sign_in, whoami
 from .ory.kratos import Credential
 from .stores import LoginSessionStore
 from .views import unconfirmed
-from .views.base import asks_kratos, database_faults, error_page, wants_json
+from .views.base import answers_faults, asks_kratos, database_faults, error_page, read_user, wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -34,6 +34,7 @@ class LoginSessionMiddleware:
         self.get_response = get_response
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
+            self.process_view = self._aprocess_view  # type: ignore[method-assign,assignment]
 
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self):
@@ -49,6 +50,13 @@ class LoginSessionMiddleware:
         if is_confirmed or _needs_settling(request):
             return await sync_to_async(self._leave)(request, response, is_confirmed)
         return response
+
+    def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
+        """Keep a fault from middleware that asks who is signed in, as Django's ``LoginRequiredMiddleware`` does."""
+        return read_user(request, view)
+
+    async def _aprocess_view(self, request: HttpRequest, view: Any, *_args: Any) -> HttpResponse | None:
+        return await sync_to_async(read_user)(request, view) if answers_faults(view) else None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer a logout that no view, ours or the site's, could confirm."""

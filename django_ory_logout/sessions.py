@@ -26,6 +26,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from . import engines, events, receipts, revocation
+from .exceptions import fault_name
 from .models import (
     EndReason,
     LoginSession,
@@ -204,7 +205,7 @@ def _tried(receipt: LogoutReceipt) -> int | None:
     try:
         return work_off(receipt, EndReason.BACK_CHANNEL)
     except Exception as error:
-        logger.error("receipt %s not worked off: %s", receipt.pk, type(error).__name__)
+        logger.error("receipt %s not worked off: %s", receipt.pk, fault_name(error))
         return None
 
 

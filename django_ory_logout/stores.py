@@ -4,8 +4,6 @@ It works when the session is read and not before: public pages cost nothing.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from asgiref.sync import sync_to_async
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AbstractBaseUser
-from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.contrib.sessions.backends.base import CreateError, SessionBase
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFault
 from django.http import HttpRequest
@@ -21,7 +19,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from . import conf, engines, local_logout, sessions
-from .exceptions import OryLogoutError, Undecided
+from .exceptions import Undecided, fault_name
 from .models import EndReason, SessionName
 from .sessions import LOGIN, MARK
 
@@ -48,6 +46,8 @@ class LoginSessionStore(SessionBase):
     _opened: dict[str, Any] | None = None
     #: The key that the browser sent. The engines forget it when they find nothing, or cannot look.
     _sent_key: str | None = None
+    #: Whether the engine found nothing under a key that the index knows, as when its cache is down.
+    _unread = False
     #: The end of the login session that :meth:`end` began and :meth:`flush` completes.
     _ending: local_logout.Ending | None = None
     #: The name of a session that was flushed, although nobody logged out.
@@ -90,7 +90,8 @@ class LoginSessionStore(SessionBase):
         dropped = {MARK, LOGIN, SESSION_KEY}
         new._session_cache = {name: value for name, value in self._kept_for(user).items() if name not in dropped}
         if engines.has_keys(self.engine):
-            new._session_key = new._get_new_session_key()
+            with engines.faults():
+                new._session_key = new._get_new_session_key()
         new._unstored = new.accessed = new.modified = True
         return new
 
@@ -107,16 +108,29 @@ class LoginSessionStore(SessionBase):
     @sensitive_variables()
     def load(self) -> dict[str, Any]:
         self._sent_key = self.session_key
-        with _faults():
+        with engines.faults():
             data: dict[str, Any] = super().load() or self._load_from_writer()
+        if not data:
+            self._unread = self._has_living_row()
+        if data or self._unread:
+            self._session_key = self._sent_key
         return self._checked(data)
 
     def _load_from_writer(self) -> dict[str, Any]:
         """The session where a replica knows of none, perhaps not yet."""
-        found = engines.load_from_writer(self, self._sent_key)
-        if found:
-            self._session_key = self._sent_key
-        return found
+        return engines.load_from_writer(self, self._sent_key)
+
+    def _has_living_row(self) -> bool:
+        """Whether the index knows the key that the browser sent, although the engine found nothing under it.
+
+        Some engines keep their faults to themselves. Django would take the cookie away, and with it the way back.
+        """
+        if not self._sent_key or not engines.has_keys(self.engine):
+            return False
+        try:
+            return sessions.rows().filter(session_key=self._sent_key, ended_at=None).exists()
+        except DatabaseFault:
+            return True
 
     @sensitive_variables()
     def _checked(self, data: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +149,7 @@ class LoginSessionStore(SessionBase):
             self.delete(self.session_key)
         except Exception as error:
             # The index says at each load that it has ended.
-            logger.warning("stored session not deleted: session_store_fault: %s", type(error).__name__)
+            logger.warning("stored session not deleted: %s", fault_name(error))
         self._session_key = None
 
     def _signed_in(self, mark: dict[str, Any]) -> bool:
@@ -183,8 +197,16 @@ class LoginSessionStore(SessionBase):
 
     @sensitive_variables()
     def store(self) -> None:
-        """Save now. The middleware's own save is left out if nothing changes after this one."""
-        self.save()
+        """Save now. The middleware's own save is left out if nothing changes after this one.
+
+        Raises :exc:`Undecided` (``session_store_fault``), or the fault of the database.
+        """
+        try:
+            self.save()
+        except CreateError as error:  # its key is new, so the engine took nothing
+            raise Undecided("session_store_fault", type(error).__name__) from error
+        if not engines.is_stored(self):
+            raise Undecided("session_store_fault", "the engine kept nothing, and did not say why")
         self._stored = self._dumped()
 
     def _dumped(self) -> bytes:
@@ -195,11 +217,16 @@ class LoginSessionStore(SessionBase):
     def save(self, must_create: bool = False) -> None:
         if self._stored and self._stored == self._dumped():
             return
+        if self._unread and not must_create:
+            if not self._session:
+                return
+            self._session_key = None  # what is stored under that key is not ours to write over
+            self._unread = False
         # Reading the mark loads the session first: one that has ended is saved as a new, anonymous one.
         mark = None if must_create else self.get(MARK)
         self._keep_tie()
         creates = must_create or self._unstored
-        with _faults():
+        with engines.faults():
             super().save(creates)
         if mark and not creates:
             sessions.slide(mark["id"], self.get_expiry_age())
@@ -220,7 +247,7 @@ class LoginSessionStore(SessionBase):
             try:
                 self.keys()
             except Exception as error:
-                logger.warning("session not read: session_store_fault: %s", type(error).__name__)
+                logger.warning("session not read: %s", fault_name(error))
         return self._opened
 
     @property
@@ -238,16 +265,16 @@ class LoginSessionStore(SessionBase):
         return key is not None and sessions.rows().filter(pk=row_id, session_key=key).exists()
 
     @sensitive_variables()
-    def end(self, reason: EndReason) -> None:
-        """End the login session of this session. It is not signed in any more then, whatever fails later.
+    def end(self, reason: EndReason) -> bool:
+        """End the login session of this session; says whether there was one.
 
-        Raises :exc:`LogoutUnconfirmed`.
+        It is not signed in any more then, whatever fails later. Raises :exc:`LogoutUnconfirmed`.
         """
-        if self._ending:
-            return
-        opened = self.opened
-        self._ending = local_logout.begin(self.name, opened[LOGIN] if opened else None, reason)
-        self._opened = None
+        if self._ending is None:
+            opened = self.opened
+            self._ending = local_logout.begin(self.name, opened[LOGIN] if opened else None, reason)
+            self._opened = None
+        return self._ending.count > 0
 
     @sensitive_variables()
     def flush(self) -> None:
@@ -263,7 +290,7 @@ class LoginSessionStore(SessionBase):
         try:
             super().flush()
         except Exception as error:
-            logger.warning("stored session not deleted: session_store_fault: %s", type(error).__name__)
+            logger.warning("stored session not deleted: %s", fault_name(error))
         self._session_cache: dict[str, Any] = {}
         self._session_key = self._sent_key = self._opened = self._flushed = None
         local_logout.complete(ending)
@@ -271,7 +298,8 @@ class LoginSessionStore(SessionBase):
     @property
     def needs_settling(self) -> bool:
         """Whether the session was emptied, and nobody has said yet what becomes of its login session."""
-        cut_off = self._opened is not None and MARK not in getattr(self, "_session_cache", {MARK: None})
+        data = getattr(self, "_session_cache", {MARK: None})
+        cut_off = self._opened is not None and MARK not in data and not self._unread
         return cut_off or self._flushed is not None
 
     def settle(self) -> None:
@@ -323,19 +351,3 @@ def end_at_logout(*, request: Any, **_kwargs: Any) -> None:
     session = getattr(request, "session", None)
     if isinstance(session, LoginSessionStore):
         session.end(EndReason.USER)
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Raise what really failed in a session engine: a fault of the database, or ``session_store_fault``."""
-    try:
-        yield
-    except UpdateError as error:
-        # Django raises it for a session that is gone, and for any fault of the database.
-        if isinstance(error.__context__, DatabaseFault) and "did not affect any rows" not in str(error.__context__):
-            raise error.__context__ from None
-        raise
-    except (DatabaseFault, CreateError, OryLogoutError):
-        raise
-    except Exception as error:
-        raise Undecided("session_store_fault", type(error).__name__) from error

@@ -96,7 +96,7 @@ def departure(request: HttpRequest) -> Departure:
 
     The session that opened this one, or the one that people who sign in at Hydra have there besides.
     """
-    login: Mapping[str, Any] = request.session.get(LOGIN, {})
+    login: Mapping[str, Any] = journey.login_of(request) or {}
     config = conf.get()
     opener = config.kratos_of(login.get("issuer", ""))
     provider = config.of_client(login["issuer"], login["client_id"]) if login else None

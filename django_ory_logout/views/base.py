@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import Error as DatabaseFault
@@ -33,6 +34,7 @@ from ..exceptions import (
     SecondFactorRequired,
     SignInRefused,
     Undecided,
+    fault_name,
 )
 from ..models import EventKind
 
@@ -97,7 +99,34 @@ def always_answering(view: View) -> View:
         except Exception as error:
             return _unexpected(request, error)
 
+    answering.__dict__["answers_faults"] = True
     return cast(View, answering)
+
+
+def answers_faults(view: Callable[..., Any]) -> bool:
+    """Whether ``view`` is one of ours that answers its own faults."""
+    return bool(getattr(view, "answers_faults", False))
+
+
+def read_user(request: Any, view: Callable[..., Any]) -> HttpResponse | None:
+    """Read who is signed in, before middleware of the site does and fails: for ``view``, a fault has a page.
+
+    A view that ends sessions goes on as if nobody was signed in: it knows better whose session came.
+    """
+    if not answers_faults(view) or not hasattr(request, "user"):
+        return None
+    if asks_kratos(view):
+        return always_answering(_reads_user)(request)  # type: ignore[type-var]
+    try:
+        _reads_user(request)
+    except Exception as error:
+        logger.warning("user not read: %s", error if isinstance(error, OryLogoutError) else fault_name(error))
+        request.user = AnonymousUser()
+    return None
+
+
+def _reads_user(request: HttpRequest) -> None:
+    str(request.user.is_authenticated)
 
 
 @sensitive_variables()
@@ -165,7 +194,7 @@ def render_safely(request: HttpRequest, template: str, context: dict[str, Any], 
     try:
         return render(request, template, context, status=status)
     except Exception as error:
-        logger.warning("page rendered without the request: %s", type(error).__name__)
+        logger.warning("page rendered without the request: %s", fault_name(error))
         return HttpResponse(render_to_string(template, {**context, "csrf_token": get_token(request)}), status=status)
 
 

@@ -36,7 +36,7 @@ def logout(request: HttpRequest) -> HttpResponse:
         return _confirmation(request)
     next_url = safe_next(request.POST.get("next"))
     leaving = departure(request)
-    login = journey.sign_out(request)
+    login, was_opened = journey.sign_out(request)
     if unconfirmed.is_pending(request):
         raise LogoutUnconfirmed("logout_unconfirmed", "an earlier logout of this browser is still open")
     told = leaving.tell()
@@ -45,7 +45,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     if login and asked:
         events.departed(login["issuer"], login["sid"], journey.state_id(state))
         return told.relay(_to_provider(request, asked))
-    not_told = told.failed or (login is not None and not leaving.is_all)
+    not_told = told.failed or (was_opened and not leaving.is_all)
     return told.relay(onward(request, next_url, **{"provider_not_told": True} if not_told else {}))
 
 

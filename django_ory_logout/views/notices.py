@@ -4,7 +4,6 @@ import logging
 from http import HTTPStatus
 
 from django.core.exceptions import SuspiciousOperation
-from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
@@ -37,7 +36,8 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
     token = ""
     try:
         token = _logout_token(request)
-        ended = journey.back_channel(token)
+        with database_faults():
+            ended = journey.back_channel(token)
     except InvalidMessage as error:
         _refused(EndReason.BACK_CHANNEL, error, token)
         return JsonResponse({"error": "invalid_request", "error_description": error.code}, status=400)
@@ -45,10 +45,9 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
         logger.error("back-channel logout cannot be decided now: %s", error)
         events.refused(EndReason.BACK_CHANNEL, error.code)
         return _try_again()
-    except Exception as error:
+    except Exception:
         logger.exception("back-channel logout failed: internal_error")
-        code = "database_fault" if isinstance(error, DatabaseFault) else "internal_error"
-        events.refused(EndReason.BACK_CHANNEL, code)
+        events.refused(EndReason.BACK_CHANNEL, "internal_error")
         return _try_again()
     logger.info("back-channel logout accepted: %d login sessions ended", ended)
     return HttpResponse()

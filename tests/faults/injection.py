@@ -1,0 +1,111 @@
+"""Faults at what a request touches outside its process: each SQL statement, cache operation and session file.
+
+One run counts the operations of an act; the next ones let each of them fail in turn, alone or with all after it.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+from django.contrib.sessions.backends import file
+from django.core.cache.backends.locmem import LocMemCache
+from django.db import OperationalError, connections
+
+#: What fails, as each kind of thing that can be gone does.
+KINDS: dict[str, type[Exception]] = {"sql": OperationalError, "cache": ConnectionError, "file": PermissionError}
+#: Both at once: the whole machine room.
+EVERYTHING = "everything"
+
+
+@dataclass
+class Faults:
+    """What fails from now on: operation number ``at`` of ``kind``, and with ``onward`` all after it."""
+
+    kind: str = ""
+    at: int = 0
+    onward: bool = False
+    operations: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    is_on: bool = False
+
+    def touch(self, kind: str, label: str) -> None:
+        """Called before each operation. Raises what a fault of that kind raises, where it is its turn."""
+        if not self.is_on or self.kind not in (kind, EVERYTHING):
+            return
+        number = len(self.operations)
+        self.operations.append(label)
+        if number == self.at or (self.onward and number > self.at):
+            self.failed.append(label)
+            raise KINDS[kind](f"injected at {number}: {kind}")
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        self.operations, self.failed, self.is_on = [], [], True
+        try:
+            yield
+        finally:
+            self.is_on = False
+
+
+_faults = Faults()
+
+
+class FaultyCache(LocMemCache):
+    """The memory of a process in place of a server, that can be gone."""
+
+
+def _touching(kind: str, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def touching(*args: Any, **kwargs: Any) -> Any:
+        _faults.touch(kind, f"{kind} {name}")
+        return function(*args, **kwargs)
+
+    return touching
+
+
+for _name in ("get", "set", "add", "delete", "touch", "incr", "has_key"):
+    setattr(FaultyCache, _name, _touching("cache", _name, getattr(LocMemCache, _name)))
+
+
+class _Touching:
+    """A module, some of whose functions can fail."""
+
+    def __init__(self, module: ModuleType, *names: str) -> None:
+        self._module = module
+        for name in names:
+            setattr(self, name, _touching("file", name, getattr(module, name)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _touch_database(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    if sql.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "SAVEPOINT")):
+        _faults.touch("sql", sql[:60])
+    return execute(sql, params, many, context)
+
+
+@contextmanager
+def injected() -> Iterator[Faults]:
+    """Operations of every kind pass by :class:`Faults`, which says whether they fail."""
+    with ExitStack() as stack:
+        for alias in connections:
+            stack.enter_context(connections[alias].execute_wrapper(_touch_database))
+        stack.enter_context(patch.object(file, "open", _touching("file", "open", open), create=True))
+        stack.enter_context(patch.object(file, "os", _Touching(os, "open", "unlink")))
+        stack.enter_context(patch.object(file, "shutil", _Touching(shutil, "move")))
+        yield _faults
+
+
+def sweep(faults: Faults, kind: str, *, onward: bool, run: Callable[[], None]) -> int:
+    """Let each operation of ``run`` fail in turn; says how many there were. ``run`` switches the faults on itself."""
+    faults.kind, faults.onward, faults.at = kind, onward, 0
+    while True:
+        run()
+        if not faults.failed:
+            return len(faults.operations)
+        faults.at += 1

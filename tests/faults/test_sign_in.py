@@ -1,0 +1,75 @@
+"""A sign-in over an earlier one, with a fault at each single operation: one of the two stands, never both or none."""
+
+from typing import Any
+
+import pytest
+
+from django_ory_logout.models import LoginSession, RefusalCount
+
+from ..conftest import SiteBrowser
+from .conftest import Stage
+from .injection import KINDS
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_callback(stage: Stage, engine: str, kind: str, onward: bool) -> None:
+    def run() -> None:
+        browser, copy, other = stage.reset()
+        callback = stage.network.follow(browser.start(), "cedar")
+        answer = stage.act(lambda one: one.visit(callback), browser)
+        if answer.status_code == 302:
+            assert browser.user["subject"] == "cedar", stage.faults.failed
+            assert copy.user is None, "replaced, and signed in"
+        else:
+            assert browser.user["subject"] == "amber", "a failed sign-in ended the earlier session"
+            assert copy.user
+            assert set(RefusalCount.objects.values_list("code", flat=True)) <= codes(stage)
+        assert other.user
+        assert browser.sign_in("cedar").status_code == 302
+        assert browser.user["subject"] == "cedar"
+        assert copy.user is None
+
+    stage.sweep(kind, onward=onward, run=run)
+    assert stage.answers[-1] == 302
+
+
+def codes(stage: Stage) -> set[str]:
+    of = {"sql": {"database_fault"}, "cache": {"cache_fault", "session_store_fault"}, "file": {"session_store_fault"}}
+    return set().union(*(of[kind] for kind in KINDS if stage.faults.kind in (kind, "everything")))
+
+
+def start(browser: SiteBrowser) -> Any:
+    return browser.get("/auth/login/")
+
+
+def confirm(browser: SiteBrowser) -> Any:
+    return browser.get("/auth/logout/")
+
+
+def list_sessions(browser: SiteBrowser) -> Any:
+    return browser.get("/auth/sessions/")
+
+
+def end_others(browser: SiteBrowser) -> Any:
+    return browser.post("/auth/sessions/", {"end": "others"})
+
+
+def whoami(browser: SiteBrowser) -> Any:
+    """401 where the engine keeps its fault to itself: Django's own pages take that for nobody, too."""
+    return browser.get("/auth/whoami/", headers={"accept": "text/html"})
+
+
+@pytest.mark.parametrize("act", [start, confirm, list_sessions, end_others, whoami])
+def test_pages(stage: Stage, engine: str, kind: str, onward: bool, act: Any) -> None:
+    """No bare 500, and nobody is signed out by a fault."""
+
+    def run() -> None:
+        browser, _copy, other = stage.reset()
+        stage.act(act, browser)
+        assert browser.user
+        assert other.user
+        assert LoginSession.objects.filter(ended_at=None).count() == 2
+
+    stage.sweep(kind, onward=onward, run=run)
+    assert stage.answers[-1] in (200, 302)
