@@ -172,8 +172,8 @@ def admit(
         row = local_login.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
         before.end(EndReason.SUPERSEDED)
         if replaces:
-            name = SessionName(replaces, None)
-            local_logout.complete(local_logout.begin(name, None, EndReason.SUPERSEDED))
+            replaced = SessionName(replaces, None)
+            local_logout.complete(local_logout.begin(replaced, None, EndReason.SUPERSEDED))
     except BaseException:
         # A receiver of user_logged_in may object, too.
         local_login.take_back(session, row_id)

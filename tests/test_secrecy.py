@@ -523,7 +523,7 @@ def test_no_report_of_a_fault_while_signed_in_has_a_secret(
 
 
 #: What does not end in a report of a fault: the row had ended, or could not be ended.
-STATUSES = {
+STATUSES: dict[tuple[Act, str], int] = {
     (post_logout, "mark_ended"): 503,
     (post_logout, "finish"): 302,
     (return_by_link, "mark_ended"): 503,
