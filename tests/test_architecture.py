@@ -47,7 +47,7 @@ LAYERS = [
     {"apps", "urls", "hydra_ui"},
 ]
 #: The modules of the protocol room, likewise.
-OIDC_LAYERS = [{"cache", "http", "metadata"}, {"messages", "tokens"}, {"provider"}]
+OIDC_LAYERS = [{"strict_json"}, {"cache", "http", "metadata"}, {"messages", "tokens"}, {"provider"}]
 VIEWS_LAYERS = [{"base"}, {"csrf", "unconfirmed"}, {"kratos"}, {"login", "logout", "notices", "sessions"}]
 
 #: What opens a connection, or could.

@@ -29,6 +29,7 @@ NO_NOTICE = frozenset(
         "logout_token_repeated",
         "malformed",
         "parameter_repeated",
+        "token_too_large",
     }
 )
 #: What a stranger cannot cause.

@@ -40,6 +40,10 @@ SIGNED = frozenset(
 #: Faults of this site, of the provider or between them: whoever asks comes upon one, and nobody makes one.
 FAULTS = frozenset(
     {
+        "answer_encoding_invalid",
+        "answer_member_repeated",
+        "answer_number_invalid",
+        "answer_too_deep",
         "cache_fault",
         "document_fault",
         "internal_error",

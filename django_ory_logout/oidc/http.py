@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from json import dumps, loads
+from json import dumps
 from typing import Any
 
 import requests
@@ -13,12 +13,22 @@ from django.views.decorators.debug import sensitive_variables
 from urllib3.exceptions import HTTPError
 
 from ..exceptions import ProviderUnavailable
+from . import strict_json
 
 CONNECT_SECONDS = 3.05
 READ_SECONDS = 5.0
 TOTAL_SECONDS = 10.0
 MAX_BYTES = 1024 * 1024
 CHUNK_BYTES = 16 * 1024
+
+#: Of what :mod:`.strict_json` refuses.
+_CODES: dict[str, str] = {
+    "encoding": "answer_encoding_invalid",
+    "depth": "answer_too_deep",
+    "member": "answer_member_repeated",
+    "number": "answer_number_invalid",
+    "syntax": "not_json",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class Response:
 
     @sensitive_variables()
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object. Raises :exc:`ProviderUnavailable` (``not_json``) for anything else."""
+        """The body as a JSON object. Raises :exc:`ProviderUnavailable`, with a code for each reason."""
         value = self._parsed()
         if not isinstance(value, dict):
             raise ProviderUnavailable("not_json", "the answer is not a JSON object")
@@ -55,9 +65,9 @@ class Response:
 
     def _parsed(self) -> object:
         try:
-            return loads(self.body)
-        except (ValueError, RecursionError) as error:
-            raise ProviderUnavailable("not_json", "the answer is not JSON") from error
+            return strict_json.parse(self.body)
+        except strict_json.NotJSON as error:
+            raise ProviderUnavailable(_CODES[error.reason], f"the answer {error}") from error
 
 
 @sensitive_variables()

@@ -3,7 +3,6 @@
 The algorithm is the registered one and the keys are the caller's; nothing in a token chooses either.
 """
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +12,17 @@ from django.views.decorators.debug import sensitive_variables
 from joserfc import jwe, jws
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
-from joserfc.registry import Header
+from joserfc.registry import (
+    JWE_HEADER_REGISTRY,
+    JWS_HEADER_REGISTRY,
+    Header,
+    HeaderRegistryDict,
+    check_registry_header,
+)
 from joserfc.util import to_bytes, urlsafe_b64decode
 
 from ..exceptions import InvalidToken
+from . import strict_json
 from .metadata import Registration
 
 BACKCHANNEL_LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -27,6 +33,17 @@ ID_TOKEN_AGE_SECONDS = 24 * 60 * 60
 SUBJECT_LENGTH = 255
 #: The year 10000: past it no date can be made; NaN and the infinities lie outside too.
 _LAST_SECOND = 253_402_300_800
+
+#: A longer token is not read. The session keeps an ID token for the logout at the provider.
+MAX_TOKEN_LENGTH = 128 * 1024
+#: Of what :mod:`.strict_json` refuses.
+_CODES: dict[str, str] = {
+    "encoding": "json_encoding_invalid",
+    "depth": "json_too_deep",
+    "member": "json_member_repeated",
+    "number": "json_number_invalid",
+    "syntax": "malformed",
+}
 
 #: Gives the keys to try for a ``kid`` (``None``: the token names none). Raises ``Undecided`` when it cannot say now.
 Keys = Callable[[str | None], Iterable[Key]]
@@ -57,12 +74,22 @@ class LogoutToken:
 
 
 class _JWSRegistry(jws.JWSRegistry):
-    """Headers may hold parameters that we do not know (RFC 7515, 4), and certificates."""
+    """Headers may hold parameters that we do not know (RFC 7515, 4). The one limit of size is ours."""
 
-    max_header_length = 16 * 1024
+    max_header_length = max_payload_length = max_signature_length = MAX_TOKEN_LENGTH
 
     def __init__(self, alg: str) -> None:
         super().__init__(algorithms=[alg], strict_check_header=False)
+
+
+class _JWERegistry(jwe.JWERegistry):
+    """Likewise."""
+
+    max_protected_header_length = max_ciphertext_length = MAX_TOKEN_LENGTH
+
+    def __init__(self, registration: Registration) -> None:
+        alg, enc = registration.id_token_encrypted_response_alg, registration.id_token_encrypted_response_enc
+        super().__init__(algorithms=[alg, enc], strict_check_header=False)
 
 
 @sensitive_variables()
@@ -82,8 +109,7 @@ def verify_id_token(
     if claims.get("nonce") != nonce:
         raise InvalidToken("nonce_mismatch", "the nonce is missing or not the one of this sign-in")
     _check_access_token(claims, header["alg"], access_token)
-    sid = None if claims.get("sid") == "" else _optional_text(claims, "sid")
-    return IDToken(registration.issuer, _subject(claims), sid, iat, claims, token)
+    return IDToken(registration.issuer, _subject(claims), _optional_text(claims, "sid"), iat, claims, token)
 
 
 @sensitive_variables()
@@ -115,18 +141,20 @@ def verify_logout_token(
 
 
 @sensitive_variables()
-def unverified_recipient(token: str, registrations: Collection[Registration]) -> tuple[object, list[object]]:
+def unverified_recipient(token: str, registrations: Collection[Registration]) -> tuple[object, list[str]]:
     """``iss`` and ``aud`` as a token claims them, to find the registration that it has to be verified with.
 
     An encrypted token is opened with the first of ``registrations`` whose key fits. Raises :exc:`InvalidToken`.
     """
-    if token.count(".") == 4:
+    _check_length(token)
+    if _is_encrypted(token):
         token = _opened_by_any(token, registrations)
     claims = _json_part(token, 1)
-    return claims.get("iss"), _as_list(claims.get("aud"))
+    return claims.get("iss"), _audience(claims)
 
 
 def _opened_by_any(token: str, registrations: Collection[Registration]) -> str:
+    _check_encryption_header(token)
     for registration in registrations:
         try:
             return _decrypted(token, registration)
@@ -138,8 +166,23 @@ def _opened_by_any(token: str, registrations: Collection[Registration]) -> str:
 # Form and signature
 
 
+def _check_length(token: str) -> None:
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise InvalidToken("token_too_large", f"the token is longer than {MAX_TOKEN_LENGTH} characters")
+
+
+def _is_encrypted(token: str) -> bool:
+    return token.count(".") == 4
+
+
 def _signed(token: str, registration: Registration) -> str:
-    return _decrypted(token, registration) if registration.id_token_encrypted_response_alg else token
+    _check_length(token)
+    if not registration.id_token_encrypted_response_alg:
+        return token
+    if not _is_encrypted(token):
+        raise InvalidToken("not_encrypted", "encryption is registered, and the token is not encrypted")
+    _check_encryption_header(token)
+    return _decrypted(token, registration)
 
 
 def _verified(token: str, registration: Registration, keys: Keys) -> tuple[Header, Claims]:
@@ -147,50 +190,74 @@ def _verified(token: str, registration: Registration, keys: Keys) -> tuple[Heade
     alg = registration.id_token_signed_response_alg
     if header.get("alg") != alg:
         raise InvalidToken("alg_not_registered", f"the token is not signed with the registered {alg}")
-    kid = header.get("kid")
-    if kid is not None and not isinstance(kid, str):
-        raise InvalidToken("malformed", "kid is not a string")
-    for key in keys(kid):
+    _check_header(header, JWS_HEADER_REGISTRY)
+    for key in keys(header.get("kid")):
         try:
             signed = jws.deserialize_compact(token, key, registry=_JWSRegistry(alg))
         except (JoseError, ValueError, TypeError):
             continue
-        return signed.headers(), _json_object(signed.payload or b"")
+        return header, _json_object(signed.payload or b"")
     raise InvalidToken("signature_invalid", "no key of the issuer verifies the signature")
 
 
 def _decrypted(token: str, registration: Registration) -> str:
-    if token.count(".") != 4:
-        raise InvalidToken("not_encrypted", "encryption is registered, and the token is not encrypted")
-    algorithms = [registration.id_token_encrypted_response_alg, registration.id_token_encrypted_response_enc]
-    registry = jwe.JWERegistry(algorithms=algorithms, strict_check_header=False)
     key = registration.decryption_key
     if key is None:
         raise InvalidToken("decryption_failed", "no decryption key is configured")
     try:
-        return (jwe.decrypt_compact(token, key, registry=registry).plaintext or b"").decode("ascii")
+        return (jwe.decrypt_compact(token, key, registry=_JWERegistry(registration)).plaintext or b"").decode("ascii")
     except (JoseError, ValueError, TypeError, LookupError) as error:
         raise InvalidToken("decryption_failed", type(error).__name__) from error
 
 
-def _json_part(token: str, index: int) -> dict[str, Any]:
-    parts = token.split(".")
-    if len(parts) != 3:
+def _json_part(token: str, index: int, parts: int = 3) -> dict[str, Any]:
+    found = token.split(".")
+    if len(found) != parts:
         raise InvalidToken("malformed", "not a signed JWT in compact form")
     try:
-        return _json_object(urlsafe_b64decode(to_bytes(parts[index], "ascii")))
+        content = urlsafe_b64decode(to_bytes(found[index], "ascii"))
     except ValueError as error:
         raise InvalidToken("malformed", "a part of the token is not base64url") from error
+    return _json_object(content)
 
 
 def _json_object(content: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InvalidToken("malformed", "a part of the token is not JSON") from error
+        value = strict_json.parse(content)
+    except strict_json.NotJSON as error:
+        raise InvalidToken(_CODES[error.reason], f"a part of the token {error}") from error
     if not isinstance(value, dict):
         raise InvalidToken("malformed", "a part of the token is not a JSON object")
     return value
+
+
+# Headers (RFC 7515, 4; RFC 7516, 4)
+
+
+def _check_encryption_header(token: str) -> None:
+    """Before the library reads it, which has no limit of nesting."""
+    _check_header(_json_part(token, 0, parts=5), JWE_HEADER_REGISTRY)
+
+
+def _check_header(header: Header, registered: HeaderRegistryDict) -> None:
+    if "crit" in header:
+        _refuse_critical(header, registered)
+    try:
+        check_registry_header(registered, header, check_required=False)
+    except JoseError as error:
+        raise InvalidToken("header_invalid", error.description) from error
+    if not header.get("b64", True):
+        raise InvalidToken("payload_unencoded", "a JWT must not have b64 false (RFC 7797, 7)")
+
+
+def _refuse_critical(header: Header, registered: HeaderRegistryDict) -> None:
+    """Whatever is critical is an extension that we do not support (RFC 7515, 4.1.11)."""
+    names = header["crit"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise InvalidToken("crit_invalid", "crit is not a list of names")
+    if len(set(names)) != len(names) or not set(names) <= set(header) - (set(registered) - {"b64"}):
+        raise InvalidToken("crit_invalid", "crit has a name twice, of no member, or of a member that is no extension")
+    raise InvalidToken("crit_unsupported", "crit names an extension that is not supported here")
 
 
 # One claim each
@@ -199,7 +266,7 @@ def _json_object(content: bytes) -> dict[str, Any]:
 def _check_type(header: Header, accepted: Collection[str]) -> None:
     """Only a *different* explicit type is refused (BCL 2.4; RFC 8725, 3.11): many providers send ``JWT`` or none."""
     typ = header.get("typ")
-    if typ is not None and str(typ).upper().removeprefix("APPLICATION/") not in accepted:
+    if typ is not None and typ.upper().removeprefix("APPLICATION/") not in accepted:
         raise InvalidToken("typ_mismatch", "the header says that this is another kind of token")
 
 
@@ -209,13 +276,13 @@ def _check_issuer(claims: Claims, registration: Registration) -> None:
 
 
 def _check_audience(claims: Claims, registration: Registration) -> None:
-    if registration.client_id not in _as_list(claims.get("aud")):
+    if registration.client_id not in _audience(claims):
         raise InvalidToken("aud_mismatch", "aud does not contain this client")
 
 
 def _check_authorized_party(claims: Claims, registration: Registration) -> None:
     azp = claims.get("azp")
-    if azp is None and len(_as_list(claims.get("aud"))) > 1:
+    if azp is None and len(_audience(claims)) > 1:
         raise InvalidToken("azp_missing", "several audiences, and no azp says which one this token is for")
     if azp is not None and azp != registration.client_id:
         raise InvalidToken("azp_mismatch", "azp is not this client")
@@ -288,5 +355,10 @@ def _number(claims: Claims, name: str) -> float:
     return value
 
 
-def _as_list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
+def _audience(claims: Claims) -> list[str]:
+    """``aud`` as a list: one text, or a list of them (RFC 7519, 4.1.3). Empty if there is none."""
+    aud = claims.get("aud", [])
+    audience = [aud] if isinstance(aud, str) else aud
+    if not isinstance(audience, list) or not all(isinstance(one, str) for one in audience):
+        raise InvalidToken("aud_invalid", "aud is neither a text nor a list of texts")
+    return audience

@@ -199,7 +199,7 @@ def test_keys_that_cannot_be_fetched(network: Network) -> None:
     ("status", "body", "reason"),
     [
         (404, b"{}", "it answers 404"),
-        (200, b"<html>", "not_json (JSONDecodeError)"),
+        (200, b"<html>", "not_json (NotJSON)"),
         (200, b"{}", "jwks_invalid"),
     ],
 )

@@ -378,15 +378,34 @@ def test_ca_bundle_of_the_environment_is_used(
         b"[]",
         b'"text"',
         b"null",
-        b"\xff",
-        b"[" * 100_000,
-        b'{"a":' * 100_000,
-        b'{"a":' + b"1" * 5000 + b"}",
     ],
 )
 def test_not_a_json_object(body: bytes) -> None:
     with refused(ProviderUnavailable, "not_json"):
         http.Response(200, {}, body).json()
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [
+        ("answer_encoding_invalid", b"\xff"),
+        ("answer_encoding_invalid", b'\xef\xbb\xbf{"a": 1}'),
+        ("answer_encoding_invalid", '{"a": 1}'.encode("utf-16")),
+        ("answer_too_deep", b"[" * 100_000),
+        ("answer_too_deep", b'{"a":' * 100_000),
+        ("answer_too_deep", b'[{"a":' * 500 + b"0" + b"}]" * 500),
+        ("answer_member_repeated", b'{"issuer": "https://op.example", "issuer": "https://evil.example"}'),
+        ("answer_member_repeated", b'[{"a": 1, "a": 1}]'),
+        ("answer_number_invalid", b'{"a":' + b"1" * 5000 + b"}"),
+        ("answer_number_invalid", b'{"a": NaN}'),
+        ("answer_number_invalid", b"[1e999]"),
+    ],
+)
+def test_json_that_parsers_read_differently(code: str, body: bytes) -> None:
+    with refused(ProviderUnavailable, code):
+        http.Response(200, {}, body).json()
+    with refused(ProviderUnavailable, code):
+        http.Response(200, {}, body).objects()
 
 
 @settings(max_examples=100)

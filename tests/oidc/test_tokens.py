@@ -18,6 +18,7 @@ from django_ory_logout.exceptions import InvalidToken, ProviderUnavailable
 from django_ory_logout.oidc.metadata import Registration
 from django_ory_logout.oidc.tokens import (
     BACKCHANNEL_LOGOUT_EVENT,
+    MAX_TOKEN_LENGTH,
     IDToken,
     LogoutToken,
     unverified_recipient,
@@ -50,6 +51,24 @@ REGISTRATION = Registration(ISSUER, CLIENT_ID, CLIENT_SECRET)
 DAY = 24 * 60 * 60
 
 Verify = Callable[..., Any]
+
+ES_KEY = ECKey.generate_key("P-256", {"kid": "es", "alg": "ES256"})
+ES_REGISTRATION = replace(REGISTRATION, id_token_signed_response_alg="ES256")
+SEALED_KEY = ECKey.generate_key("P-256")
+SEALED_REGISTRATION = replace(
+    ES_REGISTRATION, id_token_encrypted_response_alg="ECDH-ES+A128KW", decryption_key=SEALED_KEY
+)
+VALID_CLAIMS = {
+    "iss": ISSUER,
+    "aud": CLIENT_ID,
+    "exp": NOW + 60,
+    "iat": NOW,
+    "jti": "one",
+    "sub": "amber",
+    "events": {BACKCHANNEL_LOGOUT_EVENT: {}},
+}
+VALID_TOKEN = sign(VALID_CLAIMS, ES_KEY)
+VALID_SEALED = encrypt(VALID_TOKEN, SEALED_KEY, alg="ECDH-ES+A128KW", enc="A128CBC-HS256")
 
 
 @pytest.fixture
@@ -127,9 +146,6 @@ NOT_NUMBERS: list[Any] = [
     False,
     [],
     {},
-    float("nan"),
-    float("inf"),
-    float("-inf"),
     10**400,
     -(10**400),
     1e300,
@@ -143,8 +159,13 @@ SHARED_REJECTIONS: list[tuple[str, dict[str, Any]]] = [
     ("aud_mismatch", {"aud": []}),
     ("aud_mismatch", {"aud": ["another-site"]}),
     ("aud_mismatch", {"aud": f"{CLIENT_ID}-2"}),
-    ("aud_mismatch", {"aud": [[CLIENT_ID]]}),
-    ("aud_mismatch", {"aud": {CLIENT_ID: True}}),
+    ("aud_invalid", {"aud": None}),
+    ("aud_invalid", {"aud": 7}),
+    ("aud_invalid", {"aud": [CLIENT_ID, None]}),
+    ("aud_invalid", {"aud": [CLIENT_ID, 7]}),
+    ("aud_invalid", {"aud": [None, CLIENT_ID]}),
+    ("aud_invalid", {"aud": [[CLIENT_ID]]}),
+    ("aud_invalid", {"aud": {CLIENT_ID: True}}),
     ("expired", {"exp": NOW - 60}),
     ("expired", {"exp": 0}),
     *[("exp_invalid", {"exp": value}) for value in NOT_NUMBERS],
@@ -160,6 +181,7 @@ SHARED_REJECTIONS: list[tuple[str, dict[str, Any]]] = [
     ("sub_invalid", {"sub": "amber\0"}),
     ("sub_invalid", {"sub": "amber\n"}),
     ("sub_invalid", {"sub": "\ud800"}),
+    ("sid_invalid", {"sid": ""}),
     ("sid_invalid", {"sid": 7}),
     ("sid_invalid", {"sid": ["session-1"]}),
     ("sid_invalid", {"sid": "session\0"}),
@@ -241,8 +263,8 @@ def test_id_token_accepted(change: dict[str, Any], issuer: Issuer, id_claims: di
     assert id_token(issuer.sign(claims), signing_key).claims == claims
 
 
-@pytest.mark.parametrize("sid", ["", None, ABSENT])
-def test_empty_or_missing_sid_of_an_id_token_is_none(
+@pytest.mark.parametrize("sid", [None, ABSENT])
+def test_missing_sid_of_an_id_token_is_none(
     sid: Any, issuer: Issuer, id_claims: dict[str, Any], signing_key: Key
 ) -> None:
     assert id_token(issuer.sign(changed(id_claims, {"sid": sid})), signing_key).sid is None
@@ -284,7 +306,6 @@ def test_at_hash_without_a_hash_defined_for_the_algorithm_is_not_compared(id_cla
         ("events_invalid", {"events": {BACKCHANNEL_LOGOUT_EVENT: "{}"}}),
         ("nonce_present", {"nonce": NONCE}),
         ("nonce_present", {"nonce": None}),
-        ("sid_invalid", {"sid": ""}),
         ("sub_and_sid_missing", {"sub": ABSENT, "sid": ABSENT}),
         ("sub_and_sid_missing", {"sub": None, "sid": None}),
     ],
@@ -410,7 +431,9 @@ def test_type_of_logout_tokens_is_none_of_id_tokens(
         {"a parameter that nobody knows": {"deep": [None]}},
         {"jku": "https://attacker.example/jwks"},
         {"x5t": "a thumbprint", "cty": "JWT"},
-        {"padding": "x" * 10_000},
+        {"x5c": ["a certificate"], "x5u": "https://op.example/x5u", "jwk": {}},
+        {"b64": True},
+        {"padding": "x" * 20_000},
     ],
 )
 def test_headers_that_decide_nothing(
@@ -419,31 +442,69 @@ def test_headers_that_decide_nothing(
     assert logout_token(issuer.sign(logout_claims, header=header), signing_key).subject == "amber"
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        {"crit": ["exp"], "exp": NOW},
-        {"crit": ["b64"]},
-        {"crit": 5},
-        {"crit": [["typ"]]},
-        {"crit": {"unknown": 1}},
-        {"b64": False},
-        {"typ": 5},
-        {"jku": 5},
-        {"padding": "x" * 20_000},
+WRONG_HEADERS: list[tuple[str, dict[str, Any]]] = [
+    ("crit_invalid", {"crit": []}),
+    ("crit_invalid", {"crit": {}}),
+    ("crit_invalid", {"crit": {"unknown": 1}, "unknown": 1}),
+    ("crit_invalid", {"crit": 5}),
+    ("crit_invalid", {"crit": "exp", "exp": NOW}),
+    ("crit_invalid", {"crit": [["typ"]]}),
+    ("crit_invalid", {"crit": ["exp", None], "exp": NOW}),
+    ("crit_invalid", {"crit": ["exp", "exp"], "exp": NOW}),
+    ("crit_invalid", {"crit": ["exp"]}),
+    ("crit_invalid", {"crit": ["b64"]}),
+    ("crit_invalid", {"crit": [""]}),
+    *[("crit_invalid", {"crit": [name], "jku": "https://op.example/jwks"}) for name in ("alg", "kid", "typ", "jku")],
+    ("crit_invalid", {"crit": ["crit"]}),
+    ("crit_invalid", {"crit": ["exp", "alg"], "exp": NOW}),
+    ("crit_unsupported", {"crit": ["exp"], "exp": NOW}),
+    ("crit_unsupported", {"crit": ["http://openid.net/x"], "http://openid.net/x": None}),
+    ("crit_unsupported", {"crit": ["b64"], "b64": True}),
+    ("crit_unsupported", {"crit": ["b64"], "b64": False}),
+    ("payload_unencoded", {"b64": False}),
+    *[
+        ("header_invalid", {name: 5})
+        for name in ("kid", "typ", "cty", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "b64")
     ],
-)
-def test_headers_that_cannot_be_honoured(
-    header: dict[str, Any], issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key
-) -> None:
-    with refused(InvalidToken, "signature_invalid"):
-        logout_token(issuer.sign(logout_claims, header=header), signing_key)
+    *[("header_invalid", {"kid": kid}) for kid in (["key"], {}, True)],
+    ("header_invalid", {"typ": ["JWT"]}),
+    ("header_invalid", {"cty": ["JWT"]}),
+    ("header_invalid", {"x5c": "a certificate"}),
+    ("header_invalid", {"x5c": ["a certificate", 7]}),
+    ("header_invalid", {"jku": "no URL"}),
+    ("header_invalid", {"jwk": "a key"}),
+]
 
 
-@pytest.mark.parametrize("kid", [7, ["key"], {}, True])
-def test_kid_has_to_be_text(kid: Any, issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key) -> None:
-    with refused(InvalidToken, "malformed"):
-        logout_token(issuer.sign(logout_claims, header={"kid": kid}), signing_key)
+@pytest.mark.parametrize(("code", "header"), WRONG_HEADERS)
+def test_wrong_header_is_refused_before_the_signature(code: str, header: dict[str, Any]) -> None:
+    def keys(kid: str | None) -> list[Key]:
+        raise AssertionError("a call that anybody could make us make")
+
+    token = compact({"alg": "RS256", "kid": "a key", "typ": "JWT", **header}, VALID_CLAIMS)
+    with refused(InvalidToken, code):
+        verify_logout_token(token, REGISTRATION, keys, now=NOW)
+    with refused(InvalidToken, code):
+        verify_id_token(token, REGISTRATION, keys, nonce=NONCE, access_token=None, now=NOW)
+
+
+@pytest.mark.parametrize(("code", "header"), WRONG_HEADERS)
+def test_wrong_header_of_an_encrypted_token_is_refused_before_it_is_opened(code: str, header: dict[str, Any]) -> None:
+    own = {"alg": "ECDH-ES+A128KW", "enc": "A128CBC-HS256", "kid": "a key", "typ": "JWT", **header}
+    token = ".".join([json_b64encode(own).decode(), *VALID_SEALED.split(".")[1:]])
+
+    with refused(InvalidToken, code):
+        logout_token(token, ES_KEY, registration=SEALED_REGISTRATION)
+    with refused(InvalidToken, code):
+        unverified_recipient(token, [SEALED_REGISTRATION])
+
+
+@pytest.mark.parametrize("member", ["typ", "kid", "crit", "x5c"])
+def test_null_is_of_the_wrong_type(member: str) -> None:
+    token = sign_bytes({"alg": "ES256", member: None}, json.dumps(VALID_CLAIMS).encode(), ES_KEY)
+
+    with refused(InvalidToken, "crit_invalid" if member == "crit" else "header_invalid"):
+        logout_token(token, ES_KEY, registration=ES_REGISTRATION)
 
 
 @pytest.mark.parametrize("kid", ["key-1", None])
@@ -602,18 +663,83 @@ def test_header_has_to_be_an_object(header: Any, signing_key: Key) -> None:
         logout_token(compact(header, {}), signing_key)
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [b"", b"[]", b'"text"', b"null", b"{", b"\xff\xfe", b"[" * 50_000, b'{"iat":' + b"1" * 5_000 + b"}"],
-)
+@pytest.mark.parametrize("payload", [b"", b"[]", b'"text"', b"null", b"{"])
 def test_payload_has_to_be_an_object(payload: bytes, signing_key: Key) -> None:
     with refused(InvalidToken, "malformed"):
         logout_token(sign_bytes({"alg": "RS256"}, payload, signing_key), signing_key)
 
 
-def test_payload_is_bounded(issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key) -> None:
-    with refused(InvalidToken, "signature_invalid"):
-        logout_token(issuer.sign({**logout_claims, "padding": "x" * 200_000}), signing_key)
+WHOLE = json.dumps({"iss": ISSUER, "aud": CLIENT_ID})
+READ_DIFFERENTLY = [
+    ("json_encoding_invalid", b"\xff\xfe"),
+    ("json_encoding_invalid", b'{"iss": "\xff"}'),
+    *[("json_encoding_invalid", WHOLE.encode(encoding)) for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-32")],
+    ("json_too_deep", b"[" * 50_000),
+    ("json_too_deep", b'{"a":' * 936 + b"0" + b"}" * 936),
+    ("json_member_repeated", f'{{"iss": "https://evil.example", {WHOLE[1:]}'.encode()),
+    ("json_member_repeated", b'{"act": {"sub": "a", "sub": "b"}}'),
+    *[("json_number_invalid", f'{{"iat": {number}}}'.encode()) for number in ("NaN", "-Infinity", "1e999", "1" * 5000)],
+]
+
+
+@pytest.mark.parametrize(("code", "payload"), READ_DIFFERENTLY)
+def test_payload_that_parsers_read_differently(code: str, payload: bytes) -> None:
+    token = sign_bytes({"alg": "ES256"}, payload, ES_KEY)
+
+    with refused(InvalidToken, code):
+        logout_token(token, ES_KEY, registration=ES_REGISTRATION)
+    with refused(InvalidToken, code):
+        id_token(token, ES_KEY, registration=ES_REGISTRATION)
+    with refused(InvalidToken, code):
+        unverified_recipient(token, [])
+    with refused(InvalidToken, code):
+        logout_token(sealed(token, SEALED_KEY), ES_KEY, registration=SEALED_REGISTRATION)
+
+
+@pytest.mark.parametrize(("code", "header"), READ_DIFFERENTLY)
+def test_header_that_parsers_read_differently(code: str, header: bytes) -> None:
+    first = urlsafe_b64encode(header).decode()
+
+    with refused(InvalidToken, code):
+        logout_token(f"{first}.e30.e30", ES_KEY)
+    with refused(InvalidToken, code):
+        logout_token(f"{first}.a.a.a.a", ES_KEY, registration=SEALED_REGISTRATION)
+    with refused(InvalidToken, code):
+        unverified_recipient(f"{first}.a.a.a.a", [SEALED_REGISTRATION])
+
+
+@pytest.mark.parametrize("padding", [50_000, 90_000])
+def test_large_token_is_accepted(padding: int) -> None:
+    token = sign({**VALID_CLAIMS, "padding": "x" * padding}, ES_KEY)
+
+    assert logout_token(token, ES_KEY, registration=ES_REGISTRATION).subject == "amber"
+    if padding < 60_000:  # base64 of base64
+        opened = logout_token(sealed(token, SEALED_KEY), ES_KEY, registration=SEALED_REGISTRATION)
+        assert opened.subject == "amber"
+
+
+@pytest.mark.parametrize("size", [MAX_TOKEN_LENGTH, 130_000, 1_000_000])
+@pytest.mark.parametrize("where", ["header", "payload", "signature"])
+def test_token_that_is_too_large_is_called_so(size: int, where: str) -> None:
+    def keys(kid: str | None) -> list[Key]:
+        raise AssertionError("a call that anybody could make us make")
+
+    header, payload, _ = VALID_TOKEN.split(".")
+    padding = "x" * size
+    if where == "signature":
+        token = f"{header}.{payload}.{urlsafe_b64encode(padding.encode()).decode()}"
+    elif where == "header":
+        token = sign(VALID_CLAIMS, ES_KEY, header={"padding": padding})
+    else:
+        token = sign({**VALID_CLAIMS, "padding": padding}, ES_KEY)
+
+    for registration in (ES_REGISTRATION, SEALED_REGISTRATION):
+        with refused(InvalidToken, "token_too_large"):
+            verify_logout_token(token, registration, keys, now=NOW)
+        with refused(InvalidToken, "token_too_large"):
+            verify_id_token(token, registration, keys, nonce=NONCE, access_token=None, now=NOW)
+    with refused(InvalidToken, "token_too_large"):
+        unverified_recipient(token, [])
 
 
 # Encryption (Back-Channel Logout 2.6; RFC 7519, 5.2)
@@ -733,7 +859,17 @@ def test_recipient_is_what_the_token_claims(logout_claims: dict[str, Any]) -> No
 
 
 def test_recipient_of_an_empty_claim_set() -> None:
-    assert unverified_recipient(compact({}, {}), []) == (None, [None])
+    assert unverified_recipient(compact({}, {}), []) == (None, [])
+
+
+def test_recipient_of_several() -> None:
+    assert unverified_recipient(compact({}, {"aud": ["one", "two"]}), []) == (None, ["one", "two"])
+
+
+@pytest.mark.parametrize("aud", [None, 7, {}, [None], ["one", None], [["one"]]])
+def test_recipient_has_to_be_text(aud: Any) -> None:
+    with refused(InvalidToken, "aud_invalid"):
+        unverified_recipient(compact({}, {"aud": aud}), [])
 
 
 def test_recipient_of_an_encrypted_token_with_several_registrations(
@@ -755,22 +891,6 @@ def test_recipient_of_what_is_no_token(token: str) -> None:
 
 # Whatever comes, it is a value or InvalidToken
 
-ES_KEY = ECKey.generate_key("P-256", {"kid": "es", "alg": "ES256"})
-ES_REGISTRATION = replace(REGISTRATION, id_token_signed_response_alg="ES256")
-SEALED_REGISTRATION = replace(
-    ES_REGISTRATION, id_token_encrypted_response_alg="ECDH-ES+A128KW", decryption_key=ECKey.generate_key("P-256")
-)
-VALID_CLAIMS = {
-    "iss": ISSUER,
-    "aud": CLIENT_ID,
-    "exp": NOW + 60,
-    "iat": NOW,
-    "jti": "one",
-    "sub": "amber",
-    "events": {BACKCHANNEL_LOGOUT_EVENT: {}},
-}
-VALID_TOKEN = sign(VALID_CLAIMS, ES_KEY)
-VALID_SEALED = sealed(VALID_TOKEN, SEALED_REGISTRATION.decryption_key or ES_KEY)
 CLAIM_NAMES = ["iss", "aud", "azp", "exp", "nbf", "iat", "nonce", "at_hash", "sub", "sid", "jti", "events"]
 HEADER_NAMES = [
     "alg",
