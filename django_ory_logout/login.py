@@ -96,12 +96,20 @@ def provider_of(parameters: Mapping[str, str]) -> conf.ProviderConfig:
 
 
 def safe_next(url: str | None) -> str:
-    """``url`` if a browser that follows it stays on this site or goes to an allowed host, else nothing."""
-    if not url or not url.isprintable() or len(url.encode()) > MAX_NEXT_LENGTH:
+    """``url`` if a browser that follows it stays on this site or goes to an allowed host, else nothing.
+
+    One that is too long is left out, too, and that is logged.
+    """
+    if not url or not url.isprintable() or "\\" in url or url.lstrip().startswith("//"):
         return ""
     config = conf.get()
     require_https = config.site_url.startswith("https:")
-    return url if url_has_allowed_host_and_scheme(url, config.next_allowed_hosts, require_https) else ""
+    if not url_has_allowed_host_and_scheme(url, config.next_allowed_hosts, require_https):
+        return ""
+    if len(url.encode()) > MAX_NEXT_LENGTH:
+        logger.warning("next left out: next_too_long: it has more than %d bytes", MAX_NEXT_LENGTH)
+        return ""
+    return url
 
 
 @sensitive_variables()

@@ -13,7 +13,7 @@ from django_ory_logout import login
 from django_ory_logout.exceptions import InvalidMessage
 from django_ory_logout.login import PendingSignIn, safe_next
 
-from .conftest import Clock
+from .conftest import Clock, Logged
 
 
 @pytest.fixture
@@ -109,6 +109,19 @@ def test_next_on_this_site_or_an_allowed_host_is_followed(url: str, settings: An
         None,
         "",
         " ",
+        "//",
+        "///",
+        "////",
+        "/\\",
+        "\\/",
+        "\\\\",
+        "/\\x",
+        " //",
+        "//?a",
+        "//#a",
+        "///x",
+        "//rp.example/",
+        "/private\\",
         "//evil.example",
         "///evil.example",
         "////evil.example",
@@ -143,11 +156,24 @@ def test_next_on_this_site_or_an_allowed_host_is_followed(url: str, settings: An
         "ftp://rp.example/",
         "http://[::1",
         "https://other.example:8443/",
-        "/" + "a" * login.MAX_NEXT_LENGTH,
     ],
 )
 def test_next_that_a_browser_would_take_elsewhere_is_left_out(url: str | None) -> None:
     assert safe_next(url) == ""
+
+
+@pytest.mark.parametrize("letter", ["a", "ä"])
+def test_next_that_is_too_long_is_left_out_and_logged(letter: str, logged: Logged) -> None:
+    longest = "/?" + letter * ((login.MAX_NEXT_LENGTH - 2) // len(letter.encode()))
+
+    assert (safe_next(longest), logged()) == (longest, [])
+    assert safe_next(longest + "aa") == ""
+    assert logged() == ["next left out: next_too_long: it has more than 2000 bytes"]
+
+
+def test_next_of_somebody_else_is_not_logged(logged: Logged) -> None:
+    assert safe_next("https://evil.example/" + "a" * login.MAX_NEXT_LENGTH) == ""
+    assert logged() == []
 
 
 def as_a_browser_reads(url: str) -> str:
@@ -166,9 +192,9 @@ TRICKS = st.text(st.sampled_from("/\\:@#?. \t\nhtps") | st.characters(), max_siz
 
 @given(TRICKS)
 def test_next_never_leaves_this_site(trick: str) -> None:
-    url = f"{trick}evil.example"
+    for url in (f"{trick}evil.example", trick):
+        followed = safe_next(url)
 
-    followed = safe_next(url)
-
-    assert followed in (url, "")
-    assert not followed or as_a_browser_reads(followed) == "rp.example"
+        assert followed in (url, "")
+        assert not followed.replace("\\", "/").lstrip().startswith("//")
+        assert not followed or as_a_browser_reads(followed) == "rp.example"
