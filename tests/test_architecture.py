@@ -30,7 +30,7 @@ ERRORS_PAGE = PACKAGE.parent / "docs" / "reference" / "errors.md"
 #: The rooms, the lowest first. Each imports from those below it, and from itself.
 LAYERS = [
     {"exceptions", "signals"},
-    {"oidc", "report"},
+    {"oidc", "parameters", "report"},
     {"ory"},
     {"conf", "models", "migrations"},
     {"engines", "events", "receipts", "register", "revocation"},

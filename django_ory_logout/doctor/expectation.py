@@ -23,6 +23,7 @@ NO_NOTICE = frozenset(
     {
         "body_invalid",
         "body_too_large",
+        "charset_unsupported",
         "content_type_invalid",
         "iss_or_sid_missing",
         "logout_token_missing",

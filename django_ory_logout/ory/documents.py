@@ -7,7 +7,7 @@ read as the empty value of the field's type.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from types import UnionType
 from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin
 
@@ -56,7 +56,14 @@ def _a(kind: type[T], value: object, name: str) -> T:
         return kind()
     if not isinstance(value, kind):
         raise Unreadable(f"{name} is no {kind.__name__}")
+    if isinstance(value, str) and not _is_storable(value):
+        raise Unreadable(f"{name} is no text that can be stored")
     return value
+
+
+def _is_storable(text: str) -> bool:
+    """JSON can spell half of a surrogate pair, which has no UTF-8, and NUL, which PostgreSQL refuses."""
+    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _read(value: object, kind: Any, name: str) -> Any:
@@ -77,7 +84,8 @@ def _read(value: object, kind: Any, name: str) -> Any:
 def _time(text: str, name: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
-    except ValueError as error:
+        time.astimezone(UTC)  # fails where it is the year 0 or 10000 there
+    except (ValueError, OverflowError) as error:
         raise Unreadable(f"{name} is no time") from error
     if time.tzinfo is None:
         raise Unreadable(f"{name} is a time of no zone")

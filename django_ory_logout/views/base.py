@@ -10,11 +10,12 @@ from typing import Any, TypeVar, cast
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import Error as DatabaseFault
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
+from django.http.multipartparser import MultiPartParserError
 from django.middleware.csrf import get_token
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
@@ -37,6 +38,7 @@ from ..exceptions import (
     fault_name,
 )
 from ..models import EventKind
+from ..parameters import check_charset
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -75,8 +77,22 @@ def public(view: View) -> View:
 
     What it handles are tokens and codes, so no report of a fault shows a variable of it, or of what it calls.
     """
-    inner = sensitive_variables()(always_answering(view))
+    inner = sensitive_variables()(readable(always_answering(view)))
     return login_not_required(never_cache(non_atomic(revoking_afterwards(inner))))
+
+
+def readable(view: View) -> View:
+    """A view for requests whose parameters can be read; 400 for others."""
+
+    @wraps(view)
+    def readable_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            check_charset(request)
+        except InvalidMessage as error:
+            return _fault(request, error)
+        return view(request, *args, **kwargs)
+
+    return cast(View, readable_view)
 
 
 def always_answering(view: View) -> View:
@@ -92,7 +108,7 @@ def always_answering(view: View) -> View:
         try:
             with database_faults():
                 return view(request, *args, **kwargs)
-        except (LogoutUnconfirmed, Http404, PermissionDenied, SuspiciousOperation):
+        except (LogoutUnconfirmed, Http404, PermissionDenied, SuspiciousOperation, BadRequest, MultiPartParserError):
             raise
         except OryLogoutError as error:
             return _fault(request, error)
@@ -120,7 +136,7 @@ def read_user(request: Any, view: Callable[..., Any]) -> HttpResponse | None:
     try:
         _reads_user(request)
     except Exception as error:
-        logger.warning("user not read: %s", error if isinstance(error, OryLogoutError) else fault_name(error))
+        logger.warning("user not read: %s", fault_name(error))
         request.user = AnonymousUser()
     return None
 
@@ -145,8 +161,9 @@ def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = Non
     retry_url = request.path
     forget_query(request)
     if wants_json(request):
-        response: HttpResponse = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
-        response["Retry-After"] = "5"
+        response: HttpResponse = JsonResponse({"error": error.code}, status=_said(error)[0])
+        if isinstance(error, Undecided):
+            response["Retry-After"] = "5"
     else:
         response = error_page(request, error, retry_url=retry_url, journey=_journey(request))
     response.status_code = status or response.status_code
@@ -272,6 +289,11 @@ _SAID = {
 }
 
 
+def _said(error: OryLogoutError) -> tuple[Any, ...]:
+    kind_of_error = _SiteFault if error.code in _SITE_FAULTS else type(error)
+    return next(said for kind, said in _SAID.items() if issubclass(kind_of_error, kind))
+
+
 def _is_counted(error: OryLogoutError) -> bool:
     """Whether a logout overtook the sign-in, or the provider's answer failed; not what people and strangers cause."""
     if error.code == "token_request_refused":
@@ -288,8 +310,7 @@ def error_page(
         events.refused("sign-in", error.code)
     else:
         events.note(EventKind.REFUSED, code=f"sign-in: {error.code}")
-    kind_of_error = _SiteFault if error.code in _SITE_FAULTS else type(error)
-    status, title, message = next(said for kind, said in _SAID.items() if issubclass(kind_of_error, kind))
+    status, title, message = _said(error)
     context |= {"title": title, "message": message}
     response = render_safely(request, "ory_logout/error.html", context, status)
     if isinstance(error, Undecided):

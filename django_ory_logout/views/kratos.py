@@ -1,6 +1,5 @@
 """Kratos: its login page, and its logouts and session lists in the shapes that its own clients know."""
 
-import json
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
@@ -33,6 +32,7 @@ from ..kratos import logout as journey
 from ..kratos import native, sign_in
 from ..kratos import sessions as my_sessions
 from ..login import safe_next
+from ..oidc import strict_json
 from ..ory.kratos import Session
 from ..sessions import LOGIN
 from .base import asks_nobody, error_page, forget_query, onward, public, wants_json
@@ -164,7 +164,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     forget_query(request)
     try:
         if not token:
-            raise InvalidMessage("logout_token_missing", "a logout link carries its token")
+            raise InvalidMessage("link_token_missing", "a logout link carries its token")
         told = journey.log_out(request, token)
     except LogoutUnconfirmed:
         raise
@@ -196,11 +196,12 @@ def native_logout(request: HttpRequest) -> HttpResponse:
 @sensitive_variables()
 def _session_token(request: HttpRequest) -> str:
     try:
-        token = json.loads(request.body)["session_token"]
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise InvalidMessage("session_token_missing", "the body is no JSON object with session_token") from error
+        body = strict_json.parse(request.body)
+    except strict_json.NotJSON as error:
+        raise InvalidMessage("body_not_json", f"the body {error}") from error
+    token = body.get("session_token") if isinstance(body, dict) else None
     if not isinstance(token, str) or not token:
-        raise InvalidMessage("session_token_missing", "session_token is no text")
+        raise InvalidMessage("session_token_missing", "the body is no JSON object with session_token as a text")
     return token
 
 

@@ -64,8 +64,10 @@ def _logout_token(request: HttpRequest) -> str:
         tokens = QueryDict(body).getlist("logout_token")
     except SuspiciousOperation as error:
         raise InvalidMessage("body_invalid", type(error).__name__) from error
-    if len(tokens) != 1 or not tokens[0]:
-        raise InvalidMessage("logout_token_missing" if not any(tokens) else "logout_token_repeated")
+    if len(tokens) > 1:
+        raise InvalidMessage("logout_token_repeated", "the body has more than one logout_token")
+    if not any(tokens):
+        raise InvalidMessage("logout_token_missing", "the body has no logout_token, or an empty one")
     return tokens[0]
 
 

@@ -19,7 +19,7 @@ from ..exceptions import KratosError, OryLogoutError, SecondFactorRequired, Unde
 from ..kratos import sessions as my_sessions
 from ..models import EndReason, LoginSession, LoginSessionQuerySet
 from ..sessions import LOGIN, MARK
-from .base import always_answering, non_atomic, public, revoking_afterwards
+from .base import always_answering, non_atomic, public, readable, revoking_afterwards
 from .csrf import csrf_or
 from .kratos import second_factor_url
 
@@ -57,6 +57,7 @@ def _shown_again(request: HttpRequest) -> HttpResponse:
 @non_atomic
 @revoking_afterwards
 @never_cache
+@readable
 @always_answering
 @login_required
 @csrf_or(_shown_again)

@@ -247,7 +247,7 @@ def test_logout_without_a_token_ends_nothing(signed_in: SiteBrowser, session: Se
     answer = complete(signed_in, token)
 
     assert answer.status_code == 400
-    assert answer.json() == {"error": "logout_token_missing"}
+    assert answer.json() == {"error": "link_token_missing"}
     page = complete(signed_in, token, "text/html")
     assert_page(page, 400, "This sign-in cannot be completed")
     assert '<a class="button" href="/auth/logout/">Log out</a>' in page.text
@@ -508,8 +508,25 @@ def test_token_that_is_dead_at_kratos_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize(
-    "body", ["", "{", "[]", "null", "7", "{}", '{"session_token": ""}', '{"session_token": 7}', "[" * 100_000, "\\xff"]
+    "body",
+    [
+        "",
+        "{",
+        "\\xff",
+        "[" * 100_000,
+        '{"a":' * 936,
+        '{"session_token": NaN}',
+        '{"session_token": "a", "session_token": "b"}',
+    ],
 )
+def test_native_logout_needs_json(wire: KratosNetwork, body: str) -> None:
+    answer = end(body)
+
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "body_not_json"}
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "7", "{}", '{"session_token": ""}', '{"session_token": 7}'])
 def test_native_logout_needs_a_token(wire: KratosNetwork, body: str) -> None:
     answer = end(body)
 

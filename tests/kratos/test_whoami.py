@@ -187,6 +187,10 @@ def test_second_factor(wire: KratosNetwork, kratos: Kratos, session: Session, cr
         (200, b'{"id": 7, "active": true}'),
         (200, b'{"id": "a", "active": true}'),
         (200, b'{"id": "a", "active": true, "identity": {"traits": {}}}'),
+        (200, b'{"id": "\\ud800", "active": true, "identity": {"id": "a"}}'),
+        (200, b'{"id": "a", "active": true, "identity": {"id": "a", "id": "b"}}'),
+        (200, b'{"id": "a", "active": true, "identity": {"id": "a", "traits": ' + b"[" * 936 + b"]" * 936 + b"}}"),
+        (200, b'\xef\xbb\xbf{"id": "a", "active": true, "identity": {"id": "a"}}'),
     ],
 )
 def test_what_is_no_answer_decides_nothing(

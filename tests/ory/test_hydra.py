@@ -620,6 +620,9 @@ def test_an_answer_that_is_none_is_a_fault(
         ({"subject": 1}, "subject is no str"),
         ({"rp_initiated": "true"}, "rp_initiated is no bool"),
         ({"expires_at": "soon"}, "expires_at is no time"),
+        ({"subject": "\ud800"}, "subject is no text that can be stored"),
+        ({"sid": "a\0b"}, "sid is no text that can be stored"),
+        ({"request_url": "https://op.example/?a=\udfff"}, "request_url is no text that can be stored"),
         ({"client": []}, None),
         ({"client": [1]}, "client is no dict"),
         ({"client": {"client_id": "rp", "redirect_uris": "https://rp.example"}}, "redirect_uris is no list"),
@@ -641,7 +644,7 @@ def test_a_field_of_another_type_is_a_fault(
     assert words in refused.detail
 
 
-@pytest.mark.parametrize("document", [{}, {"redirect_to": ""}, {"redirect_to": 1}])
+@pytest.mark.parametrize("document", [{}, {"redirect_to": ""}, {"redirect_to": 1}, {"redirect_to": "\ud800"}])
 @pytest.mark.parametrize("status", [200, 410])
 def test_a_redirect_to_nowhere_is_a_fault(
     hydra: FakeServer, admin: HydraAdmin, document: dict[str, Any], status: int

@@ -746,6 +746,13 @@ WITHOUT = {"id": SESSION_ID, "active": True, "identity": {"id": IDENTITY_ID}}
         ({"expires_at": "soon"}, "expires_at is no time"),
         ({"expires_at": "2026-07-01T12:00:00"}, "expires_at is a time of no zone"),
         ({"expires_at": 1}, "expires_at is no str"),
+        ({"expires_at": "9999-12-31T23:59:59-01:00"}, "expires_at is no time"),
+        ({"expires_at": "0001-01-01T00:00:00+01:00"}, "expires_at is no time"),
+        ({"id": "\ud800"}, "id is no text that can be stored"),
+        ({"id": f"{SESSION_ID}\udfff"}, "id is no text that can be stored"),
+        ({"identity": {"id": "\udc00"}}, "id is no text that can be stored"),
+        ({"identity": {"id": "a\0b"}}, "id is no text that can be stored"),
+        ({"devices": [{"user_agent": "\ud800"}]}, "user_agent is no text that can be stored"),
         ({"devices": [{"user_agent": []}]}, "user_agent is no str"),
     ],
 )
@@ -760,7 +767,9 @@ def test_a_field_of_another_type_is_a_fault(
     assert words in error.detail
 
 
-@pytest.mark.parametrize("change", [{"logout_url": ""}, {"logout_token": None}, {"logout_token": 1}])
+@pytest.mark.parametrize(
+    "change", [{"logout_url": ""}, {"logout_token": None}, {"logout_token": 1}, {"logout_token": "\ud800"}]
+)
 def test_half_a_logout_flow_is_a_fault(kratos: FakeServer, public: KratosPublic, change: dict[str, Any]) -> None:
     kratos.answers(FLOW.to_dict() | change)
 

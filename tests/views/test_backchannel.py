@@ -21,6 +21,8 @@ pytestmark = pytest.mark.django_db
 
 PATH = "/auth/logout/backchannel/"
 JWKS = "https://op.example/.well-known/jwks.json"
+MISSING = "logout_token_missing: the body has no logout_token, or an empty one"
+REPEATED = "logout_token_repeated: the body has more than one logout_token"
 
 
 @pytest.fixture
@@ -306,11 +308,12 @@ def test_id_token_in_place_of_a_logout_token(post: Any, provider: Provider, sid:
 @pytest.mark.parametrize(
     ("form", "line"),
     [
-        ([("iss", "https://op.example")], "logout_token_missing"),
-        ([("logout_token", "")], "logout_token_missing"),
-        ([("token", "TOKEN")], "logout_token_missing"),
-        ([("logout_token", "TOKEN"), ("logout_token", "TOKEN")], "logout_token_repeated"),
-        ([("logout_token", ""), ("logout_token", "TOKEN")], "logout_token_repeated"),
+        ([("iss", "https://op.example")], MISSING),
+        ([("logout_token", "")], MISSING),
+        ([("token", "TOKEN")], MISSING),
+        ([("logout_token", "TOKEN"), ("logout_token", "TOKEN")], REPEATED),
+        ([("logout_token", ""), ("logout_token", "TOKEN")], REPEATED),
+        ([("logout_token", ""), ("logout_token", "")], REPEATED),
         ([("logout_token", "TOKEN"), *[("a", "")] * 1000], "body_invalid: TooManyFieldsSent"),
     ],
 )

@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods
 
 from ...exceptions import ChallengeHandled, InvalidMessage, OryLogoutError, Undecided
+from ...parameters import check_charset
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -25,6 +26,11 @@ View = Callable[[HttpRequest], HttpResponse]
 
 #: By code: the status, a title, and a message. Where to start again is said on the page.
 _SAID: dict[str, tuple[HTTPStatus, Callable[[], str], Callable[[], str]]] = {
+    "charset_unsupported": (
+        HTTPStatus.BAD_REQUEST,
+        lambda: _("This request cannot be read"),
+        lambda: _("It is in an encoding that this page does not support."),
+    ),
     "challenge_missing": (
         HTTPStatus.BAD_REQUEST,
         lambda: _("This page needs an application"),
@@ -70,6 +76,7 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
         @login_not_required
         @never_cache
         @xframe_options_deny
+        @readable(kind)
         @sensitive_variables()
         @sensitive_post_parameters()
         @csrf_protect
@@ -83,6 +90,23 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
             except Exception:
                 _forget_query(request)
                 raise
+
+        return answered
+
+    return decorate
+
+
+def readable(kind: str) -> Callable[[View], View]:
+    """A page for requests whose parameters can be read; 400 for others."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def answered(request: HttpRequest) -> HttpResponse:
+            try:
+                check_charset(request)
+            except InvalidMessage as error:
+                return _problem(request, error, kind)
+            return view(request)
 
         return answered
 

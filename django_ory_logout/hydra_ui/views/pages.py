@@ -11,6 +11,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.http import require_safe
 
+from .base import readable
+
 MAX_DETAIL = 500
 
 #: What people should know of an error (Core 3.1.2.6, RFC 6749 4.1.2.1).
@@ -28,6 +30,7 @@ _MEANING: dict[str, Callable[[], str]] = {
 @login_not_required
 @never_cache
 @xframe_options_deny
+@readable("error")
 @require_safe
 def error(request: HttpRequest) -> HttpResponse:
     """What Hydra cannot tell the application. Anybody can make such a link, so our words come first."""
@@ -43,6 +46,7 @@ def error(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @never_cache
 @xframe_options_deny
+@readable("logged_out")
 @require_safe
 def logged_out(request: HttpRequest) -> HttpResponse:
     """Where Hydra sends the browser when no application wants it back."""
