@@ -207,6 +207,17 @@ def test_one_door_to_the_network() -> None:
     assert [name for name in rooms() if reaches(name)] == [DOOR]
 
 
+def test_one_reader_of_json() -> None:
+    """Nesting, encodings and members are checked before any parser: nobody else has one."""
+    parsers = {"json.load", "json.loads", "json.JSONDecoder", "joserfc.util.json_b64decode"}
+
+    def reads(name: str) -> bool:
+        attributes = {ast.unparse(node) for node in ast.walk(modules()[name]) if isinstance(node, ast.Attribute)}
+        return bool(parsers & (imported(name) | attributes))
+
+    assert [name for name in rooms() if reads(name)] == ["oidc.strict_json"]
+
+
 # Error codes
 
 

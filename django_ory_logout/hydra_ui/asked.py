@@ -6,6 +6,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 #: A request object has parameters of its own (Core 6), which count more than those beside it.
 REQUEST_OBJECTS = {"request", "request_uri"}
+#: Python makes no number of thousands of digits.
+MAX_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -53,4 +55,4 @@ def _seconds(text: str) -> int | None:
     """Hydra refuses what is no number; if it lets one pass, it is the strictest."""
     if not text:
         return None
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0

@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from types import UnionType
-from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, NewType, Self, TypeVar, get_args, get_origin
+from urllib.parse import urlsplit
 
 from django.views.decorators.debug import sensitive_variables
 
 from ..exceptions import ProviderUnavailable
 
 T = TypeVar("T")
+#: A URL that can be taken apart, and stand in a header.
+URL = NewType("URL", str)
 
 
 class Unreadable(ValueError):
@@ -69,6 +72,8 @@ def _is_storable(text: str) -> bool:
 def _read(value: object, kind: Any, name: str) -> Any:
     if kind is object:
         return value
+    if kind is URL:
+        return _url(_a(str, value, name), name)
     if kind is datetime:
         return _time(_a(str, value, name), name)
     if isinstance(kind, UnionType):
@@ -79,6 +84,16 @@ def _read(value: object, kind: Any, name: str) -> Any:
     if get_origin(kind) is Mapping:
         return _a(dict, value, name)
     return kind.parse(_a(dict, value, name)) if issubclass(kind, Document) else _a(kind, value, name)
+
+
+def _url(text: str, name: str) -> str:
+    try:
+        urlsplit(text)
+    except ValueError as error:
+        raise Unreadable(f"{name} is no URL") from error
+    if not text.isprintable():
+        raise Unreadable(f"{name} is no URL")
+    return text
 
 
 def _time(text: str, name: str) -> datetime:

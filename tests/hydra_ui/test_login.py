@@ -211,7 +211,9 @@ def test_prompt_consent_is_not_the_login_pages(hydra: FakeHydra, browser: Client
     assert browser.get(hydra.login(prompt="consent")).status_code == 302
 
 
-@pytest.mark.parametrize(("max_age", "asked"), [("60", False), ("10", True), ("0", True), ("much", True)])
+@pytest.mark.parametrize(
+    ("max_age", "asked"), [("60", False), ("10", True), ("0", True), ("much", True), ("9" * 5000, True)]
+)
 def test_max_age_counts_from_the_sign_in(
     hydra: FakeHydra, browser: Client, amber: User, advance: Advance, max_age: str, asked: bool
 ) -> None:

@@ -194,3 +194,12 @@ def test_pages_below_5xx_keep_their_query(hydra: FakeHydra, browser: Client, db:
 
     assert browser.get(url).wsgi_request.get_full_path() == url
     assert browser.get("/hydra/login/?x=1").wsgi_request.get_full_path() == "/hydra/login/?x=1"
+
+
+@pytest.mark.parametrize(
+    "to", ["http://[", "https://op.example/\r\nSet-Cookie: a=b", "\ud800", "https://op.example/\0"]
+)
+def test_hydra_sends_the_browser_to_no_url(hydra: FakeHydra, browser: Client, to: str) -> None:
+    hydra.refuses("logout", 410, {"redirect_to": to})
+
+    assert browser.get(come(hydra, "logout")).status_code == 503

@@ -472,6 +472,16 @@ def test_a_list_that_repeats_itself_ends(hydra: FakeServer, admin: HydraAdmin, p
     assert (error.code, len(found), len(hydra.requests)) == ("hydra_pagination", 1, 2)
 
 
+@pytest.mark.parametrize("host", ["http://[", "https://[op.example"])
+def test_a_next_page_that_is_no_url_is_a_fault(hydra: FakeServer, admin: HydraAdmin, host: str) -> None:
+    hydra.answers([session(1)], Link=following("2", host))
+    found: list[ConsentSession] = []
+
+    error = refusal(lambda: found.extend(admin.consent_sessions("amber")))
+
+    assert (error.code, len(found), len(hydra.requests)) == ("hydra_answer_invalid", 1, 1)
+
+
 def test_a_list_that_does_not_end_is_left(
     hydra: FakeServer, admin: HydraAdmin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -623,6 +633,8 @@ def test_an_answer_that_is_none_is_a_fault(
         ({"subject": "\ud800"}, "subject is no text that can be stored"),
         ({"sid": "a\0b"}, "sid is no text that can be stored"),
         ({"request_url": "https://op.example/?a=\udfff"}, "request_url is no text that can be stored"),
+        ({"request_url": "http://[::1"}, "request_url is no URL"),
+        ({"request_url": "https://op.example/\r\nSet-Cookie: a=b"}, "request_url is no URL"),
         ({"client": []}, None),
         ({"client": [1]}, "client is no dict"),
         ({"client": {"client_id": "rp", "redirect_uris": "https://rp.example"}}, "redirect_uris is no list"),
@@ -644,7 +656,10 @@ def test_a_field_of_another_type_is_a_fault(
     assert words in refused.detail
 
 
-@pytest.mark.parametrize("document", [{}, {"redirect_to": ""}, {"redirect_to": 1}, {"redirect_to": "\ud800"}])
+@pytest.mark.parametrize(
+    "document",
+    [{}, *({"redirect_to": to} for to in ("", 1, "\ud800", "https://[op.example/", "https://op.example/\n"))],
+)
 @pytest.mark.parametrize("status", [200, 410])
 def test_a_redirect_to_nowhere_is_a_fault(
     hydra: FakeServer, admin: HydraAdmin, document: dict[str, Any], status: int

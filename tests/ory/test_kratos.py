@@ -768,7 +768,14 @@ def test_a_field_of_another_type_is_a_fault(
 
 
 @pytest.mark.parametrize(
-    "change", [{"logout_url": ""}, {"logout_token": None}, {"logout_token": 1}, {"logout_token": "\ud800"}]
+    "change",
+    [
+        {"logout_url": ""},
+        {"logout_url": "http://["},
+        {"logout_token": None},
+        {"logout_token": 1},
+        {"logout_token": "\ud800"},
+    ],
 )
 def test_half_a_logout_flow_is_a_fault(kratos: FakeServer, public: KratosPublic, change: dict[str, Any]) -> None:
     kratos.answers(FLOW.to_dict() | change)

@@ -1,5 +1,6 @@
 """Back-channel logout as the provider calls it."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -7,6 +8,8 @@ from urllib.parse import urlencode
 import pytest
 from django.core.cache import cache
 from django.db import OperationalError, connections
+from joserfc.jws import JWSRegistry
+from joserfc.util import urlsafe_b64encode
 
 from django_ory_logout import receipts, sessions
 from django_ory_logout.models import LoginSession, LogoutReceipt
@@ -267,6 +270,66 @@ def test_wrong_claim(
     assert network.calls == []
     assert signed_in.user
     assert LogoutReceipt.objects.count() == 0
+
+
+def raw(provider: Provider, payload: str) -> str:
+    """A validly signed token around ``payload``, letter by letter."""
+    key = provider.signing_key()
+    message = b".".join(urlsafe_b64encode(part.encode()) for part in (json.dumps({"alg": "RS256"}), payload))
+    return (message + b"." + urlsafe_b64encode(JWSRegistry.algorithms["RS256"].sign(message, key))).decode()
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("json_member_repeated", lambda claims: '{"iss": "https://evil.example", ' + claims[1:]),
+        ("json_encoding_invalid", lambda claims: "\ufeff" + claims),
+        ("json_number_invalid", lambda claims: '{"extra": NaN, ' + claims[1:]),
+        ("json_too_deep", lambda claims: '{"extra": ' + "[" * 936 + "]" * 936 + ", " + claims[1:]),
+        ("aud_invalid", lambda claims: claims.replace('"aud": ["django-site"]', '"aud": ["django-site", null]')),
+    ],
+)
+def test_signed_token_that_parsers_read_differently(
+    post: Any,
+    provider: Provider,
+    claims: dict[str, Any],
+    signed_in: SiteBrowser,
+    code: str,
+    change: Callable[[str], str],
+) -> None:
+    assert_wrong(post(raw(provider, change(json.dumps(claims)))), code)
+    assert signed_in.user
+
+    assert_done(post(raw(provider, json.dumps(claims))))
+
+
+@pytest.mark.parametrize(
+    ("code", "header"),
+    [
+        ("crit_invalid", {"crit": []}),
+        ("crit_invalid", {"crit": ["alg"]}),
+        ("crit_unsupported", {"crit": ["exp"], "exp": 1}),
+        ("header_invalid", {"x5c": "a certificate"}),
+        ("header_invalid", {"cty": 7}),
+        ("payload_unencoded", {"b64": False}),
+    ],
+)
+def test_header_that_is_not_allowed(
+    post: Any, provider: Provider, claims: dict[str, Any], signed_in: SiteBrowser, code: str, header: dict[str, Any]
+) -> None:
+    assert_wrong(post(provider.sign(claims, header=header)), code)
+
+    assert signed_in.user
+
+
+@pytest.mark.parametrize("depth", [65, 936, 5000])
+def test_header_that_is_nested_deep(post: Any, signed_in: SiteBrowser, provider: Provider, depth: int) -> None:
+    header = urlsafe_b64encode(b'{"alg": "RS256", "x": ' + b"[" * depth + b"]" * depth + b"}").decode()
+    _, payload, signature = provider.logout_token("django-site", sub="amber").split(".")
+
+    assert_wrong(post(f"{header}.{payload}.{signature}"), "json_too_deep")
+
+    assert signed_in.user
 
 
 def test_exp_is_required_where_a_setting_says_so(

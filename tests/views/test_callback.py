@@ -592,15 +592,27 @@ def test_token_endpoint_slow(browser: SiteBrowser, untouched: None, network: Net
     assert logged() == [f"sign-in failed: unreachable: POST {TOKEN}: ReadTimeout"]
 
 
+LACKS = "the token response lacks id_token or access_token"
+TWICE = "has an object with a member twice"
+NOT_UTF_8 = "is not UTF-8 without a byte order mark"
+NO_NUMBER = "has a number that is NaN, infinite or too long"
+
+
 @pytest.mark.parametrize(
     ("status", "body", "line"),
     [
         (200, b"<html>", "not_json: the answer is not JSON"),
         (200, b"[]", "not_json: the answer is not a JSON object"),
-        (200, b"{}", "token_response_invalid: the token response lacks id_token or access_token"),
+        (200, b"{}", f"token_response_invalid: {LACKS}"),
         (302, b"", "token_endpoint_fault: the token endpoint answers 302"),
         (500, b"", "token_endpoint_fault: the token endpoint answers 500"),
         (400, b"<html>", "not_json: the answer is not JSON"),
+        (200, b'{"id_token": "a", "id_token": "b"}', f"answer_member_repeated: the answer {TWICE}"),
+        (200, b'{"a":' * 936, "answer_too_deep: the answer is nested more than 64 deep"),
+        (200, b'\xef\xbb\xbf{"id_token": "a"}', f"answer_encoding_invalid: the answer {NOT_UTF_8}"),
+        (200, b'{"expires_in": NaN}', f"answer_number_invalid: the answer {NO_NUMBER}"),
+        (200, b'{"id_token": "a", "access_token": "\\ud800"}', f"token_response_invalid: {LACKS}"),
+        (400, b'{"error": "\\ud800", "error": "b"}', f"answer_member_repeated: the answer {TWICE}"),
     ],
 )
 def test_token_endpoint_at_fault(
@@ -636,6 +648,10 @@ def test_keys_out_of_reach(browser: SiteBrowser, network: Network, logged: Logge
         ({"exp": 1}, "expired: exp has passed; compare the clocks"),
         ({"at_hash": "AAAA"}, "at_hash_mismatch: the access token is not the one that came with this ID token"),
         ({"sub": ""}, "sub_invalid: sub is not a text of 1 to 255 characters"),
+        ({"sid": ""}, "sid_invalid: sid is not a printable text"),
+        ({"aud": ["django-site", None]}, "aud_invalid: aud is neither a text nor a list of texts"),
+        ({"padding": "x" * 130_000}, "token_too_large: the token is longer than 131072 characters"),
+        ({"padding": float("nan")}, f"json_number_invalid: a part of the token {NO_NUMBER}"),
     ],
 )
 def test_wrong_id_token(

@@ -218,4 +218,8 @@ def _next_page(response: Response) -> str:
     """The token of the next page. Nothing else of its URL is used: an answer does not choose whom we ask."""
     links = parse_header_links(response.headers.get("Link", ""))
     url = next((link["url"] for link in links if link.get("rel") == "next"), "")
-    return parse_qs(urlsplit(url).query).get("page_token", [""])[0]
+    try:
+        query = urlsplit(url).query
+    except ValueError as error:
+        raise ProviderUnavailable("hydra_answer_invalid", "the address of the next page is no URL") from error
+    return parse_qs(query).get("page_token", [""])[0]

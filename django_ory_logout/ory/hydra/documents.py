@@ -61,7 +61,7 @@ class LoginRequest(Document):
     subject: str
     skip: bool
     session_id: str
-    request_url: str = field(repr=False)
+    request_url: documents.URL = field(repr=False)
     requested_scope: tuple[str, ...]
     requested_access_token_audience: tuple[str, ...]
     oidc_context: OpenIDConnectContext
@@ -81,7 +81,7 @@ class ConsentRequest(Document):
     acr: str
     amr: tuple[str, ...]
     context: object = field(repr=False)
-    request_url: str = field(repr=False)
+    request_url: documents.URL = field(repr=False)
     requested_scope: tuple[str, ...]
     requested_access_token_audience: tuple[str, ...]
     oidc_context: OpenIDConnectContext
@@ -113,7 +113,7 @@ class LogoutRequest(Document):
     subject: str
     sid: str
     rp_initiated: bool
-    request_url: str = field(repr=False)
+    request_url: documents.URL = field(repr=False)
     requested_at: datetime | None
     expires_at: datetime | None
     client: OAuth2Client | None
@@ -163,7 +163,7 @@ class Redirect(Document):
 
     required = ("redirect_to",)
 
-    redirect_to: str = field(repr=False)
+    redirect_to: documents.URL = field(repr=False)
 
 
 def redirect_to(raw: Mapping[str, Any]) -> str:

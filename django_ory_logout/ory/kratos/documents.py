@@ -76,7 +76,7 @@ class LogoutFlow(Document):
 
     required = ("logout_url", "logout_token")
 
-    logout_url: str = field(repr=False)
+    logout_url: documents.URL = field(repr=False)
     logout_token: str = field(repr=False)
 
 
@@ -95,4 +95,4 @@ class SecondFactor(Document):
 
     required = ("redirect_browser_to",)
 
-    redirect_browser_to: str
+    redirect_browser_to: documents.URL
