@@ -5,6 +5,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from django_ory_logout.testing import Network
+
 from ..conftest import SiteBrowser, query_of
 
 pytestmark = pytest.mark.django_db
@@ -20,8 +22,10 @@ NOWHERE = ["//", "///", "////", "///x", "/\\", "/\\x", "\\/", "\\\\", " //", "/\
 
 @pytest.mark.parametrize("next_url", NOWHERE)
 @pytest.mark.parametrize("parameter", ["next", "target_link_uri"])
-def test_sign_in(parameter: str, next_url: str, browser: SiteBrowser) -> None:
-    assert browser.sign_in("amber", **{parameter: next_url})["Location"] == "/in/"
+def test_sign_in(parameter: str, next_url: str, browser: SiteBrowser, network: Network) -> None:
+    callback = network.follow(browser.start(**{parameter: next_url}), "amber")
+
+    assert browser.visit(callback)["Location"] == "/in/"
 
 
 @pytest.mark.parametrize("next_url", NOWHERE)
