@@ -11,10 +11,11 @@ from typing import Any
 
 from django.contrib import auth
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from ..exceptions import OryLogoutError
+from ..exceptions import LogoutUnconfirmed, OryLogoutError
 from . import conf, sessions
 
 logger = logging.getLogger("django_ory_logout")
@@ -39,16 +40,39 @@ def sign_in(request: HttpRequest, form: AuthenticationForm) -> None:
 
 
 @sensitive_variables()
-def sign_out(request: HttpRequest, *, sid: str) -> None:
-    """End the session here, and what else this browser has at Hydra, but ``sid``: Hydra is about to end that one."""
-    others = [one for one in sessions.read(request.session).sids if one != sid]
-    sessions.change(request.session, sids=others)
-    auth.logout(request)
+def sign_out(request: HttpRequest) -> Sequence[str]:
+    """End the session here, and nothing else. Return the login sessions that this browser has at Hydra.
+
+    Raises :exc:`~..exceptions.Undecided` when the session could not be ended: Hydra must not be asked then.
+    """
+    sids = _taken_sids(request.session)
+    try:
+        sessions.end(request)
+    except LogoutUnconfirmed as error:
+        if sids:  # the note of this logout ends the session here, and does not know these
+            logger.error("login sessions at Hydra not revoked: %s: %s", error.code, " ".join(reversed(sids)))
+        raise
+    return sids
+
+
+def _taken_sids(session: SessionBase) -> Sequence[str]:
+    """The login sessions that ``session`` keeps. :func:`revoke_at_logout` finds none afterwards."""
+    try:
+        sids = sessions.read(session).sids
+        if sids:
+            sessions.change(session, sids=())
+    except Exception as error:
+        logger.warning("session not read: session_store_fault: %s", type(error).__name__)
+        return ()
+    return sids
 
 
 @sensitive_variables()
 def revoke_at_logout(*, request: Any, **_kwargs: Any) -> None:
-    """Receives ``user_logged_out``, which Django sends before it ends the session. Raises nothing."""
+    """Receive ``user_logged_out``, which Django sends before it ends the session.
+
+    Raises only :exc:`~..exceptions.LogoutUnconfirmed`, which ``LoginSessionMiddleware`` answers.
+    """
     session = getattr(request, "session", None)
     if session is None:
         return
@@ -56,8 +80,10 @@ def revoke_at_logout(*, request: Any, **_kwargs: Any) -> None:
         sids = sessions.read(session).sids
         if sids:
             # What is stored goes first, so that no fault at Hydra saves it; the other receivers can still read it.
-            session.delete()
+            sessions.end_stored(request)
             revoke(sids)
+    except LogoutUnconfirmed:
+        raise
     except Exception:
         logger.exception("logout_incomplete: Hydra may still remember logins")
 

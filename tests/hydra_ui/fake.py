@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -34,6 +34,10 @@ class FakeHydra(BaseAdapter):
         self.answered: list[Answered] = []
         self.revoked: list[str] = []
         self.is_down = False
+        #: Answers 409 to the next answer, and 410 with this as ``redirect_to`` to who reads the request then.
+        self.answered_before: str | None = None
+        #: Called before each call.
+        self.before: Callable[[], object] = lambda: None
         self._faults: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def login(self, subject: str = "", *, sid: str = "sid-1", hint: str = "", **parameters: str) -> str:
@@ -79,6 +83,7 @@ class FakeHydra(BaseAdapter):
         return answer
 
     def send(self, request: requests.PreparedRequest, *args: object, **kwargs: object) -> requests.Response:
+        self.before()
         if self.is_down:
             raise requests.ConnectionError("refused")
         parts = urlsplit(str(request.url))
@@ -112,6 +117,10 @@ class FakeHydra(BaseAdapter):
             return 404, {"error": "Not Found"}
         if not action:
             return 200, asked
+        if self.answered_before is not None:
+            if self.answered_before:
+                self._faults[kind] = 410, {"redirect_to": self.answered_before}
+            return 409, {"error": "Conflict"}
         self.answered.append(Answered(what, document))
         return (204, {}) if what == "logout/reject" else (200, {"redirect_to": f"{PUBLIC}/{what}"})
 

@@ -1,8 +1,14 @@
 """``urls.logout``: who is asked, what ends here, what ends at Hydra, in which order."""
 
+from http.cookies import SimpleCookie
+
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_out
+from django.contrib.sessions.models import Session
+from django.db import connections
 from django.test import Client
+from django.urls import resolve
 
 from .conftest import Configure, Logged, SignIn
 from .fake import PUBLIC, FakeHydra
@@ -156,18 +162,108 @@ def test_skip_is_not_for_what_no_application_started(hydra: FakeHydra, browser: 
 
 
 @pytest.mark.parametrize(("expires_at", "expired"), [("2026-01-01T00:00:00Z", True), ("2999-01-01T00:00:00Z", False)])
-def test_expired_ends_nothing(
+def test_expired_is_not_accepted_at_hydra(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, expires_at: str, expired: bool
 ) -> None:
+    """The person wants to leave all the same."""
     sign_in(amber)
     url = hydra.logout(str(amber.pk))
     hydra.open["logout", url.partition("=")[2]]["expires_at"] = expires_at
 
+    assert browser.get(url).status_code == (410 if expired else 200)
+    assert is_signed_in(browser)
     answer = browser.post(url, ACCEPT)
 
     assert answer.status_code == (410 if expired else 302)
-    assert is_signed_in(browser) is expired
+    assert not is_signed_in(browser)
     assert bool(hydra.answered) is not expired
+    assert hydra.revoked == (["sid-1"] if expired else [])
+
+
+def test_the_session_here_ends_before_any_call_to_hydra(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
+    sign_in(amber, sid="sid-1")
+    sign_in(amber, sid="sid-2")
+    stored: list[int] = []
+    hydra.before = lambda: stored.append(Session.objects.count())
+
+    browser.post(hydra.logout(str(amber.pk)), ACCEPT)
+
+    assert stored == [0, 0, 0]
+
+
+@pytest.mark.parametrize("what", ["logout", "logout/accept", "sessions"])
+@pytest.mark.parametrize("status", [None, 200, 302, 400, 401, 403, 404, 409, 410, 429, 500, 503])
+def test_whatever_hydra_does_the_session_here_has_ended(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, what: str, status: int | None
+) -> None:
+    sign_in(amber, sid="sid-1")
+    sign_in(amber, sid="sid-2")
+    url = hydra.logout(str(amber.pk))
+    kept = SimpleCookie(browser.cookies)
+    if status is None:
+        hydra.is_down = True
+    else:
+        hydra.refuses(what, status, {"error": "as told", "redirect_to": "nowhere"})
+
+    answer = browser.post(url, ACCEPT)
+
+    assert answer.status_code in {302, 404, 410, 502, 503}
+    assert not is_signed_in(browser)
+    browser.cookies = kept
+    assert not is_signed_in(browser)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_hydra_refuses_the_request_and_is_told_by_sid(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, status: int
+) -> None:
+    sign_in(amber)
+    url = hydra.logout(str(amber.pk))
+    hydra.refuses("logout", status)
+
+    browser.post(url, ACCEPT)
+
+    assert hydra.revoked == ["sid-1"]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_hydra_refuses_to_accept_and_is_told_by_sid(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, status: int
+) -> None:
+    sign_in(amber)
+    url = hydra.logout(str(amber.pk))
+    hydra.refuses("logout/accept", status)
+
+    browser.post(url, ACCEPT)
+
+    assert hydra.revoked == ["sid-1"]
+
+
+def test_a_receiver_of_the_sites_own_fails_and_the_session_here_has_ended(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
+    sign_in(amber)
+    url = hydra.logout(str(amber.pk))
+    user_logged_out.connect(broken)
+    try:
+        answer = browser.post(url, ACCEPT)
+    finally:
+        user_logged_out.disconnect(broken)
+
+    assert answer["Location"] == f"{PUBLIC}/logout/accept"
+    assert not is_signed_in(browser)
+
+
+def broken(**_kwargs: object) -> None:
+    raise RuntimeError("a fault of the site's own")
+
+
+def test_no_transaction_is_around_a_page() -> None:
+    """With ATOMIC_REQUESTS, Hydra would be told of a logout that is not committed."""
+    for name in ("login", "consent", "logout"):
+        assert resolve(f"/hydra/{name}/").func._non_atomic_requests == set(connections)  # type: ignore[attr-defined]
 
 
 def test_hydra_is_down_at_accept_and_the_session_here_has_ended(

@@ -77,6 +77,41 @@ def test_handled_goes_where_hydra_says(hydra: FakeHydra, browser: Client, kind: 
     assert browser.get(come(hydra, kind))["Location"] == "https://op.example/oauth2/auth?x=1"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("answer", ["accept", "reject"])
+def test_answered_a_moment_ago_goes_where_hydra_says(
+    hydra: FakeHydra, browser: Client, amber: User, kind: str, answer: str
+) -> None:
+    """A double click, or Back: Hydra answers 409."""
+    hydra.answered_before = "https://op.example/oauth2/auth?x=1"
+    if kind != "login":
+        browser.force_login(amber)
+    url = getattr(hydra, kind)(str(amber.pk)) if kind != "login" else hydra.login()
+
+    page = browser.post(url, {"answer": answer, "username": "amber", "password": "pw"})
+
+    assert page.status_code == 302
+    assert page["Location"] == "https://op.example/oauth2/auth?x=1"
+
+
+@pytest.mark.parametrize(("kind", "status"), [("login", 302), ("consent", 302), ("logout", 410)])
+def test_answered_a_moment_ago_and_hydra_keeps_no_record(
+    hydra: FakeHydra, browser: Client, amber: User, kind: str, status: int
+) -> None:
+    """Sign-in begins anew, by the authorization request. A logout is done."""
+    hydra.answered_before = ""
+    browser.force_login(amber)
+    url = getattr(hydra, kind)(str(amber.pk)) if kind != "login" else hydra.login()
+
+    page = browser.post(url, {"answer": "accept", "username": "amber", "password": "pw"})
+
+    assert page.status_code == status
+    if status == 302:
+        assert page["Location"].startswith("https://op.example/oauth2/auth?client_id=rp")
+    else:
+        assert "This is done already" in page.content.decode()
+
+
 def test_handled_and_hydra_says_a_path_of_its_own(hydra: FakeHydra, browser: Client) -> None:
     hydra.refuses("logout", 410, {"redirect_to": "/oauth2/sessions/logout?id_token_hint=x"})
 

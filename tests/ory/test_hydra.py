@@ -506,7 +506,7 @@ def test_a_list_that_does_not_end_is_left(
         (404, "Unable to locate the resource", "challenge_unknown"),
         (401, "request_unauthorized", "challenge_expired"),
         (400, "invalid_request", "hydra_refused"),
-        (409, "invalid_request", "hydra_refused"),
+        (403, "invalid_request", "hydra_unauthorized"),
     ],
 )
 def test_a_challenge_is_refused(
@@ -521,6 +521,37 @@ def test_a_challenge_is_refused(
     assert f"{status} {error!r}" in str(refused)
     assert "a challenge" not in str(refused)
     assert "amber" not in str(refused)
+
+
+ANSWERS_OF_CHALLENGES = [name for name in OF_CHALLENGES if name.startswith(("accept", "reject"))]
+
+
+@pytest.mark.parametrize("name", ANSWERS_OF_CHALLENGES)
+def test_a_challenge_that_was_just_answered_is_read_again(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
+    hydra.answers(vendor.ErrorOAuth2(error="Conflict"), 409)
+    hydra.answers(vendor.OAuth2RedirectTo(redirect_to="https://op.example/oauth2/auth?x=1"), 410)
+
+    handled = refusal(lambda: CALLS[name].ours(admin))
+
+    assert isinstance(handled, ChallengeHandled)
+    assert handled.redirect_to == "https://op.example/oauth2/auth?x=1"
+    asked = hydra.requests[1]
+    assert asked.method == "GET"
+    assert str(asked.url).endswith("_challenge=a+challenge")
+
+
+@pytest.mark.parametrize("name", ANSWERS_OF_CHALLENGES)
+@pytest.mark.parametrize("url", ["https://op.example/oauth2/auth?client_id=rp", ""])
+def test_a_challenge_that_was_just_answered_and_of_which_hydra_keeps_no_record(
+    hydra: FakeServer, admin: HydraAdmin, name: str, url: str
+) -> None:
+    hydra.answers(vendor.ErrorOAuth2(error="Conflict"), 409)
+    hydra.answers({"request_url": url})
+
+    handled = refusal(lambda: CALLS[name].ours(admin))
+
+    assert isinstance(handled, ChallengeHandled)
+    assert handled.redirect_to == url
 
 
 @pytest.mark.parametrize("name", OF_CHALLENGES)

@@ -4,11 +4,16 @@ import logging
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import Error as DatabaseFault
+from django.db import connections, transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.log import log_response
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_deny
@@ -16,7 +21,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from ...exceptions import ChallengeHandled, InvalidMessage, OryLogoutError, Undecided
+from ...exceptions import ChallengeHandled, InvalidMessage, LogoutUnconfirmed, OryLogoutError, Undecided
 from ...parameters import check_charset
 
 logger = logging.getLogger("django_ory_logout")
@@ -57,6 +62,22 @@ _SAID: dict[str, tuple[HTTPStatus, Callable[[], str], Callable[[], str]]] = {
         lambda: _("It lacks what applications would know it by. Please tell the people who run this site."),
     ),
 }
+#: What fails at this site, and not at Hydra.
+_SITE_FAULT = (
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    lambda: _("This site cannot do that now"),
+    lambda: _("A part of this site does not answer. This is not your fault. Please try again in a moment."),
+)
+_SAID |= {
+    "database_fault": _SITE_FAULT,
+    "session_store_fault": _SITE_FAULT,
+    "session_not_ended": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        lambda: _("You are not logged out yet"),
+        lambda: _("A part of this site does not answer, and you may still be signed in. Please try again in a moment."),
+    ),
+}
+_INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, *_SITE_FAULT[1:])
 _UNAVAILABLE = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     lambda: _("The sign-in service cannot be reached"),
@@ -73,6 +94,7 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
     """A page that Hydra sends the browser to with ``{kind}_challenge``: public, never cached, never framed."""
 
     def decorate(view: ChallengeView) -> View:
+        @_non_atomic
         @login_not_required
         @never_cache
         @xframe_options_deny
@@ -85,11 +107,19 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
         def answered(request: HttpRequest) -> HttpResponse:
             try:
                 return view(request, _challenge(request, kind))
+            except LogoutUnconfirmed:
+                # LoginSessionMiddleware answers it. Once the session has ended, the browser comes back here.
+                request.GET = QueryDict(urlencode({"next": request.get_full_path()}))
+                raise
             except OryLogoutError as error:
                 return _problem(request, error, kind)
-            except Exception:
+            except DatabaseFault as error:
+                return _problem(request, Undecided("database_fault", type(error).__name__), kind)
+            except (Http404, PermissionDenied, SuspiciousOperation):
                 _forget_query(request)
                 raise
+            except Exception as error:
+                return _fault(request, error, kind)
 
         return answered
 
@@ -111,6 +141,13 @@ def readable(kind: str) -> Callable[[View], View]:
         return answered
 
     return decorate
+
+
+def _non_atomic(view: View) -> View:
+    """Keep ``ATOMIC_REQUESTS`` away: the session here has to have ended, committed, before Hydra is asked."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 def redirect(url: str) -> HttpResponse:
@@ -135,21 +172,44 @@ def _challenge(request: HttpRequest, kind: str) -> str:
 def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResponse:
     if isinstance(error, ChallengeHandled) and urlsplit(error.redirect_to).netloc:
         return redirect(error.redirect_to)
-    logger.log(logging.WARNING if error.code in _SAID else logging.ERROR, "%s page: %s", kind, error)
     unavailable = isinstance(error, Undecided)
     status, title, message = _SAID.get(error.code, _UNAVAILABLE if unavailable else _REFUSED)
+    is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    logger.log(logging.ERROR if is_fault else logging.WARNING, "%s page: %s", kind, error)
     context = {
         "title": title(),
         "message": message(),
         "kind": kind,
         "retry_url": request.get_full_path() if unavailable else "",
     }
-    response = render(request, "ory_hydra_ui/problem.html", context, status=status)
+    if is_fault:
+        _forget_query(request)
+    response = _rendered(request, context, status)
     if unavailable:
         response["Retry-After"] = "5"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _forget_query(request)
     return response
+
+
+def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
+    """500: something that nobody expects, as in a hook of the site. Django reports it as it reports any other."""
+    status, title, message = _INTERNAL
+    retry_url = request.get_full_path()
+    _forget_query(request)
+    context = {"title": title(), "message": message(), "kind": kind, "retry_url": retry_url}
+    response = _rendered(request, context, status)
+    log_response(
+        "%s page: internal_error: %s", kind, type(error).__name__, response=response, request=request, exception=error
+    )
+    return response
+
+
+def _rendered(request: HttpRequest, context: dict[str, str], status: int) -> HttpResponse:
+    """The page of a problem, also where a context processor needs what has just failed."""
+    try:
+        return render(request, "ory_hydra_ui/problem.html", context, status=status)
+    except Exception as error:
+        logger.warning("page rendered without the request: %s", type(error).__name__)
+        return HttpResponse(render_to_string("ory_hydra_ui/problem.html", context), status=status)
 
 
 def _forget_query(request: HttpRequest) -> None:

@@ -82,6 +82,7 @@ def _accept(request: HttpRequest, login: LoginRequest) -> HttpResponse:
     )
     # Not before: what Hydra did not accept is no login, and must not push one out.
     sessions.keep_sid(request.session, login.session_id)
+    sessions.save(request.session)
     return redirect(to)
 
 

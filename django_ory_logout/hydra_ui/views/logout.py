@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from ...exceptions import HydraError, ProviderUnavailable
+from ...exceptions import ChallengeHandled, HydraError, OryLogoutError, ProviderUnavailable
 from ...ory.hydra import LogoutRequest
 from .. import conf, revocation, sessions
 from ..subjects import is_subject
@@ -14,12 +14,14 @@ from .base import page, redirect
 @page("logout")
 def logout(request: HttpRequest, challenge: str) -> HttpResponse:
     """The logout page. Hydra leaves it to us to honour ``skip_logout_consent``."""
+    if request.method == "POST" and request.POST.get("answer") == "accept":
+        return _log_out(request, challenge)
     logout = _asked(challenge)
-    if request.method == "POST" and request.POST.get("answer") != "accept":
+    if request.method == "POST":
         conf.get().admin.reject_logout_request(challenge)
         return render(request, "ory_hydra_ui/still_signed_in.html", {"logout": logout})
-    if request.method == "POST" or _nobody_is_asked(request, logout):
-        return _accept(request, logout)
+    if _nobody_is_asked(request, logout):
+        return _log_out(request, challenge)
     # Nobody else's name is shown: any application can make Hydra send it here, with the ID token of somebody.
     person = request.user.get_username() if _is_here(request, logout) else ""
     context = {"logout": logout, "person": person, "other": _other(request, logout)}
@@ -43,17 +45,36 @@ def _nobody_is_asked(request: HttpRequest, logout: LogoutRequest) -> bool:
     return skip and not _other(request, logout)
 
 
-def _accept(request: HttpRequest, logout: LogoutRequest) -> HttpResponse:
-    """The session here ends first: nothing that Hydra says or does not say is in its way."""
-    if request.user.is_authenticated:
-        # Whoever it is: Hydra ends the login of this browser with the one that was asked for, and tells only the
-        # applications of the latter. The others are told here, while Hydra still knows them.
-        revocation.sign_out(request, sid=logout.sid)
+def _log_out(request: HttpRequest, challenge: str) -> HttpResponse:
+    """The session here ends first, whoever is signed in: nothing that Hydra says or does not say is in its way.
+
+    Hydra ends the login of this browser with the one that was asked for, and tells only the applications of the latter.
+    The others are told here, while Hydra still knows them.
+    """
+    sids = revocation.sign_out(request)
     try:
-        return redirect(conf.get().admin.accept_logout_request(logout.challenge))
+        logout = _asked(challenge)
+    except OryLogoutError:
+        revocation.revoke(sids)
+        raise
+    revocation.revoke([one for one in sids if one != logout.sid])
+    return redirect(_accepted(logout))
+
+
+def _accepted(logout: LogoutRequest) -> str:
+    """Hydra ends the login session that was asked for; where to send the browser.
+
+    No session here knows its ``sid`` any more.
+    """
+    try:
+        return conf.get().admin.accept_logout_request(logout.challenge)
     except ProviderUnavailable as error:
-        # The page offers to try again. If nobody does, no session here knows this sid any more.
-        revocation.log_left(logout.sid, error)
+        revocation.log_left(logout.sid, error)  # the page offers to try again, and perhaps nobody does
+        raise
+    except ChallengeHandled:
+        raise  # it has ended
+    except HydraError:
+        revocation.revoke([logout.sid])
         raise
 
 

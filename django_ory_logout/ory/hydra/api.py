@@ -62,10 +62,14 @@ class AdminAPI(api.AdminAPI):
         self, method: str, kind: str, challenge: str, document: object = None, expected: HTTPStatus = HTTPStatus.OK
     ) -> http.Response:
         """Read or answer a request of a ``kind`` (``login``, or ``login/accept``)."""
-        path = f"/oauth2/auth/requests/{kind}"
-        response = self._send(method, path, {f"{kind.partition('/')[0]}_challenge": challenge}, document)
+        path, name = f"/oauth2/auth/requests/{kind}", kind.partition("/")[0]
+        response = self._send(method, path, {f"{name}_challenge": challenge}, document)
         if response.status == HTTPStatus.GONE:
             raise ChallengeHandled(redirect_to(response.json()))
+        if response.status == HTTPStatus.CONFLICT and method == "PUT":
+            # Answered before, as by a double click. Most often Hydra says where to go on when the request is read.
+            asked = self.ask_for_request("GET", name, challenge).json()
+            raise ChallengeHandled(str(asked.get("request_url") or ""))
         return _checked(response, f"{method} {path}", expected, OF_CHALLENGE)
 
 
