@@ -48,9 +48,9 @@ def sign_out(request: HttpRequest) -> Sequence[str]:
     sids = _taken_sids(request.session)
     try:
         sessions.end(request)
-    except LogoutUnconfirmed as error:
+    except LogoutUnconfirmed:
         if sids:  # the note of this logout ends the session here, and does not know these
-            logger.error("login sessions at Hydra not revoked: %s: %s", error.code, " ".join(reversed(sids)))
+            logger.error("login sessions at Hydra not revoked: logout_unconfirmed: %s", " ".join(reversed(sids)))
         raise
     return sids
 

@@ -136,6 +136,8 @@ def end(request: HttpRequest) -> None:
     try:
         end_stored(request)
     except Exception as error:
+        # Some engines forget the key when they cannot look. Without it the cookie would go, and with it the way to end.
+        session._session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
         raise Undecided("session_not_ended", type(error).__name__) from error
     try:
         auth.logout(request)

@@ -1,28 +1,23 @@
 """A fault at each statement: a page that is ours, and what it says of the session here is true."""
 
-import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_out
-from django.contrib.sessions.backends.db import SessionStore
-from django.contrib.sessions.models import Session
-from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import OperationalError, connection
-from django.test import Client
-
-from django_ory_logout import sessions as index
-from django_ory_logout.hydra_ui import sessions
-from django_ory_logout.models import LoginSession
-from django_ory_logout.stores import end_at_logout
+from django.http import Http404
+from django.test import Client, override_settings
 
 from .. import settings as relying_party
-from .conftest import Logged, SignIn, query_of
+from .conftest import Logged, SignIn
 from .fake import PUBLIC, FakeHydra
+from .site import settings as site
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,21 +26,65 @@ FORM = {"username": "amber", "password": "pw", "remember": "on"}
 ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
 
 
-class Statements:
-    """Counts what goes to the database, and fails at one statement, or at all from there on."""
+@pytest.fixture(autouse=True)
+def _reads_no_session_before_a_page(settings: Any) -> None:
+    """Django's own middleware reads ``request.user`` before each view, and for a public one too: its fault is bare."""
+    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if "LoginRequired" not in one]
 
-    def __init__(self, failing: int, *, and_all_after: bool) -> None:
-        self.failing, self.and_all_after, self.count = failing, and_all_after, 0
 
-    def __call__(self, execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+class Faults:
+    """Counts what is asked of a server, and fails at one call, or at all from there on."""
+
+    def __init__(self, failing: int, *, and_all_after: bool, error: type[Exception]) -> None:
+        self.failing, self.and_all_after, self.error, self.count = failing, and_all_after, error, 0
+
+    def __call__(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         number, self.count = self.count, self.count + 1
         if number == self.failing or (self.and_all_after and number > self.failing):
-            raise OperationalError("the database has gone away")
-        return execute(sql, *args)
+            raise self.error("it does not answer")
+        return call(*args, **kwargs)
 
     @property
     def has_failed(self) -> bool:
         return self.count > self.failing
+
+
+class FaultyCache(LocMemCache):
+    """Asks :attr:`faults` before each operation."""
+
+    faults: Faults | None = None
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        return self._asked(super().get, *args, **kwargs)
+
+    def set(self, *args: Any, **kwargs: Any) -> None:
+        self._asked(super().set, *args, **kwargs)
+
+    def add(self, *args: Any, **kwargs: Any) -> Any:
+        return self._asked(super().add, *args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> Any:
+        return self._asked(super().delete, *args, **kwargs)
+
+    def _asked(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return self.faults(call, *args, **kwargs) if self.faults else call(*args, **kwargs)
+
+
+@contextmanager
+def of_the_database(faults: Faults) -> Iterator[None]:
+    faults.error = OperationalError
+    with connection.execute_wrapper(faults):
+        yield
+
+
+@contextmanager
+def of_the_cache(faults: Faults) -> Iterator[None]:
+    FaultyCache.faults = faults
+    yield
+    FaultyCache.faults = None
+
+
+each_server = pytest.mark.parametrize("where", [of_the_database, of_the_cache])
 
 
 def is_signed_in(browser: Client) -> bool:
@@ -77,33 +116,38 @@ def indexed_site(settings: Any) -> Iterator[None]:
     user_logged_out.disconnect(dispatch_uid="ory_logout_end_at_logout")
 
 
-def each_fault(url: Callable[[], str], form: dict[str, str] | None, prepare: Callable[[], Client]) -> Iterator[Any]:
-    """Do it with a fault at each statement, and then once with none. Gives browser, copied browser and answer."""
+def each_fault(
+    where: Callable[[Faults], AbstractContextManager[None]],
+    url: Callable[[], str],
+    form: dict[str, str] | None,
+    prepare: Callable[[], Client],
+) -> Iterator[Any]:
+    """Do it with a fault at each call, and then once with none. Gives the browser, a copy from before, the answer."""
     for and_all_after in (False, True):
-        for failing in range(100):
+        has_failed, failing = True, 0
+        while has_failed:
             browser, at = prepare(), url()
             kept = Client()
             kept.cookies = SimpleCookie({name: morsel.value for name, morsel in browser.cookies.items()})
-            statements = Statements(failing, and_all_after=and_all_after)
-            with connection.execute_wrapper(statements):
+            faults = Faults(failing, and_all_after=and_all_after, error=ConnectionError)
+            with where(faults):
                 answer = browser.get(at) if form is None else browser.post(at, form)
             yield browser, kept, answer
-            if not statements.has_failed:
-                break
-        else:
-            raise AssertionError("it never ends")
+            has_failed, failing = faults.has_failed, failing + 1
 
 
 def assert_ours(answer: Any) -> None:
     """No bare page of Django's."""
-    assert answer.status_code in {200, 302, 503}
+    assert answer.status_code in {200, 302, 500, 503}
     if answer.status_code != 302:
         assert '<meta name="viewport"' in answer.content.decode()
 
 
+@each_server
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.usefixtures("_beside")
-def test_logout(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, engine: str) -> None:
+def test_logout(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, engine: str, where: Any) -> None:
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.FaultyCache"}}
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     settings.SESSION_FILE_PATH = str(tmp_path)
 
@@ -113,7 +157,7 @@ def test_logout(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, eng
         hydra.answered.clear()
         return browser
 
-    for browser, kept, answer in each_fault(lambda: hydra.logout(str(amber.pk)), ACCEPT, prepare):
+    for browser, kept, answer in each_fault(where, lambda: hydra.logout(str(amber.pk)), ACCEPT, prepare):
         assert_ours(answer)
         if answer.status_code == 302:
             assert answer["Location"] == f"{PUBLIC}/logout/accept"
@@ -129,20 +173,27 @@ def test_logout(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, eng
             assert not is_signed_in(browser)
 
 
+@each_server
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.usefixtures("_beside")
-def test_sign_in(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, engine: str) -> None:
+def test_sign_in(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, engine: str, where: Any) -> None:
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.FaultyCache"}}
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     settings.SESSION_FILE_PATH = str(tmp_path)
 
-    for browser, _kept, answer in each_fault(hydra.login, FORM, lambda: Client(raise_request_exception=False)):
+    for browser, _kept, answer in each_fault(where, hydra.login, FORM, lambda: Client(raise_request_exception=False)):
         assert_ours(answer)
         assert is_signed_in(browser) is (answer.status_code == 302)
 
 
+@each_server
+@pytest.mark.parametrize("engine", ["cached_db", "cache"])
 @pytest.mark.usefixtures("_beside")
 @pytest.mark.parametrize("page", ["login", "consent", "logout"])
-def test_pages(hydra: FakeHydra, amber: User, page: str) -> None:
+def test_pages(hydra: FakeHydra, amber: User, settings: Any, page: str, engine: str, where: Any) -> None:
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.FaultyCache"}}
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+
     def prepare() -> Client:
         browser = Client(raise_request_exception=False)
         browser.post(hydra.login(), FORM)
@@ -153,7 +204,7 @@ def test_pages(hydra: FakeHydra, amber: User, page: str) -> None:
         "consent": lambda: hydra.consent(str(amber.pk)),
         "logout": lambda: hydra.logout(str(amber.pk)),
     }[page]
-    for _browser, _kept, answer in each_fault(url, None, prepare):
+    for _browser, _kept, answer in each_fault(where, url, None, prepare):
         assert_ours(answer)
 
 
@@ -176,3 +227,98 @@ def test_the_cache_is_down_and_the_session_is_not_taken_for_a_strangers(
     settings.CACHES = up
     assert browser.post(url, ACCEPT).status_code == 302
     assert not is_signed_in(browser)
+
+
+def no_deletion(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+    if sql.startswith("DELETE"):
+        raise OperationalError("it does not answer")
+    return execute(sql, *args)
+
+
+def test_an_unconfirmed_logout_comes_back_to_the_page(
+    hydra: FakeHydra, amber: User, browser: Client, sign_in: SignIn, settings: Any, logged: Logged
+) -> None:
+    """Hydra has not been told yet."""
+    with indexed_site(settings):
+        sign_in(amber, sid="sid-1")
+        url = hydra.logout(str(amber.pk))
+        hydra.before = lambda: pytest.fail("Hydra is asked")
+        with connection.execute_wrapper(no_deletion):
+            answer = browser.post(url, ACCEPT)
+        hydra.before = lambda: None
+
+        page = answer.content.decode()
+        assert answer.status_code == 503
+        assert "Your logout is not confirmed yet" in page
+        assert f'value="{url}"' in page
+        assert "login sessions at Hydra not revoked: logout_unconfirmed: sid-1" in logged()
+        assert browser.post("/auth/logout/", {"next": url})["Location"] == url
+        assert not is_signed_in(browser)
+
+
+def test_a_logout_of_the_sites_own_that_is_unconfirmed_asks_hydra_nothing(
+    hydra: FakeHydra, amber: User, browser: Client, sign_in: SignIn, settings: Any
+) -> None:
+    with indexed_site(settings):
+        sign_in(amber)
+        hydra.before = lambda: pytest.fail("Hydra is asked")
+
+        with connection.execute_wrapper(no_deletion):
+            answer = browser.post("/leave/")
+
+    assert answer.status_code == 503
+    assert "Your logout is not confirmed yet" in answer.content.decode()
+
+
+def test_what_changes_after_the_page_is_saved_too(
+    hydra: FakeHydra, amber: User, browser: Client, sign_in: SignIn, settings: Any
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.changes_the_session"]
+
+    sign_in(amber)
+
+    assert browser.session["changed"]
+    assert is_signed_in(browser)
+
+
+def changes_the_session(get_response: Any) -> Callable[[Any], Any]:
+    """A middleware of the site's own."""
+
+    def middleware(request: Any) -> Any:
+        response = get_response(request)
+        request.session["changed"] = True
+        return response
+
+    return middleware
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(Http404(), 404), (PermissionDenied(), 403), (SuspiciousOperation("as told"), 400)]
+)
+def test_an_answer_of_the_sites_own_hooks_stays(
+    hydra: FakeHydra, amber: User, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    monkeypatch.setattr(f"{__name__}.raised", error)
+    browser = Client(raise_request_exception=False)
+    browser.force_login(amber)
+
+    with override_settings(ORY_HYDRA_UI={**site.ORY_HYDRA_UI, "AUTHENTICATION": f"{__name__}.raises"}):
+        assert browser.get(hydra.login()).status_code == status
+
+
+raised: Exception = RuntimeError()
+
+
+def raises(*_args: object, **_kwargs: object) -> None:
+    raise raised
+
+
+def test_a_page_of_a_problem_needs_no_context_processor(hydra: FakeHydra, browser: Client, settings: Any) -> None:
+    """It may need what has just failed."""
+    options = {"context_processors": [f"{__name__}.raises"]}
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "OPTIONS": options}]
+
+    answer = browser.get("/hydra/login/")
+
+    assert answer.status_code == 400
+    assert "This page needs an application" in answer.content.decode()
