@@ -197,9 +197,8 @@ def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
     _forget_query(request)
     context = {"title": title(), "message": message(), "kind": kind, "retry_url": retry_url}
     response = _rendered(request, context, status)
-    log_response(
-        "%s page: internal_error: %s", kind, type(error).__name__, response=response, request=request, exception=error
-    )
+    said = "%s page: internal_error: %s", kind, type(error).__name__
+    log_response(*said, response=response, request=request, exception=error)  # type: ignore[no-untyped-call]
     return response
 
 
