@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, router, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from .models import EventKind, LoginSession, LogoutEvent, LogoutNotice, RefusalCount, digest
+from .models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutNotice, RefusalCount, digest
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -92,10 +92,15 @@ def note(kind: EventKind, *, issuer: str = "", subject: str = "", sid: str = "",
 
 
 def note_ended(ended: Sequence[LoginSession]) -> None:
-    """The same for sessions that ended: one look for all of them."""
+    """The same for sessions that ended: one look for all of them. Forced logouts are always kept.
+
+    What they could not end at Hydra is left to be done by ``sid``, when no row knows it any more.
+    """
 
     def write() -> None:
-        if is_followed():
+        forced = [row for row in ended if row.end_reason == EndReason.FORCED]
+        kept = ended if len(forced) < len(ended) and is_followed() else forced
+        if kept:
             now = timezone.now()
             rows().bulk_create(
                 LogoutEvent(
@@ -106,10 +111,17 @@ def note_ended(ended: Sequence[LoginSession]) -> None:
                     sid=row.sid or "",
                     code=row.end_reason,
                 )
-                for row in ended
+                for row in kept
             )
 
     _tried(write)
+
+
+def knows(issuer: str, sid: str) -> bool:
+    """Whether a login session ``sid`` of ``issuer`` was heard of lately, from the provider or from a row."""
+    kinds = {EventKind.BACK_CHANNEL, EventKind.TO_PROVIDER, EventKind.ENDED, EventKind.SIGNED_IN}
+    named = rows().filter(Q(kind__in=kinds) | Q(kind=EventKind.FRONT_CHANNEL, ended__gt=0), issuer=issuer, sid=sid)
+    return (issuer, sid) in named.values_list("issuer", "sid")  # some databases compare without case
 
 
 # Following

@@ -113,6 +113,11 @@ def _with_same_subjects(issuer: str, alias: str | None) -> set[str]:
     return {issuer}.union(*entries)
 
 
+def unread(subject: str, alias: str | None) -> list[Person]:
+    """The one subject, where nothing can be read of it. Raises like :func:`named_provider`."""
+    return [Person(issuer, subject, False, []) for issuer in named_issuers(alias)]
+
+
 def _of_subject(issuer: str, subject: str) -> Person:
     rows = sessions.rows().filter(subject_digest=digest(issuer, subject)).order_by("created_at")
     is_known = rows.exists() or _links().filter(subject_digest=digest(issuer, subject)).exists()

@@ -4,8 +4,9 @@ Codes are for programs, words for people: these are translated when they are rea
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.db.models import TextChoices
@@ -20,17 +21,33 @@ logger = logging.getLogger("django_ory_logout")
 class StepName(TextChoices):
     """What there is to do, in the order in which it is done."""
 
+    INDEX = "index", _("what this site knows read")
     LOCAL = "local", _("sessions on this site")
     KRATOS_LIST = "kratos_list", _("sessions at Kratos listed")
     KRATOS_REFUSED = "kratos_refused", _("these refused on this site")
     KRATOS_SESSIONS = "kratos_sessions", _("all sessions at Kratos")
     KRATOS_SESSION = "kratos_session", _("session at Kratos")
+    KEYS = "keys", _("keys of this admin API compared with those of the issuer")
     CLIENT = "client", _("this site's registration read")
     LIST = "list", _("consents listed")
     SID = "sid", _("login session at Hydra, its applications told")
     SUBJECT = "subject", _("all login sessions at Hydra")
     CONSENTS = "consents", _("consents, with their access and refresh tokens")
     ACCESS_TOKENS = "access_tokens", _("access tokens of an application")
+
+
+#: The steps that end something, and are answered alike by Hydra for an id that it has never heard of.
+ENDING = frozenset(
+    {
+        StepName.LOCAL,
+        StepName.KRATOS_SESSIONS,
+        StepName.KRATOS_SESSION,
+        StepName.SID,
+        StepName.SUBJECT,
+        StepName.CONSENTS,
+        StepName.ACCESS_TOKENS,
+    }
+)
 
 
 class Outcome(TextChoices):
@@ -40,6 +57,7 @@ class Outcome(TextChoices):
     PLANNED = "planned", _("would be done")
     RETRIED = "retried", _("failed, tried again below")
     FAILED = "failed", _("failed")
+    NOT_KNOWN = "not_known", _("not known there")
 
 
 #: What a remark says, by its code.
@@ -53,6 +71,16 @@ WORDS: Mapping[str, Promise] = {
     ),
     "kratos_session": _("The session {target} at Kratos may be alive. This site refuses it."),
     "hydra_unconfigured": _("No admin API is configured for {target}: the login there, and other applications."),
+    "hydra_of_another_issuer": _(
+        "The login at {target}, and other applications: ADMIN_URL is the admin API of another Hydra, where nothing was "
+        "ended."
+    ),
+    "index_unread": _(
+        "What this site knows of {target}: its database does not answer. Other applications may not be told."
+    ),
+    "keys_not_compared": _(
+        "Whether ADMIN_URL is the admin API of {target}: the keys of its ID tokens could not be compared."
+    ),
     "login_session": _("The login session {target} at Hydra may be alive, and its applications were not told."),
     "recipients_forgotten": _(
         "Whether Hydra can still tell the applications of the login session {target}: not if it was among the login "
@@ -154,8 +182,13 @@ class ForcedLogout:
 
     @property
     def ok(self) -> bool:
-        """Whether no step failed."""
-        return all(step.outcome != Outcome.FAILED for step in self.steps)
+        """Whether no step failed, and somebody knew the id."""
+        return all(step.outcome != Outcome.FAILED for step in self.steps) and self.is_known
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this site, Hydra or Kratos ever knew who is meant, or this could not be found out."""
+        return all(step.outcome != Outcome.NOT_KNOWN for step in self.steps)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -174,15 +207,31 @@ class ForcedLogout:
         }
 
 
+#: Told after each step of its name, how many are done, and how many there will be.
+Progress = Callable[[StepName, int, int], None]
+
+
 class Report:
     """A :class:`ForcedLogout` while it is under way."""
 
-    def __init__(self, dry_run: bool) -> None:
+    def __init__(self, dry_run: bool, progress: Progress | None = None) -> None:
         self.dry_run = dry_run
+        self._progress = progress or _silent
+        self._counts: Counter[StepName] = Counter()
+        self._expected: Counter[StepName] = Counter()
+        self.is_known = False
         self._steps: list[Step] = []
         self._untold: list[Untold] = []
         self._still_alive: dict[Remark, None] = {}
         self._unknown: dict[Remark, None] = {}
+
+    def known(self) -> None:
+        """Somebody knows the id that this is about, or nobody could be asked. Otherwise nothing counts as done."""
+        self.is_known = True
+
+    def expect(self, name: StepName, count: int) -> None:
+        """So many more steps of this name are ahead."""
+        self._expected[name] += count
 
     def alive(self, code: str, target: str = "") -> None:
         self._still_alive[Remark(code, target)] = None
@@ -216,8 +265,9 @@ class Report:
         self._steps.append(Step(name, target, failure, code))
 
     def result(self) -> ForcedLogout:
+        steps = self._steps if self.is_known else [_not_known(step) for step in self._steps]
         return ForcedLogout(
-            self.dry_run, tuple(self._steps), tuple(self._untold), tuple(self._still_alive), tuple(self._unknown)
+            self.dry_run, tuple(steps), tuple(self._untold), tuple(self._still_alive), tuple(self._unknown)
         )
 
     def _tried(
@@ -227,6 +277,14 @@ class Report:
         call: Callable[[], int | None],
         outcome: Outcome,
         failure: Outcome = Outcome.FAILED,
+    ) -> bool:
+        went_well = self._taken(name, target, call, outcome, failure)
+        self._counts[name] += 1
+        self._progress(name, self._counts[name], max(self._counts[name], self._expected[name]))
+        return went_well
+
+    def _taken(
+        self, name: StepName, target: str, call: Callable[[], int | None], outcome: Outcome, failure: Outcome
     ) -> bool:
         try:
             count = call()
@@ -240,3 +298,12 @@ class Report:
             return False
         self._steps.append(Step(name, target, outcome, count=count))
         return True
+
+
+def _silent(_name: StepName, _done: int, _total: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
+def _not_known(step: Step) -> Step:
+    ended = step.name in ENDING and step.outcome in {Outcome.DONE, Outcome.PLANNED}
+    return replace(step, outcome=Outcome.NOT_KNOWN) if ended else step

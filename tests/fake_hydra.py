@@ -54,6 +54,8 @@ class FakeHydra(BaseAdapter):
     #: Calls, by the beginning of their line in ``calls``, that nobody answers.
     broken: set[str] = field(default_factory=set)
     chooses_id: str = ""
+    #: The ids of the keys that sign ID tokens; none: the call is refused.
+    key_ids: list[str] = field(default_factory=list)
     page_size: int = 2
 
     def sign_in(self, subject: str, sid: str, *client_ids: str, remembered: bool = True) -> None:
@@ -92,6 +94,9 @@ class FakeHydra(BaseAdapter):
                 ]
             case "DELETE", ["oauth2", "tokens"]:
                 return 204, None
+            case "GET", ["keys", "hydra.openid.id-token"]:
+                keys = [{"kid": kid, "kty": "RSA", "d": "a private key"} for kid in self.key_ids]
+                return (200, {"keys": keys}) if keys else (403, {"error": "request_forbidden"})
             case "POST", ["oauth2", "introspect"]:
                 return 200, {"active": dict(parse_qsl(body))["token"] in self.living_tokens}
             case _, ["clients", *client_id]:

@@ -20,6 +20,7 @@ from django_ory_logout.force import force_logout, revoke_access_tokens, revoke_c
 from django_ory_logout.models import EndReason, LoginSession, Subject
 from django_ory_logout.report import ForcedLogout, Remark, Untold
 from django_ory_logout.signals import login_session_ended
+from django_ory_logout.testing import Network
 
 from .conftest import Configure, Logged, NewBrowser, SiteBrowser
 from .fake_hydra import SESSIONS, URL, Consent, FakeHydra, connect
@@ -27,14 +28,16 @@ from .fake_hydra import SESSIONS, URL, Consent, FakeHydra, connect
 pytestmark = pytest.mark.django_db
 
 US = django_settings.CLIENT_ID
+KEYS = "GET /admin/keys/hydra.openid.id-token"
 LOGIN, CONSENT = f"DELETE {SESSIONS}/login", f"DELETE {SESSIONS}/consent"
 
 
 @pytest.fixture
-def hydra(configure: Configure) -> Iterator[FakeHydra]:
+def hydra(configure: Configure, network: Network) -> Iterator[FakeHydra]:
     configure(HYDRA={"ADMIN_URL": URL})
     uri = {"backchannel_logout_uri": "https://rp.example/bye"}
-    with connect(FakeHydra(clients={US: uri, "mail": uri})) as hydra:
+    kids = [key["kid"] for key in network.provider.jwks()["keys"]]
+    with connect(FakeHydra(clients={US: uri, "mail": uri}, key_ids=kids)) as hydra:
         yield hydra
 
 
@@ -76,6 +79,7 @@ def test_user_is_ended_here_then_at_hydra_in_the_order_that_tells_the_others(
 
     assert amber.user is None
     assert hydra.calls == [
+        KEYS,
         f"GET /admin/clients/{US}",
         f"GET {SESSIONS}/consent?subject=amber&page_size=50",
         f"GET {SESSIONS}/consent?subject=amber&page_size=50&page_token=2",
@@ -300,10 +304,10 @@ def test_listing_that_breaks_off_is_used_as_far_as_it_came(amber: SiteBrowser, h
 def test_database_fault_here_does_not_stop_hydra(
     amber: SiteBrowser, hydra: FakeHydra, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def finish(*_: object) -> int:
+    def mark_ended(*_: object) -> int:
         raise DatabaseError
 
-    monkeypatch.setattr(sessions, "mark_ended", finish)
+    monkeypatch.setattr(sessions, "mark_ended", mark_ended)
 
     result = force_logout(user=user())
 
@@ -425,6 +429,7 @@ def test_subject_needs_a_provider_where_there_are_several(hydra: FakeHydra) -> N
     with pytest.raises(ValueError, match="several providers"):
         force_logout(subject="amber")
 
+    hydra.sign_in("amber", "elsewhere", US)
     assert force_logout(subject="amber", provider="default").ok
 
 
@@ -487,7 +492,7 @@ def test_one_login_session_alone(amber: SiteBrowser, new_browser: NewBrowser, hy
 
     assert amber.user is None
     assert second.user is not None
-    assert hydra.calls == [f"{LOGIN}?sid={sid}"]
+    assert hydra.calls == [KEYS, f"{LOGIN}?sid={sid}"]
     assert outcomes(result) == [("local", "done", ""), ("sid", "done", "")]
     assert codes(result.still_alive) == ["tokens_of_login"]
     assert codes(result.unknown) == ["unremembered", "delivery"]
@@ -500,7 +505,7 @@ def test_one_login_session_through_any_registration_that_has_hydra(hydra: FakeHy
 
     force_logout(sid="elsewhere")
 
-    assert hydra.calls == [f"{LOGIN}?sid=elsewhere"]
+    assert hydra.calls == [KEYS, f"{LOGIN}?sid=elsewhere"]
 
 
 def test_one_login_session_without_hydra(amber: SiteBrowser) -> None:
@@ -550,7 +555,7 @@ def test_consents_are_somebodys(hydra: FakeHydra) -> None:
 def test_access_tokens_of_an_application(hydra: FakeHydra) -> None:
     result = revoke_access_tokens("mail")
 
-    assert hydra.calls == ["DELETE /admin/oauth2/tokens?client_id=mail"]
+    assert hydra.calls == [KEYS, "GET /admin/clients/mail", "DELETE /admin/oauth2/tokens?client_id=mail"]
     assert result.ok
     assert result.still_alive == (Remark("refresh_tokens", "mail"),)
 

@@ -381,7 +381,7 @@ def test_user_whom_kratos_does_not_know(alone: KratosNetwork) -> None:
 def test_subject_that_is_no_identity(alone: KratosNetwork) -> None:
     result = force_logout(subject="amber")
 
-    assert outcomes(result) == [("local", "done", "")]
+    assert outcomes(result) == [("local", "not_known", "")]
     assert Remark("identity_unknown", "amber") in result.unknown
     assert admin_calls(alone) == []
 
@@ -435,9 +435,20 @@ def test_one_session_that_lives_on_signs_nobody_in(
     assert LogoutReceipt.objects.count() == 1
 
 
-def test_one_session_that_is_gone_is_no_failure(alone: KratosNetwork) -> None:
-    assert force_logout(sid=NOBODY).ok
-    assert force_logout(sid="no id of Kratos").ok
+@pytest.mark.parametrize("sid", [NOBODY, "no id of Kratos"])
+def test_one_session_that_nobody_ever_knew_is_not_done(alone: KratosNetwork, sid: str) -> None:
+    result = force_logout(sid=sid)
+
+    assert outcomes(result) == [("local", "not_known", ""), ("kratos_session", "not_known", "")]
+    assert not result.ok
+
+
+def test_one_session_that_has_ended_is_no_failure(
+    alone: KratosNetwork, kratos: Kratos, browser: SiteBrowser, session: Session
+) -> None:
+    assert browser.user
+    assert force_logout(sid=session.id).ok
+    assert force_logout(sid=session.id).ok
 
 
 def test_one_session_that_kratos_refuses_to_end_is_a_failure(alone: KratosNetwork, session: Session) -> None:
@@ -740,7 +751,7 @@ def test_user_is_ended_at_the_one_that_is_named(
 
 @pytest.mark.usefixtures("beside")
 def test_access_tokens_are_of_the_hydra_beside_it(hydra: Network) -> None:
-    assert revoke_access_tokens("mail").ok
+    assert revoke_access_tokens(US).ok
     with pytest.raises(ValueError, match="no OpenID provider"):
         revoke_access_tokens("mail", provider="kratos")
 

@@ -5,9 +5,12 @@ that failed once more; then what is left of the subject, after which nobody is t
 the tokens.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from .. import conf
+from ..exceptions import HydraError, OryLogoutError
 from ..ory.hydra import ConsentSession
 from ..people import Hydra, Person
 from ..report import Outcome, Report, StepName
@@ -19,8 +22,8 @@ def end_person(report: Report, hydra: Hydra, person: Person, consents: bool) -> 
     if not is_nameable(report, hydra, person):
         end_logins(report, hydra, person.sids)
         return
-    listed = _listed(report, hydra, person)
-    untold = end_logins(report, hydra, [*person.sids, *(one.consent_request.login_session_id for one in listed)])
+    consented = listed(report, hydra, person)
+    untold = end_logins(report, hydra, [*person.sids, *(one.consent_request.login_session_id for one in consented)])
     forgotten = [_revoke_subject(report, hydra, person.subject)]
     if consents:
         forgotten.append(revoke_consents(report, hydra, person.subject))
@@ -29,6 +32,41 @@ def end_person(report: Report, hydra: Hydra, person: Person, consents: bool) -> 
     if any(forgotten):
         for sid in untold:
             report.unknown("recipients_forgotten", target=sid)
+
+
+def is_of_issuer(report: Report, hydra: Hydra, issuer: str) -> bool:
+    """Whether this admin API is the issuer's, as far as can be known: no two Hydras have a key id in common.
+
+    A step only where it fails.
+    """
+    try:
+        kids = hydra.admin.id_token_key_ids()
+    except OryLogoutError:
+        report.unknown("keys_not_compared", target=issuer)  # if nobody answers at all, the next call says so
+        return True
+    try:
+        is_issuers = not kids.isdisjoint(conf.get().providers[hydra.alias].provider.key_ids(time.time()))
+    except OryLogoutError as error:
+        report.failed(StepName.KEYS, issuer, error.code)
+        report.unknown("keys_not_compared", target=issuer)
+        return True
+    if not is_issuers:
+        report.failed(StepName.KEYS, issuer, "hydra_of_another_issuer")
+        report.alive("hydra_of_another_issuer", issuer)
+    return is_issuers
+
+
+def is_client(report: Report, hydra: Hydra, client_id: str) -> bool:
+    """Whether Hydra knows the client, or cannot say."""
+    try:
+        hydra.admin.client(client_id)
+    except HydraError as error:
+        if error.code == "client_unknown":
+            report.failed(StepName.CLIENT, client_id, error.code, Outcome.NOT_KNOWN)
+            return False
+    except OryLogoutError:
+        pass  # the next call says so
+    return True
 
 
 def is_nameable(report: Report, hydra: Hydra, person: Person) -> bool:
@@ -52,6 +90,7 @@ def end_logins(report: Report, hydra: Hydra, sids: Sequence[str]) -> Sequence[st
 
     def failing(sids: Iterable[str], failure: Outcome) -> list[str]:
         calls = {sid: partial(hydra.admin.revoke_login_session, sid) for sid in sids if sid}
+        report.expect(StepName.SID, len(calls))
         return [sid for sid, call in calls.items() if not report.write(StepName.SID, sid, call, failure=failure)]
 
     untold = failing(failing(sids, Outcome.RETRIED), Outcome.FAILED)
@@ -73,23 +112,26 @@ def revoke_consents(report: Report, hydra: Hydra, subject: str, client_id: str |
     return done
 
 
-def _listed(report: Report, hydra: Hydra, person: Person) -> Sequence[ConsentSession]:
+def listed(report: Report, hydra: Hydra, person: Person) -> Sequence[ConsentSession]:
     """The consents of ``person``, or as many as could be read."""
-    listed: list[ConsentSession] = []
+    found: list[ConsentSession] = []
 
     def read() -> int:
         for one in hydra.admin.consent_sessions(person.subject):
-            listed.append(one)  # each by itself: what came before a fault is worth having
-        return len(listed)
+            found.append(one)  # each by itself: what came before a fault is worth having
+        return len(found)
 
     if not report.read(StepName.LIST, person.subject, read):
+        report.known()  # or not: nobody can say
         report.unknown("listing_incomplete", target=person.subject)
-    elif person.sids and not listed:
+    elif person.sids and not found:
         report.unknown("subject_unlisted", target=person.subject)
-    for one in listed:
+    if found:
+        report.known()
+    for one in found:
         if not one.consent_request.client.backchannel_logout_uri:
             report.alive("application_not_told", one.consent_request.client.client_id)
-    return listed
+    return found
 
 
 def _revoke_subject(report: Report, hydra: Hydra, subject: str) -> bool:

@@ -26,6 +26,7 @@ def end_identity(report: Report, kratos: KratosAdmin | None, person: Person) -> 
         report.unknown("identity_unknown", target=subject)
         return False
     if listed:
+        report.known()
         refusals = partial(_refuse_all, person.issuer, listed)
         report.write(StepName.KRATOS_REFUSED, subject, refusals, planned=lambda: len(listed))
     report.unknown("kratos_tells_nobody")
@@ -41,7 +42,7 @@ def end_session(report: Report, kratos: KratosAdmin | None, issuer: str, sid: st
         report.alive("kratos_unconfigured", issuer)
         return
     report.unknown("kratos_tells_nobody")
-    if not report.write(StepName.KRATOS_SESSION, sid, partial(_end_session, kratos, sid)):
+    if not report.write(StepName.KRATOS_SESSION, sid, partial(_end_session, report, kratos, sid)):
         report.alive("kratos_session", sid)
 
 
@@ -65,6 +66,7 @@ def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Ses
         return len(listed)
 
     if not report.read(StepName.KRATOS_LIST, person.subject, read):
+        report.known()  # or not: nobody can say
         report.unknown("kratos_listing_incomplete", target=person.subject)
     elif person.sids and not listed:
         report.unknown("identity_unlisted", target=person.subject)
@@ -72,14 +74,23 @@ def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Ses
 
 
 def _refuse_all(issuer: str, these: Sequence[Session]) -> int:
+    """Refuse each of ``these``, whatever becomes of the others. Raises the last fault."""
+    fault: Exception | None = None
     for session in these:
-        refuse(issuer, session.id, session.expires_at)
+        try:
+            refuse(issuer, session.id, session.expires_at)
+        except Exception as error:
+            fault = error
+    if fault:
+        raise fault
     return len(these)
 
 
-def _end_session(kratos: KratosAdmin, sid: str) -> None:
+def _end_session(report: Report, kratos: KratosAdmin, sid: str) -> None:
     try:
         kratos.end_session(sid)
     except KratosError as error:
-        if error.code != "session_unknown":  # that one is gone already
+        if error.code != "session_unknown":  # that one is gone already, or never was
             raise
+    else:
+        report.known()

@@ -216,6 +216,16 @@ class Provider:
         if not found:
             raise InvalidToken("kid_unknown", f"the issuer's JWKS has no fitting {alg} key for this token")
 
+    def key_ids(self, now: float) -> frozenset[str]:
+        """The ids of the keys in its JWKS, read anew whenever this is called: not for what strangers can cause.
+
+        Raises :exc:`Undecided`.
+        """
+        response = http.get(self.metadata(now).jwks_uri)
+        if not response.ok:
+            raise ProviderUnavailable("document_fault", f"{self.metadata(now).jwks_uri} answers {response.status}")
+        return frozenset(key.kid for key in parse_jwks(response.json()) if key.kid)
+
 
 def fitting(keys: Sequence[Key], kid: str | None, alg: str) -> list[Key]:
     """Those of ``keys`` that bear ``kid``, if one is named, and can verify ``alg`` (kty, crv, use, alg, key_ops)."""

@@ -3,15 +3,19 @@
 import json
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
 
 from django_ory_logout.models import Subject
-from django_ory_logout.testing import Kratos, KratosNetwork, connect_kratos
+from django_ory_logout.oidc import provider as documents
+from django_ory_logout.testing import Kratos, KratosNetwork, Network, connect_kratos
 from django_ory_logout.testing.kratos import Session
 
 from ..conftest import Configure, SiteBrowser
@@ -21,10 +25,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def hydra(configure: Configure) -> Iterator[FakeHydra]:
+def hydra(configure: Configure, network: Network) -> Iterator[FakeHydra]:
     configure(HYDRA={"ADMIN_URL": URL})
     uri = {"backchannel_logout_uri": "https://rp.example/bye"}
-    with connect(FakeHydra(clients={django_settings.CLIENT_ID: uri})) as hydra:
+    kids = [key["kid"] for key in network.provider.jwks()["keys"]]
+    clients = {django_settings.CLIENT_ID: uri, "mail": uri}
+    with connect(FakeHydra(clients=clients, key_ids=kids)) as hydra:
         yield hydra
 
 
@@ -135,6 +141,116 @@ def test_sid_cannot_be_more_than_one_word_of_a_command(hydra: FakeHydra) -> None
     assert "  python manage.py ory_force_logout '--sid=-x; ls' --provider=default\n" in output
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--sid", "0a7801c9-mistyped"],
+        ["--sid", "0a7801c9-mistyped", "--dry-run"],
+        ["--subject", "ambre"],
+        ["--subject", "ambre", "--consents-only"],
+        ["--subject", "amber", "--consents-only", "--client", "mial"],
+        ["--tokens-only", "--client", "mial"],
+    ],
+)
+def test_what_nobody_knows_exits_with_3(amber: SiteBrowser, hydra: FakeHydra, arguments: list[str]) -> None:
+    """Hydra answers 204 for these too."""
+    output = StringIO()
+    with pytest.raises(CommandError, match="knows that id") as failed:
+        call_command("ory_force_logout", *arguments, stdout=output)
+
+    assert failed.value.returncode == 3
+    assert "not known there" in output.getvalue()
+    assert amber.user is not None
+
+
+def test_what_this_site_does_not_know_and_hydra_lists_is_known(hydra: FakeHydra) -> None:
+    hydra.sign_in("birch", "elsewhere", "mail")
+
+    assert "not known" not in run("--subject", "birch")
+    assert hydra.told == [("mail", "elsewhere")]
+
+
+@pytest.mark.parametrize("arguments", [["--sid", "SID"], ["--subject", "amber"], ["--tokens-only", "--client", "mail"]])
+def test_another_hydra_is_not_asked(amber: SiteBrowser, hydra: FakeHydra, arguments: list[str]) -> None:
+    """ADMIN_URL is another Hydra's: it would answer 204, and log out somebody else."""
+    sid = amber.user["sid"]
+    hydra.key_ids = ["of another Hydra"]
+
+    output, _error = failed_run(*[sid if one == "SID" else one for one in arguments])
+
+    assert "failed: hydra_of_another_issuer" in output
+    assert "is the admin API of another Hydra" in output
+    assert not any(call.startswith("DELETE") for call in hydra.calls)
+    if "--client" not in arguments:
+        assert amber.user is None
+        assert f"ory_force_logout --sid={sid} --provider=default" in output
+        hydra.key_ids = [key["kid"] for key in amber.network.provider.jwks()["keys"]]
+        run("--sid", sid)
+        assert hydra.told == [(django_settings.CLIENT_ID, sid)]
+
+
+def test_keys_that_cannot_be_compared_are_no_failure(amber: SiteBrowser, hydra: FakeHydra) -> None:
+    hydra.key_ids = []
+
+    assert "Whether ADMIN_URL is the admin API of" in run("--subject", "amber")
+
+
+def test_issuer_that_does_not_answer_leaves_nothing_done(amber: SiteBrowser, hydra: FakeHydra) -> None:
+    """What was ended may have been ended at another Hydra."""
+    assert amber.network
+    amber.network.down()
+    documents._parsed.clear()
+    cache.clear()
+
+    output, _error = failed_run("--subject", "amber")
+
+    assert (
+        f"failed: unreachable  keys of this admin API compared with those of the issuer {django_settings.ISSUER}"
+        in output
+    )
+    assert hydra.logins == {}
+
+
+# The database is down
+
+
+@contextmanager
+def no_database() -> Iterator[None]:
+    def fail(*_args: object) -> None:
+        raise OperationalError("the database has gone away")
+
+    with connection.execute_wrapper(fail):
+        yield
+
+
+def test_database_down_and_hydra_is_asked_all_the_same(amber: SiteBrowser, hydra: FakeHydra) -> None:
+    with no_database():
+        output, error = failed_run("--subject", "amber")
+
+    assert "failed: database_fault  what this site knows read amber\n" in output
+    assert "failed: internal_error  sessions on this site amber\n" in output
+    assert hydra.logins == {}
+    assert len(hydra.told) == 1
+    assert hydra.consents == []
+    assert error.startswith("Not everything could be done.")
+
+
+def test_database_down_and_one_login_session(amber: SiteBrowser, hydra: FakeHydra) -> None:
+    sid = amber.user["sid"]
+
+    with no_database():
+        failed_run("--sid", sid)
+
+    assert len(hydra.told) == 1
+
+
+def test_database_down_and_a_user_is_named(amber: SiteBrowser, hydra: FakeHydra) -> None:
+    with no_database(), pytest.raises(CommandError, match="by --subject") as failed:
+        run("somebody")
+
+    assert failed.value.returncode == 1
+
+
 def test_consents_can_be_kept(amber: SiteBrowser, hydra: FakeHydra) -> None:
     run("--subject", "amber", "--keep-consents")
 
@@ -153,7 +269,7 @@ def test_consents_only(amber: SiteBrowser, hydra: FakeHydra) -> None:
 def test_tokens_only(hydra: FakeHydra) -> None:
     run("--tokens-only", "--client", "mail")
 
-    assert hydra.calls == ["DELETE /admin/oauth2/tokens?client_id=mail"]
+    assert hydra.calls[-1] == "DELETE /admin/oauth2/tokens?client_id=mail"
 
 
 @pytest.mark.parametrize(
@@ -224,9 +340,10 @@ def test_identity(kratos: KratosNetwork, session: Session, further: list[str]) -
 
 
 def test_entry_without_admin_says_so(kratos: KratosNetwork, session: Session) -> None:
-    output = run("--subject", session.identity.id, "--provider", "here")
+    output, error = failed_run("--subject", session.identity.id, "--provider", "here")
 
     assert f"Still alive:\n  No admin API is configured for {KRATOS_URL}" in output
+    assert "knows that id" in error
 
 
 def test_session_at_kratos_that_cannot_be_ended_is_tried_by_running_it_again(

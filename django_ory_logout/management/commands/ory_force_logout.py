@@ -1,23 +1,26 @@
 import json
 import shlex
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFault
 
 from ... import conf, force
-from ...report import ForcedLogout, Untold
+from ...report import ForcedLogout, Outcome, StepName, Untold
+from ..progress import Progress
 
-USAGE = 2
+USAGE, NOT_KNOWN = 2, 3
 
 
 class Command(BaseCommand):
     help = (
         "Log somebody out everywhere: here first, then at Kratos, then at Hydra, which tells the other applications. "
-        "Exits with 0 when all is done, 1 when a step failed, 2 when it is not clear who is meant."
+        "Exits with 0 when all is done, 1 when a step failed, 2 when it is not clear who is meant, 3 when nobody knows "
+        "the id."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -48,12 +51,22 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(result.as_dict(), indent=2))
         else:
             self._say(result)
-        if not result.ok:
+        if any(step.outcome == Outcome.FAILED for step in result.steps):
             then = "first do what is left, above." if result.untold else "run it again."
             raise CommandError(f"Not everything could be done. When the cause is mended, {then}", returncode=1)
+        if not result.is_known:
+            raise CommandError(
+                "Neither this site nor Hydra or Kratos knows that id, so nothing was ended. Compare it, --provider and "
+                "ADMIN_URL.",
+                returncode=NOT_KNOWN,
+            )
 
     def _forced(self, options: dict[str, Any]) -> ForcedLogout:
-        common = {"provider": _alias(options["provider"], options["issuer"]), "dry_run": options["dry_run"]}
+        common = {
+            "provider": _alias(options["provider"], options["issuer"]),
+            "dry_run": options["dry_run"],
+            "progress": _said(Progress(self.stderr, options["verbosity"])),
+        }
         whom = {"user": _user(options["user"]), "subject": options["subject"]}
         if options["client"] and not (options["consents_only"] or options["tokens_only"]):
             raise ValueError("--client goes with --consents-only or --tokens-only: a login is not one application's.")
@@ -83,6 +96,10 @@ class Command(BaseCommand):
             self.stdout.write(f"  {line}")
 
 
+def _said(progress: Progress) -> Callable[[StepName, int, int], None]:
+    return lambda name, done, total: progress(str(name.label), done, total)
+
+
 def _call(untold: Untold) -> str:
     """The command that ends this login session, ready to be pasted: a ``sid`` can be any text."""
     return shlex.join(
@@ -94,7 +111,14 @@ def _user(name: str | None) -> AbstractBaseUser | None:
     if name is None:
         return None
     model = get_user_model()
-    user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
+    try:
+        user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
+    except DatabaseFault as error:
+        raise CommandError(
+            f"The database does not answer ({type(error).__name__}), so nobody can be found by a name. "
+            "Name the person by --subject: what is at Kratos and at Hydra can be ended without it.",
+            returncode=1,
+        ) from error
     if user is None:
         raise ValueError(f"There is no user {name!r}.")
     return user

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from django.views.decorators.debug import sensitive_variables
 from requests.utils import parse_header_links
 
 from ...exceptions import ProviderUnavailable
@@ -18,6 +19,7 @@ from .documents import (
     ClientMetadata,
     ConsentRequest,
     ConsentSession,
+    Document,
     Introspection,
     LoginRequest,
     LogoutRequest,
@@ -27,6 +29,7 @@ from .documents import (
 
 LOGIN_SESSIONS = "/oauth2/auth/sessions/login"
 CONSENT_SESSIONS = "/oauth2/auth/sessions/consent"
+ID_TOKEN_KEYS = "/keys/hydra.openid.id-token"
 #: A consent holds its client and its claims; so many fit into what our door to the network lets in.
 PAGE_SIZE = 50
 MAX_PAGES = 200
@@ -93,6 +96,16 @@ class HydraAdmin(AdminAPI):
     def introspect(self, token: str) -> Introspection:
         """Whether an access or refresh token is alive (RFC 7662)."""
         return Introspection.parse(self.post_form("/oauth2/introspect", token=token).json())
+
+    # Keys
+
+    @sensitive_variables()
+    def id_token_key_ids(self) -> frozenset[str]:
+        """The ids of the keys that sign ID tokens and logout tokens. Hydra says their private parts too: not kept."""
+        keys = self.get(ID_TOKEN_KEYS).json().get("keys")
+        if not isinstance(keys, list):
+            raise Document.invalid("keys is no list")
+        return frozenset(str(key["kid"]) for key in keys if isinstance(key, dict) and key.get("kid"))
 
     # Clients
 

@@ -6,7 +6,7 @@ from authlib.oauth2.rfc6749.errors import OAuth2Error
 
 from .. import challenges
 from ..endpoints import Answer, Request
-from . import clients, requests, sessions
+from . import clients, keys, requests, sessions
 from .api import Admin, Call
 
 _CALLS: dict[tuple[str, str], Call] = {
@@ -15,6 +15,7 @@ _CALLS: dict[tuple[str, str], Call] = {
     ("DELETE", "/oauth2/auth/sessions/consent"): sessions.revoke_consents,
     ("DELETE", "/oauth2/tokens"): sessions.delete_access_tokens,
     ("POST", "/oauth2/introspect"): sessions.introspect,
+    ("GET", "/keys/hydra.openid.id-token"): keys.read,
     ("POST", "/clients"): clients.create,
     ("GET", "/clients/"): clients.read,
     ("PUT", "/clients/"): clients.put,

@@ -1,0 +1,64 @@
+"""How far a long command is."""
+
+import time
+from collections.abc import Callable
+
+from django.core.management.base import OutputWrapper
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+#: A line is written anew no more often than this, in seconds.
+INTERVAL = 0.1
+#: Takes the rest of the line away (ECMA-48).
+CLEAR = "\x1b[K"
+
+
+class Progress:
+    """A line for each step on a terminal: how many of how many are done, how fast, and how long the rest takes.
+
+    Nothing with ``verbosity`` 0, and nothing where no person reads it.
+    """
+
+    def __init__(self, stream: OutputWrapper, verbosity: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._is_shown = verbosity > 0 and stream.isatty()
+        self._step = ""
+        self._began_at = self._written_at = clock()
+        self._is_open = False
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """``done`` of ``total`` are done of ``step``."""
+        if not self._is_shown:
+            return
+        now = self._clock()
+        if step != self._step:
+            self.close()
+            self._began_at = self._written_at if self._step else self._began_at
+            self._step = step
+        elif self._is_open and done < total and now < self._written_at + INTERVAL:
+            return
+        self._written_at, self._is_open = now, True
+        self._stream.write(f"\r{self._line(done, total, now - self._began_at)}{CLEAR}", ending="")
+        self._stream.flush()
+        if done >= total:
+            self.close()
+
+    def close(self) -> None:
+        """End the line."""
+        if self._is_open:
+            self._stream.write("")
+            self._is_open = False
+
+    def _line(self, done: int, total: int, seconds: float) -> str:
+        rate = done / seconds if seconds > 0 else 0.0
+        shown = {"step": self._step, "done": done, "total": total, "rate": f"{rate:.0f}"}
+        if done >= total:
+            return _("%(step)s: %(done)d of %(total)d, %(rate)s a second") % shown
+        left = round((total - done) / rate) if rate else 0
+        line = ngettext(
+            "%(step)s: %(done)d of %(total)d, %(rate)s a second, %(left)d second left",
+            "%(step)s: %(done)d of %(total)d, %(rate)s a second, %(left)d seconds left",
+            left,
+        )
+        return line % {**shown, "left": left}
