@@ -13,6 +13,7 @@ whatever its engine still holds. Each statement commits by itself, in this order
 
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -44,6 +45,8 @@ MARK = "_ory_logout_mark"
 LOGIN = "_ory_logout_login"
 
 CHUNK = 500
+#: The level of the line about a login session that ended. A purge may end very many.
+_told_at = ContextVar("told_at", default=logging.INFO)
 #: How exact ``last_seen_at`` is, and how often a session that cannot come back asks whether it lives.
 LAST_SEEN_SECONDS = 5 * 60
 
@@ -79,8 +82,8 @@ def mark_ended(these: LoginSessionQuerySet, reason: EndReason) -> int:
 
 
 @sensitive_variables()
-def finish(these: LoginSessionQuerySet) -> int:
-    """Delete the stored sessions of those that have ended, then their rows."""
+def finish(these: LoginSessionQuerySet, progress: Callable[[int], None] = lambda _count: None) -> int:
+    """Delete the stored sessions of those that have ended, then their rows. ``progress`` is told how many."""
     store = engines.site_store()
     ended = these.exclude(ended_at=None).order_by("pk")
     count, left = 0, list[revocation.Left]()
@@ -93,6 +96,7 @@ def finish(these: LoginSessionQuerySet) -> int:
         for row in chunk:
             _tell_ended(row)
         events.note_ended(chunk)
+        progress(count)
     revoke_after_commit(left)
     return count
 
@@ -118,7 +122,7 @@ def _left_by(store: type[SessionBase], row: LoginSession) -> list[revocation.Lef
 
 def _tell_ended(row: LoginSession) -> None:
     reason = EndReason(row.end_reason or EndReason.USER)
-    logger.info("login session %s ended: %s", row.pk, reason)
+    logger.log(_told_at.get(), "login session %s ended: %s", row.pk, reason)
     after_commit(partial(login_session_ended.send_robust, LoginSession, login_session=row, reason=reason))
 
 
@@ -186,27 +190,64 @@ class Purged:
     failed: int = 0
 
 
-def purge() -> Purged:
-    """Work off what faults have left undone, then remove what expired. Safe to run at any time, beside anything."""
+#: Told the name of a step, how many are done of it, and of how many.
+Progress = Callable[[str, int, int], None]
+
+
+def purge(progress: Progress | None = None) -> Purged:
+    """Work off what faults have left undone, then remove what expired. Safe to run at any time, beside anything.
+
+    The log gets one line with the counts; a line for each login session has the level ``DEBUG``.
+    """
+    told_at = _told_at.set(logging.DEBUG)
+    try:
+        purged = _purge(progress)
+    finally:
+        _told_at.reset(told_at)
+    logger.info(
+        "purge: %d notices worked off, %d not, %d login sessions ended, %d expired, %d old receipts removed",
+        purged.completed,
+        purged.failed,
+        purged.ended,
+        purged.expired,
+        purged.deleted,
+    )
+    return purged
+
+
+def _purge(progress: Progress | None) -> Purged:
     now = timezone.now()
     left_undone = list(receipts.rows().filter(completed_at=None))
-    worked_off = [ended for receipt in left_undone if (ended := _tried(receipt)) is not None]
-    ended = sum(worked_off) + finish(rows())
+    worked_off = list[int]()
+    failed = 0
+    for number, receipt in enumerate(left_undone, start=1):
+        try:
+            worked_off.append(work_off(receipt, EndReason.BACK_CHANNEL))
+        except Exception as error:
+            # It must not keep the others waiting, and a thousand of them have one cause.
+            logger.log(
+                logging.DEBUG if failed else logging.ERROR,
+                "receipt %s not worked off: %s",
+                receipt.pk,
+                fault_name(error),
+            )
+            failed += 1
+        if progress:
+            progress("notices", number, len(left_undone))
+    ended = sum(worked_off) + finish(rows(), _of(progress, "ended login sessions", rows().exclude(ended_at=None)))
     expired = rows().filter(expires_at__lt=now)
     mark_ended(expired, EndReason.EXPIRED)
-    expired_count = finish(expired)
+    expired_count = finish(expired, _of(progress, "expired login sessions", expired))
     events.purge()
     deleted, _ = receipts.rows().filter(expires_at__lt=now).exclude(completed_at=None).delete()
-    return Purged(len(worked_off), ended, expired_count, deleted, len(left_undone) - len(worked_off))
+    return Purged(len(worked_off), ended, expired_count, deleted, failed)
 
 
-def _tried(receipt: LogoutReceipt) -> int | None:
-    """How many login sessions that ended; ``None`` when it failed again, which must not keep the others waiting."""
-    try:
-        return work_off(receipt, EndReason.BACK_CHANNEL)
-    except Exception as error:
-        logger.error("receipt %s not worked off: %s", receipt.pk, fault_name(error))
-        return None
+def _of(progress: Progress | None, step: str, these: LoginSessionQuerySet) -> Callable[[int], None]:
+    if progress is None:
+        return lambda _count: None
+    total = these.count()
+    return lambda count: progress(step, count, max(count, total))
 
 
 def after_commit(act: Callable[[], object]) -> None:

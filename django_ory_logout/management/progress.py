@@ -22,14 +22,14 @@ class Progress:
     def __init__(self, stream: OutputWrapper, verbosity: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
-        self._is_shown = verbosity > 0 and stream.isatty()
+        self.is_shown = verbosity > 0 and stream.isatty()
         self._step = ""
         self._began_at = self._written_at = clock()
         self._is_open = False
 
     def __call__(self, step: str, done: int, total: int) -> None:
         """``done`` of ``total`` are done of ``step``."""
-        if not self._is_shown:
+        if not self.is_shown:
             return
         now = self._clock()
         if step != self._step:
@@ -39,26 +39,32 @@ class Progress:
         elif self._is_open and done < total and now < self._written_at + INTERVAL:
             return
         self._written_at, self._is_open = now, True
-        self._stream.write(f"\r{self._line(done, total, now - self._began_at)}{CLEAR}", ending="")
-        self._stream.flush()
+        self._write(f"\r{self._line(done, total, now - self._began_at)}{CLEAR}", ending="")
         if done >= total:
             self.close()
 
     def close(self) -> None:
         """End the line."""
         if self._is_open:
-            self._stream.write("")
+            self._write("")
             self._is_open = False
 
+    def _write(self, text: str, ending: str = "\n") -> None:
+        self._stream.write(text, str, ending)  # in no colour: errors have one
+        self._stream.flush()
+
     def _line(self, done: int, total: int, seconds: float) -> str:
-        rate = done / seconds if seconds > 0 else 0.0
-        shown = {"step": self._step, "done": done, "total": total, "rate": f"{rate:.0f}"}
+        shown: dict[str, str | int] = {"step": self._step, "done": done, "total": total}
+        if total == 1 or seconds <= 0:
+            return _("%(step)s: %(done)d of %(total)d") % shown
+        rate = done / seconds
+        shown["rate"] = f"{rate:.0f}"
         if done >= total:
             return _("%(step)s: %(done)d of %(total)d, %(rate)s a second") % shown
-        left = round((total - done) / rate) if rate else 0
+        shown["left"] = left = round((total - done) / rate)
         line = ngettext(
             "%(step)s: %(done)d of %(total)d, %(rate)s a second, %(left)d second left",
             "%(step)s: %(done)d of %(total)d, %(rate)s a second, %(left)d seconds left",
             left,
         )
-        return line % {**shown, "left": left}
+        return line % shown

@@ -187,7 +187,7 @@ def test_engines_that_not_all_processes_share(
     settings: Any, engine: str, caches: dict[str, Any], verdict: str, tmp_path: Path
 ) -> None:
     settings.SESSION_ENGINE, settings.SESSION_FILE_PATH = f"{ENGINES}.{engine}", str(tmp_path)
-    settings.CACHES = caches
+    settings.CACHES = {"default": {**caches["default"], **({"LOCATION": str(tmp_path)} if caches is FILES else {})}}
 
     finding = row("site.sessions")
 

@@ -548,6 +548,17 @@ def test_interrupted_in_a_step_it_tidies_up(world: World, monkeypatch: PATCH) ->
     assert left() == {}
 
 
+@pytest.fixture
+def _as_at_a_terminal() -> Iterator[None]:
+    """Signals that are not ignored, as they are under ``nohup`` and in the background."""
+    ways = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, way) for number, way in ways.items()}
+    yield
+    for number, way in before.items():
+        signal.signal(number, way)
+
+
+@pytest.mark.usefixtures("_as_at_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_in_a_step_and_another_while_it_tidies_up(
     world: World, monkeypatch: PATCH, number: signal.Signals

@@ -33,6 +33,11 @@ def world(room: Path, migrated: Path) -> Iterator[World[Embedded]]:
         yield world
 
 
+def _interruptible() -> None:
+    """Under ``nohup`` and in the background SIGINT is ignored, and a child inherits that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Doctor:
     """Follows, and says an object a line."""
 
@@ -65,7 +70,9 @@ def follow(world: World[Embedded], room: Path) -> Any:
 
     @contextmanager
     def follow() -> Iterator[Doctor]:
-        with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, preexec_fn=_interruptible
+        ) as process:
             try:
                 yield Doctor(process)
             finally:

@@ -50,7 +50,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(result.as_dict(), indent=2))
         else:
-            self._say(result)
+            self._say(result, is_quiet=options["verbosity"] == 0)
         if any(step.outcome == Outcome.FAILED for step in result.steps):
             then = "first do what is left, above." if result.untold else "run it again."
             raise CommandError(f"Not everything could be done. When the cause is mended, {then}", returncode=1)
@@ -80,14 +80,18 @@ class Command(BaseCommand):
             return force.revoke_consents(**whom, client_id=options["client"], **common)
         return force.force_logout(**whom, sid=options["sid"], consents=not options["keep_consents"], **common)
 
-    def _say(self, result: ForcedLogout) -> None:
+    def _say(self, result: ForcedLogout, *, is_quiet: bool) -> None:
+        if not is_quiet:
+            self._say_all(result)
+        self._list("Left to do, before this is run again:", [_call(one) for one in result.untold])
+
+    def _say_all(self, result: ForcedLogout) -> None:
         for step in result.steps:
             count = "" if step.count is None else f" ({step.count})"
             code = f": {step.code}" if step.code else ""
             self.stdout.write(f"{step.outcome.label}{code}  {step.name.label} {step.target}{count}")
         self._list("Still alive:", [remark.text for remark in result.still_alive])
         self._list("Not known:", [remark.text for remark in result.unknown])
-        self._list("Left to do, before this is run again:", [_call(one) for one in result.untold])
 
     def _list(self, title: str, lines: Sequence[str]) -> None:
         if lines:

@@ -3,16 +3,20 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from ... import sessions
+from ..progress import Progress
 
 
 class Command(BaseCommand):
     help = "Work off logout notices that a fault interrupted, and remove what expired. Run it every few minutes."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        purged = sessions.purge()
-        self.stdout.write(
+        progress = Progress(self.stderr, options["verbosity"])
+        purged = sessions.purge(progress if progress.is_shown else None)
+        said = (
             f"{purged.completed} notices worked off, {purged.ended} login sessions ended, "
             f"{purged.expired} expired, {purged.deleted} old receipts removed"
         )
+        if options["verbosity"]:
+            self.stdout.write(said)
         if purged.failed:
             raise CommandError(f"{purged.failed} notices could not be worked off; see the log")

@@ -1,0 +1,200 @@
+"""A long command says how far it is, to a person at a terminal."""
+
+import io
+import logging
+from datetime import timedelta
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.management import CommandError, call_command
+from django.core.management.base import OutputWrapper
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from django_ory_logout.management.progress import CLEAR, Progress
+from django_ory_logout.models import LoginSession, LogoutReceipt
+from django_ory_logout.testing import Network, Provider
+
+from ..conftest import Configure, NewBrowser, SiteBrowser
+from ..fake_hydra import URL, FakeHydra, connect
+
+
+class Terminal(io.StringIO):
+    """Where a person reads."""
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def lines(self) -> list[str]:
+        """What each line said at its end."""
+        return [line.rpartition("\r")[2].removesuffix(CLEAR) for line in self.getvalue().split("\n")[:-1]]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_line_for_each_step_with_count_rate_and_time_left(clock: Clock) -> None:
+    terminal = Terminal()
+    progress = Progress(OutputWrapper(terminal), 1, clock)
+
+    for done in range(1, 502):
+        clock.now += 0.03125
+        progress("sessions", done, 1000)
+    assert terminal.getvalue().rpartition("\r")[2] == f"sessions: 501 of 1000, 32 a second, 16 seconds left{CLEAR}"
+    clock.now += 0.375
+    progress("sessions", 1000, 1000)
+    clock.now += 1
+    progress("consents", 1, 1)
+
+    assert terminal.lines == ["sessions: 1000 of 1000, 62 a second", "consents: 1 of 1"]
+    assert terminal.getvalue().count("\r") < 140
+
+
+def test_a_step_that_breaks_off_keeps_its_line(clock: Clock) -> None:
+    terminal = Terminal()
+    progress = Progress(OutputWrapper(terminal), 1, clock)
+
+    progress("sessions", 1, 2)
+    progress("consents", 1, 1)
+
+    assert terminal.lines == ["sessions: 1 of 2", "consents: 1 of 1"]
+
+
+@pytest.mark.parametrize(("stream", "verbosity"), [(Terminal, 0), (io.StringIO, 1), (io.StringIO, 3)])
+def test_nothing_without_a_person_or_with_verbosity_0(stream: type[io.StringIO], verbosity: int) -> None:
+    said = stream()
+
+    Progress(OutputWrapper(said), verbosity)("sessions", 1, 2)
+
+    assert said.getvalue() == ""
+
+
+@pytest.mark.django_db
+def test_forced_logout_says_it_and_its_output_is_the_same(configure: Configure, network: Network) -> None:
+    configure(HYDRA={"ADMIN_URL": URL})
+    terminal, output = Terminal(), io.StringIO()
+    with connect(FakeHydra(clients={django_settings.CLIENT_ID: {}})) as hydra:
+        for number in range(5):
+            hydra.sign_in("amber", f"sid-{number}", django_settings.CLIENT_ID)
+
+        call_command("ory_force_logout", "--subject", "amber", stdout=output, stderr=terminal)
+
+    assert [line.partition(",")[0] for line in terminal.lines] == [
+        "sessions on this site: 1 of 1",
+        "this site's registration read: 1 of 1",
+        "consents listed: 1 of 1",
+        "login session at Hydra",
+        "all login sessions at Hydra: 1 of 1",
+        "consents",
+    ]
+    assert "its applications told: 5 of 5, " in terminal.lines[3]
+    assert "\r" not in output.getvalue()
+
+
+@pytest.mark.django_db
+def test_forced_logout_with_verbosity_0_says_only_what_is_left(configure: Configure, network: Network) -> None:
+    configure(HYDRA={"ADMIN_URL": URL})
+    terminal = Terminal()
+    with connect(FakeHydra(clients={django_settings.CLIENT_ID: {}})) as hydra:
+        hydra.sign_in("amber", "sid-1", django_settings.CLIENT_ID)
+
+        call_command("ory_force_logout", "--subject", "amber", verbosity=0, stdout=terminal, stderr=terminal)
+
+    assert hydra.logins == {}
+    assert terminal.getvalue() == ""
+
+
+# ory_purge
+
+
+@pytest.fixture
+def expired(new_browser: NewBrowser) -> None:
+    for subject in ("amber", "birch", "cedar"):
+        new_browser().sign_in(subject)
+    LoginSession.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_purge_says_it(
+    expired: None, browser: SiteBrowser, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_ory_logout.sessions.CHUNK", 2)
+    browser.sign_in("willow")
+    browser.deliver(provider.end_subject("willow"))
+    LogoutReceipt.objects.update(completed_at=None)
+    terminal = Terminal()
+
+    call_command("ory_purge", stdout=io.StringIO(), stderr=terminal)
+
+    assert [line.partition(",")[0] for line in terminal.lines] == ["notices: 1 of 1", "expired login sessions: 3 of 3"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_purge_with_verbosity_0_says_nothing_and_counts_nothing(expired: None) -> None:
+    terminal = Terminal()
+
+    with CaptureQueriesContext(connection) as queries:
+        call_command("ory_purge", verbosity=0, stdout=terminal, stderr=terminal)
+
+    assert terminal.getvalue() == ""
+    assert not any("COUNT(" in query["sql"] for query in queries)
+    assert not LoginSession.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_purge_logs_one_line_with_counts(expired: None, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "django_ory_logout")
+    caplog.clear()
+
+    call_command("ory_purge", stdout=io.StringIO())
+
+    ours = [one for one in caplog.records if one.name == "django_ory_logout"]
+    assert [one.getMessage() for one in ours if one.levelno >= logging.INFO] == [
+        "purge: 0 notices worked off, 0 not, 0 login sessions ended, 3 expired, 0 old receipts removed"
+    ]
+    assert [one.getMessage().partition(" ended: ")[2] for one in ours if one.levelno == logging.DEBUG] == [
+        "expired"
+    ] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_of_a_purge_each_session_has_its_line(
+    browser: SiteBrowser, provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "django_ory_logout")
+    browser.sign_in("amber")
+
+    browser.deliver(provider.end_subject("amber"))
+
+    assert any(" ended: back-channel" in message for message in caplog.messages)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_purge_logs_one_of_many_notices_that_fail(
+    new_browser: NewBrowser, provider: Provider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for subject in ("amber", "birch", "cedar"):
+        new_browser().sign_in(subject)
+        new_browser().deliver(provider.end_subject(subject))
+    LogoutReceipt.objects.update(completed_at=None)
+
+    def fail(*_args: object) -> int:
+        raise ConnectionError
+
+    monkeypatch.setattr("django_ory_logout.sessions.end", fail)
+    caplog.clear()
+    with pytest.raises(CommandError, match="3 notices"):
+        call_command("ory_purge", stdout=io.StringIO())
+
+    assert len([one for one in caplog.records if one.levelno >= logging.WARNING]) == 1
