@@ -17,6 +17,7 @@ from django.db import IntegrityError, router, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from .exceptions import OryLogoutError
 from .models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutNotice, RefusalCount, digest
 
 logger = logging.getLogger("django_ory_logout")
@@ -25,6 +26,8 @@ logger = logging.getLogger("django_ory_logout")
 LIFETIME, GRACE = timedelta(days=7), timedelta(days=1)
 #: So many refusals of a code are counted one by one in a minute, by each process, and further ones by so many.
 BURST = 100
+#: Anybody can send a wrong notice: one of a kind has its line in the log in so many seconds, by each process.
+LINE_SECONDS = 60
 #: What a stranger names is cut to this.
 LONGEST = 255
 
@@ -78,6 +81,21 @@ def refused(channel: str, code: str) -> None:
     new = RefusalCount(**name, count=amount, last_at=now)
     _tried(lambda: _added(counts().filter(**name), new, count=F("count") + amount, last_at=now))
     note(EventKind.REFUSED, code=f"{channel}: {code}")
+
+
+def log_refusal(level: int, said: str, error: OryLogoutError) -> None:
+    """Log ``error``, or count it with the next line of its kind when there was one a moment ago."""
+    kind, now = ("line", said, error.code), int(time.monotonic())
+    with _lock:
+        before, unsaid = _lately.get(kind, (now - LINE_SECONDS, 0))
+        is_due = now >= before + LINE_SECONDS
+        _lately[kind] = (now, 0) if is_due else (before, unsaid + 1)
+    if not is_due:
+        return
+    if unsaid:
+        logger.log(level, "%s: %s (and %d more since the line before)", said, error, unsaid)
+    else:
+        logger.log(level, "%s: %s", said, error)
 
 
 def note(kind: EventKind, *, issuer: str = "", subject: str = "", sid: str = "", code: str = "") -> None:

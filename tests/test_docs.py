@@ -23,13 +23,14 @@ from django.template import engines
 from django.test import RequestFactory, override_settings
 
 import django_ory_logout
-from django_ory_logout import conf, exceptions, signals, urls
+from django_ory_logout import conf, events, exceptions, signals, urls
 from django_ory_logout.doctor import in_order
 from django_ory_logout.doctor.findings import SECTIONS
 from django_ory_logout.models import EndReason, Subject
 from django_ory_logout.oidc.tokens import IDToken
 from django_ory_logout.templatetags.ory_logout import register
 from django_ory_logout.testing import Client, Network, Provider
+from django_ory_logout.views import notices
 from django_ory_logout.views.base import error_page
 
 from .conftest import SiteBrowser
@@ -450,3 +451,18 @@ def test_the_answer_that_deploy_tells_to_look_for(browser: SiteBrowser) -> None:
 
     assert answer.status_code == 400
     assert f"`{answer.content.decode()}`" in (DOCS / "how-to/deploy.md").read_text()
+
+
+# The deployment page
+
+
+def test_bounds_of_requests_are_those_of_the_receiver() -> None:
+    page = (DOCS / "how-to" / "deploy.md").read_text()
+    (nginx,) = blocks(DOCS / "how-to" / "deploy.md", "nginx")
+    (size,) = re.findall(r"client_max_body_size (\d+)k;", nginx)
+
+    assert int(size) * 1024 == notices.MAX_BODY_BYTES
+    assert f"one line for each channel and\ncode in {events.LINE_SECONDS} seconds" in page
+    assert nginx.count("{") == nginx.count("}")
+    for line in nginx.splitlines():
+        assert line.rstrip().endswith((";", "{", "}")) or not line
