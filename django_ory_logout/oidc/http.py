@@ -1,22 +1,30 @@
 """The one door to the network: every call has a time limit, a size limit and no redirects."""
 
+import queue
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from json import dumps
 from typing import Any
 
 import requests
 from django.views.decorators.debug import sensitive_variables
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
 from ..exceptions import ProviderUnavailable
 from . import strict_json
 
+#: What one wait may take: for a connection, and for the next bytes.
 CONNECT_SECONDS = 3.05
 READ_SECONDS = 5.0
+#: What a whole call may take, from the look-up of the name to the last byte.
 TOTAL_SECONDS = 10.0
 MAX_BYTES = 1024 * 1024
 CHUNK_BYTES = 16 * 1024
@@ -92,10 +100,12 @@ def send(method: str, url: str, document: object = None, headers: Mapping[str, s
 
 @sensitive_variables()
 def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str | None = None) -> Response:
+    in_time = _InTime()
     try:
-        with (
-            requests.Session() as session,
-            session.request(
+        with requests.Session() as session:
+            session.mount("https://", in_time)
+            session.mount("http://", in_time)
+            with session.request(
                 method,
                 url,
                 data=body,
@@ -104,13 +114,78 @@ def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,
                 stream=True,
-            ) as response,
-        ):
-            set_cookies = tuple(response.raw.headers.getlist("Set-Cookie"))
-            return Response(response.status_code, response.headers, _read(response), set_cookies)
+            ) as response:
+                set_cookies = tuple(response.raw.headers.getlist("Set-Cookie"))
+                answer = Response(response.status_code, response.headers, _read(response), set_cookies)
     except (OSError, HTTPError) as error:  # the first: all of requests' own, and a certificate file that is not there
         # The exception's own text can hold the URL with its query; its type says enough.
-        raise ProviderUnavailable("unreachable", f"{method} {url.partition('?')[0]}: {type(error).__name__}") from error
+        detail = f"{method} {url.partition('?')[0]}: {type(error).__name__}"
+        raise ProviderUnavailable("too_slow" if in_time.is_over else "unreachable", detail) from error
+    if in_time.is_over:  # a body without a length ends like this too
+        raise ProviderUnavailable("too_slow", f"the answer took longer than {TOTAL_SECONDS} s")
+    return answer
+
+
+class _InTime(HTTPAdapter):
+    """Ends a call after ``TOTAL_SECONDS``, whatever it waits for: name, connection, proxy, TLS, headers or body.
+
+    The timeouts of ``requests`` limit one wait only. An answer of one byte a second never reaches them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_over = False
+        self._deadline = time.monotonic() + TOTAL_SECONDS
+        self._done = threading.Event()
+
+    def close(self) -> None:
+        self._done.set()
+        super().close()
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = partial(self._connection, pool.ConnectionCls)
+        return pool
+
+    def _connection(self, kind: type[HTTPConnection], **options: Any) -> HTTPConnection:
+        connection = kind(**options)
+        connection._new_conn = partial(self._opened, connection._new_conn)  # type: ignore[method-assign]
+        return connection
+
+    def _opened(self, connect: Callable[[], socket.socket]) -> socket.socket:
+        """A socket of ``connect``, which a thread shuts at the deadline. No timeout limits the look-up of a name."""
+        opened: queue.SimpleQueue[socket.socket | Exception] = queue.SimpleQueue()
+        threading.Thread(target=self._watch, args=(connect, opened), daemon=True).start()
+        try:
+            found = opened.get(timeout=self._left())
+        except queue.Empty as error:
+            self.is_over = True
+            raise TimeoutError from error
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _watch(
+        self, connect: Callable[[], socket.socket], opened: "queue.SimpleQueue[socket.socket | Exception]"
+    ) -> None:
+        try:
+            connected = connect()
+            same = connected.dup()  # TLS takes the first one over. To shut a duplicate shuts the connection.
+        except Exception as error:
+            opened.put(error)
+            return
+        with same:
+            if self.is_over:
+                connected.close()
+            else:
+                opened.put(connected)
+            if not self._done.wait(self._left()):
+                self.is_over = True
+                with suppress(OSError):  # the other side has closed it
+                    same.shutdown(socket.SHUT_RDWR)
+
+    def _left(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
 
 
 def addresses(host: str) -> list[str]:
@@ -134,13 +209,10 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _read(response: requests.Response) -> bytes:
-    deadline = time.monotonic() + TOTAL_SECONDS
     body = b""
     # What has come so far, and not iter_content(): that waits for a whole chunk, however slowly it drips.
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > MAX_BYTES:
             raise ProviderUnavailable("too_large", f"the answer is larger than {MAX_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise ProviderUnavailable("too_slow", f"the answer took longer than {TOTAL_SECONDS} s")
     return body

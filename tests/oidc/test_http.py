@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import gc
 import gzip
 import ipaddress
 import json
@@ -9,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -88,17 +90,14 @@ def answer(body: bytes, status: int = 200, **headers: str) -> Answering:
     return answering
 
 
-def drip(*, chunked: bool) -> Answering:
-    """One byte at a time, each long before a read would time out."""
+def drip(slow: bytes, at_once: bytes = b"HTTP/1.1 200 OK\r\n") -> Answering:
+    """``slow`` one byte at a time, each long before a read would time out, again and again."""
 
     def answering(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", "1000")))
-        handler.end_headers()
-        for _ in range(100):
-            handler.wfile.write(b"1\r\n \r\n" if chunked else b" ")
-            handler.wfile.flush()
-            time.sleep(0.05)
+        handler.wfile.write(at_once)
+        for byte in slow * 100:
+            handler.wfile.write(bytes([byte]))
+            time.sleep(0.02)
 
     return answering
 
@@ -190,16 +189,92 @@ def test_silence_ends(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         http.get(server.url)
 
 
-@pytest.mark.parametrize("chunked", [True, False])
-def test_slow_answer_ends(chunked: bool, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "TOTAL_SECONDS", 0.2)
-    server.answering = drip(chunked=chunked)
-    started = time.monotonic()
+@pytest.fixture
+def in_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A call has 0.3 seconds, and is over long before anything else could end it."""
+    monkeypatch.setattr(http, "TOTAL_SECONDS", 0.3)
+    started, threads = time.monotonic(), threading.active_count()
+    yield
+    assert 0.3 <= time.monotonic() - started < 2.5
+    assert threading.active_count() <= threads + 2, "more than those of the server and a look-up under way"
+
+
+@pytest.mark.parametrize(
+    "answering",
+    [
+        pytest.param(drip(b" ", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"), id="body"),
+        pytest.param(drip(b" ", b"HTTP/1.1 200 OK\r\n\r\n"), id="body without a length"),
+        pytest.param(drip(b"1\r\n \r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), id="chunks"),
+        pytest.param(drip(b"x"), id="one long header"),
+        pytest.param(drip(b"A: b\r\n"), id="headers"),
+        pytest.param(drip(b"HTTP/1.1 200 OK", b""), id="status line"),
+        pytest.param(drip(b"HTTP/1.1 100 Continue\r\n\r\n", b""), id="100 Continue"),
+        pytest.param(drip(b"\0", b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")), id="gzip"),
+    ],
+)
+def test_slow_answer_ends(answering: Answering, server: Server, in_time: None) -> None:
+    server.answering = answering
 
     with refused(ProviderUnavailable, "too_slow"):
         http.get(server.url)
 
-    assert time.monotonic() - started < 2
+
+def test_slow_answer_over_tls_ends(server: Server, over_tls: None, in_time: None) -> None:
+    server.answering = drip(b"A: b\r\n")
+
+    with refused(ProviderUnavailable, "too_slow"):
+        http.get(server.url.replace("http:", "https:"))
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that takes connections and reads and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_tls_that_does_not_begin_ends(silent: str, in_time: None) -> None:
+    with refused(ProviderUnavailable, "too_slow"):
+        http.get(f"https://{silent}/")
+
+
+def test_request_that_is_not_read_ends(silent: str, in_time: None) -> None:
+    with refused(ProviderUnavailable, "too_slow"):
+        http.post(f"http://{silent}/", "x" * 50_000_000, {})
+
+
+def test_proxy_that_answers_slowly_ends(server: Server, in_time: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Handler, "do_CONNECT", Handler.do_GET, raising=False)
+    monkeypatch.setenv("https_proxy", server.url)
+    server.answering = drip(b"A: b\r\n")
+
+    # Python's ssl module does not close a socket that it cannot wrap because the connection has ended.
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        with refused(ProviderUnavailable, "too_slow"):
+            http.get("https://op.example/")
+        gc.collect()
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_slow_look_up_of_the_name_ends(
+    found: bool, server: Server, in_time: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up, ended = socket.getaddrinfo, threading.Event()
+
+    def slow(*args: Any) -> Any:
+        try:
+            time.sleep(0.6)
+            if found:
+                return look_up(*args)
+            raise socket.gaierror
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with refused(ProviderUnavailable, "too_slow"):
+        http.get(server.url)
+
+    assert ended.wait(1)
 
 
 def test_size_limit(server: Server) -> None:
@@ -348,12 +423,17 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
-def test_ca_bundle_of_the_environment_is_used(
-    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def over_tls(server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+
+
+def test_ca_bundle_of_the_environment_is_used(
+    server: Server, over_tls: None, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The server's thread says on stderr that a handshake failed, which is what is wanted here.
     monkeypatch.setattr(server, "handle_error", lambda request, client_address: None)
     url = server.url.replace("http:", "https:")
