@@ -1,7 +1,7 @@
 """One provider as this site knows it: its documents through Django's cache, and the calls of the code flow.
 
-Every process shares the cached documents and parses each once. Nobody can make us ask the provider more often than the
-cool-down allows, and while it is down a copy up to a day old serves.
+Every process shares the cached documents and parses each once. Strangers cannot make us ask the provider more often
+than the cool-down allows, and while it is down a copy up to a day old serves.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from .metadata import ProviderMetadata, Registration, parse_jwks
 FRESH_SECONDS = 60 * 60
 STALE_SECONDS = 24 * 60 * 60
 COOL_DOWN_SECONDS = 5
-#: What a call may take at most: to connect, to answer and to be read.
-CALL_SECONDS = 20
+#: A process that has not come back by then does not ask any more: a call takes half of it at most.
+CALL_SECONDS = 2 * http.TOTAL_SECONDS
 WAIT_SECONDS = 3.0
 MAX_WAITING = 4
 POLL_SECONDS = 0.05
@@ -80,35 +80,54 @@ class Document(Generic[T]):
         if held and now < held.fetched_at + FRESH_SECONDS:
             return held
         try:
-            return self.fetch(now) if held else self.fetch_or_await(now, None)
+            return self.fetch(now, held) if held else self.fetch_or_await(now, None)
         except Undecided:
             if held is None:
                 raise
             return held
 
-    def fetch_or_await(self, now: float, held: Held[T] | None) -> Held[T]:
-        """A copy newer than ``held``: ours, or of the process that is asking right now. Raises like :meth:`fetch`."""
+    def fetch_or_await(
+        self, now: float, held: Held[T] | None, settles: Callable[[T], bool] = lambda _value: True
+    ) -> Held[T]:
+        """Like :meth:`fetch`, but also the copy of the process that is asking right now, if that one ``settles``."""
         try:
-            return self.fetch(now)
+            return self.fetch(now, held, settles)
         except ProviderUnavailable as error:
             newer = self._awaited(now, held) if error.code == "cooling_down" else None
             if newer is None:
                 raise
-            return newer
+        return newer if settles(newer.value) else self.fetch(now, newer, settles)
 
-    def fetch(self, now: float) -> Held[T]:
-        """Ask the provider, once per cool-down for all processes together. Raises :exc:`Undecided`."""
+    def fetch(
+        self, now: float, held: Held[T] | None = None, settles: Callable[[T], bool] = lambda _value: True
+    ) -> Held[T]:
+        """Ask the provider: one process at a time. Raises :exc:`Undecided`.
+
+        Nobody asks again for the cool-down if the call fails, or if what it brings does not settle what it was made
+        for. No call is made if another process has just brought a copy newer than ``held`` that does.
+        """
         if not self.cache.add(self.asked_key, ASKING, CALL_SECONDS):
             raise ProviderUnavailable("cooling_down", f"{self.url} was asked less than {COOL_DOWN_SECONDS} s ago")
+        settled = False
         try:
-            response = http.get(self.url)
-            if not response.ok:
-                raise ProviderUnavailable("document_fault", f"{self.url} answers {response.status}")
-            document = response.json()
-            fetched = _parsed[self.key] = Held(self.parse(document), now)
-            self.cache.set(self.key, {"document": document, "fetched_at": now}, STALE_SECONDS)
+            fetched = self.held(now)
+            if fetched is None or fetched == held or not settles(fetched.value):
+                fetched = self._fetched(now)
+            settled = settles(fetched.value)
         finally:
-            self.cache.set(self.asked_key, "asked", COOL_DOWN_SECONDS)
+            if settled:
+                self.cache.delete(self.asked_key)
+            else:
+                self.cache.set(self.asked_key, "asked", COOL_DOWN_SECONDS)
+        return fetched
+
+    def _fetched(self, now: float) -> Held[T]:
+        response = http.get(self.url)
+        if not response.ok:
+            raise ProviderUnavailable("document_fault", f"{self.url} answers {response.status}")
+        document = response.json()
+        fetched = _parsed[self.key] = Held(self.parse(document), now)
+        self.cache.set(self.key, {"document": document, "fetched_at": now}, STALE_SECONDS)
         return fetched
 
     def _awaited(self, now: float, held: Held[T] | None) -> Held[T] | None:
@@ -198,9 +217,10 @@ class Provider:
     def verification_keys(self, kid: str | None, now: float) -> Iterator[Key]:
         """The keys to try on a signature with the registered algorithm, one after the other (SPECS 26).
 
-        When none is left and the JWKS may have changed meanwhile, it is read again, once per cool-down: for an unknown
-        ``kid``, and for a token that names none. Raises :exc:`InvalidToken` (``kid_unknown``) when a JWKS fetched since
-        the token came has no fitting key, and :exc:`ProviderUnavailable` when that cannot be known now.
+        When none is left and the JWKS may have changed meanwhile, it is read again: for an unknown ``kid``, and for a
+        token that names none (Core 10.1.1). Only if that brings no other key that fits, nobody does so for the
+        cool-down. Raises :exc:`InvalidToken` (``kid_unknown``) when a JWKS fetched since the token came has no fitting
+        key, and :exc:`ProviderUnavailable` when that cannot be known now.
         """
         alg = self.registration.id_token_signed_response_alg
         if alg.startswith("HS"):
@@ -211,7 +231,9 @@ class Provider:
         found = fitting(held.value, kid, alg)
         yield from found
         if held.fetched_at != now and not (found and kid):
-            found = fitting(jwks.fetch_or_await(now, held).value, kid, alg)
+            known = found
+            newer = jwks.fetch_or_await(now, held, lambda keys: not _are_same(fitting(keys, kid, alg), known))
+            found = fitting(newer.value, kid, alg)
             yield from found
         if not found:
             raise InvalidToken("kid_unknown", f"the issuer's JWKS has no fitting {alg} key for this token")
@@ -230,6 +252,10 @@ class Provider:
 def fitting(keys: Sequence[Key], kid: str | None, alg: str) -> list[Key]:
     """Those of ``keys`` that bear ``kid``, if one is named, and can verify ``alg`` (kty, crv, use, alg, key_ops)."""
     return [key for key in keys if (kid is None or key.kid == kid) and _fits(key, alg)]
+
+
+def _are_same(keys: Sequence[Key], others: Sequence[Key]) -> bool:
+    return [key.as_dict() for key in keys] == [key.as_dict() for key in others]
 
 
 def _fits(key: Key, alg: str) -> bool:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -475,6 +476,102 @@ def test_rotation_is_found_by_all_who_want_its_key_at_once(
     assert asked() == [JWKS]
 
 
+@pytest.mark.parametrize("seconds", [0.001, 1, 4.9])
+def test_rotation_is_found_directly_after_a_successful_fetch(
+    seconds: float, clock: Clock, asked: Asked, provider: Provider
+) -> None:
+    """An ordinary fetch starts no cool-down, and neither does one that brings the key."""
+    site = known()
+    list(site.verification_keys(None, clock.now))
+    asked()
+
+    for _ in range(3):
+        new = provider.rotate_keys()
+        clock.now += seconds
+        assert kids(list(site.verification_keys(new.kid, clock.now))) == [new.kid]
+        assert asked() == [JWKS]
+
+
+def test_rotation_is_found_directly_after_a_successful_fetch_for_a_token_that_names_no_key(
+    clock: Clock, asked: Asked, provider: Provider
+) -> None:
+    site = known()
+    list(site.verification_keys(None, clock.now))
+    provider.keys = [provider.rotate_keys()]
+    token = provider.sign(provider.logout_token_claims(CLIENT_ID, sid="a sid"), header={"kid": None})
+    clock.now += 1
+
+    assert site.verify_logout_token(token, now=clock.now, exp_required=False).sid == "a sid"
+    assert asked() == [DISCOVERY, JWKS, JWKS]
+
+
+def test_rotation_is_found_by_who_waited_for_a_fetch_that_began_before_it(
+    clock: Clock, network: Network, asked: Asked, provider: Provider
+) -> None:
+    """The copy of another process is newer than ours, and may still be older than the token."""
+    site = known()
+    site.metadata(clock.now)
+    asked()
+    rotated = threading.Event()
+
+    def rotate(document: dict[str, Any]) -> dict[str, Any]:
+        if not rotated.is_set():
+            provider.rotate_keys()
+            rotated.set()
+            time.sleep(0.2)
+        return document
+
+    network.change(JWKS, rotate)
+    first = threading.Thread(target=lambda: list(site.verification_keys(None, clock.now)))
+    first.start()
+    assert rotated.wait(5)
+    new = provider.keys[0].kid
+
+    assert kids(list(site.verification_keys(new, clock.now + 0.1))) == [new]
+
+    first.join()
+    assert asked() == [JWKS] * 2
+
+
+def test_forced_fetch_of_another_process_that_began_before_a_rotation_decides_nothing(
+    warm: room.Provider, clock: Clock, network: Network, asked: Asked, provider: Provider
+) -> None:
+    rotated = threading.Event()
+
+    def rotate(document: dict[str, Any]) -> dict[str, Any]:
+        provider.rotate_keys()
+        rotated.set()
+        time.sleep(0.2)
+        return document
+
+    def of_a_stranger() -> None:
+        with refused(InvalidToken, "kid_unknown"):
+            list(warm.verification_keys("made up", clock.now))
+
+    network.change(JWKS, rotate)
+    first = threading.Thread(target=of_a_stranger)
+    first.start()
+    assert rotated.wait(5)
+
+    with refused(ProviderUnavailable, "cooling_down"):
+        list(warm.verification_keys(provider.keys[0].kid, clock.now + 0.1))
+
+    first.join()
+    assert asked() == [JWKS]
+
+
+def test_copy_that_another_process_has_just_brought_costs_no_call(
+    warm: room.Provider, clock: Clock, asked: Asked
+) -> None:
+    old = discovery().held(clock.now)
+    clock.now += HOUR
+    newer = discovery().fetch(clock.now, old)
+    assert asked() == [DISCOVERY]
+
+    assert discovery().fetch(clock.now, old) == newer
+    assert asked() == []
+
+
 def test_rotation_is_found_for_a_token_that_names_no_key(
     warm: room.Provider, clock: Clock, asked: Asked, provider: Provider
 ) -> None:
@@ -607,6 +704,23 @@ def test_flood_of_unknown_kids_costs_one_call_per_cool_down_and_loses_no_logout(
 
     flood(5)  # while the provider waits, as Retry-After said
     assert kids(list(warm.verification_keys(new.kid, clock.now))) == [new.kid]
+    assert asked() == [JWKS] * 2
+
+
+@pytest.mark.parametrize("kid", ["made up", None])
+def test_flood_directly_after_a_successful_fetch_costs_one_call_per_cool_down(
+    kid: str | None, clock: Clock, asked: Asked
+) -> None:
+    site = known()
+    site.metadata(clock.now)
+    list(site.verification_keys(None, clock.now))
+    asked()
+
+    for _ in range(100):
+        clock.now += 0.1
+        with suppress(InvalidToken, ProviderUnavailable):
+            list(site.verification_keys(kid, clock.now))
+
     assert asked() == [JWKS] * 2
 
 
