@@ -39,6 +39,13 @@ class ProviderUnavailable(Undecided):
     """The provider is out of reach, answers with a fault, or was asked too recently to be asked again."""
 
 
+class SetupError(ProviderUnavailable):
+    """This site or the provider is set up wrongly: another try does not help, their operators have to repair it.
+
+    Answered with 500; a provider's notice with 503 like any :exc:`Undecided`, for the notice itself is not wrong.
+    """
+
+
 class LogoutUnconfirmed(Undecided):
     """A logout here that could not be written down. ``name`` and ``reason`` are what it takes to try it again."""
 

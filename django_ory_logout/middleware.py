@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
@@ -19,7 +19,15 @@ from .kratos import carried, people, reports, sign_in, whoami
 from .ory.kratos import Credential
 from .stores import LoginSessionStore
 from .views import unconfirmed
-from .views.base import answers_faults, asks_kratos, database_faults, error_page, read_user, wants_json
+from .views.base import (
+    answers_faults,
+    asks_kratos,
+    database_faults,
+    error_json,
+    error_page,
+    read_user,
+    wants_json,
+)
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -154,8 +162,7 @@ def _undecided(request: HttpRequest, error: Undecided) -> HttpResponse:
     people.nobody(request)
     if wants_json(request) or "X-Session-Token" in request.headers:
         logger.warning("sign-in failed: %s", error)
-        response: HttpResponse = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
-        response["Retry-After"] = "5"
+        response: HttpResponse = error_json(error)
     else:
         response = error_page(request, error, retry_url=request.get_full_path())
     add_never_cache_headers(response)

@@ -144,6 +144,7 @@ def test_values_of_a_provider() -> None:
         "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED": False,
         "LOGOUT_TOKEN_EXP_REQUIRED": True,
         "USERINFO": True,
+        "USERINFO_SIGNED_RESPONSE_ALG": "ES256",
         "CREATE_USERS": False,
         "ASSOCIATE_BY_EMAIL": True,
         "KEEP_TOKENS": True,
@@ -222,6 +223,8 @@ WRONG_IN_A_PROVIDER: list[tuple[str, str, Any]] = [
     ("E033", "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED", "False"),
     ("E034", "LOGOUT_TOKEN_EXP_REQUIRED", 1),
     ("E035", "USERINFO", None),
+    ("E080", "USERINFO_SIGNED_RESPONSE_ALG", "none"),
+    ("E080", "USERINFO_SIGNED_RESPONSE_ALG", "RS257"),
     ("E036", "CREATE_USERS", "yes"),
     ("E037", "ASSOCIATE_BY_EMAIL", 1),
     ("E038", "KEEP_TOKENS", 0),
@@ -326,6 +329,8 @@ def test_secret_is_needed(secret: Any) -> None:
     assert codes(entry(CLIENT_SECRET=secret, TOKEN_ENDPOINT_AUTH_METHOD="none")) == []
     symmetric = entry(CLIENT_SECRET=secret, TOKEN_ENDPOINT_AUTH_METHOD="none", ID_TOKEN_SIGNED_RESPONSE_ALG="HS256")
     assert codes(symmetric) == ["E004"]
+    of_userinfo = entry(CLIENT_SECRET=secret, TOKEN_ENDPOINT_AUTH_METHOD="none", USERINFO_SIGNED_RESPONSE_ALG="HS256")
+    assert codes(of_userinfo) == ["E004"]
 
 
 def test_encryption_needs_a_key() -> None:

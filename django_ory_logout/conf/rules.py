@@ -159,6 +159,13 @@ PROVIDER_SETTINGS = {
     "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED": _switch("E033", True),
     "LOGOUT_TOKEN_EXP_REQUIRED": _switch("E034", False),
     "USERINFO": _switch("E035", False),
+    "USERINFO_SIGNED_RESPONSE_ALG": Setting(
+        "E080",
+        str,
+        "",
+        "the JWS algorithm registered for userinfo of this client, never none; empty for JSON",
+        lambda value: not value or _is_signing_algorithm(value),
+    ),
     "CREATE_USERS": _switch("E036", True),
     "ASSOCIATE_BY_EMAIL": _switch("E037", False),
     "KEEP_TOKENS": _switch("E038", False),
@@ -286,7 +293,8 @@ def _api_problems(entry: Mapping[str, Any], known: Mapping[str, Setting], where:
 
 
 def _needs_secret(entry: Mapping[str, Any]) -> bool:
-    symmetric = entry.get("ID_TOKEN_SIGNED_RESPONSE_ALG", "RS256").startswith("HS")
+    algorithms = (entry.get("ID_TOKEN_SIGNED_RESPONSE_ALG", ""), entry.get("USERINFO_SIGNED_RESPONSE_ALG", ""))
+    symmetric = any(alg.startswith("HS") for alg in algorithms)
     return symmetric or entry.get("TOKEN_ENDPOINT_AUTH_METHOD") != "none"
 
 

@@ -40,12 +40,15 @@ SIGNED = frozenset(
 #: Faults of this site, of the provider or between them: whoever asks comes upon one, and nobody makes one.
 FAULTS = frozenset(
     {
+        "address_unusable",
         "answer_encoding_invalid",
         "answer_member_repeated",
         "answer_number_invalid",
         "answer_too_deep",
         "cache_fault",
+        "certificate_untrusted",
         "document_fault",
+        "document_unusable",
         "internal_error",
         "issuer_mismatch",
         "jwks_invalid",
@@ -54,6 +57,7 @@ FAULTS = frozenset(
         "too_large",
         "too_slow",
         "unreachable",
+        "unusable_lately",
     }
 )
 #: Sign-ins that a logout has overtaken, and those that fail by what anybody can send.

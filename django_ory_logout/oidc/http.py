@@ -2,6 +2,7 @@
 
 import queue
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,10 +16,11 @@ from typing import Any
 import requests
 from django.views.decorators.debug import sensitive_variables
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, LocationValueError
 
-from ..exceptions import ProviderUnavailable
+from ..exceptions import ProviderUnavailable, SetupError, Undecided
 from . import strict_json
 
 #: What one wait may take: for a connection, and for the next bytes.
@@ -29,6 +31,7 @@ TOTAL_SECONDS = 10.0
 MAX_BYTES = 1024 * 1024
 CHUNK_BYTES = 16 * 1024
 
+_MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 #: Of what :mod:`.strict_json` refuses.
 _CODES: dict[str, str] = {
     "encoding": "answer_encoding_invalid",
@@ -55,6 +58,11 @@ class Response:
     def ok(self) -> bool:
         return self.status == HTTPStatus.OK
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the status is of a fault that may be over when the same is asked again."""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _MAY_PASS
+
     @sensitive_variables()
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises :exc:`ProviderUnavailable`, with a code for each reason."""
@@ -80,7 +88,10 @@ class Response:
 
 @sensitive_variables()
 def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Fetch ``url``. Raises :exc:`ProviderUnavailable` when no complete answer comes in time."""
+    """Fetch ``url``. Raises :exc:`ProviderUnavailable` when no complete answer comes in time.
+
+    :exc:`SetupError` when none can come: the address or the certificate is wrong, or the answer is too large.
+    """
     return _send("GET", url, headers=headers)
 
 
@@ -120,7 +131,7 @@ def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str
     except (OSError, HTTPError) as error:  # the first: all of requests' own, and a certificate file that is not there
         # The exception's own text can hold the URL with its query; its type says enough.
         detail = f"{method} {url.partition('?')[0]}: {type(error).__name__}"
-        raise ProviderUnavailable("too_slow" if in_time.is_over else "unreachable", detail) from error
+        raise _failure(error, detail, is_over=in_time.is_over) from error
     if in_time.is_over:  # a body without a length ends like this too
         raise ProviderUnavailable("too_slow", f"the answer took longer than {TOTAL_SECONDS} s")
     return answer
@@ -203,6 +214,23 @@ def nobody_listens(error: BaseException | None) -> bool:
     return isinstance(error, ConnectionRefusedError)
 
 
+def _failure(error: Exception, detail: str, *, is_over: bool) -> Undecided:
+    if _is_untrusted(error):
+        return SetupError("certificate_untrusted", detail)
+    if isinstance(error, LocationValueError | InvalidURL | InvalidSchema | MissingSchema):
+        return SetupError("address_unusable", detail)
+    return ProviderUnavailable("too_slow" if is_over else "unreachable", detail)
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    """Whether a certificate was refused, or the file of those to trust is not there."""
+    if type(error) is OSError:  # requests has classes of its own for all that happens on the network
+        return True
+    while error and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Authentication that does nothing, so that ``requests`` does not put one from ``~/.netrc`` in place of ours."""
     return request
@@ -214,5 +242,5 @@ def _read(response: requests.Response) -> bytes:
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > MAX_BYTES:
-            raise ProviderUnavailable("too_large", f"the answer is larger than {MAX_BYTES} bytes")
+            raise SetupError("too_large", f"the answer is larger than {MAX_BYTES} bytes")
     return body

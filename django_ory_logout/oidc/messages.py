@@ -1,7 +1,7 @@
 """The messages of the code flow and of RP-initiated logout: built from values, parsed into values."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -12,11 +12,13 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from django.views.decorators.debug import sensitive_variables
 
-from ..exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SignInRefused
+from ..exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SetupError, SignInRefused, Undecided
 from .http import Response
 from .metadata import ProviderMetadata, Registration
 
 FORM = "application/x-www-form-urlencoded"
+JWT = "application/jwt"
+Claims = Mapping[str, Any]
 #: The errors that say nothing about the person (RFC 6749, 4.1.2.1).
 TRY_AGAIN = frozenset({"server_error", "temporarily_unavailable"})
 #: 8 KiB is a common limit of servers and proxies, for all the headers that hold it.
@@ -121,32 +123,51 @@ def parse_token_response(response: Response) -> Tokens:
     """Read the answer to a token request.
 
     Raises :exc:`InvalidMessage` (``token_request_refused``) when the provider refuses the code or this client,
-    :exc:`ProviderUnavailable` for anything but a complete answer.
+    :exc:`ProviderUnavailable` or :exc:`SetupError` for anything but a complete answer.
     """
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise InvalidMessage("token_request_refused", _described(response.json()))
     if not response.ok:
-        raise ProviderUnavailable("token_endpoint_fault", f"the token endpoint answers {response.status}")
+        raise _fault(response, "token_endpoint", "the token endpoint")
     document = response.json()
     if not _text(document, "id_token") or not _text(document, "access_token"):
-        raise ProviderUnavailable("token_response_invalid", "the token response lacks id_token or access_token")
+        raise SetupError("token_response_invalid", "the token response lacks id_token or access_token")
     return Tokens(
         document["id_token"], document["access_token"], _text(document, "refresh_token"), _text(document, "scope")
     )
 
 
-def parse_userinfo(response: Response, subject: str) -> dict[str, Any]:
-    """The claims of a userinfo response about ``subject`` (Core 5.3.2).
+@sensitive_variables()
+def userinfo_request(registration: Registration, access_token: str) -> dict[str, str]:
+    """The headers of a userinfo request (Core 5.3.1)."""
+    accepted = JWT if registration.userinfo_signed_response_alg else "application/json"
+    return {"Authorization": f"Bearer {access_token}", "Accept": accepted}
 
-    Raises :exc:`InvalidToken` (``userinfo_sub_mismatch``) when they are about somebody else,
-    :exc:`ProviderUnavailable` for anything but a complete answer.
+
+@sensitive_variables()
+def userinfo_claims(response: Response, registration: Registration, verified: Callable[[str], Claims]) -> Claims:
+    """The claims of a userinfo response (Core 5.3.2): JSON, or a JWT, which ``verified`` takes, if so registered.
+
+    Raises as ``verified`` does, and :exc:`ProviderUnavailable` or :exc:`SetupError` for anything but a complete answer.
     """
     if not response.ok:
-        raise ProviderUnavailable("userinfo_fault", f"the userinfo endpoint answers {response.status}")
-    claims = response.json()
+        raise _fault(response, "userinfo", "the userinfo endpoint")
+    is_jwt = response.headers.get("Content-Type", "").partition(";")[0].strip().lower() == JWT
+    if is_jwt != bool(registration.userinfo_signed_response_alg):
+        detail = "a JWT came, and no algorithm is set" if is_jwt else "an algorithm is set, and no JWT came"
+        raise SetupError("userinfo_format_mismatch", detail)
+    return verified(response.body.decode("ascii", "replace").strip()) if is_jwt else response.json()
+
+
+def check_userinfo_subject(claims: Claims, subject: str) -> None:
+    """Raises :exc:`InvalidToken` (``userinfo_sub_mismatch``) when ``claims`` are about somebody else (Core 5.3.4)."""
     if claims.get("sub") != subject:
         raise InvalidToken("userinfo_sub_mismatch", "userinfo speaks of another subject than the ID token")
-    return claims
+
+
+def _fault(response: Response, name: str, where: str) -> Undecided:
+    detail = f"{where} answers {response.status}"
+    return ProviderUnavailable(f"{name}_fault", detail) if response.may_pass else SetupError(f"{name}_unusable", detail)
 
 
 def revocation_request(registration: Registration, token: str, token_type_hint: str) -> tuple[str, dict[str, str]]:

@@ -1,13 +1,13 @@
 """What both sides know of each other: our registration at the provider, and the provider's own documents."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from joserfc.jwk import JWKRegistry, Key
 
-from ..exceptions import ProviderUnavailable
+from ..exceptions import SetupError
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 
@@ -23,7 +23,14 @@ class Registration:
     id_token_signed_response_alg: str = "RS256"
     id_token_encrypted_response_alg: str = ""
     id_token_encrypted_response_enc: str = "A128CBC-HS256"
+    userinfo_signed_response_alg: str = ""
     decryption_key: Key | None = field(default=None, repr=False)
+
+    @property
+    def of_userinfo(self) -> "Registration":
+        """As this client verifies signed userinfo responses: like ID tokens, with their algorithm."""
+        alg = self.userinfo_signed_response_alg
+        return replace(self, id_token_signed_response_alg=alg, id_token_encrypted_response_alg="")
 
     @property
     def discovery_url(self) -> str:
@@ -48,11 +55,11 @@ class ProviderMetadata:
     def parse(cls, document: Mapping[str, Any], issuer: str) -> Self:
         """Read a discovery document for ``issuer``.
 
-        Raises :exc:`ProviderUnavailable`: ``issuer_mismatch`` unless the document's issuer is the same byte for byte
+        Raises :exc:`SetupError`: ``issuer_mismatch`` unless the document's issuer is the same byte for byte
         (Discovery 4.3), ``metadata_invalid`` for a missing or unusable endpoint.
         """
         if document.get("issuer") != issuer:
-            raise ProviderUnavailable("issuer_mismatch", f"discovery names another issuer than {issuer!r}")
+            raise SetupError("issuer_mismatch", f"discovery names another issuer than {issuer!r}")
         return cls(
             issuer=issuer,
             authorization_endpoint=_endpoint(document, "authorization_endpoint", issuer),
@@ -74,9 +81,9 @@ def _optional_endpoint(document: Mapping[str, Any], name: str, issuer: str) -> s
 def _endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str:
     value = document.get(name)
     if not isinstance(value, str) or not is_web_url(value):
-        raise ProviderUnavailable("metadata_invalid", f"{name} is not an http(s) URL")
+        raise SetupError("metadata_invalid", f"{name} is not an http(s) URL")
     if urlsplit(issuer).scheme == "https" and urlsplit(value).scheme != "https":
-        raise ProviderUnavailable("metadata_invalid", f"{name} is not https, yet the issuer is")
+        raise SetupError("metadata_invalid", f"{name} is not https, yet the issuer is")
     return value
 
 
@@ -100,11 +107,11 @@ def origin(url: str) -> str:
 def parse_jwks(document: Mapping[str, Any]) -> list[Key]:
     """The public keys of a JWK Set that can be read; the others do no harm (RFC 7517, 5).
 
-    Raises :exc:`ProviderUnavailable` (``jwks_invalid``) when this is no JWK Set.
+    Raises :exc:`SetupError` (``jwks_invalid``) when this is no JWK Set.
     """
     members = document.get("keys")
     if not isinstance(members, list):
-        raise ProviderUnavailable("jwks_invalid", "the JWK Set has no list of keys")
+        raise SetupError("jwks_invalid", "the JWK Set has no list of keys")
     return [key for member in members if (key := _readable(member))]
 
 

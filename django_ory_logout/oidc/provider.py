@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, OctKey
 from joserfc.jws import JWSRegistry
 
-from ..exceptions import InvalidToken, ProviderUnavailable, Undecided
+from ..exceptions import InvalidToken, ProviderUnavailable, SetupError, Undecided
 from . import http, messages, tokens
 from .cache import SharedCache
 from .metadata import ProviderMetadata, Registration, parse_jwks
@@ -41,7 +41,10 @@ class Held(Generic[T]):
     fetched_at: float
 
 
+#: How a call to the provider stands, or ended.
 ASKING = "asking"
+SETTLED = "settled"
+UNUSABLE = "unusable"
 
 _parsed: dict[str, Held[Any]] = {}
 _waiting = threading.BoundedSemaphore(MAX_WAITING)
@@ -107,24 +110,38 @@ class Document(Generic[T]):
         for. No call is made if another process has just brought a copy newer than ``held`` that does.
         """
         if not self.cache.add(self.asked_key, ASKING, CALL_SECONDS):
-            raise ProviderUnavailable("cooling_down", f"{self.url} was asked less than {COOL_DOWN_SECONDS} s ago")
-        settled = False
+            raise self._asked_lately()
+        outcome = "asked"
         try:
             fetched = self.held(now)
             if fetched is None or fetched == held or not settles(fetched.value):
                 fetched = self._fetched(now)
-            settled = settles(fetched.value)
+            outcome = SETTLED if settles(fetched.value) else outcome
+        except SetupError:
+            outcome = UNUSABLE
+            raise
         finally:
-            if settled:
+            if outcome == SETTLED:
                 self.cache.delete(self.asked_key)
             else:
-                self.cache.set(self.asked_key, "asked", COOL_DOWN_SECONDS)
+                self.cache.set(self.asked_key, outcome, COOL_DOWN_SECONDS)
         return fetched
+
+    def _asked_lately(self) -> ProviderUnavailable:
+        detail = f"{self.url} was asked less than {COOL_DOWN_SECONDS} s ago"
+        if self.cache.get(self.asked_key) == UNUSABLE:
+            return SetupError("unusable_lately", detail)
+        return ProviderUnavailable("cooling_down", detail)
 
     def _fetched(self, now: float) -> Held[T]:
         response = http.get(self.url)
         if not response.ok:
-            raise ProviderUnavailable("document_fault", f"{self.url} answers {response.status}")
+            detail = f"{self.url} answers {response.status}"
+            raise (
+                ProviderUnavailable("document_fault", detail)
+                if response.may_pass
+                else SetupError("document_unusable", detail)
+            )
         document = response.json()
         fetched = _parsed[self.key] = Held(self.parse(document), now)
         self.cache.set(self.key, {"document": document, "fetched_at": now}, STALE_SECONDS)
@@ -177,13 +194,21 @@ class Provider:
         return messages.parse_token_response(http.post(self.metadata(now).token_endpoint, body, headers))
 
     @sensitive_variables()
-    def userinfo(self, access_token: str, subject: str, now: float) -> dict[str, Any]:
-        """The userinfo claims about ``subject``. Raises like :func:`messages.parse_userinfo`."""
+    def userinfo(self, access_token: str, subject: str, now: float) -> tokens.Claims:
+        """The userinfo claims about ``subject``. Raises like :func:`messages.userinfo_claims`."""
         endpoint = self.metadata(now).userinfo_endpoint
         if endpoint is None:
-            raise ProviderUnavailable("userinfo_endpoint_missing", "the provider has no userinfo endpoint")
-        response = http.get(endpoint, {"Authorization": f"Bearer {access_token}"})
-        return messages.parse_userinfo(response, subject)
+            raise SetupError("userinfo_endpoint_missing", "the provider has no userinfo endpoint")
+        response = http.get(endpoint, messages.userinfo_request(self.registration, access_token))
+        claims = messages.userinfo_claims(
+            response, self.registration, lambda token: self._verified_userinfo(token, now)
+        )
+        messages.check_userinfo_subject(claims, subject)
+        return claims
+
+    def _verified_userinfo(self, token: str, now: float) -> tokens.Claims:
+        signed = Provider(self.registration.of_userinfo, self.cache)
+        return tokens.verify_userinfo(token, signed.registration, signed._keys(now), now=now)
 
     @sensitive_variables()
     def verify_id_token(self, received: messages.Tokens, *, nonce: str, now: float) -> tokens.IDToken:
@@ -207,7 +232,7 @@ class Provider:
         """Revoke ``token`` (RFC 7009). Raises like :func:`messages.check_revocation_response`."""
         endpoint = self.metadata(now).revocation_endpoint
         if endpoint is None:
-            raise ProviderUnavailable("revocation_endpoint_missing", "the provider has no revocation endpoint")
+            raise SetupError("revocation_endpoint_missing", "the provider has no revocation endpoint")
         body, headers = messages.revocation_request(self.registration, token, token_type_hint)
         messages.check_revocation_response(http.post(endpoint, body, headers))
 

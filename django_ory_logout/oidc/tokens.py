@@ -141,6 +141,18 @@ def verify_logout_token(
 
 
 @sensitive_variables()
+def verify_userinfo(token: str, registration: Registration, keys: Keys, *, now: float) -> Claims:
+    """Verify a signed userinfo response (Core 5.3.2). Raises :exc:`InvalidToken`, or what ``keys`` raises."""
+    header, claims = _verified(token, registration, keys)
+    _check_type(header, {"JWT"})
+    _check_issuer(claims, registration)
+    _check_audience(claims, registration)
+    _check_expiry(claims, now, required=False)
+    _check_not_before(claims, now)
+    return claims
+
+
+@sensitive_variables()
 def unverified_recipient(token: str, registrations: Collection[Registration]) -> tuple[object, list[str]]:
     """``iss`` and ``aud`` as a token claims them, to find the registration that it has to be verified with.
 

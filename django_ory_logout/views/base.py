@@ -33,6 +33,7 @@ from ..exceptions import (
     LogoutUnconfirmed,
     OryLogoutError,
     SecondFactorRequired,
+    SetupError,
     SignInRefused,
     Undecided,
     fault_name,
@@ -161,9 +162,7 @@ def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = Non
     retry_url = request.path
     forget_query(request)
     if wants_json(request):
-        response: HttpResponse = JsonResponse({"error": error.code}, status=_said(error)[0])
-        if isinstance(error, Undecided):
-            response["Retry-After"] = "5"
+        response: HttpResponse = error_json(error)
     else:
         response = error_page(request, error, retry_url=retry_url, journey=_journey(request))
     response.status_code = status or response.status_code
@@ -189,6 +188,12 @@ def asks_kratos(view: Callable[..., Any]) -> bool:
 def wants_json(request: HttpRequest) -> bool:
     """Whether JSON is asked for rather than a page, as by libraries that take anything for want of it."""
     return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+
+
+def error_json(error: OryLogoutError) -> JsonResponse:
+    """``error`` for a program, with the status of its page, and when to try again where that can help."""
+    headers = {"Retry-After": "5"} if isinstance(error, Undecided) and not isinstance(error, SetupError) else {}
+    return JsonResponse({"error": error.code}, status=_said(error)[0], headers=headers)
 
 
 def single_values(parameters: QueryDict) -> dict[str, str]:
@@ -276,6 +281,11 @@ _SAID = {
         _("This site cannot do that now"),
         _("A part of this site does not answer. This is not your fault. Please try again in a moment."),
     ),
+    SetupError: (
+        500,
+        _("This site is set up wrongly"),
+        _("This is not your fault, and trying again does not help. Please tell the people who run this site."),
+    ),
     Undecided: (
         503,
         _("The sign-in service cannot be reached"),
@@ -312,7 +322,9 @@ def error_page(
         events.note(EventKind.REFUSED, code=f"sign-in: {error.code}")
     status, title, message = _said(error)
     context |= {"title": title, "message": message}
+    if isinstance(error, SetupError):
+        context["retry_url"] = ""
     response = render_safely(request, "ory_logout/error.html", context, status)
-    if isinstance(error, Undecided):
+    if isinstance(error, Undecided) and not isinstance(error, SetupError):
         response["Retry-After"] = "5"
     return response

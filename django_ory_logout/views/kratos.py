@@ -35,7 +35,7 @@ from ..login import safe_next
 from ..oidc import strict_json
 from ..ory.kratos import Session
 from ..sessions import LOGIN
-from .base import asks_nobody, error_page, forget_query, onward, public, wants_json
+from .base import asks_nobody, error_json, error_page, forget_query, onward, public, wants_json
 
 #: The status of a refusal, as at Kratos.
 STATUS = {
@@ -135,9 +135,7 @@ def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
 def refused(request: HttpRequest, error: OryLogoutError) -> JsonResponse:
     """``error`` for a program."""
     if isinstance(error, Undecided):
-        response = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
-        response["Retry-After"] = "5"
-        return response
+        return error_json(error)
     said = {"error": error.code}
     if isinstance(error, SecondFactorRequired):
         said["redirect_browser_to"] = second_factor_url(request)

@@ -267,7 +267,7 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
     "issuer with a slash": (
         lambda world, _configure, _patch: world.provider.metadata.update(issuer="https://op.example/"),
         SIGN_IN,
-        "/auth/login/ answers 503: this site lets nobody in (issuer_mismatch).",
+        "/auth/login/ answers 500: this site lets nobody in (issuer_mismatch).",
     ),
     "another site's login page": (
         path("/auth/login/", status=302, headers={"Location": "https://rp.example/accounts/login/"}),

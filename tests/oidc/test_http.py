@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_ory_logout.exceptions import ProviderUnavailable
+from django_ory_logout.exceptions import ProviderUnavailable, SetupError
 from django_ory_logout.oidc import http
 
 from .samples import anything, refused
@@ -282,7 +282,7 @@ def test_size_limit(server: Server) -> None:
     assert len(http.get(server.url).body) == http.MAX_BYTES
 
     server.answering = answer(b" " * (http.MAX_BYTES + 1))
-    with refused(ProviderUnavailable, "too_large"):
+    with refused(SetupError, "too_large"):
         http.get(server.url)
 
 
@@ -291,7 +291,7 @@ def test_size_limit_holds_for_what_is_unpacked(server: Server) -> None:
     assert len(bomb) < 5000
     server.answering = answer(bomb, Content_Encoding="gzip")
 
-    with refused(ProviderUnavailable, "too_large"):
+    with refused(SetupError, "too_large"):
         http.get(server.url)
 
 
@@ -344,7 +344,7 @@ def test_broken_answer(answering: Answering, server: Server) -> None:
 
 @pytest.mark.parametrize("url", ["http://a..b/", f"https://{'a' * 64}.example/", "http://*/", "ftp://op.example/", ""])
 def test_unusable_address(url: str, server: Server) -> None:
-    with refused(ProviderUnavailable, "unreachable"):
+    with refused(SetupError, "address_unusable"):
         http.get(url)
 
 
@@ -440,7 +440,11 @@ def test_ca_bundle_of_the_environment_is_used(
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
 
-    with pytest.raises(ProviderUnavailable, match=r"^unreachable: GET .*: SSLError$"):
+    with pytest.raises(SetupError, match=r"^certificate_untrusted: GET .*: SSLError$"):
+        http.get(url)
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.missing")
+    with refused(SetupError, "certificate_untrusted"):
         http.get(url)
 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))

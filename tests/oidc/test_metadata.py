@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, Key
 
-from django_ory_logout.exceptions import ProviderUnavailable
+from django_ory_logout.exceptions import SetupError
 from django_ory_logout.oidc.metadata import ProviderMetadata, Registration, is_web_url, origin, parse_jwks
 from django_ory_logout.testing.keys import public_jwk
 
@@ -62,7 +62,7 @@ def test_unknown_members_are_ignored() -> None:
 
 @pytest.mark.parametrize("issuer", [ABSENT, None, "", f"{ISSUER}/", ISSUER.upper(), [ISSUER], f" {ISSUER}"])
 def test_issuer_has_to_be_the_same_byte_for_byte(issuer: Any) -> None:
-    with refused(ProviderUnavailable, "issuer_mismatch"):
+    with refused(SetupError, "issuer_mismatch"):
         ProviderMetadata.parse(changed(DOCUMENT, {"issuer": issuer}), ISSUER)
 
 
@@ -72,14 +72,14 @@ def test_issuer_has_to_be_the_same_byte_for_byte(issuer: Any) -> None:
     ["/oauth2", "op.example", "javascript:alert(1)", "https://", "http://op.example/", 7, ["https://op.example"]],
 )
 def test_unusable_endpoint(name: str, value: Any) -> None:
-    with refused(ProviderUnavailable, "metadata_invalid"):
+    with refused(SetupError, "metadata_invalid"):
         ProviderMetadata.parse({**DOCUMENT, name: value}, ISSUER)
 
 
 @pytest.mark.parametrize("name", REQUIRED)
 @pytest.mark.parametrize("value", [ABSENT, None, ""])
 def test_missing_endpoint(name: str, value: Any) -> None:
-    with refused(ProviderUnavailable, "metadata_invalid"):
+    with refused(SetupError, "metadata_invalid"):
         ProviderMetadata.parse(changed(DOCUMENT, {name: value}), ISSUER)
 
 
@@ -92,7 +92,7 @@ def test_endpoint_that_may_be_missing(name: str, value: Any) -> None:
 def test_endpoint_in_the_clear_needs_an_issuer_in_the_clear() -> None:
     document = {**DOCUMENT, "token_endpoint": "http://127.0.0.1:4444/oauth2/token"}
 
-    with refused(ProviderUnavailable, "metadata_invalid"):
+    with refused(SetupError, "metadata_invalid"):
         ProviderMetadata.parse({**document, "issuer": "HTTPS://op.example"}, "HTTPS://op.example")
     parsed = ProviderMetadata.parse({**document, "issuer": "http://127.0.0.1:4444"}, "http://127.0.0.1:4444")
     assert parsed.token_endpoint == "http://127.0.0.1:4444/oauth2/token"
@@ -112,7 +112,7 @@ def test_iss_in_responses_is_announced_by_true_alone(value: Any) -> None:
 def test_any_document_is_a_value_or_refused(others: dict[str, Any], change: dict[str, Any]) -> None:
     try:
         parsed = ProviderMetadata.parse({**others, **DOCUMENT, **change}, ISSUER)
-    except ProviderUnavailable:
+    except SetupError:
         return
     assert parsed.issuer == ISSUER
     assert all(is_web_url(getattr(parsed, name)) for name in REQUIRED)
@@ -202,7 +202,7 @@ def test_keys_are_read(signing_key: Key) -> None:
 
 @pytest.mark.parametrize("document", [{}, {"keys": None}, {"keys": {}}, {"keys": "[]"}])
 def test_no_key_set(document: dict[str, Any]) -> None:
-    with refused(ProviderUnavailable, "jwks_invalid"):
+    with refused(SetupError, "jwks_invalid"):
         parse_jwks(document)
 
 
@@ -253,6 +253,6 @@ def test_unusable_key_does_no_harm(member: Any, signing_key: Key) -> None:
 def test_any_key_set_is_read_or_refused(document: dict[str, Any]) -> None:
     try:
         keys = parse_jwks(document)
-    except ProviderUnavailable:
+    except SetupError:
         keys = []
     assert all(key.key_type != "oct" for key in keys)

@@ -11,7 +11,7 @@ import pytest
 from django.core.cache import caches
 from joserfc.jwk import ECKey, Key, RSAKey
 
-from django_ory_logout.exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, Undecided
+from django_ory_logout.exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SetupError, Undecided
 from django_ory_logout.oidc import http
 from django_ory_logout.oidc import provider as room
 from django_ory_logout.oidc.cache import SharedCache
@@ -22,7 +22,7 @@ from django_ory_logout.testing.keys import encryption_key, public_jwk
 from django_ory_logout.testing.keys import signing_key as new_signing_key
 
 from ..caches import DownCache
-from .samples import CLIENT_ID, CLIENT_SECRET, ISSUER, NOW, refused
+from .samples import ABSENT, CLIENT_ID, CLIENT_SECRET, ISSUER, NOW, refused
 
 DISCOVERY = "/.well-known/openid-configuration"
 JWKS = "/.well-known/jwks.json"
@@ -146,34 +146,40 @@ def test_slow_failure_cools_down_from_when_it_failed(clock: Clock, network: Netw
         return {}
 
     network.change(DISCOVERY, slow)
-    with refused(ProviderUnavailable, "issuer_mismatch"):
+    with refused(SetupError, "issuer_mismatch"):
         known().metadata(clock.now)
     clock.now += 4.9
-    with refused(ProviderUnavailable, "cooling_down"):
+    with refused(SetupError, "unusable_lately"):
         known().metadata(clock.now)
     assert asked() == [DISCOVERY]
 
 
 @pytest.mark.parametrize(
-    ("code", "body", "options"),
+    ("kind", "code", "body", "options"),
     [
-        ("document_fault", b"{}", {"status": 500}),
-        ("document_fault", b"{}", {"status": 404}),
-        ("document_fault", b"", {"status": 302, "headers": {"Location": f"{ISSUER}/elsewhere"}}),
-        ("not_json", b"<html>", {}),
-        ("not_json", b"[]", {}),
-        ("too_large", b" " * (http.MAX_BYTES + 1), {}),
-        ("issuer_mismatch", b"{}", {}),
-        ("metadata_invalid", b'{"issuer": "https://op.example"}', {}),
+        (ProviderUnavailable, "document_fault", b"{}", {"status": 500}),
+        (SetupError, "document_unusable", b"{}", {"status": 404}),
+        (SetupError, "document_unusable", b"", {"status": 302, "headers": {"Location": f"{ISSUER}/elsewhere"}}),
+        (ProviderUnavailable, "not_json", b"<html>", {}),
+        (ProviderUnavailable, "not_json", b"[]", {}),
+        (SetupError, "too_large", b" " * (http.MAX_BYTES + 1), {}),
+        (SetupError, "issuer_mismatch", b"{}", {}),
+        (SetupError, "metadata_invalid", b'{"issuer": "https://op.example"}', {}),
     ],
 )
 def test_unusable_document(
-    code: str, body: bytes, options: dict[str, Any], clock: Clock, network: Network, asked: Asked
+    kind: type[ProviderUnavailable],
+    code: str,
+    body: bytes,
+    options: dict[str, Any],
+    clock: Clock,
+    network: Network,
+    asked: Asked,
 ) -> None:
     network.replace(DISCOVERY, body, **options)
-    with refused(ProviderUnavailable, code):
+    with refused(kind, code):
         known().metadata(clock.now)
-    with refused(ProviderUnavailable, "cooling_down"):
+    with refused(kind, "unusable_lately" if kind is SetupError else "cooling_down"):
         known().metadata(clock.now)
     assert asked() == [DISCOVERY]
 
@@ -198,7 +204,7 @@ def test_issuers_differ_by_a_slash(clock: Clock, asked: Asked) -> None:
     with_slash = replace(REGISTRATION, issuer=f"{ISSUER}/")
     assert known().metadata(clock.now).issuer == ISSUER
 
-    with refused(ProviderUnavailable, "issuer_mismatch"):
+    with refused(SetupError, "issuer_mismatch"):
         known(with_slash).metadata(clock.now)
 
     assert asked() == [DISCOVERY, DISCOVERY]
@@ -213,7 +219,7 @@ def test_issuer_with_a_slash(clock: Clock) -> None:
 def test_endpoint_in_the_clear_is_refused(clock: Clock, network: Network) -> None:
     network.change(DISCOVERY, lambda document: {**document, "token_endpoint": "http://op.example/oauth2/token"})
 
-    with refused(ProviderUnavailable, "metadata_invalid"):
+    with refused(SetupError, "metadata_invalid"):
         known().metadata(clock.now)
 
 
@@ -681,7 +687,7 @@ def test_keys_are_out_of_reach_with_the_metadata(clock: Clock, network: Network)
 def test_document_without_keys(clock: Clock, network: Network) -> None:
     network.replace(JWKS, b"{}")
 
-    with refused(ProviderUnavailable, "jwks_invalid"):
+    with refused(SetupError, "jwks_invalid"):
         list(known().verification_keys(None, clock.now))
 
 
@@ -874,14 +880,75 @@ def test_userinfo(clock: Clock, network: Network, code: str) -> None:
     assert claims == {"sub": "amber", "email": "amber@example.com", "email_verified": True}
     with refused(InvalidToken, "userinfo_sub_mismatch"):
         known().userinfo(received.access_token, "birch", clock.now)
-    with refused(ProviderUnavailable, "userinfo_fault"):
+    with refused(SetupError, "userinfo_unusable"):
         known().userinfo("made up", "amber", clock.now)
+
+
+SIGNED = replace(REGISTRATION, userinfo_signed_response_alg="RS256")
+
+
+def signed_userinfo(network: Network, provider: Provider, *, header: Any = None, **changes: Any) -> None:
+    """Let the provider answer as Hydra does to clients with ``userinfo_signed_response_alg``."""
+    claims = {"iss": ISSUER, "aud": [CLIENT_ID], "sub": "amber", "given_name": "Amber", "iat": NOW, **changes}
+    token = provider.sign({name: value for name, value in claims.items() if value is not ABSENT}, header=header)
+    network.replace("/userinfo", token.encode(), headers={"Content-Type": "application/jwt"})
+
+
+def test_signed_userinfo(clock: Clock, provider: Provider, network: Network, asked: Asked) -> None:
+    signed_userinfo(network, provider)
+
+    claims = known(SIGNED).userinfo("a token", "amber", clock.now)
+
+    assert (claims["sub"], claims["given_name"]) == ("amber", "Amber")
+    assert network.calls[1].headers["Accept"] == "application/jwt"
+    assert network.calls[1].headers["Authorization"] == "Bearer a token"
+    assert asked() == [DISCOVERY, "/userinfo", JWKS]
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("iss_mismatch", {"iss": "https://other.example"}),
+        ("iss_mismatch", {"iss": ABSENT}),
+        ("aud_mismatch", {"aud": ["another"]}),
+        ("aud_mismatch", {"aud": ABSENT}),
+        ("userinfo_sub_mismatch", {"sub": "birch"}),
+        ("userinfo_sub_mismatch", {"sub": ABSENT}),
+        ("expired", {"exp": NOW - 61}),
+        ("not_yet_valid", {"nbf": NOW + 61}),
+        ("typ_mismatch", {"header": {"typ": "at+jwt"}}),
+        ("kid_unknown", {"header": {"kid": "another"}}),
+    ],
+)
+def test_signed_userinfo_is_refused(
+    code: str, changes: dict[str, Any], clock: Clock, provider: Provider, network: Network
+) -> None:
+    signed_userinfo(network, provider, **changes)
+
+    with refused(InvalidToken, code):
+        known(SIGNED).userinfo("a token", "amber", clock.now)
+
+
+def test_signed_userinfo_by_another_algorithm_than_the_registered_one(
+    clock: Clock, provider: Provider, network: Network
+) -> None:
+    signed_userinfo(network, provider)
+
+    with refused(InvalidToken, "alg_not_registered"):
+        known(replace(SIGNED, userinfo_signed_response_alg="ES256")).userinfo("a token", "amber", clock.now)
+
+
+def test_signed_userinfo_beside_an_encrypted_id_token(clock: Clock, provider: Provider, network: Network) -> None:
+    signed_userinfo(network, provider)
+    registration = replace(SIGNED, id_token_encrypted_response_alg="RSA-OAEP", id_token_signed_response_alg="ES256")
+
+    assert known(registration).userinfo("a token", "amber", clock.now)["sub"] == "amber"
 
 
 def test_userinfo_endpoint_missing(clock: Clock, network: Network) -> None:
     network.change(DISCOVERY, lambda document: {**document, "userinfo_endpoint": None})
 
-    with refused(ProviderUnavailable, "userinfo_endpoint_missing"):
+    with refused(SetupError, "userinfo_endpoint_missing"):
         known().userinfo("a token", "amber", clock.now)
 
 

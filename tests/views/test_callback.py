@@ -599,31 +599,39 @@ NO_NUMBER = "has a number that is NaN, infinite or too long"
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "line"),
+    ("status", "body", "answered", "line"),
     [
-        (200, b"<html>", "not_json: the answer is not JSON"),
-        (200, b"[]", "not_json: the answer is not a JSON object"),
-        (200, b"{}", f"token_response_invalid: {LACKS}"),
-        (302, b"", "token_endpoint_fault: the token endpoint answers 302"),
-        (500, b"", "token_endpoint_fault: the token endpoint answers 500"),
-        (400, b"<html>", "not_json: the answer is not JSON"),
-        (200, b'{"id_token": "a", "id_token": "b"}', f"answer_member_repeated: the answer {TWICE}"),
-        (200, b'{"a":' * 936, "answer_too_deep: the answer is nested more than 64 deep"),
-        (200, b'\xef\xbb\xbf{"id_token": "a"}', f"answer_encoding_invalid: the answer {NOT_UTF_8}"),
-        (200, b'{"expires_in": NaN}', f"answer_number_invalid: the answer {NO_NUMBER}"),
-        (200, b'{"id_token": "a", "access_token": "\\ud800"}', f"token_response_invalid: {LACKS}"),
-        (400, b'{"error": "\\ud800", "error": "b"}', f"answer_member_repeated: the answer {TWICE}"),
+        (200, b"<html>", 503, "not_json: the answer is not JSON"),
+        (200, b"[]", 503, "not_json: the answer is not a JSON object"),
+        (200, b"{}", 500, f"token_response_invalid: {LACKS}"),
+        (302, b"", 500, "token_endpoint_unusable: the token endpoint answers 302"),
+        (404, b"", 500, "token_endpoint_unusable: the token endpoint answers 404"),
+        (500, b"", 503, "token_endpoint_fault: the token endpoint answers 500"),
+        (400, b"<html>", 503, "not_json: the answer is not JSON"),
+        (200, b'{"id_token": "a", "id_token": "b"}', 503, f"answer_member_repeated: the answer {TWICE}"),
+        (200, b'{"a":' * 936, 503, "answer_too_deep: the answer is nested more than 64 deep"),
+        (200, b'\xef\xbb\xbf{"id_token": "a"}', 503, f"answer_encoding_invalid: the answer {NOT_UTF_8}"),
+        (200, b'{"expires_in": NaN}', 503, f"answer_number_invalid: the answer {NO_NUMBER}"),
+        (200, b'{"id_token": "a", "access_token": "\\ud800"}', 500, f"token_response_invalid: {LACKS}"),
+        (400, b'{"error": "\\ud800", "error": "b"}', 503, f"answer_member_repeated: the answer {TWICE}"),
     ],
 )
 def test_token_endpoint_at_fault(
-    browser: SiteBrowser, untouched: None, network: Network, logged: Logged, status: int, body: bytes, line: str
+    browser: SiteBrowser,
+    untouched: None,
+    network: Network,
+    logged: Logged,
+    status: int,
+    body: bytes,
+    answered: int,
+    line: str,
 ) -> None:
     callback = network.follow(browser.start())
     network.replace("/oauth2/token", body, status=status, headers={"Location": "https://evil.example/"})
 
     answer = browser.visit(callback)
 
-    assert_refused(answer, 503, RETRY)
+    assert_refused(answer, answered, RETRY)
     assert logged() == [f"sign-in failed: {line}"]
 
 
@@ -759,9 +767,34 @@ def test_userinfo_asked_of_a_provider_without(
 
     answer = browser.sign_in("amber")
 
-    assert_refused(answer, 503, RETRY)
+    assert_refused(answer, 500, RETRY)
     assert logged() == ["sign-in failed: userinfo_endpoint_missing: the provider has no userinfo endpoint"]
     assert browser.user is None
+
+
+def test_signed_userinfo_completes_the_claims(
+    browser: SiteBrowser, provider: Provider, network: Network, configure: Configure
+) -> None:
+    configure(USERINFO=True, USERINFO_SIGNED_RESPONSE_ALG="RS256")
+    claims = {"iss": provider.issuer, "aud": ["django-site"], "sub": "amber", "given_name": "Amber"}
+    jwt = {"Content-Type": "application/jwt"}
+    network.replace("/userinfo", provider.sign(claims).encode(), headers=jwt)
+
+    browser.sign_in("amber")
+
+    assert get_user_model().objects.get().first_name == "Amber"
+
+
+def test_signed_userinfo_where_none_is_set_is_a_fault_of_the_setup(
+    browser: SiteBrowser, untouched: None, network: Network, configure: Configure, logged: Logged
+) -> None:
+    configure(USERINFO=True)
+    network.replace("/userinfo", b"a.b.c", headers={"Content-Type": "application/jwt"})
+
+    answer = browser.sign_in("amber")
+
+    assert_refused(answer, 500, RETRY)
+    assert logged() == ["sign-in failed: userinfo_format_mismatch: a JWT came, and no algorithm is set"]
 
 
 def test_inactive_user(browser: SiteBrowser, new_browser: NewBrowser, logged: Logged, listen: Listen) -> None:

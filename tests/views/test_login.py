@@ -216,7 +216,7 @@ def test_provider_of_another_name_gets_nobody(browser: SiteBrowser, network: Net
 
     answer = browser.get("/auth/login/")
 
-    assert_refused(answer, 503, "/auth/login/?provider=default")
+    assert_refused(answer, 500, "/auth/login/?provider=default")
     assert logged() == ["sign-in failed: issuer_mismatch: discovery names another issuer than 'https://op.example'"]
 
 

@@ -21,7 +21,14 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from ...exceptions import ChallengeHandled, InvalidMessage, LogoutUnconfirmed, OryLogoutError, Undecided
+from ...exceptions import (
+    ChallengeHandled,
+    InvalidMessage,
+    LogoutUnconfirmed,
+    OryLogoutError,
+    SetupError,
+    Undecided,
+)
 from ...parameters import check_charset
 
 logger = logging.getLogger("django_ory_logout")
@@ -172,7 +179,7 @@ def _challenge(request: HttpRequest, kind: str) -> str:
 def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResponse:
     if isinstance(error, ChallengeHandled) and urlsplit(error.redirect_to).netloc:
         return redirect(error.redirect_to)
-    unavailable = isinstance(error, Undecided)
+    unavailable = isinstance(error, Undecided) and not isinstance(error, SetupError)
     status, title, message = _SAID.get(error.code, _UNAVAILABLE if unavailable else _REFUSED)
     is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     logger.log(logging.ERROR if is_fault else logging.WARNING, "%s page: %s", kind, error)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from django.views.decorators.debug import sensitive_variables
 from requests.utils import parse_header_links
 
-from ...exceptions import ProviderUnavailable
+from ...exceptions import ProviderUnavailable, SetupError
 from ...oidc.http import Response
 from .api import AdminAPI
 from .documents import (
@@ -58,7 +58,7 @@ class HydraAdmin(AdminAPI):
         """The consents of ``subject``, or those given in one login session; a call for each fifty.
 
         Not listed are flows that reused a remembered consent, and consents past their ``remember_for``. Raises
-        :exc:`ProviderUnavailable` (``hydra_pagination``), after all that it found, when the list does not end.
+        :exc:`SetupError` (``hydra_pagination``), after all that it found, when the list does not end.
         """
         query = {"subject": subject, "page_size": str(PAGE_SIZE)} | ({"login_session_id": sid} if sid else {})
         seen: set[str] = set()
@@ -73,7 +73,7 @@ class HydraAdmin(AdminAPI):
                 break
             seen |= found.keys()
             query["page_token"] = page_token
-        raise ProviderUnavailable("hydra_pagination", "the list of consents does not end")
+        raise SetupError("hydra_pagination", "the list of consents does not end")
 
     def revoke_consents(self, subject: str, client_id: str) -> None:
         """Forget what ``subject`` agreed to for one client; its access and refresh tokens end."""

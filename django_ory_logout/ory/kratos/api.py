@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from uuid import UUID
 
-from ...exceptions import KratosError, OryLogoutError, ProviderUnavailable, SecondFactorRequired
+from ...exceptions import KratosError, OryLogoutError, ProviderUnavailable, SecondFactorRequired, SetupError
 from ...oidc import http
 from .documents import SecondFactor, Session
 
@@ -74,7 +74,7 @@ def sessions_of_all_pages(page: Callable[[dict[str, str]], http.Response]) -> It
     """The sessions of a list, of which ``page`` gets what its query selects.
 
     By number until a page is short: Kratos' ``Link`` header leads from the first page to the first. Who ends sessions
-    meanwhile moves the others to the pages before. Raises :exc:`ProviderUnavailable` (``kratos_pagination``), after all
+    meanwhile moves the others to the pages before. Raises :exc:`SetupError` (``kratos_pagination``), after all
     that was found, when the list does not end.
     """
     seen: set[str] = set()
@@ -88,7 +88,7 @@ def sessions_of_all_pages(page: Callable[[dict[str, str]], http.Response]) -> It
         if not new:
             break
         seen |= {one.id for one in new}
-    raise ProviderUnavailable("kratos_pagination", "the list of sessions does not end")
+    raise SetupError("kratos_pagination", "the list of sessions does not end")
 
 
 def canonical(uuid: str) -> str | None:
