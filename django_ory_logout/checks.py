@@ -29,7 +29,7 @@ AUTHENTICATION_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddle
 
 @register(Tags.security)
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
-    """E001 to E049: ``ORY_LOGOUT`` itself."""
+    """E001 to E049, E075, E076: ``ORY_LOGOUT`` itself."""
     return [Error(one.message, hint=one.hint, id=f"ory_logout.{one.code}") for one in conf.problems()]
 
 
@@ -117,6 +117,21 @@ def _match(path: str) -> ResolverMatch | None:
         return resolve("/" + path.removeprefix(get_script_prefix()))
     except Resolver404:
         return None
+
+
+@register(Tags.security)
+def check_redirect_uris(**_kwargs: Any) -> list[CheckMessage]:
+    """W077: a hostile provider may want the code of another (RFC 9700, 4.4)."""
+    if conf.problems():
+        return []
+    hint = "Sign-ins there need iss (RFC 9207). Register %s at the provider and remove SHARED_REDIRECT_URI."
+    return [
+        _warning(
+            "W077", f"The provider {one.alias!r} shares its redirect URI with others.", hint % one.own_redirect_uri
+        )
+        for one in conf.get().providers.values()
+        if one.iss_required
+    ]
 
 
 @register(Tags.security)

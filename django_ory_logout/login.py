@@ -128,7 +128,7 @@ def begin(
     url = messages.authorization_request(
         provider.provider.metadata(time.time()),
         provider.registration,
-        redirect_uri=conf.get().absolute("callback"),
+        redirect_uri=provider.redirect_uri,
         scope=provider.scope,
         state=pending.state,
         nonce=pending.nonce,
@@ -139,16 +139,20 @@ def begin(
 
 
 @sensitive_variables()
-def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, str]) -> None:
-    """Sign in whom the provider's ``response`` to ``pending`` is about.
+def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, str], redirect_uri: str) -> None:
+    """Sign in whom the provider's ``response`` to ``pending`` is about. It came to ``redirect_uri``.
 
     Raises any :exc:`~.exceptions.OryLogoutError`; then what was signed in before still is, and nothing else. The
     session that this browser had before ends when the new one stands.
     """
     LoginSessionStore.of(request)
-    pending.use()
     config = pending.config
-    code = messages.authorization_code(response, config.provider.metadata(time.time()))
+    if redirect_uri != config.redirect_uri:
+        # Another provider may have sent the browser on, to an honest one whose code it wants (RFC 9700, 4.4).
+        raise InvalidMessage("redirect_uri_mismatch", "the response came to another redirect URI than the sign-in has")
+    pending.use()
+    metadata = config.provider.metadata(time.time())
+    code = messages.authorization_code(response, metadata, iss_required=config.iss_required)
     received, id_token = _redeemed(config, code, pending)
     user = auth.authenticate(request, id_token=id_token, provider=config)
     if user is None:
@@ -199,7 +203,7 @@ def _redeemed(config: conf.ProviderConfig, code: str, pending: PendingSignIn) ->
     provider = config.provider
     received = provider.exchange(
         code,
-        redirect_uri=conf.get().absolute("callback"),
+        redirect_uri=config.redirect_uri,
         code_verifier=pending.code_verifier,
         now=time.time(),
     )

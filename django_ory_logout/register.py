@@ -43,7 +43,7 @@ def wanted(config: conf.ProviderConfig, registered: OAuth2Client | None, choices
     after_logout = config.post_logout_redirect_uri or site.absolute("logout_callback")
     kept = registered if not choices.exact else None
     return ClientMetadata(
-        redirect_uris=_with(kept.redirect_uris if kept else (), site.absolute("callback")),
+        redirect_uris=_with(kept.redirect_uris if kept else (), config.redirect_uri),
         post_logout_redirect_uris=_with(kept.post_logout_redirect_uris if kept else (), after_logout),
         backchannel_logout_uri=site.absolute("backchannel_logout"),
         backchannel_logout_session_required=True,

@@ -10,6 +10,7 @@ app_name = "ory_logout"
 urlpatterns = [
     path("login/", login.login, name="login"),
     path("callback/", login.callback, name="callback"),
+    path("callback/<str:alias>/", login.callback, name="provider_callback"),
     path("logout/", logout.logout, name="logout"),
     path("logout/callback/", logout.logout_callback, name="logout_callback"),
     path("logout/backchannel/", notices.backchannel_logout, name="backchannel_logout"),

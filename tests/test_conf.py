@@ -82,6 +82,7 @@ def test_defaults_of_a_provider() -> None:
         ),
         scope="openid",
         response_mode="query",
+        shared_redirect_uri=False,
         authorization_parameters={},
         post_logout_redirect_uri="",
         end_session_request_method="GET",
@@ -138,6 +139,7 @@ def test_values_of_a_provider() -> None:
         "ID_TOKEN_ENCRYPTED_RESPONSE_ENC": "A256GCM",
         "SCOPE": "openid email",
         "RESPONSE_MODE": "form_post",
+        "SHARED_REDIRECT_URI": True,
         "AUTHORIZATION_PARAMETERS": {"prompt": "login"},
         "POST_LOGOUT_REDIRECT_URI": "https://rp.example/bye/",
         "END_SESSION_REQUEST_METHOD": "POST",
@@ -213,6 +215,7 @@ WRONG_IN_A_PROVIDER: list[tuple[str, str, Any]] = [
     ("E028", "SCOPE", ["openid"]),
     ("E029", "RESPONSE_MODE", "fragment"),
     ("E029", "RESPONSE_MODE", ""),
+    ("E075", "SHARED_REDIRECT_URI", "yes"),
     ("E030", "AUTHORIZATION_PARAMETERS", "prompt=login"),
     ("E030", "AUTHORIZATION_PARAMETERS", {"max_age": 60}),
     ("E030", "AUTHORIZATION_PARAMETERS", {7: "seven"}),
@@ -350,6 +353,22 @@ def test_repeated_client() -> None:
     assert codes(site(PROVIDERS={"one": one, "two": {**one, "SCOPE": "openid"}})) == ["E006"]
     assert codes(site(PROVIDERS={"one": one, "two": {**one, "CLIENT_ID": "another"}})) == []
     assert codes(site(PROVIDERS={"one": one, "two": {**one, "ISSUER": "https://op.example/"}})) == []
+
+
+@pytest.mark.parametrize("alias", ["", " ", "..", ".", ".a", "a/b", "ä", "a b", "a\n", "50%", 7, None])
+def test_alias_of_one_of_several_that_cannot_stand_in_a_redirect_uri(alias: Any) -> None:
+    one = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    another = {**one, "CLIENT_ID": "another"}
+
+    assert codes(site(PROVIDERS={"default": one, alias: another})) == ["E076"]
+    assert codes(site(PROVIDERS={alias: one})) == []
+
+
+@pytest.mark.parametrize("alias", ["a", "-", "~", "_", "A-1_b.c~", "7"])
+def test_alias_that_can_stand_in_a_redirect_uri(alias: str) -> None:
+    one = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+
+    assert codes(site(PROVIDERS={"default": one, alias: {**one, "CLIENT_ID": "another"}})) == []
 
 
 @pytest.mark.parametrize("given", [None, [], "https://op.example"])

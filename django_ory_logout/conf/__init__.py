@@ -89,6 +89,7 @@ class ProviderConfig:
     registration: Registration
     scope: str
     response_mode: str
+    shared_redirect_uri: bool
     authorization_parameters: Mapping[str, str]
     post_logout_redirect_uri: str
     end_session_request_method: str
@@ -101,6 +102,26 @@ class ProviderConfig:
     revoke_tokens_at_logout: bool
     hydra: HydraAdmin | None
     kratos: KratosConfig | None
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the provider sends the browser back to: with several providers, each has its own (RFC 9700, 4.4.2)."""
+        if self.is_alone or self.shared_redirect_uri:
+            return get().absolute("callback")
+        return self.own_redirect_uri
+
+    @property
+    def own_redirect_uri(self) -> str:
+        return get().absolute("provider_callback", self.alias)
+
+    @property
+    def iss_required(self) -> bool:
+        """Whether only ``iss`` (RFC 9207) tells the provider's answers from those of another provider."""
+        return self.shared_redirect_uri and not self.is_alone
+
+    @property
+    def is_alone(self) -> bool:
+        return len(get().providers) == 1
 
     @property
     def provider(self) -> Provider:
@@ -128,9 +149,9 @@ class Config:
     def cache(self) -> SharedCache:
         return SharedCache(caches[self.cache_alias])
 
-    def absolute(self, name: str) -> str:
+    def absolute(self, name: str, *args: str) -> str:
         """The absolute URL of this app's view ``name``. Nothing in a request chooses our own host."""
-        return self.site_url + reverse(f"ory_logout:{name}")
+        return self.site_url + reverse(f"ory_logout:{name}", args=args)
 
     def of_alias(self, alias: str) -> ProviderConfig:
         """The provider that the settings call ``alias``. Raises :exc:`InvalidMessage` (``provider_unknown``)."""

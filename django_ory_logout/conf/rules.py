@@ -32,6 +32,8 @@ RESERVED_PARAMETERS = frozenset(
 )
 
 
+#: What stands in a URL as it is (RFC 3986, 2.3), and is no dot segment.
+_ALIAS = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 #: A token (RFC 6265, 4.1.1).
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -149,6 +151,7 @@ PROVIDER_SETTINGS = {
     "DECRYPTION_KEY": Setting("E027", dict, {}, "a private key as JSON Web Key", _is_key),
     "SCOPE": Setting("E028", str, "openid", "scopes with openid among them", lambda value: "openid" in value.split()),
     "RESPONSE_MODE": _choice("E029", "query", "form_post"),
+    "SHARED_REDIRECT_URI": _switch("E075", False),
     "AUTHORIZATION_PARAMETERS": Setting(
         "E030", dict, {}, "further parameters, names and values text, none that is sent anyway", _are_parameters
     ),
@@ -216,7 +219,7 @@ def problems() -> list[Problem]:
     providers = given.get("PROVIDERS")
     for alias, entry in (providers if isinstance(providers, dict) else {}).items():
         found += _provider_problems(alias, entry)
-    return found or list(_repeated(providers or {}))
+    return found or [*_repeated(providers or {}), *_aliases_without_redirect_uri(providers or {})]
 
 
 def problems_in(given: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> Iterator[Problem]:
@@ -309,4 +312,16 @@ def _repeated(providers: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
             hint = "Its sessions could not be told from a provider's."
             yield Problem(
                 "E016", f"The PUBLIC_URL of {alias!r} is the ISSUER of two providers, with and without a slash.", hint
+            )
+
+
+def _aliases_without_redirect_uri(providers: Mapping[Any, Mapping[str, Any]]) -> Iterator[Problem]:
+    """Each of several providers has a redirect URI of its own, which ends with its alias."""
+    aliases = [alias for alias, entry in providers.items() if not is_kratos_alone(entry)]
+    for alias in aliases if len(aliases) > 1 else []:
+        if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
+            yield Problem(
+                "E076",
+                f"ORY_LOGOUT['PROVIDERS'][{alias!r}]: the alias cannot stand in a redirect URI.",
+                "With several PROVIDERS, use letters, digits, hyphens and underscores.",
             )

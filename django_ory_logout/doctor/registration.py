@@ -51,7 +51,13 @@ def _what_to_do(error: OryLogoutError) -> str:
 @check("registration.redirect_uri", gettext_lazy("Redirect URI"), Scope.HYDRA)
 def redirect_uri(patient: ProviderPatient) -> Iterator[Said]:
     """Exact, or nobody comes back from signing in."""
-    yield _among(conf.get().absolute("callback"), patient.client.redirect_uris)
+    yield _among(patient.config.redirect_uri, patient.client.redirect_uris)
+    if patient.config.iss_required and not patient.metadata.authorization_response_iss_parameter_supported:
+        yield failed(
+            _("%(alias)s shares its redirect URI with other providers and does not announce iss (RFC 9207).")
+            % {"alias": patient.config.alias},
+            _("Nobody can sign in there. Remove SHARED_REDIRECT_URI and run manage.py ory_register_client."),
+        )
 
 
 @check("registration.post_logout_redirect_uri", gettext_lazy("Post-logout redirect URI"), Scope.HYDRA)

@@ -119,7 +119,7 @@ class Synthetic:
 
     @sensitive_variables()
     def _called_back(self, browser: Browser, page: Page) -> Page:
-        callback = conf.get().absolute("callback")
+        callback = self.patient.config.redirect_uri
         forms = [one for one in page.forms if leads_to(one.action, callback)]
         if leads_to(page.location, callback) and "error" not in page.query:
             return browser.get(page.location)

@@ -54,16 +54,19 @@ def authorization_request(
 
 
 @sensitive_variables()
-def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata) -> str:
+def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, *, iss_required: bool = False) -> str:
     """The code in an authorization response (Core 3.1.2.5, RFC 9207).
+
+    ``iss_required``: also where the provider does not announce ``iss``.
 
     Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_mismatch`` and ``code_missing``, and when the provider
     answers with an error, :exc:`ProviderUnavailable` (``provider_fault``) or :exc:`SignInRefused`
     (``provider_refused``).
     """
     issuer = response.get("iss")
-    if issuer is None and metadata.authorization_response_iss_parameter_supported:
-        raise InvalidMessage("iss_missing", "the provider announces iss in its responses, and this one has none")
+    if issuer is None and (iss_required or metadata.authorization_response_iss_parameter_supported):
+        why = "the redirect URI is shared" if iss_required else "the provider announces iss in its responses"
+        raise InvalidMessage("iss_missing", f"{why}, and this one has none")
     if issuer is not None and issuer != metadata.issuer:
         raise InvalidMessage("iss_mismatch", "the response comes from another issuer than the one that was asked")
     if response.get("error") in TRY_AGAIN:

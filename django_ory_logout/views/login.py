@@ -60,8 +60,8 @@ def login(request: HttpRequest) -> HttpResponse:
 @public
 @sensitive_post_parameters("code", "state")
 @require_http_methods(["GET", "POST"])
-def callback(request: HttpRequest) -> HttpResponse:
-    """The authorization response (Core 3.1.2.5)."""
+def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
+    """The authorization response (Core 3.1.2.5), at the redirect URI of the provider ``alias``, or of the only one."""
     retry_url, name = reverse("ory_logout:login"), None
     sent = request.POST if request.method == "POST" else request.GET
     forget_query(request)
@@ -71,13 +71,18 @@ def callback(request: HttpRequest) -> HttpResponse:
         pending = PendingSignIn.read(request.COOKIES.get(name or ""), parameters.get("state", ""))
         retry_url = _login_url(pending.next, pending.provider)
         with database_faults():
-            journey.finish(request, pending, parameters)
+            journey.finish(request, pending, parameters, _redirect_uri(alias))
         response: HttpResponse = HttpResponseRedirect(pending.next or resolve_url(settings.LOGIN_REDIRECT_URL))
     except OryLogoutError as error:
         response = error_page(request, error, retry_url=retry_url)
     if name:
         response.delete_cookie(name, path=_cookie_path())
     return response
+
+
+def _redirect_uri(alias: str) -> str:
+    config = conf.get()
+    return config.absolute("provider_callback", alias) if alias else config.absolute("callback")
 
 
 def _login_url(next_url: str, alias: str) -> str:

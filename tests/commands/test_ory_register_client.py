@@ -65,6 +65,18 @@ def test_difference_is_shown_and_written_and_nothing_else_changes(hydra: FakeHyd
     assert hydra.clients[US] == {**REGISTERED, "client_name": "Site"}
 
 
+def test_each_of_several_providers_has_a_redirect_uri_of_its_own(hydra: FakeHydra, settings: Any) -> None:
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    other = {"ISSUER": "https://other.example", "CLIENT_ID": US, "CLIENT_SECRET": "secret"}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": default, "other": other}}
+
+    run("--provider", "default")
+    assert hydra.clients[US]["redirect_uris"] == [f"{SITE}/callback/", f"{SITE}/callback/default/"]
+
+    run("--provider", "default", "--exact")
+    assert hydra.clients[US]["redirect_uris"] == [f"{SITE}/callback/default/"]
+
+
 def test_check_writes_nothing_and_exits_with_1(hydra: FakeHydra) -> None:
     del hydra.clients[US]["backchannel_logout_uri"]
 

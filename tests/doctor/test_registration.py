@@ -146,6 +146,30 @@ class TestRedirects:
         assert red() == {}
 
 
+def with_another(**changes: Any) -> dict[str, Any]:
+    """This site's settings with a second provider."""
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    other = {"ISSUER": "https://other.example", "CLIENT_ID": "other-site", "CLIENT_SECRET": "secret"}
+    return {**settings.ORY_LOGOUT, "PROVIDERS": {"default": {**default, **changes}, "other": other}}
+
+
+def test_redirect_uri_of_its_own(settings: Any, register: Register) -> None:
+    settings.ORY_LOGOUT = with_another()
+
+    assert row("registration.redirect_uri").found == f"{SITE}/callback/default/ is not registered."
+    register(redirect_uris=[f"{SITE}/callback/", f"{SITE}/callback/default/"])
+    assert row("registration.redirect_uri").verdict == Verdict.PASS
+
+
+def test_shared_redirect_uri_of_a_provider_that_announces_no_iss(settings: Any, provider: Provider) -> None:
+    settings.ORY_LOGOUT = with_another(SHARED_REDIRECT_URI=True)
+
+    assert red()["registration.redirect_uri"] == Verdict.FAIL
+
+    provider.metadata["authorization_response_iss_parameter_supported"] = True
+    assert row("registration.redirect_uri").verdict == Verdict.PASS
+
+
 def test_configured_post_logout_redirect_uri(provider: Provider, configure: Configure, register: Register) -> None:
     with town(provider, configure, POST_LOGOUT_REDIRECT_URI="https://rp.example/bye/"):
         assert red() == {"registration.post_logout_redirect_uri": Verdict.FAIL}

@@ -322,7 +322,8 @@ def test_issuer_in_the_response_is_compared_and_right(browser: SiteBrowser, prov
 
 
 def test_second_of_two_clients_at_one_issuer(browser: SiteBrowser, provider: Provider, settings: Any) -> None:
-    provider.register(Client.of_site(SITE, "second-client", "another secret"))
+    redirect_uris = [f"{SITE}/callback/second/"]
+    provider.register(Client.of_site(SITE, "second-client", "another secret", redirect_uris=redirect_uris))
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     second = {**default, "CLIENT_ID": "second-client", "CLIENT_SECRET": "another secret"}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": default, "second": second}}
