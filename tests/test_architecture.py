@@ -49,7 +49,7 @@ LAYERS = [
 ]
 #: The modules of the protocol room, likewise.
 OIDC_LAYERS = [{"strict_json"}, {"cache", "http", "metadata"}, {"messages", "tokens"}, {"provider"}]
-VIEWS_LAYERS = [{"base"}, {"csrf", "unconfirmed"}, {"kratos"}, {"login", "logout", "notices", "sessions"}]
+VIEWS_LAYERS = [{"base", "cookies"}, {"csrf", "unconfirmed"}, {"kratos"}, {"login", "logout", "notices", "sessions"}]
 
 #: What opens a connection, or could.
 NETWORK = {"aiohttp", "http.client", "httpx", "requests", "socket", "urllib.request", "urllib3"}

@@ -1,8 +1,5 @@
 """Sign-in: ``login`` sends the browser to the provider, ``callback`` takes it back."""
 
-import hashlib
-import time
-
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
@@ -16,16 +13,10 @@ from .. import conf
 from .. import login as journey
 from ..exceptions import OryLogoutError
 from ..kratos.sign_in import asked_for
-from ..login import SIGN_IN_SECONDS, PendingSignIn
+from ..login import PendingSignIn
+from . import cookies
 from . import kratos as at_kratos
 from .base import asks_nobody, database_faults, error_page, forget_query, public, single_values
-
-#: Django's error reports leave out the value of a cookie that has "auth" in its name.
-COOKIE_PREFIX = "ory_logout_auth_"
-#: As many tabs may be on their way to the provider at once, and their cookies be as long; the oldest gives way.
-#: Servers commonly refuse a request with more than 8 KiB of cookies.
-MAX_PENDING = 8
-MAX_PENDING_BYTES = 4 * 1024
 
 
 @csrf_exempt
@@ -51,7 +42,7 @@ def login(request: HttpRequest) -> HttpResponse:
     except OryLogoutError as error:
         return error_page(request, error, retry_url=_login_url(next_url, provider.alias))
     response = HttpResponseRedirect(url)
-    _remember(request, response, pending)
+    cookies.remember(request, response, pending)
     return response
 
 
@@ -62,21 +53,22 @@ def login(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
     """The authorization response (Core 3.1.2.5), at the redirect URI of the provider ``alias``, or of the only one."""
-    retry_url, name = reverse("ory_logout:login"), None
+    retry_url, cookie = reverse("ory_logout:login"), None
     sent = request.POST if request.method == "POST" else request.GET
     forget_query(request)
     try:
         parameters = single_values(sent)
-        name = _cookie_of(request, parameters.get("state", ""))
-        pending = PendingSignIn.read(request.COOKIES.get(name or ""), parameters.get("state", ""))
+        state = parameters.get("state", "")
+        cookie = cookies.pending_of(request, state)
+        pending = PendingSignIn.read(cookie[1] if cookie else None, state)
         retry_url = _login_url(pending.next, pending.provider)
         with database_faults():
             journey.finish(request, pending, parameters, _redirect_uri(alias))
         response: HttpResponse = HttpResponseRedirect(pending.next or resolve_url(settings.LOGIN_REDIRECT_URL))
     except OryLogoutError as error:
         response = error_page(request, error, retry_url=retry_url)
-    if name:
-        response.delete_cookie(name, path=_cookie_path())
+    if cookie:
+        cookies.forget(response, cookie[0])
     return response
 
 
@@ -88,43 +80,3 @@ def _redirect_uri(alias: str) -> str:
 def _login_url(next_url: str, alias: str) -> str:
     query = {name: value for name, value in (("next", next_url), ("provider", alias)) if value}
     return f"{reverse('ory_logout:login')}?{urlencode(query)}"
-
-
-# One cookie for each sign-in under way, named by when it began and a digest of its state
-
-
-def _remember(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
-    signed = pending.signed()
-    room = MAX_PENDING_BYTES - len(signed)
-    names = sorted((name for name in request.COOKIES if name.startswith(COOKIE_PREFIX)), reverse=True)
-    for count, name in enumerate(names, start=1):
-        room -= len(name) + len(request.COOKIES[name])
-        if count >= MAX_PENDING or room < 0:
-            response.delete_cookie(name, path=_cookie_path())
-    by_post = pending.config.response_mode == "form_post"
-    response.set_cookie(
-        f"{COOKIE_PREFIX}{int(time.time())}_{_state_digest(pending.state)}",
-        signed,
-        max_age=SIGN_IN_SECONDS,
-        path=_cookie_path(),
-        httponly=True,
-        secure=by_post or conf.get().site_url.startswith("https:"),
-        samesite="None" if by_post else "Lax",
-    )
-
-
-def _cookie_of(request: HttpRequest, state: str) -> str | None:
-    ending = f"_{_state_digest(state)}"
-    return next(
-        (name for name in request.COOKIES if name.startswith(COOKIE_PREFIX) and name.endswith(ending)),
-        None,
-    )
-
-
-def _state_digest(state: str) -> str:
-    return hashlib.sha256(state.encode()).hexdigest()[:32]
-
-
-def _cookie_path() -> str:
-    # The login view has to see them too, to bound their number.
-    return reverse("ory_logout:login").removesuffix("login/")

@@ -17,7 +17,7 @@ from django_ory_logout import engines
 from django_ory_logout.models import LoginSession
 from django_ory_logout.sessions import LOGIN, MARK
 from django_ory_logout.testing import Client, Network, Person, Provider
-from django_ory_logout.views.login import COOKIE_PREFIX
+from django_ory_logout.views.cookies import PENDING
 
 from ..conftest import SITE, Clock, Configure, Connect, Listen, Logged, NewBrowser, SiteBrowser, query_of
 from .pages import assert_refused
@@ -65,8 +65,8 @@ def test_signs_in_and_goes_where_the_person_wanted(browser: SiteBrowser) -> None
     assert answer.status_code == 302
     assert answer["Location"] == "/private/?a=1"
     assert "no-store" in answer["Cache-Control"]
-    [spent] = [cookie for name, cookie in answer.cookies.items() if name.startswith(COOKIE_PREFIX)]
-    assert (spent.value, spent["max-age"], spent["path"]) == ("", 0, "/auth/")
+    [spent] = [cookie for name, cookie in answer.cookies.items() if PENDING in name]
+    assert (spent.value, spent["max-age"], spent["path"], spent["secure"]) == ("", 0, "/", True)
     row = LoginSession.objects.get()
     assert browser.user == {
         "authenticated": True,
@@ -448,6 +448,33 @@ def test_cookie_under_the_name_of_another(
 
     assert_refused(answer, 400, "/auth/login/")
     assert logged() == ["sign-in failed: state_unknown: the cookie belongs to another sign-in"]
+
+
+# U+2000 and U+00A0: Django strips them from a cookie's name.
+@pytest.mark.parametrize("prefix", ["", "\u2000__Host-", "\u00a0__Host-", "__host-", "__Host-__Host-", "__Secure-"])
+def test_cookie_that_another_host_of_the_domain_can_set(
+    browser: SiteBrowser, untouched: None, new_browser: NewBrowser, network: Network, logged: Logged, prefix: str
+) -> None:
+    attacker = new_browser()
+    callback = network.follow(attacker.start())
+    [(name, cookie)] = pending_cookies(attacker).items()
+    name = prefix + name.removeprefix("__Host-")
+    planted = f"sessionid={browser.key}; {name}={cookie.value}".encode().decode("latin-1")
+    network.calls.clear()
+
+    answer = browser.get(callback.removeprefix("https://rp.example"), HTTP_COOKIE=planted)
+
+    assert_refused(answer, 400, "/auth/login/")
+    assert logged() == ["sign-in failed: state_unknown: this browser has no sign-in under way with that state"]
+    assert network.calls == []
+
+
+def test_cookie_is_read_among_others(browser: SiteBrowser, new_browser: NewBrowser, network: Network) -> None:
+    callback = network.follow(browser.start())
+    [(name, cookie)] = pending_cookies(browser).items()
+    header = f'a="1; \t{name}={cookie.value};b; =c;'
+
+    assert new_browser().get(callback.removeprefix("https://rp.example"), HTTP_COOKIE=header).status_code == 302
 
 
 @pytest.mark.parametrize("name", ["state", "code", "iss"])

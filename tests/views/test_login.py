@@ -10,7 +10,7 @@ from django.core import signing
 from django_ory_logout import login as journey
 from django_ory_logout.login import PendingSignIn
 from django_ory_logout.testing import Network
-from django_ory_logout.views.login import COOKIE_PREFIX
+from django_ory_logout.views.cookies import PENDING
 
 from ..conftest import Clock, Configure, Logged, NewBrowser, SiteBrowser, query_of
 from .pages import assert_refused
@@ -19,7 +19,7 @@ METADATA = "https://op.example/.well-known/openid-configuration"
 
 
 def pending_cookies(browser: SiteBrowser) -> dict[str, Any]:
-    return {name: cookie for name, cookie in browser.cookies.items() if name.startswith(COOKIE_PREFIX)}
+    return {name: cookie for name, cookie in browser.cookies.items() if PENDING in name}
 
 
 def pending_sign_in(browser: SiteBrowser) -> PendingSignIn:
@@ -49,15 +49,17 @@ def test_sends_the_browser_with_state_nonce_and_code_challenge(browser: SiteBrow
     assert pending.next == "/private/"
 
 
-def test_cookie_of_the_state_is_for_this_browser_this_app_and_ten_minutes(browser: SiteBrowser) -> None:
+def test_cookie_of_the_state_is_for_this_browser_this_host_and_ten_minutes(browser: SiteBrowser) -> None:
     browser.start()
 
     [cookie] = pending_cookies(browser).values()
+    assert cookie.key.startswith("__Host-ory_logout_auth_")
     assert cookie["httponly"] is True
     assert cookie["secure"] is True
     assert cookie["samesite"] == "Lax"
     assert cookie["max-age"] == 600
-    assert cookie["path"] == "/auth/"
+    assert cookie["path"] == "/"
+    assert cookie["domain"] == ""
 
 
 def test_cookie_goes_over_http_where_the_site_does(browser: SiteBrowser, settings: Any) -> None:
@@ -66,7 +68,9 @@ def test_cookie_goes_over_http_where_the_site_does(browser: SiteBrowser, setting
     browser.start()
 
     [cookie] = pending_cookies(browser).values()
+    assert cookie.key.startswith("ory_logout_auth_")
     assert cookie["secure"] == ""
+    assert cookie["path"] == "/auth/"
 
 
 def test_form_post_needs_a_cookie_that_other_sites_may_send(browser: SiteBrowser, configure: Configure) -> None:
@@ -99,7 +103,8 @@ def test_the_oldest_of_too_many_tabs_gives_way(browser: SiteBrowser, clock: Cloc
     clock.advance(1)
     answer = browser.get("/auth/login/")
 
-    assert (answer.cookies[oldest]["max-age"], answer.cookies[oldest]["path"]) == (0, "/auth/")
+    removed = answer.cookies[oldest]
+    assert (removed["max-age"], removed["path"], removed["secure"]) == (0, "/", True)
     assert len(pending_cookies(browser)) == 8
     assert oldest not in pending_cookies(browser)
 

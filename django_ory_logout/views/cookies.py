@@ -1,0 +1,78 @@
+"""One cookie for each sign-in under way. Its name says when the sign-in began, and has a digest of its ``state``."""
+
+import hashlib
+import time
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from .. import conf
+from ..login import SIGN_IN_SECONDS, PendingSignIn
+
+#: Django's error reports leave out the value of a cookie that has "auth" in its name.
+PENDING = "ory_logout_auth_"
+#: A browser takes a cookie of such a name from this host alone, with ``Secure`` and for all paths (RFC 6265bis, 4.1.3):
+#: otherwise another host of the domain could plant a sign-in of its own.
+HOST_PREFIX = "__Host-"
+#: As many tabs may be on their way to the provider at once, and their cookies be as long; the oldest gives way.
+#: Servers commonly refuse a request with more than 8 KiB of cookies.
+MAX_PENDING = 8
+MAX_PENDING_BYTES = 4 * 1024
+
+
+def remember(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
+    """Let the browser carry ``pending``."""
+    signed = pending.signed()
+    room = MAX_PENDING_BYTES - len(signed)
+    others = sorted(_pending(request).items(), reverse=True)
+    for count, (name, value) in enumerate(others, start=1):
+        room -= len(name) + len(value)
+        if count >= MAX_PENDING or room < 0:
+            forget(response, name)
+    by_post = pending.config.response_mode == "form_post"
+    response.set_cookie(
+        f"{_prefixed(PENDING)}{int(time.time())}_{_digest(pending.state)}",
+        signed,
+        max_age=SIGN_IN_SECONDS,
+        path=_path(),
+        httponly=True,
+        secure=by_post or _is_https(),
+        samesite="None" if by_post else "Lax",
+    )
+
+
+def pending_of(request: HttpRequest, state: str) -> tuple[str, str] | None:
+    """Name and value of the cookie of the sign-in with ``state``, if the browser sent one."""
+    ending = f"_{_digest(state)}"
+    return next((one for one in _pending(request).items() if one[0].endswith(ending)), None)
+
+
+def forget(response: HttpResponse, name: str) -> None:
+    """Take the cookie ``name`` off the browser."""
+    response.delete_cookie(name, path=_path())
+
+
+def _pending(request: HttpRequest) -> dict[str, str]:
+    """The cookies of sign-ins, as the browser sent them.
+
+    Not ``request.COOKIES``: Django strips all spaces of Unicode from a name, so another host could fake the prefix.
+    """
+    pairs = (pair.strip(" \t").partition("=") for pair in request.META.get("HTTP_COOKIE", "").split(";"))
+    return {name: value for name, _, value in pairs if name.startswith(_prefixed(PENDING))}
+
+
+def _is_https() -> bool:
+    return conf.get().site_url.startswith("https:")
+
+
+def _prefixed(name: str) -> str:
+    return HOST_PREFIX + name if _is_https() else name
+
+
+def _path() -> str:
+    # The login view has to see the cookies of the callback too, to bound their number.
+    return "/" if _is_https() else reverse("ory_logout:login").removesuffix("login/")
+
+
+def _digest(state: str) -> str:
+    return hashlib.sha256(state.encode()).hexdigest()[:32]
