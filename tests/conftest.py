@@ -91,8 +91,9 @@ class SiteBrowser(Browser):
         return self.post(path, urlencode(form, doseq=True), content_type=FORM, **extra)
 
     def start(self, **parameters: str) -> str:
-        """Begin to sign in: where the site sends the browser."""
-        return str(self.get("/auth/login/", parameters)["Location"])
+        """Begin to sign in: where the site sends the browser. Who may be signed in already does so by a button."""
+        begin = self.post_form if self.key else self.get
+        return str(begin("/auth/login/", parameters)["Location"])
 
     def sign_in(self, subject: str = "amber", *, login_session: LoginSession | None = None, **parameters: str) -> Any:
         """Sign in whole: the answer of the callback."""

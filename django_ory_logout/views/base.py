@@ -241,6 +241,15 @@ def logged_out(request: HttpRequest, **context: bool | str) -> HttpResponse:
     return render(request, "ory_logout/logged_out.html", {**context, **who(request)})
 
 
+def signed_in_already(request: HttpRequest, next_url: str, provider: str = "") -> HttpResponse:
+    """403 for somebody who is signed in and was sent to sign in: a page that they may not open would do so for ever.
+
+    ``provider``: the alias of the one at which they can sign in again.
+    """
+    context = {"next": next_url or resolve_url(settings.LOGIN_REDIRECT_URL), "provider": provider}
+    return render(request, "ory_logout/signed_in_already.html", context, status=HTTPStatus.FORBIDDEN)
+
+
 def who(request: HttpRequest) -> dict[str, bool]:
     """For templates of ours: the site's may lack the context processor for ``request``."""
     return {"signed_in": request.user.is_authenticated}

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import render, resolve_url
+from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
@@ -35,7 +35,7 @@ from ..login import safe_next
 from ..oidc import strict_json
 from ..ory.kratos import Session
 from ..sessions import LOGIN
-from .base import asks_nobody, error_json, error_page, forget_query, onward, public, wants_json
+from .base import asks_nobody, error_json, error_page, forget_query, onward, public, signed_in_already, wants_json
 
 #: The status of a refusal, as at Kratos.
 STATUS = {
@@ -75,8 +75,8 @@ def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResp
 
 def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
     """Go on to ``next_url``; but if no sign-in was missing, a page that sent the browser here would do so again."""
-    if next_url and "returned" not in request.GET and not getattr(request, "kratos_signed_in", False):
-        return render(request, "ory_logout/signed_in_already.html", {"next": next_url}, status=HTTPStatus.FORBIDDEN)
+    if "returned" not in request.GET and not getattr(request, "kratos_signed_in", False):
+        return signed_in_already(request, next_url)
     return HttpResponseRedirect(next_url or resolve_url(settings.LOGIN_REDIRECT_URL))
 
 

@@ -1,5 +1,7 @@
 """Sign-in: ``login`` sends the browser to the provider, ``callback`` takes it back."""
 
+from collections.abc import Mapping
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
@@ -14,9 +16,10 @@ from .. import login as journey
 from ..exceptions import OryLogoutError
 from ..kratos.sign_in import asked_for
 from ..login import PendingSignIn
+from ..sessions import LOGIN
 from . import cookies
 from . import kratos as at_kratos
-from .base import asks_nobody, database_faults, error_page, forget_query, public, single_values
+from .base import asks_nobody, database_faults, error_page, forget_query, public, signed_in_already, single_values
 
 
 @csrf_exempt
@@ -26,7 +29,7 @@ def login(request: HttpRequest) -> HttpResponse:
     """Start a sign-in.
 
     ``next``: where to go then; ``provider``: an alias of ``PROVIDERS``. Or, started by a third party (Core 4), by GET
-    or POST: ``iss``, ``login_hint``, ``target_link_uri``.
+    or POST: ``iss``, ``login_hint``, ``target_link_uri``. Somebody who is signed in signs in again by POST.
     """
     try:
         parameters = single_values(request.POST if request.method == "POST" else request.GET)
@@ -37,6 +40,8 @@ def login(request: HttpRequest) -> HttpResponse:
         provider = journey.provider_of(parameters)
     except OryLogoutError as error:
         return error_page(request, error, retry_url=reverse("ory_logout:login"))
+    if _is_sent_back(request, parameters, provider.alias):
+        return signed_in_already(request, next_url, provider.alias)
     try:
         pending, url = journey.begin(request, provider, next_url, parameters.get("login_hint"))
     except OryLogoutError as error:
@@ -44,6 +49,19 @@ def login(request: HttpRequest) -> HttpResponse:
     response = HttpResponseRedirect(url)
     cookies.remember(request, response, pending)
     return response
+
+
+def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: str) -> bool:
+    """Whether a page may have sent somebody who is signed in: one that they may not open would send them for ever.
+
+    A page cannot send a POST, nor does it know a third party's parameters; and another provider may help, once.
+    """
+    if request.method == "POST" or not request.user.is_authenticated:
+        return False
+    if "next" not in parameters and {"iss", "login_hint"} & parameters.keys():
+        return False
+    is_named = bool({"iss", "provider"} & parameters.keys())
+    return not is_named or request.session.get(LOGIN, {}).get("provider") == alias
 
 
 @csrf_exempt  # bound to this browser by the cookie of its state

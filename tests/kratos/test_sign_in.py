@@ -648,10 +648,9 @@ def test_user_who_lacks_a_right_is_told_so(browser: SiteBrowser, settings: Any, 
         (False, "?next=/private/&returned=1", "/private/"),
         (False, "?next=/private/", "/private/"),
         (False, "", "/accounts/profile/"),
-        (True, "", "/accounts/profile/"),
     ],
 )
-def test_login_page_lets_on_who_comes_from_kratos_or_wants_nothing_else(
+def test_login_page_lets_on_who_comes_from_kratos_or_is_signed_in_just_now(
     browser: SiteBrowser, settings: Any, signed_in: bool, query: str, location: str
 ) -> None:
     settings.LOGIN_REDIRECT_URL = "/accounts/profile/"
@@ -659,6 +658,17 @@ def test_login_page_lets_on_who_comes_from_kratos_or_wants_nothing_else(
         assert browser.user
 
     assert browser.get(f"/auth/login/{query}")["Location"] == location
+
+
+def test_page_that_forgets_next_does_not_send_round(browser: SiteBrowser, settings: Any) -> None:
+    settings.LOGIN_REDIRECT_URL = "/accounts/profile/"
+    assert browser.user
+
+    answer = browser.get("/auth/login/")
+
+    assert_page(answer, 403, "You are signed in already")
+    assert '<a class="button" href="/accounts/profile/">Continue</a>' in answer.text
+    assert "sign-in-again" not in answer.text
 
 
 # A sign-in that fails

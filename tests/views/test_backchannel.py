@@ -198,7 +198,8 @@ def test_each_of_two_clients_at_one_issuer(
     post: Any, provider: Provider, new_browser: NewBrowser, settings: Any
 ) -> None:
     second = {"CLIENT_ID": "second-client", "CLIENT_SECRET": "another"}
-    provider.register(Client.of_site(SITE, "second-client", "another"))
+    uris = [f"{SITE}/callback/second/"]
+    provider.register(Client.of_site(SITE, "second-client", "another", redirect_uris=uris))
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     providers = {"default": default, "second": {**default, **second}}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": providers}
