@@ -139,15 +139,17 @@ def begin(
 
 
 @sensitive_variables()
-def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, str], redirect_uri: str) -> None:
-    """Sign in whom the provider's ``response`` to ``pending`` is about. It came to ``redirect_uri``.
+def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, str], alias: str = "") -> None:
+    """Sign in whom the provider's ``response`` to ``pending`` is about.
+
+    It came to the redirect URI of the provider ``alias``, or to ``callback/``.
 
     Raises any :exc:`~.exceptions.OryLogoutError`; then what was signed in before still is, and nothing else. The
     session that this browser had before ends when the new one stands.
     """
     LoginSessionStore.of(request)
     config = pending.config
-    if redirect_uri != config.redirect_uri:
+    if alias != config.callback_alias:
         # Another provider may have sent the browser on, to an honest one whose code it wants (RFC 9700, 4.4).
         raise InvalidMessage("redirect_uri_mismatch", "the response came to another redirect URI than the sign-in has")
     pending.use()

@@ -3,6 +3,7 @@
 import re
 import runpy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from django_ory_logout.force import force_logout, revoke_access_tokens, revoke_c
 from django_ory_logout.models import EndReason, LoginSession, Subject
 from django_ory_logout.report import ForcedLogout, Remark, Untold
 from django_ory_logout.signals import login_session_ended
-from django_ory_logout.testing import Network
+from django_ory_logout.testing import Network, Provider
 
 from .conftest import Configure, Logged, NewBrowser, SiteBrowser
 from .fake_hydra import SESSIONS, URL, Consent, FakeHydra, connect
@@ -395,7 +396,9 @@ def test_user_whom_no_provider_knows(hydra: FakeHydra) -> None:
 
 
 @pytest.fixture
-def two_providers(settings: Any, hydra: FakeHydra) -> None:
+def two_providers(settings: Any, hydra: FakeHydra, provider: Provider) -> None:
+    uris = ["https://rp.example/auth/callback/default/"]
+    provider.register(replace(provider.clients[settings.CLIENT_ID], redirect_uris=uris))
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     other = {**default, "ISSUER": "https://other.example"}
     del other["HYDRA"]

@@ -105,14 +105,17 @@ class ProviderConfig:
 
     @property
     def redirect_uri(self) -> str:
-        """Where the provider sends the browser back to: with several providers, each has its own (RFC 9700, 4.4.2)."""
-        if self.is_alone or self.shared_redirect_uri:
-            return get().absolute("callback")
-        return self.own_redirect_uri
+        """Where the provider sends the browser back to."""
+        return self.own_redirect_uri if self.callback_alias else get().absolute("callback")
 
     @property
     def own_redirect_uri(self) -> str:
         return get().absolute("provider_callback", self.alias)
+
+    @property
+    def callback_alias(self) -> str:
+        """With what the redirect URI ends: with several providers, each has its own (RFC 9700, 4.4.2)."""
+        return "" if self.is_alone or self.shared_redirect_uri else self.alias
 
     @property
     def iss_required(self) -> bool:

@@ -11,7 +11,6 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from .. import conf
 from .. import login as journey
 from ..exceptions import OryLogoutError
 from ..kratos.sign_in import asked_for
@@ -81,18 +80,13 @@ def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
         pending = PendingSignIn.read(cookie[1] if cookie else None, state)
         retry_url = _login_url(pending.next, pending.provider)
         with database_faults():
-            journey.finish(request, pending, parameters, _redirect_uri(alias))
+            journey.finish(request, pending, parameters, alias)
         response: HttpResponse = HttpResponseRedirect(pending.next or resolve_url(settings.LOGIN_REDIRECT_URL))
     except OryLogoutError as error:
         response = error_page(request, error, retry_url=retry_url)
     if cookie:
         cookies.forget(response, cookie[0])
     return response
-
-
-def _redirect_uri(alias: str) -> str:
-    config = conf.get()
-    return config.absolute("provider_callback", alias) if alias else config.absolute("callback")
 
 
 def _login_url(next_url: str, alias: str) -> str:
