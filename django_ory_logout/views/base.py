@@ -196,6 +196,23 @@ def error_json(error: OryLogoutError) -> JsonResponse:
     return JsonResponse({"error": error.code}, status=_said(error)[0], headers=headers)
 
 
+#: Where a page can be shown (Fetch Metadata, 2.1). A service worker may hand a page on as ``empty``.
+_DOCUMENTS = frozenset({"document", "frame", "iframe"})
+
+
+def is_navigation(request: HttpRequest) -> bool:
+    """Whether a browser will show the answer as a page, as far as it says so (Fetch Metadata)."""
+    mode, dest = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
+    places = _DOCUMENTS | {"empty"} if mode else _DOCUMENTS
+    return (
+        mode in {None, "navigate"}
+        and (dest is None or dest in places)
+        and "prefetch" not in request.headers.get("Sec-Purpose", request.headers.get("Purpose", ""))
+        and request.headers.get("X-Requested-With") != "XMLHttpRequest"  # apps on Android put their names there
+        and request.get_preferred_type(["text/html", "application/json"]) == "text/html"
+    )
+
+
 def single_values(parameters: QueryDict) -> dict[str, str]:
     """``parameters``, each given once (RFC 6749, 3.1). Raises :exc:`InvalidMessage` (``parameter_repeated``)."""
     for name, values in parameters.lists():

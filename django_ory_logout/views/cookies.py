@@ -1,4 +1,7 @@
-"""One cookie for each sign-in under way. Its name says when the sign-in began, and has a digest of its ``state``."""
+"""One cookie for each sign-in under way.
+
+Its name says whether a person began it and when, in microseconds, and has a digest of its ``state``.
+"""
 
 import hashlib
 import time
@@ -14,24 +17,24 @@ PENDING = "ory_logout_auth_"
 #: A browser takes a cookie of such a name from this host alone, with ``Secure`` and for all paths (RFC 6265bis, 4.1.3):
 #: otherwise another host of the domain could plant a sign-in of its own.
 HOST_PREFIX = "__Host-"
-#: As many tabs may be on their way to the provider at once, and their cookies be as long; the oldest gives way.
-#: Servers commonly refuse a request with more than 8 KiB of cookies.
+#: As many tabs may be on their way to the provider at once, and their cookies be as long. The oldest gives way, and
+#: first one that nobody began by hand. Servers commonly refuse a request with more than 8 KiB of cookies.
 MAX_PENDING = 8
 MAX_PENDING_BYTES = 4 * 1024
 
 
 def remember(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
-    """Let the browser carry ``pending``."""
+    """Let the browser carry ``pending``. The newest sign-in stays, and the one that a person began last."""
     signed = pending.signed()
     room = MAX_PENDING_BYTES - len(signed)
     others = sorted(_pending(request).items(), reverse=True)
     for count, (name, value) in enumerate(others, start=1):
         room -= len(name) + len(value)
-        if count >= MAX_PENDING or room < 0:
+        if count > 1 and (count >= MAX_PENDING or room < 0):
             forget(response, name)
     by_post = pending.config.response_mode == "form_post"
     response.set_cookie(
-        f"{_prefixed(PENDING)}{int(time.time())}_{_digest(pending.state)}",
+        f"{_prefixed(PENDING)}{_rank(request)}_{_digest(pending.state)}",
         signed,
         max_age=SIGN_IN_SECONDS,
         path=_path(),
@@ -59,6 +62,12 @@ def _pending(request: HttpRequest) -> dict[str, str]:
     """
     pairs = (pair.strip(" \t").partition("=") for pair in request.META.get("HTTP_COOKIE", "").split(";"))
     return {name: value for name, _, value in pairs if name.startswith(_prefixed(PENDING))}
+
+
+def _rank(request: HttpRequest) -> str:
+    """What a sign-in is ordered by. ``Sec-Fetch-User``: a person clicked or typed; no script or frame."""
+    by_hand = request.headers.get("Sec-Fetch-User") == "?1"
+    return f"{int(by_hand)}{int(time.time() * 1_000_000):017d}"
 
 
 def _is_https() -> bool:

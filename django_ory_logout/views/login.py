@@ -1,9 +1,10 @@
 """Sign-in: ``login`` sends the browser to the provider, ``callback`` takes it back."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -11,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from .. import conf
 from .. import login as journey
 from ..exceptions import OryLogoutError
 from ..kratos.sign_in import asked_for
@@ -18,7 +20,16 @@ from ..login import PendingSignIn
 from ..sessions import LOGIN
 from . import cookies
 from . import kratos as at_kratos
-from .base import asks_nobody, database_faults, error_page, forget_query, public, signed_in_already, single_values
+from .base import (
+    asks_nobody,
+    database_faults,
+    error_page,
+    forget_query,
+    is_navigation,
+    public,
+    signed_in_already,
+    single_values,
+)
 
 
 @csrf_exempt
@@ -34,11 +45,15 @@ def login(request: HttpRequest) -> HttpResponse:
         parameters = single_values(request.POST if request.method == "POST" else request.GET)
         next_url = journey.safe_next(parameters.get("next") or parameters.get("target_link_uri"))
         kratos = asked_for(parameters)
-        if kratos:
+        if kratos and is_navigation(request):
             return at_kratos.login(request, kratos, next_url)
+        if kratos:
+            return _answer_in_json(request, kratos.alias)
         provider = journey.provider_of(parameters)
     except OryLogoutError as error:
         return error_page(request, error, retry_url=reverse("ory_logout:login"))
+    if not is_navigation(request):
+        return _answer_in_json(request, provider.alias)
     if _is_sent_back(request, parameters, provider.alias):
         return signed_in_already(request, next_url, provider.alias)
     try:
@@ -48,6 +63,17 @@ def login(request: HttpRequest) -> HttpResponse:
     response = HttpResponseRedirect(url)
     cookies.remember(request, response, pending)
     return response
+
+
+def _answer_in_json(request: HttpRequest, alias: str) -> HttpResponse:
+    """For a script, an image or the like, which cannot sign anybody in: no sign-in begins.
+
+    401 says where a person can sign in; 403: they are signed in, and lack a right.
+    """
+    if request.user.is_authenticated:
+        return JsonResponse({"error": "access_denied"}, status=HTTPStatus.FORBIDDEN)
+    login_url = conf.get().site_url + _login_url("", alias)
+    return JsonResponse({"error": "login_required", "login_url": login_url}, status=HTTPStatus.UNAUTHORIZED)
 
 
 def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: str) -> bool:

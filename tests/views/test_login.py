@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import time
 from typing import Any
 
 import pytest
@@ -107,6 +108,134 @@ def test_the_oldest_of_too_many_tabs_gives_way(browser: SiteBrowser, clock: Cloc
     assert (removed["max-age"], removed["path"], removed["secure"]) == (0, "/", True)
     assert len(pending_cookies(browser)) == 8
     assert oldest not in pending_cookies(browser)
+
+
+def test_age_is_finer_than_a_second(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_800_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    begun: list[str] = []
+    for _ in range(12):
+        now += 0.000_01
+        state = query_of(browser.start())["state"]
+        begun.append(hashlib.sha256(state.encode()).hexdigest()[:32])
+
+    assert {name.rpartition("_")[2] for name in pending_cookies(browser)} == set(begun[-8:])
+
+
+@pytest.mark.django_db
+def test_sign_in_that_a_person_began_stays(browser: SiteBrowser, network: Network, clock: Clock) -> None:
+    mine = browser.get("/auth/login/", {"next": "/mine/"}, headers={"Sec-Fetch-User": "?1"})["Location"]
+    for _ in range(20):
+        clock.advance(0.01)
+        newest = browser.start(next="/newest/")
+    assert len(pending_cookies(browser)) == 8
+
+    again = SiteBrowser()
+    again.cookies.update(browser.cookies)
+    assert browser.visit(network.follow(newest))["Location"] == "/newest/"
+    assert again.visit(network.follow(mine))["Location"] == "/mine/"
+
+
+def test_sign_in_that_a_person_began_stays_beside_long_addresses(browser: SiteBrowser) -> None:
+    browser.get("/auth/login/", {"next": "/a" * 100}, headers={"Sec-Fetch-User": "?1"})
+    [mine] = pending_cookies(browser)
+
+    for number in range(4):
+        text = hashlib.shake_128(bytes([number])).hexdigest(journey.MAX_NEXT_LENGTH // 2 - 1)
+        browser.start(next=f"/{text}")
+
+    assert mine in pending_cookies(browser)
+
+
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accept": "text/html,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Accept": "*/*"},
+        {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
+        NAVIGATION,
+        {**NAVIGATION, "Sec-Fetch-Dest": "iframe"},
+        {**NAVIGATION, "Sec-Fetch-Dest": "empty"},  # through a service worker
+        {**NAVIGATION, "X-Requested-With": "org.example.app"},  # a browser inside an app
+        {"Sec-Fetch-Mode": "navigate"},
+    ],
+)
+def test_page_that_is_opened_begins_a_sign_in(browser: SiteBrowser, headers: dict[str, str]) -> None:
+    assert browser.get("/auth/login/", headers=headers).status_code == 302
+    assert len(pending_cookies(browser)) == 1
+
+
+IN_THE_BACKGROUND = [
+    {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Accept": "*/*"},
+    {"Sec-Fetch-Mode": "same-origin"},
+    {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image", "Accept": "image/avif,image/webp,*/*"},
+    {"Sec-Fetch-Dest": "empty"},
+    {"Sec-Fetch-Dest": "image"},
+    {**NAVIGATION, "Sec-Fetch-Dest": "embed"},
+    {**NAVIGATION, "Sec-Fetch-Dest": "object"},
+    {**NAVIGATION, "Sec-Purpose": "prefetch"},
+    {**NAVIGATION, "Sec-Purpose": "prefetch;prerender"},
+    {**NAVIGATION, "Purpose": "prefetch"},
+    {"X-Requested-With": "XMLHttpRequest"},
+    {"Accept": "application/json"},
+    {"Accept": "application/json, text/plain, */*"},
+    {"Accept": "image/png"},
+]
+
+
+@pytest.mark.parametrize("method", ["get", "post_form"])
+@pytest.mark.parametrize("headers", IN_THE_BACKGROUND)
+def test_request_that_cannot_sign_anybody_in_begins_nothing(
+    browser: SiteBrowser, network: Network, headers: dict[str, str], method: str
+) -> None:
+    answer = getattr(browser, method)("/auth/login/", {"next": "/private/poll"}, headers=headers)
+
+    assert answer.status_code == 401
+    assert "no-store" in answer["Cache-Control"]
+    assert answer.json() == {
+        "error": "login_required",
+        "login_url": "https://rp.example/auth/login/?provider=default",
+    }
+    assert not answer.cookies
+    assert network.calls == []
+
+
+def test_poll_that_is_sent_to_the_login_page_does_not_end_the_sign_in_under_way(
+    browser: SiteBrowser, network: Network
+) -> None:
+    mine = browser.start(next="/mine/")
+    headers = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+
+    for _ in range(10):
+        sent = browser.get("/private/", headers=headers)
+        assert browser.get(sent["Location"], headers=headers).status_code == 401
+
+    assert len(pending_cookies(browser)) == 1
+    assert browser.get(browser.get(sent["Location"], headers=headers).json()["login_url"]).status_code == 302
+    assert network.follow(mine)
+
+
+@pytest.mark.django_db
+def test_poll_of_somebody_who_is_signed_in_lacks_a_right(browser: SiteBrowser) -> None:
+    browser.sign_in()
+
+    answer = browser.get("/auth/login/", {"next": "/admin/"}, headers={"Accept": "application/json"})
+
+    assert (answer.status_code, answer.json()) == (403, {"error": "access_denied"})
+    assert pending_cookies(browser) == {}
+
+
+def test_poll_where_people_sign_in_at_kratos(browser: SiteBrowser, settings: Any) -> None:
+    kratos = {"KRATOS": {"PUBLIC_URL": "https://kratos.example"}}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"people": kratos}}
+
+    answer = browser.get("/auth/login/", headers={"Accept": "application/json"})
+
+    assert answer.status_code == 401
+    assert answer.json()["login_url"] == "https://rp.example/auth/login/?provider=people"
 
 
 def test_tabs_with_long_addresses_do_not_outgrow_a_request(browser: SiteBrowser) -> None:
