@@ -4,6 +4,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, cast
 from uuid import uuid4
@@ -15,8 +16,8 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 
-from . import conf, local_login, local_logout, logout
-from .exceptions import InvalidMessage, SignInRefused
+from . import conf, local_login, local_logout, logout, sessions
+from .exceptions import InvalidMessage, SignInRefused, Undecided
 from .models import Authentication, EndReason, SessionName, digest
 from .oidc import messages
 from .oidc.messages import Tokens
@@ -31,6 +32,8 @@ SIGN_IN_SECONDS = 10 * 60
 #: A longer ``next``, in bytes, would not fit into the cookie that carries it.
 MAX_NEXT_LENGTH = 2000
 SALT = "django_ory_logout.login"
+#: Stands in the cache for a sign-in that came back and is not done.
+UNDER_WAY = "under way"
 #: What Django keeps on a request of who is signed in.
 _USER = ("user", "_cached_user", "_acached_user")
 
@@ -72,10 +75,32 @@ class PendingSignIn:
             raise InvalidMessage("state_unknown", "the cookie belongs to another sign-in")
         return pending
 
-    def use(self) -> None:
-        """Each sign-in comes back once. Raises :exc:`InvalidMessage` (``state_used``), or as :class:`SharedCache`."""
-        if not self.config.cache.add(f"state:{digest(self.state)}", True, SIGN_IN_SECONDS):
-            raise InvalidMessage("state_used", "this sign-in came back before")
+    @property
+    def spent(self) -> Self:
+        """What the browser carries on when it is signed in: for a callback that it opens again."""
+        return replace(self, login_session="", nonce="", code_verifier="")
+
+    def use(self) -> bool:
+        """Whether it comes back for the first time. ``False``: an earlier callback goes on, or has signed in.
+
+        Raises :exc:`InvalidMessage` (``state_used``) when that has failed or the person is logged out again, or as
+        :class:`SharedCache`.
+        """
+        if self.code_verifier and self.config.cache.add(self._used_key, UNDER_WAY, SIGN_IN_SECONDS):
+            return True
+        login_session = self.config.cache.get(self._used_key)
+        if login_session == UNDER_WAY or (login_session and sessions.living_row(login_session)):
+            return False
+        raise InvalidMessage("state_used", "this sign-in came back before")
+
+    def came_to(self, login_session: str) -> None:
+        """Keep what the first callback has opened, or that it opened nothing. Raises nothing."""
+        with suppress(Undecided):
+            self.config.cache.set(self._used_key, login_session, SIGN_IN_SECONDS)
+
+    @property
+    def _used_key(self) -> str:
+        return f"state:{digest(self.state)}"
 
 
 def provider_of(parameters: Mapping[str, str]) -> conf.ProviderConfig:
@@ -140,7 +165,7 @@ def begin(
 
 @sensitive_variables()
 def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, str], alias: str = "") -> None:
-    """Sign in whom the provider's ``response`` to ``pending`` is about.
+    """Sign in whom the provider's ``response`` to ``pending`` is about, unless that is done or under way.
 
     It came to the redirect URI of the provider ``alias``, or to ``callback/``.
 
@@ -152,7 +177,19 @@ def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, 
     if alias != config.callback_alias:
         # Another provider may have sent the browser on, to an honest one whose code it wants (RFC 9700, 4.4).
         raise InvalidMessage("redirect_uri_mismatch", "the response came to another redirect URI than the sign-in has")
-    pending.use()
+    if not pending.use():
+        return
+    login_session = ""
+    try:
+        _sign_in(request, pending, response)
+        login_session = request.session[MARK]["id"]
+    finally:
+        pending.came_to(login_session)
+
+
+@sensitive_variables()
+def _sign_in(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, str]) -> None:
+    config = pending.config
     metadata = config.provider.metadata(time.time())
     code = messages.authorization_code(response, metadata, iss_required=config.iss_required)
     received, id_token = _redeemed(config, code, pending)

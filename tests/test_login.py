@@ -1,6 +1,7 @@
 """Pending sign-ins, and where a person may be sent afterwards."""
 
 import string
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,10 +78,30 @@ def test_whatever_comes_is_refused(signed: str, state: str) -> None:
 
 
 def test_state_is_used_once(pending: PendingSignIn) -> None:
-    pending.use()
+    assert pending.use()
+    assert not pending.use()  # the first is under way
+
+    pending.came_to("")
 
     with pytest.raises(InvalidMessage, match="state_used: this sign-in came back before"):
         pending.use()
+
+
+def test_what_is_left_of_a_sign_in_cannot_sign_in(pending: PendingSignIn) -> None:
+    spent = PendingSignIn.read(pending.spent.signed(), pending.state)
+
+    assert (spent.next, spent.nonce, spent.code_verifier) == ("/private/", "", "")
+    with pytest.raises(InvalidMessage, match="state_used"):
+        spent.use()
+
+
+def test_cache_that_fails_when_a_sign_in_is_done_breaks_nothing(
+    pending: PendingSignIn, cache_down: Callable[[], None]
+) -> None:
+    assert pending.use()
+    cache_down()
+
+    pending.came_to("row")
 
 
 @pytest.mark.parametrize(

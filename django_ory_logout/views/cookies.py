@@ -1,6 +1,6 @@
-"""One cookie for each sign-in under way.
+"""One cookie for each sign-in under way, and one for the last that is done.
 
-Its name says whether a person began it and when, in microseconds, and has a digest of its ``state``.
+A name says whether a person began it and when, in microseconds, and has a digest of its ``state``.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from .. import conf
 from ..login import SIGN_IN_SECONDS, PendingSignIn
 
 #: Django's error reports leave out the value of a cookie that has "auth" in its name.
-PENDING = "ory_logout_auth_"
+PENDING, DONE = "ory_logout_auth_", "ory_logout_done_auth_"
 #: A browser takes a cookie of such a name from this host alone, with ``Secure`` and for all paths (RFC 6265bis, 4.1.3):
 #: otherwise another host of the domain could plant a sign-in of its own.
 HOST_PREFIX = "__Host-"
@@ -27,14 +27,25 @@ def remember(request: HttpRequest, response: HttpResponse, pending: PendingSignI
     """Let the browser carry ``pending``. The newest sign-in stays, and the one that a person began last."""
     signed = pending.signed()
     room = MAX_PENDING_BYTES - len(signed)
-    others = sorted(_pending(request).items(), reverse=True)
+    others = sorted(_sent(request, PENDING).items(), reverse=True)
     for count, (name, value) in enumerate(others, start=1):
         room -= len(name) + len(value)
         if count > 1 and (count >= MAX_PENDING or room < 0):
             forget(response, name)
+    _set(response, f"{PENDING}{_rank(request)}_{_digest(pending.state)}", pending, signed)
+
+
+def remember_done(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
+    """Let the browser carry what is left of ``pending``, which has signed somebody in, for a callback opened again."""
+    for name in _sent(request, DONE):
+        forget(response, name)
+    _set(response, f"{DONE}{_digest(pending.state)}", pending, pending.spent.signed())
+
+
+def _set(response: HttpResponse, name: str, pending: PendingSignIn, signed: str) -> None:
     by_post = pending.config.response_mode == "form_post"
     response.set_cookie(
-        f"{_prefixed(PENDING)}{_rank(request)}_{_digest(pending.state)}",
+        _prefixed(name),
         signed,
         max_age=SIGN_IN_SECONDS,
         path=_path(),
@@ -44,10 +55,10 @@ def remember(request: HttpRequest, response: HttpResponse, pending: PendingSignI
     )
 
 
-def pending_of(request: HttpRequest, state: str) -> tuple[str, str] | None:
-    """Name and value of the cookie of the sign-in with ``state``, if the browser sent one."""
-    ending = f"_{_digest(state)}"
-    return next((one for one in _pending(request).items() if one[0].endswith(ending)), None)
+def pending_of(request: HttpRequest, state: str) -> tuple[str, str]:
+    """Name and value of the cookie of the sign-in with ``state``, under way or done; empty if the browser sent none."""
+    ours = {**_sent(request, PENDING), **_sent(request, DONE)}
+    return next((one for one in ours.items() if one[0].endswith(f"_{_digest(state)}")), ("", ""))
 
 
 def forget(response: HttpResponse, name: str) -> None:
@@ -55,13 +66,13 @@ def forget(response: HttpResponse, name: str) -> None:
     response.delete_cookie(name, path=_path())
 
 
-def _pending(request: HttpRequest) -> dict[str, str]:
-    """The cookies of sign-ins, as the browser sent them.
+def _sent(request: HttpRequest, kind: str) -> dict[str, str]:
+    """The cookies of that kind, as the browser sent them.
 
     Not ``request.COOKIES``: Django strips all spaces of Unicode from a name, so another host could fake the prefix.
     """
     pairs = (pair.strip(" \t").partition("=") for pair in request.META.get("HTTP_COOKIE", "").split(";"))
-    return {name: value for name, _, value in pairs if name.startswith(_prefixed(PENDING))}
+    return {name: value for name, _, value in pairs if name.startswith(_prefixed(kind))}
 
 
 def _rank(request: HttpRequest) -> str:

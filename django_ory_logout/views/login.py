@@ -96,22 +96,25 @@ def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: st
 @require_http_methods(["GET", "POST"])
 def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
     """The authorization response (Core 3.1.2.5), at the redirect URI of the provider ``alias``, or of the only one."""
-    retry_url, cookie = reverse("ory_logout:login"), None
+    retry_url, cookie = reverse("ory_logout:login"), ""
     sent = request.POST if request.method == "POST" else request.GET
     forget_query(request)
     try:
         parameters = single_values(sent)
         state = parameters.get("state", "")
-        cookie = cookies.pending_of(request, state)
-        pending = PendingSignIn.read(cookie[1] if cookie else None, state)
+        cookie, signed = cookies.pending_of(request, state)
+        pending = PendingSignIn.read(signed, state)
         retry_url = _login_url(pending.next, pending.provider)
         with database_faults():
             journey.finish(request, pending, parameters, alias)
-        response: HttpResponse = HttpResponseRedirect(pending.next or resolve_url(settings.LOGIN_REDIRECT_URL))
     except OryLogoutError as error:
         response = error_page(request, error, retry_url=retry_url)
-    if cookie:
-        cookies.forget(response, cookie[0])
+        if cookie:
+            cookies.forget(response, cookie)
+        return response
+    response = HttpResponseRedirect(pending.next or resolve_url(settings.LOGIN_REDIRECT_URL))
+    cookies.forget(response, cookie)
+    cookies.remember_done(request, response, pending)
     return response
 
 

@@ -10,14 +10,16 @@ import pytest
 import requests
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.core import signing
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import connection, connections
 
 from django_ory_logout import engines
+from django_ory_logout.login import SALT, PendingSignIn
 from django_ory_logout.models import LoginSession
 from django_ory_logout.sessions import LOGIN, MARK
 from django_ory_logout.testing import Client, Network, Person, Provider
-from django_ory_logout.views.cookies import PENDING
+from django_ory_logout.views.cookies import DONE, PENDING
 
 from ..conftest import SITE, Clock, Configure, Connect, Listen, Logged, NewBrowser, SiteBrowser, query_of
 from .pages import assert_refused
@@ -396,22 +398,115 @@ def test_state_of_another_browser(
     assert network.calls == []
 
 
-def test_state_used_twice(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+TO_PRIVATE = "/auth/login/?next=%2Fprivate%2F&amp;provider=default"
+STATE_USED = "sign-in failed: state_used: this sign-in came back before"
+
+
+@pytest.fixture(params=["query", "form_post"])
+def come_back(request: pytest.FixtureRequest, configure: Configure) -> Callable[[SiteBrowser, str], Any]:
+    """Open a callback URL in the response mode."""
+    configure(RESPONSE_MODE=request.param)
+    return come_back_by_form_post if request.param == "form_post" else SiteBrowser.visit
+
+
+@pytest.mark.parametrize("keeps_the_old_cookie", [True, False])
+def test_callback_opened_again_goes_on(
+    browser: SiteBrowser, network: Network, logged: Logged, come_back: Any, keeps_the_old_cookie: bool
+) -> None:
     start = browser.start(next="/private/")
     kept = dict(pending_cookies(browser))
     callback = network.follow(start, "amber")
+    come_back(browser, callback)
+    key, row = browser.key, LoginSession.objects.get()
+    network.calls.clear()
+
+    for _ in range(3):
+        if keeps_the_old_cookie:
+            browser.cookies.update(kept)
+        answer = come_back(browser, callback)
+
+        assert (answer.status_code, answer["Location"]) == (302, "/private/")
+    assert logged() == []
+    assert network.calls == []
+    browser.cookies["sessionid"] = str(key)
+    assert browser.user
+    assert LoginSession.objects.get() == row
+    assert pending_cookies(browser) == {}
+
+
+def test_callback_opened_twice_at_once_goes_on(
+    browser: SiteBrowser, network: Network, provider: Provider, logged: Logged, come_back: Any
+) -> None:
+    callback = network.follow(browser.start(next="/private/"), "amber")
+    second = SiteBrowser()
+    second.cookies.update(browser.cookies)
+    answers: list[Any] = []
+    provider.before_token_response = lambda _session: answers.append(come_back(second, callback))
+
+    answers.append(come_back(browser, callback))
+
+    assert [(answer.status_code, answer["Location"]) for answer in answers] == [(302, "/private/")] * 2
+    assert [call.url for call in network.calls].count(TOKEN) == 1
+    assert logged() == []
+    assert LoginSession.objects.count() == 1
+    assert browser.user
+
+
+def test_callback_opened_again_after_a_logout(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+    callback = network.follow(browser.start(next="/private/"), "amber")
     browser.visit(callback)
-    key = browser.key
+    browser.post("/auth/logout/")
+    network.calls.clear()
+
+    assert_refused(browser.visit(callback), 400, TO_PRIVATE)
+
+    assert logged() == [STATE_USED]
+    assert network.calls == []
+    assert_refused(browser.visit(callback), 400, "/auth/login/")
+
+
+def test_callback_opened_again_after_another_sign_in(browser: SiteBrowser, network: Network) -> None:
+    first = network.follow(browser.start(next="/private/"), "amber")
+    browser.visit(first)
+    browser.sign_in("birch")
+
+    assert_refused(browser.visit(first), 400, "/auth/login/")
+    assert browser.user["subject"] == "birch"
+
+
+def test_callback_of_a_sign_in_that_failed_is_used(
+    browser: SiteBrowser, untouched: None, network: Network, logged: Logged
+) -> None:
+    callback = network.follow(browser.start(next="/private/"), "amber")
+    kept = dict(pending_cookies(browser))
+    network.down("/oauth2/token")
+    assert browser.visit(callback).status_code == 503
+    network.mend()
     network.calls.clear()
     browser.cookies.update(kept)
 
-    answer = browser.visit(callback)
+    assert_refused(browser.visit(callback), 400, TO_PRIVATE)
 
-    assert_refused(answer, 400, "/auth/login/?next=%2Fprivate%2F&amp;provider=default")
-    assert logged() == ["sign-in failed: state_used: this sign-in came back before"]
+    assert logged()[1:] == [STATE_USED]
     assert network.calls == []
-    assert browser.key == key
-    assert browser.user
+
+
+def test_callback_that_signed_in_another_browser(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+    callback = network.follow(browser.start(next="/private/"), "amber")
+    browser.visit(callback)
+
+    assert_refused(SiteBrowser().visit(callback), 400, "/auth/login/")
+
+
+def test_last_sign_in_alone_is_remembered_for_ten_minutes(browser: SiteBrowser, clock: Clock) -> None:
+    browser.sign_in("amber")
+    answer = browser.sign_in("birch", next="/private/")
+
+    [done] = [cookie for name, cookie in browser.cookies.items() if DONE in name]
+    assert (done["max-age"], done["path"], done["secure"], done["httponly"]) == (600, "/", True, True)
+    assert done.key.startswith("__Host-")
+    assert done.key in answer.cookies
+    assert PendingSignIn(**signing.loads(done.value, salt=SALT)).code_verifier == ""
 
 
 def test_state_expired(browser: SiteBrowser, untouched: None, network: Network, clock: Clock, logged: Logged) -> None:
