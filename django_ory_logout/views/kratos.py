@@ -186,7 +186,7 @@ def native_logout(request: HttpRequest) -> HttpResponse:
     """``{"session_token": …}``: end the session of a native application. 204, also when there is none any more."""
     kratos = sign_in.configured()
     if kratos is None:
-        raise InvalidMessage("provider_unknown", "no Kratos is configured")
+        raise InvalidMessage("kratos_not_configured", "no provider of the settings has a KRATOS")
     native.log_out(request, kratos, _session_token(request))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 

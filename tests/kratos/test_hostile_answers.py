@@ -92,3 +92,12 @@ def test_logout_link_without_its_token(signed_in: SiteBrowser, token: str) -> No
     assert answer.status_code == (403 if token else 400)
     assert answer.json()["error"] == ("logout_token_foreign" if token else "link_token_missing")
     assert signed_in.user
+
+
+def test_native_logout_where_no_kratos_is_configured(settings: Any) -> None:
+    entry = {"ISSUER": "https://op.example", "CLIENT_ID": "a", "CLIENT_SECRET": "b"}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": entry}}
+
+    answer = end('{"session_token": "ory_st_a"}')
+
+    assert (answer.status_code, answer.json()) == (400, {"error": "kratos_not_configured"})

@@ -549,7 +549,7 @@ def test_native_logout_where_there_is_no_kratos(settings: Any) -> None:
 
     answer = end({"session_token": "ory_st_made_up"})
 
-    assert (answer.status_code, answer.json()) == (400, {"error": "provider_unknown"})
+    assert (answer.status_code, answer.json()) == (400, {"error": "kratos_not_configured"})
 
 
 @pytest.mark.parametrize("holds_verdict", [True, False], ids=["verdict held", "no verdict held"])

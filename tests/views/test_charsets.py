@@ -5,7 +5,9 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.http import HttpRequest
+from django.test import AsyncClient
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from django_ory_logout.exceptions import InvalidMessage
 from django_ory_logout.oidc.messages import FORM
 from django_ory_logout.parameters import check_charset
+from django_ory_logout.testing import Network
 from django_ory_logout.urls import urlpatterns
 
 from ..conftest import Logged, SiteBrowser
@@ -25,6 +28,7 @@ CHARSETS = ["unicode_escape", "Raw-Unicode-Escape", "idna", "utf-7", "utf-16", "
 PATHS = sorted({f"/auth/{pattern.pattern}".replace("<uuid:session_id>", str(UUID(int=1))) for pattern in urlpatterns})
 NAMES = ["state", "code", "iss", "sid", "error", "next", "login_hint", "provider", "target_link_uri", "end", "token"]
 HALF = dict.fromkeys([*NAMES, "return_to", "returned", "logout_token"], "\\ud800")
+QUERY = urlencode(HALF, safe="\\")
 METHODS = ["GET", "POST", "DELETE", "HEAD"]
 
 
@@ -33,13 +37,22 @@ METHODS = ["GET", "POST", "DELETE", "HEAD"]
 def test_charset_of_no_parameter(path: str, charset: str, browser: SiteBrowser, logged: Logged) -> None:
     browser.sign_in("amber")
     for method in METHODS:
-        answer = browser.generic(
-            method, path, b"a=1", f"text/plain; charset={charset}", QUERY_STRING=urlencode(HALF, safe="\\")
-        )
+        answer = browser.generic(method, path, b"a=1", f"text/plain; charset={charset}", QUERY_STRING=QUERY)
         assert answer.status_code == 400, method
         assert "no-store" in answer["Cache-Control"]
     assert all("charset_unsupported" in line for line in logged())
     assert browser.user, "nothing ends by it"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("charset", ["unicode_escape", "rot13", "undefined", "punycode"])
+@pytest.mark.parametrize("path", ["login", "callback", "logout", "logout/frontchannel", "kratos/logout"])
+def test_under_asgi(path: str, charset: str, network: Network) -> None:
+    get = async_to_sync(AsyncClient().get)
+
+    answer = get(f"/auth/{path}/?{QUERY}", headers={"content-type": f"text/plain; charset={charset}"}, secure=True)
+
+    assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
