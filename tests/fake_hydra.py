@@ -53,6 +53,8 @@ class FakeHydra(BaseAdapter):
     calls: list[str] = field(default_factory=list)
     #: Calls, by the beginning of their line in ``calls``, that nobody answers.
     broken: set[str] = field(default_factory=set)
+    #: Likewise, calls that are refused.
+    refused: set[str] = field(default_factory=set)
     chooses_id: str = ""
     #: The ids of the keys that sign ID tokens; none: the call is refused.
     key_ids: list[str] = field(default_factory=list)
@@ -71,6 +73,8 @@ class FakeHydra(BaseAdapter):
         query, body = dict(parse_qsl(parts.query)), request.body
         text = body.decode() if isinstance(body, bytes) else str(body or "")
         status, document = self._answer(str(request.method), parts.path, query, text)
+        if any(line.startswith(one) for one in self.refused):
+            status, document = 403, {"error": "request_forbidden"}
         headers = {"Content-Type": "application/json"}
         if isinstance(document, list):
             document, headers["Link"] = self._page(document, query)

@@ -50,7 +50,7 @@ def sign_out(request: HttpRequest) -> Sequence[str]:
         sessions.end(request)
     except LogoutUnconfirmed:
         if sids:  # the note of this logout ends the session here, and does not know these
-            logger.error("login sessions at Hydra not revoked: logout_unconfirmed: %s", " ".join(reversed(sids)))
+            logger.error("login sessions at Hydra not revoked: hydra_not_told: %s", " ".join(reversed(sids)))
         raise
     return sids
 

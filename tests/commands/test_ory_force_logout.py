@@ -171,7 +171,9 @@ def test_what_this_site_does_not_know_and_hydra_lists_is_known(hydra: FakeHydra)
 
 
 @pytest.mark.parametrize("arguments", [["--sid", "SID"], ["--subject", "amber"], ["--tokens-only", "--client", "mail"]])
-def test_another_hydra_is_not_asked(amber: SiteBrowser, hydra: FakeHydra, arguments: list[str]) -> None:
+def test_another_hydra_is_not_asked(
+    amber: SiteBrowser, hydra: FakeHydra, network: Network, arguments: list[str]
+) -> None:
     """ADMIN_URL is another Hydra's: it would answer 204, and log out somebody else."""
     sid = amber.user["sid"]
     hydra.key_ids = ["of another Hydra"]
@@ -184,7 +186,7 @@ def test_another_hydra_is_not_asked(amber: SiteBrowser, hydra: FakeHydra, argume
     if "--client" not in arguments:
         assert amber.user is None
         assert f"ory_force_logout --sid={sid} --provider=default" in output
-        hydra.key_ids = [key["kid"] for key in amber.network.provider.jwks()["keys"]]
+        hydra.key_ids = [key["kid"] for key in network.provider.jwks()["keys"]]
         run("--sid", sid)
         assert hydra.told == [(django_settings.CLIENT_ID, sid)]
 
@@ -193,6 +195,16 @@ def test_keys_that_cannot_be_compared_are_no_failure(amber: SiteBrowser, hydra: 
     hydra.key_ids = []
 
     assert "Whether ADMIN_URL is the admin API of" in run("--subject", "amber")
+
+
+@pytest.mark.parametrize("broken", [{"GET /admin/clients/mail"}, set()])
+def test_client_that_cannot_be_read_may_be_known(hydra: FakeHydra, broken: set[str]) -> None:
+    hydra.broken = broken
+    hydra.refused = set() if broken else {"GET /admin/clients/mail"}
+
+    run("--tokens-only", "--client", "mail")
+
+    assert hydra.calls[-1] == "DELETE /admin/oauth2/tokens?client_id=mail"
 
 
 def test_issuer_that_does_not_answer_leaves_nothing_done(amber: SiteBrowser, hydra: FakeHydra) -> None:

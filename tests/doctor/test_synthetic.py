@@ -551,7 +551,11 @@ def test_interrupted_in_a_step_it_tidies_up(world: World, monkeypatch: PATCH) ->
 @pytest.fixture
 def _as_at_a_terminal() -> Iterator[None]:
     """Signals that are not ignored, as they are under ``nohup`` and in the background."""
-    ways = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    ways: dict[int, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
     before = {number: signal.signal(number, way) for number, way in ways.items()}
     yield
     for number, way in before.items():

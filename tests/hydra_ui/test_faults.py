@@ -251,7 +251,7 @@ def test_an_unconfirmed_logout_comes_back_to_the_page(
         assert answer.status_code == 503
         assert "Your logout is not confirmed yet" in page
         assert f'value="{url}"' in page
-        assert "login sessions at Hydra not revoked: logout_unconfirmed: sid-1" in logged()
+        assert "login sessions at Hydra not revoked: hydra_not_told: sid-1" in logged()
         assert browser.post("/auth/logout/", {"next": url})["Location"] == url
         assert not is_signed_in(browser)
 

@@ -199,6 +199,20 @@ def test_provider_out_of_time(clock: Clock, network: Network) -> None:
         known().metadata(clock.now)
 
 
+def test_key_ids_are_read_anew(clock: Clock, provider: Provider, network: Network, asked: Asked) -> None:
+    ours = known()
+    assert ours.key_ids(clock.now) == {provider.keys[0].kid}
+    new = provider.rotate_keys()
+    asked()
+
+    assert new.kid in ours.key_ids(clock.now)
+    assert asked() == [JWKS]
+
+    network.replace(JWKS, status=500)
+    with pytest.raises(ProviderUnavailable, match="document_fault"):
+        ours.key_ids(clock.now)
+
+
 def test_issuers_differ_by_a_slash(clock: Clock, asked: Asked) -> None:
     """Both have the same discovery URL, and the copy that is held for one is not the other's."""
     with_slash = replace(REGISTRATION, issuer=f"{ISSUER}/")

@@ -35,6 +35,11 @@ class Case(NamedTuple):
 
 NO_CONTENT = 204
 CALLS = {
+    "id_token_key_ids": Case(
+        lambda admin: admin.id_token_key_ids(),
+        lambda api: vendor.JwkApi(api.api_client).get_json_web_key_set("hydra.openid.id-token"),
+        {"keys": []},
+    ),
     "revoke_login_session": Case(
         lambda admin: admin.revoke_login_session("a sid"),
         lambda api: api.revoke_o_auth2_login_sessions(sid="a sid"),
@@ -493,6 +498,22 @@ def test_a_list_that_does_not_end_is_left(
     error = refusal(lambda: found.extend(admin.consent_sessions("amber")))
 
     assert (error.code, len(found), len(hydra.requests)) == ("hydra_pagination", 3, 3)
+
+
+# Keys
+
+
+def test_key_ids_are_read_without_the_keys(hydra: FakeServer, admin: HydraAdmin) -> None:
+    hydra.answers({"keys": [{"kid": "one", "d": "a private key"}, {"kid": "two"}, {}, "no key"]})
+
+    assert admin.id_token_key_ids() == {"one", "two"}
+    assert hydra.asked[:2] == ("GET", f"{ADMIN_URL}/admin/keys/hydra.openid.id-token")
+
+
+def test_keys_that_are_no_list(hydra: FakeServer, admin: HydraAdmin) -> None:
+    hydra.answers({"keys": None})
+
+    assert refusal(admin.id_token_key_ids).code == "hydra_answer_invalid"
 
 
 # What is refused

@@ -47,6 +47,13 @@ class Caller:
         return told.status, told.document["error"]
 
 
+def test_keys_of_id_tokens(provider: Provider) -> None:
+    told = Caller(provider)("GET", "/keys/hydra.openid.id-token")
+
+    assert [key["kid"] for key in told.document["keys"]] == [key["kid"] for key in provider.jwks()["keys"]]
+    assert not any("d" in key for key in told.document["keys"])
+
+
 @pytest.fixture
 def call(provider: Provider) -> Caller:
     return Caller(provider)

@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from django_ory_logout import events
+from django_ory_logout.testing import Network, Provider
 
 from ..conftest import SiteBrowser
 
@@ -61,12 +62,14 @@ def test_each_kind_has_its_line(browser: SiteBrowser, lines: Any) -> None:
     ]
 
 
-def test_what_cannot_be_decided(browser: SiteBrowser, lines: Any, cache_down: Any, provider: Any) -> None:
+def test_what_cannot_be_decided(
+    browser: SiteBrowser, lines: Any, cache_down: Any, provider: Provider, network: Network
+) -> None:
     """By keys that cannot be looked up now."""
     provider.sign_in("amber", django_settings.CLIENT_ID)
     tokens = [delivery.form["logout_token"] for delivery in provider.end_subject("amber")] * 3
     cache_down()
-    browser.network.down()
+    network.down()
 
     for token in tokens:
         assert send(browser, logout_token=token).status_code == 503
@@ -85,10 +88,7 @@ class Unread:
 
 @pytest.mark.parametrize("length", ["65537", "9" * 5000, "many"])
 def test_a_body_that_is_announced_as_too_large_is_not_read(browser: SiteBrowser, length: str) -> None:
-    answer = browser.post(
-        BACK,
-        content_type="application/x-www-form-urlencoded",
-        **{"CONTENT_LENGTH": length, "wsgi.input": Unread()},
-    )
+    sent: Any = {"CONTENT_LENGTH": length, "wsgi.input": Unread()}
+    answer = browser.post(BACK, content_type="application/x-www-form-urlencoded", **sent)
 
     assert (answer.status_code, answer.json()["error_description"]) == (400, "body_too_large")
