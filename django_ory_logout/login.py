@@ -21,7 +21,7 @@ from .exceptions import InvalidMessage, SignInRefused, Undecided
 from .models import Authentication, EndReason, SessionName, digest
 from .oidc import messages
 from .oidc.messages import Tokens
-from .oidc.tokens import IDToken
+from .oidc.tokens import IDToken, check_authentication
 from .sessions import MARK
 from .stores import LoginSessionStore
 
@@ -46,6 +46,8 @@ class PendingSignIn:
     next: str
     #: The login session that the browser had before, for ``form_post`` alone: that comes without the session's cookie.
     login_session: str = ""
+    #: Where ``max_age`` was sent: since when the person has to have been authenticated, in seconds since the epoch.
+    oldest_auth_time: float | None = field(default=None, repr=False)
     state: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     code_verifier: str = field(default_factory=lambda: secrets.token_urlsafe(64), repr=False)
@@ -146,6 +148,10 @@ def begin(
     if provider.response_mode == "form_post":
         pending = replace(pending, login_session=request.session.get(MARK, {}).get("id", ""))
     extra = dict(provider.authorization_parameters)
+    if "max_age" in extra:
+        pending = replace(pending, oldest_auth_time=int(time.time()) - int(extra["max_age"]))
+    if provider.acr_values_required:
+        extra.setdefault("acr_values", " ".join(provider.acr_values_required))
     if login_hint:
         extra["login_hint"] = login_hint
     if provider.response_mode != "query":
@@ -247,6 +253,9 @@ def _redeemed(config: conf.ProviderConfig, code: str, pending: PendingSignIn) ->
         now=time.time(),
     )
     id_token = provider.verify_id_token(received, nonce=pending.nonce, now=time.time())
+    check_authentication(
+        id_token.claims, oldest_auth_time=pending.oldest_auth_time, acr_values=config.acr_values_required
+    )
     if config.userinfo:
         userinfo = provider.userinfo(received.access_token, id_token.subject, time.time())
         id_token = replace(id_token, claims={**userinfo, **id_token.claims})

@@ -91,6 +91,7 @@ class ProviderConfig:
     response_mode: str
     shared_redirect_uri: bool
     authorization_parameters: Mapping[str, str]
+    acr_values_required: Sequence[str]
     post_logout_redirect_uri: str
     end_session_request_method: str
     frontchannel_logout_session_required: bool

@@ -1,7 +1,7 @@
 """What ``settings.ORY_LOGOUT`` may hold, and what is wrong in it. Each setting is one line below."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_address
@@ -89,7 +89,13 @@ def _is_key(value: dict[str, Any]) -> bool:
 
 def _are_parameters(value: dict[Any, Any]) -> bool:
     are_texts = all(isinstance(text, str) for pair in value.items() for text in pair)
-    return are_texts and RESERVED_PARAMETERS.isdisjoint(value)
+    if not are_texts or not RESERVED_PARAMETERS.isdisjoint(value):
+        return False
+    return re.fullmatch("[0-9]{1,9}", value.get("max_age", "0")) is not None
+
+
+def _are_words(value: Sequence[Any]) -> bool:
+    return all(isinstance(word, str) and len(word.split()) == 1 for word in value)
 
 
 def _is_base_url(value: str) -> bool:
@@ -153,8 +159,13 @@ PROVIDER_SETTINGS = {
     "RESPONSE_MODE": _choice("E029", "query", "form_post"),
     "SHARED_REDIRECT_URI": _switch("E075", False),
     "AUTHORIZATION_PARAMETERS": Setting(
-        "E030", dict, {}, "further parameters, names and values text, none that is sent anyway", _are_parameters
+        "E030",
+        dict,
+        {},
+        "further parameters, names and values text, none that is sent anyway, max_age a number of seconds",
+        _are_parameters,
     ),
+    "ACR_VALUES_REQUIRED": Setting("E081", (list, tuple), (), "acr values, each a word", _are_words),
     "POST_LOGOUT_REDIRECT_URI": Setting(
         "E031", str, "", "an absolute URL", lambda value: not value or is_web_url(value)
     ),

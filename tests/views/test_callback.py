@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -794,6 +795,94 @@ def test_wrong_id_token(
 
     assert_refused(answer, 400, RETRY)
     assert logged() == [f"sign-in failed: {line}"]
+
+
+# How and when the provider authenticated the person
+
+
+@pytest.mark.parametrize(
+    ("auth_time", "code"),
+    [
+        (None, "auth_time_missing: max_age was sent, and the token has no auth_time"),
+        ("now", "auth_time_invalid: auth_time is not a number of seconds"),
+        (1_000_000_000, "auth_time_too_old: the person was authenticated longer ago than max_age allows"),
+    ],
+)
+def test_max_age_is_verified(
+    browser: SiteBrowser,
+    untouched: None,
+    id_token: Any,
+    configure: Configure,
+    logged: Logged,
+    auth_time: Any,
+    code: str,
+) -> None:
+    configure(AUTHORIZATION_PARAMETERS={"max_age": "60"})
+    id_token(auth_time=auth_time)
+
+    answer = browser.sign_in("amber")
+
+    assert_refused(answer, 400, RETRY)
+    assert logged() == [f"sign-in failed: {code}"]
+
+
+@pytest.mark.parametrize(("age", "admitted"), [(0, True), (115, True), (125, False)])
+def test_max_age_is_about_when_the_sign_in_began(
+    browser: SiteBrowser,
+    network: Network,
+    clock: Clock,
+    id_token: Any,
+    configure: Configure,
+    age: int,
+    admitted: bool,
+) -> None:
+    """People may take their time at the provider after they were authenticated; clocks may differ by a minute."""
+    configure(AUTHORIZATION_PARAMETERS={"max_age": "60"})
+    id_token(auth_time=int(time.time()) - age)
+    started = browser.start()
+    clock.advance(500)
+
+    browser.visit(network.follow(started))
+
+    assert bool(browser.user) == admitted
+
+
+def test_without_max_age_no_auth_time_is_needed(browser: SiteBrowser, id_token: Any) -> None:
+    id_token(auth_time=None)
+
+    browser.sign_in("amber")
+
+    assert browser.user
+
+
+@pytest.mark.parametrize("acr", [None, "0", "phr phrh", ["phr"], {}])
+def test_acr_is_verified(
+    browser: SiteBrowser, untouched: None, id_token: Any, configure: Configure, logged: Logged, acr: Any
+) -> None:
+    configure(ACR_VALUES_REQUIRED=["phr", "phrh"])
+    id_token(acr=acr)
+
+    answer = browser.sign_in("amber")
+
+    assert_refused(answer, 400, RETRY)
+    assert logged() == ["sign-in failed: acr_mismatch: acr is none of the required values"]
+
+
+def test_acr_of_userinfo_is_none(browser: SiteBrowser, network: Network, untouched: None, configure: Configure) -> None:
+    configure(ACR_VALUES_REQUIRED=["phr"], USERINFO=True)
+    network.change("/userinfo", lambda document: {**document, "acr": "phr"})
+
+    assert browser.sign_in("amber").status_code == 400
+
+
+@pytest.mark.parametrize("acr", ["phr", "phrh"])
+def test_required_acr(browser: SiteBrowser, id_token: Any, configure: Configure, acr: str) -> None:
+    configure(ACR_VALUES_REQUIRED=["phr", "phrh"])
+    id_token(acr=acr)
+
+    browser.sign_in("amber")
+
+    assert browser.user
 
 
 def test_id_token_of_an_unknown_key(

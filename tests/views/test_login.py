@@ -263,6 +263,14 @@ def test_authorization_parameters_are_added(browser: SiteBrowser, configure: Con
     assert asked["acr_values"] == "urn:example:2 fa"
 
 
+def test_required_acr_values_are_asked_for(browser: SiteBrowser, configure: Configure) -> None:
+    configure(ACR_VALUES_REQUIRED=["phr", "phrh"])
+    assert query_of(browser.start())["acr_values"] == "phr phrh"
+
+    configure(AUTHORIZATION_PARAMETERS={"acr_values": "phrh"}, ACR_VALUES_REQUIRED=["phr", "phrh"])
+    assert query_of(browser.start())["acr_values"] == "phrh"
+
+
 @pytest.mark.parametrize("method", ["get", "post_form"])
 def test_third_party_may_start_a_sign_in(browser: SiteBrowser, method: str) -> None:
     answer = getattr(browser, method)(
