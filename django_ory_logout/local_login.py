@@ -43,9 +43,17 @@ def open_login_session(
     session.tie({"id": str(row.pk), "key": row.session_key}, dict(login))
     row.save(force_insert=True, using=sessions.rows().db)
     session.store()
-    if receipts.rows().naming(row).exists():
-        raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
+    _require_no_notice(row)
     return row
+
+
+def _require_no_notice(row: LoginSession) -> None:
+    """Raises :exc:`LoggedOutMeanwhile`: ``subject_logged_out`` where a later sign-in of the same person is let in."""
+    notices = receipts.rows().naming(row)
+    if row.sid_digest and notices.filter(sid_digest=row.sid_digest).exists():
+        raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
+    if notices.exists():
+        raise LoggedOutMeanwhile("subject_logged_out", "a back-channel notice ended all sessions of this subject")
 
 
 def take_back(session: LoginSessionStore, row_id: UUID) -> None:

@@ -48,6 +48,8 @@ class PendingSignIn:
     login_session: str = ""
     #: Where ``max_age`` was sent: since when the person has to have been authenticated, in seconds since the epoch.
     oldest_auth_time: float | None = field(default=None, repr=False)
+    #: Whether a page began it by itself, after another had failed: that is done once.
+    is_retry: bool = field(default=False, repr=False)
     state: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     code_verifier: str = field(default_factory=lambda: secrets.token_urlsafe(64), repr=False)
@@ -141,10 +143,15 @@ def safe_next(url: str | None) -> str:
 
 @sensitive_variables()
 def begin(
-    request: HttpRequest, provider: conf.ProviderConfig, next_url: str, login_hint: str | None
+    request: HttpRequest,
+    provider: conf.ProviderConfig,
+    next_url: str,
+    login_hint: str | None,
+    *,
+    is_retry: bool = False,
 ) -> tuple[PendingSignIn, str]:
     """A new sign-in, and the URL to send the browser to. Raises :exc:`~.exceptions.Undecided`."""
-    pending = PendingSignIn(provider.alias, next_url)
+    pending = PendingSignIn(provider.alias, next_url, is_retry=is_retry)
     if provider.response_mode == "form_post":
         pending = replace(pending, login_session=request.session.get(MARK, {}).get("id", ""))
     extra = dict(provider.authorization_parameters)

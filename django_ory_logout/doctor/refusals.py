@@ -61,7 +61,7 @@ FAULTS = frozenset(
     }
 )
 #: Sign-ins that a logout has overtaken, and those that fail by what anybody can send.
-OVERTAKEN = frozenset({"logged_out_here", "logged_out_meanwhile"})
+OVERTAKEN = frozenset({"logged_out_here", "logged_out_meanwhile", "subject_logged_out"})
 OF_ANYBODY = frozenset({"cooling_down", "provider_fault"})
 
 

@@ -38,7 +38,7 @@ from ..exceptions import (
     Undecided,
     fault_name,
 )
-from ..models import EventKind
+from ..models import IAT_TOLERANCE, EventKind
 from ..parameters import check_charset
 
 logger = logging.getLogger("django_ory_logout")
@@ -280,6 +280,27 @@ class _SiteFault(Undecided):
     """Any of :data:`_SITE_FAULTS`."""
 
 
+#: What passes by itself, and after how many seconds a page may try again.
+_AGAIN_SECONDS = {
+    "subject_logged_out": int(IAT_TOLERANCE.total_seconds()) + 1,
+    **dict.fromkeys(
+        [
+            "cache_fault",
+            "cooling_down",
+            "database_fault",
+            "document_fault",
+            "kratos_not_told",
+            "provider_fault",
+            "session_store_fault",
+            "token_endpoint_fault",
+            "too_slow",
+            "unreachable",
+            "userinfo_fault",
+        ],
+        5,
+    ),
+}
+
 #: For each class of error: the status, a title, and what a person should know.
 _SAID = {
     SecondFactorRequired: (
@@ -338,19 +359,25 @@ def _is_counted(error: OryLogoutError) -> bool:
 
 
 def error_page(
-    request: HttpRequest, error: OryLogoutError, *, journey: str = "sign-in", **context: Any
+    request: HttpRequest, error: OryLogoutError, *, journey: str = "sign-in", again_url: str = "", **context: Any
 ) -> HttpResponse:
-    """What a person sees of ``error``: general, with a way to try again. The log has the exact reason."""
+    """What a person sees of ``error``: general, with a way to try again. The log has the exact reason.
+
+    ``again_url``: where the page tries again by itself, if ``error`` passes. There it must not do so another time.
+    """
     logger.warning("%s failed: %s", journey, error)
     if _is_counted(error):
         events.refused("sign-in", error.code)
     else:
         events.note(EventKind.REFUSED, code=f"sign-in: {error.code}")
     status, title, message = _said(error)
-    context |= {"title": title, "message": message}
+    seconds = _AGAIN_SECONDS.get(error.code, 0) if again_url else 0
+    context |= {"title": title, "message": message, "again_seconds": seconds}
     if isinstance(error, SetupError):
         context["retry_url"] = ""
     response = render_safely(request, "ory_logout/error.html", context, status)
+    if seconds:
+        response["Refresh"] = f"{seconds}; url={again_url}"
     if isinstance(error, Undecided) and not isinstance(error, SetupError):
         response["Retry-After"] = "5"
     return response

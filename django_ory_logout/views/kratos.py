@@ -84,7 +84,8 @@ def _log_out_again(request: HttpRequest, kratos: KratosConfig, next_url: str) ->
     """Kratos still has a session that was logged out here: it has to end before another can begin."""
     told = journey.departure(request).tell()
     if told.failed:
-        return error_page(request, _not_told(), retry_url=login_url(kratos, next_url))
+        again_url = "" if "retried" in request.GET else login_url(kratos, next_url, retried="1")
+        return error_page(request, _not_told(), retry_url=login_url(kratos, next_url), again_url=again_url)
     return told.relay(HttpResponseRedirect(at_kratos(kratos, next_url)))
 
 

@@ -52,14 +52,17 @@ def login(request: HttpRequest) -> HttpResponse:
         provider = journey.provider_of(parameters)
     except OryLogoutError as error:
         return error_page(request, error, retry_url=reverse("ory_logout:login"))
-    if not is_navigation(request):
-        return _answer_in_json(request, provider.alias)
-    if _is_sent_back(request, parameters, provider.alias):
-        return signed_in_already(request, next_url, provider.alias)
+    is_retry = "retried" in parameters
     try:
-        pending, url = journey.begin(request, provider, next_url, parameters.get("login_hint"))
+        with database_faults():
+            if not is_navigation(request):
+                return _answer_in_json(request, provider.alias)
+            if not is_retry and _is_sent_back(request, parameters, provider.alias):
+                return signed_in_already(request, next_url, provider.alias)
+            hint = parameters.get("login_hint")
+            pending, url = journey.begin(request, provider, next_url, hint, is_retry=is_retry)
     except OryLogoutError as error:
-        return error_page(request, error, retry_url=_login_url(next_url, provider.alias))
+        return _failed(request, error, next_url, provider.alias, is_retry=is_retry)
     response = HttpResponseRedirect(url)
     cookies.remember(request, response, pending)
     return response
@@ -96,7 +99,7 @@ def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: st
 @require_http_methods(["GET", "POST"])
 def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
     """The authorization response (Core 3.1.2.5), at the redirect URI of the provider ``alias``, or of the only one."""
-    retry_url, cookie = reverse("ory_logout:login"), ""
+    pending, cookie = None, ""
     sent = request.POST if request.method == "POST" else request.GET
     forget_query(request)
     try:
@@ -104,11 +107,13 @@ def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
         state = parameters.get("state", "")
         cookie, signed = cookies.pending_of(request, state)
         pending = PendingSignIn.read(signed, state)
-        retry_url = _login_url(pending.next, pending.provider)
         with database_faults():
             journey.finish(request, pending, parameters, alias)
     except OryLogoutError as error:
-        response = error_page(request, error, retry_url=retry_url)
+        if pending:
+            response = _failed(request, error, pending.next, pending.provider, is_retry=pending.is_retry)
+        else:
+            response = error_page(request, error, retry_url=reverse("ory_logout:login"))
         if cookie:
             cookies.forget(response, cookie)
         return response
@@ -118,6 +123,13 @@ def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
     return response
 
 
-def _login_url(next_url: str, alias: str) -> str:
-    query = {name: value for name, value in (("next", next_url), ("provider", alias)) if value}
-    return f"{reverse('ory_logout:login')}?{urlencode(query)}"
+def _failed(request: HttpRequest, error: OryLogoutError, next_url: str, alias: str, *, is_retry: bool) -> HttpResponse:
+    """The page of ``error``, which tries again by itself once, if that can help."""
+    again_url = "" if is_retry else _login_url(next_url, alias, retried="1")
+    return error_page(request, error, retry_url=_login_url(next_url, alias), again_url=again_url)
+
+
+def _login_url(next_url: str, alias: str, **further: str) -> str:
+    query = {"next": next_url, "provider": alias, **further}
+    given = {name: value for name, value in query.items() if value}
+    return f"{reverse('ory_logout:login')}?{urlencode(given)}"

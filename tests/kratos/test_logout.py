@@ -470,6 +470,9 @@ def test_login_page_says_so_while_kratos_cannot_be_told(
     assert_page(answer, 503, "The sign-in service cannot be reached")
     assert 'href="/auth/login/?provider=default&amp;next=%2Fprivate%2F"' in answer.text
     assert answer["Retry-After"] == "5"
+    again = "/auth/login/?provider=default&next=%2Fprivate%2F&retried=1"
+    assert answer["Refresh"] == f"5; url={again}"
+    assert "Refresh" not in signed_in.get(again)
     assert COOKIE not in answer.cookies
     assert logged()[-1] == ("sign-in failed: kratos_not_told: a session that was logged out here lives on at Kratos")
     assert session.active
