@@ -125,6 +125,8 @@ class ProviderBackend(ModelBackend):
         email = claims.get("email")
         if claims.get("email_verified") is not True or not isinstance(email, str) or not email:
             return None
+        if email != cleaned(email):
+            return None
         model = get_user_model()
         field = model.get_email_field_name()
         users = model._default_manager.filter(**{f"{field}__iexact": email})
@@ -133,13 +135,13 @@ class ProviderBackend(ModelBackend):
         return found[0] if len(found) == 1 else None
 
     def _fitting(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Those of ``fields`` that the site's user model has, cut to its lengths."""
+        """Those of ``fields`` that the site's user model has, cleaned, and cut to its lengths."""
         known = {field.name: field for field in get_user_model()._meta.concrete_fields if field.name in fields}
         cut = {
-            name: fields[name][: field.max_length] if isinstance(fields[name], str) else fields[name]
+            name: cleaned(fields[name])[: field.max_length] if isinstance(fields[name], str) else fields[name]
             for name, field in known.items()
         }
-        # An address that had to be cut is left out: it is somebody else's now.
+        # An address that had to be changed is left out: it is somebody else's now.
         return {
             name: value
             for name, value in cut.items()
@@ -148,3 +150,11 @@ class ProviderBackend(ModelBackend):
 
     def _links(self) -> Any:
         return Subject.objects.using(router.db_for_write(Subject))
+
+
+def cleaned(text: str) -> str:
+    """``text`` with a question mark for what no database stores: halves of surrogate pairs, and NUL.
+
+    A name is for display. It keeps nobody out.
+    """
+    return text.encode(errors="replace").decode().replace("\0", "?")

@@ -130,6 +130,16 @@ def test_long_names_are_cut_to_the_field() -> None:
     assert signed_in(id_token(given_name="a" * 500)).first_name == "a" * 150
 
 
+@pytest.mark.parametrize("half", ["\ud800", "\0"])
+def test_name_that_no_database_stores_keeps_nobody_out(half: str) -> None:
+    token = id_token(given_name=f"Am{half}ber", family_name=half, **verified(f"{half}@example.com"))
+
+    for _ in range(2):
+        user = signed_in(token)
+        user.refresh_from_db()
+        assert (user.first_name, user.last_name, user.email) == ("Am?ber", "?", "")
+
+
 def test_long_address_is_left_out() -> None:
     """Cut, it would be somebody else's."""
     address = "a" * 242 + "@example.com"
@@ -242,6 +252,11 @@ def test_address_that_is_none_links_nobody(by_email: None, email: object) -> Non
     nameless = User.objects.create_user("nameless")
 
     assert signed_in(id_token(email=email, email_verified=True)) != nameless
+
+
+@pytest.mark.parametrize("email", ["\ud800", "cedar@example.com\0", "cedar\udfff@example.com"])
+def test_address_that_no_database_stores_links_nobody(by_email: None, cedar: User, email: str) -> None:
+    assert signed_in(id_token(**verified(email))) != cedar
 
 
 def test_address_of_two_users_links_neither(by_email: None, cedar: User) -> None:

@@ -35,6 +35,17 @@ def test_id_that_cannot_be_stored_is_the_clear_error_of_the_journey(
     assert browser.post("/auth/logout/").status_code in {200, 302}
 
 
+@pytest.mark.parametrize(
+    "traits", [{"email": "\ud800@a"}, {"name": "\ud800"}, {"name": {"first": "a\0b"}}, {"\udfff": 1}]
+)
+def test_trait_that_no_database_stores_keeps_nobody_out(
+    wire: KratosNetwork, browser_of: KratosBrowser, session: Session, traits: dict[str, Any]
+) -> None:
+    wire.change(WHOAMI, lambda document: {**document, "identity": {**document["identity"], "traits": traits}})
+
+    assert browser_of(session).user
+
+
 def test_session_of_the_list_that_cannot_be_stored(
     signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, amber: Identity
 ) -> None:

@@ -885,6 +885,17 @@ def test_required_acr(browser: SiteBrowser, id_token: Any, configure: Configure,
     assert browser.user
 
 
+@pytest.mark.parametrize("name", ["given_name", "family_name", "email", "name", "preferred_username", "picture", "acr"])
+@pytest.mark.parametrize("half", ["\ud800", "a\0b"])
+def test_claim_that_no_database_stores_keeps_nobody_out(
+    browser: SiteBrowser, id_token: Any, name: str, half: str
+) -> None:
+    id_token(email_verified=True, **{name: half})
+
+    assert browser.sign_in("amber").status_code == 302
+    assert browser.user
+
+
 def test_id_token_of_an_unknown_key(
     browser: SiteBrowser, untouched: None, network: Network, provider: Provider, clock: Clock, logged: Logged
 ) -> None:
