@@ -22,7 +22,9 @@ CLIENT_SECRET = "a secret: 50% of it + more"
 #: The value of a claim, header or member to leave out.
 ABSENT: Any = object()
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+#: What JSON can spell and no database stores: halves of surrogate pairs, and NUL.
+texts = st.text() | st.sampled_from(["\ud800", "a\udfffb", "\0"])
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
 #: Anything that JSON can say, and NaN and the infinities, which Python's parser takes too.
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
