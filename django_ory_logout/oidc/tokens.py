@@ -172,7 +172,6 @@ def unverified_recipient(token: str, registrations: Collection[Registration]) ->
 
     An encrypted token is opened with the first of ``registrations`` whose key fits. Raises :exc:`InvalidToken`.
     """
-    _check_length(token)
     if _is_encrypted(token):
         token = _opened_by_any(token, registrations)
     claims = _json_part(token, 1)
@@ -192,17 +191,11 @@ def _opened_by_any(token: str, registrations: Collection[Registration]) -> str:
 # Form and signature
 
 
-def _check_length(token: str) -> None:
-    if len(token) > MAX_TOKEN_LENGTH:
-        raise InvalidToken("token_too_large", f"the token is longer than {MAX_TOKEN_LENGTH} characters")
-
-
 def _is_encrypted(token: str) -> bool:
     return token.count(".") == 4
 
 
 def _signed(token: str, registration: Registration) -> str:
-    _check_length(token)
     if not registration.id_token_encrypted_response_alg:
         return token
     if not _is_encrypted(token):
@@ -237,6 +230,8 @@ def _decrypted(token: str, registration: Registration) -> str:
 
 
 def _json_part(token: str, index: int, parts: int = 3) -> dict[str, Any]:
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise InvalidToken("token_too_large", f"the token is longer than {MAX_TOKEN_LENGTH} characters")
     found = token.split(".")
     if len(found) != parts:
         raise InvalidToken("malformed", "not a signed JWT in compact form")

@@ -735,13 +735,13 @@ def test_token_that_is_too_large_is_called_so(size: int, where: str) -> None:
     else:
         token = sign({**VALID_CLAIMS, "padding": padding}, ES_KEY)
 
-    for registration in (ES_REGISTRATION, SEALED_REGISTRATION):
+    for one, registration in ((token, ES_REGISTRATION), (f"{token}.a.a", SEALED_REGISTRATION)):
         with refused(InvalidToken, "token_too_large"):
-            verify_logout_token(token, registration, keys, now=NOW)
+            verify_logout_token(one, registration, keys, now=NOW)
         with refused(InvalidToken, "token_too_large"):
-            verify_id_token(token, registration, keys, nonce=NONCE, access_token=None, now=NOW)
-    with refused(InvalidToken, "token_too_large"):
-        unverified_recipient(token, [])
+            verify_id_token(one, registration, keys, nonce=NONCE, access_token=None, now=NOW)
+        with refused(InvalidToken, "token_too_large"):
+            unverified_recipient(one, [registration])
 
 
 # Encryption (Back-Channel Logout 2.6; RFC 7519, 5.2)
