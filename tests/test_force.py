@@ -305,10 +305,10 @@ def test_listing_that_breaks_off_is_used_as_far_as_it_came(amber: SiteBrowser, h
 def test_database_fault_here_does_not_stop_hydra(
     amber: SiteBrowser, hydra: FakeHydra, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def mark_ended(*_: object) -> int:
+    def finish(*_: object) -> int:
         raise DatabaseError
 
-    monkeypatch.setattr(sessions, "mark_ended", mark_ended)
+    monkeypatch.setattr(sessions, "finish", finish)
 
     result = force_logout(user=user())
 

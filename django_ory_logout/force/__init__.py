@@ -237,6 +237,9 @@ def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refuse
             refused = sum(at_kratos.refuse(issuer, target) for issuer in refused_of)
         finally:
             ended = local_logout.end_rows(rows, EndReason.FORCED)
+        if rows.exclude(ended_at=None).exists():
+            # Their rows have ended. A process that saw one alive a moment ago may still serve it.
+            raise RuntimeError("sessions have ended and are still stored: ory_purge deletes them")
         return refused + ended
 
     if not report.write(StepName.LOCAL, target, end, planned=rows.filter(ended_at=None).count):

@@ -13,12 +13,13 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
+from django_ory_logout.force import force_logout
 from django_ory_logout.models import Subject
 from django_ory_logout.oidc import provider as documents
 from django_ory_logout.testing import Kratos, KratosNetwork, Network, connect_kratos
 from django_ory_logout.testing.kratos import Session
 
-from ..conftest import Configure, SiteBrowser
+from ..conftest import Configure, NewBrowser, SiteBrowser
 from ..fake_hydra import SESSIONS, URL, FakeHydra, connect
 
 pytestmark = pytest.mark.django_db
@@ -254,6 +255,39 @@ def test_database_down_and_one_login_session(amber: SiteBrowser, hydra: FakeHydr
         failed_run("--sid", sid)
 
     assert len(hydra.told) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("whom", ["subject", "sid"])
+@pytest.mark.parametrize("and_all_after", [False, True])
+def test_a_fault_at_each_statement_stops_no_other_part(
+    new_browser: NewBrowser, hydra: FakeHydra, whom: str, and_all_after: bool
+) -> None:
+    failing, has_failed = 0, True
+    while has_failed:
+        subject = f"subject-{failing}"
+        browser = new_browser()
+        browser.sign_in(subject)
+        sid = browser.user["sid"]
+        hydra.sign_in(subject, sid, django_settings.CLIENT_ID)
+        count = 0
+
+        def execute(call: Any, *args: Any, failing: int = failing) -> Any:
+            nonlocal count
+            number, count = count, count + 1
+            if number == failing or (and_all_after and number > failing):
+                raise OperationalError("the database has gone away")
+            return call(*args)
+
+        with connection.execute_wrapper(execute):
+            result = force_logout(subject=subject) if whom == "subject" else force_logout(sid=sid)
+
+        has_failed = count > failing
+        assert (django_settings.CLIENT_ID, sid) in hydra.told
+        assert sid not in hydra.logins
+        assert browser.user is None or not result.ok
+        failing += 1
+    assert failing > 5
 
 
 def test_database_down_and_a_user_is_named(amber: SiteBrowser, hydra: FakeHydra) -> None:
