@@ -1,5 +1,6 @@
 """``urls.logout``: who is asked, what ends here, what ends at Hydra, in which order."""
 
+import re
 from http.cookies import SimpleCookie
 
 import pytest
@@ -117,6 +118,36 @@ def test_reject_what_started_at_the_provider(hydra: FakeHydra, browser: Client) 
 def test_a_post_without_csrf_token_is_refused(hydra: FakeHydra, db: None) -> None:
     assert Client(enforce_csrf_checks=True).post(hydra.logout("1"), ACCEPT).status_code == 403
     assert not hydra.answered
+
+
+def token_of(page: str) -> str:
+    found = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+def test_a_tab_from_before_another_sign_in_is_shown_again(hydra: FakeHydra, amber: User) -> None:
+    """Signing in rotates the token."""
+    browser = Client(enforce_csrf_checks=True)
+    url = hydra.logout(str(amber.pk))
+    old = token_of(browser.get(url).content.decode())
+    at = hydra.login()
+    form = {"username": "amber", "password": "pw", "csrfmiddlewaretoken": token_of(browser.get(at).content.decode())}
+    assert browser.post(at, form).status_code == 302
+
+    answer = browser.post(url, {**ACCEPT, "csrfmiddlewaretoken": old})
+
+    assert answer.status_code == 403
+    assert is_signed_in(browser)
+    new = token_of(answer.content.decode())
+    assert browser.post(url, {**ACCEPT, "csrfmiddlewaretoken": new}).status_code == 302
+    assert not is_signed_in(browser)
+
+
+def test_a_form_with_an_old_token_goes_on_where_nobody_is_asked(hydra: FakeHydra, db: None) -> None:
+    url = hydra.logout("1", skip_logout_consent=True)
+
+    assert Client(enforce_csrf_checks=True).post(url, ACCEPT)["Location"] == f"{PUBLIC}/logout/accept"
 
 
 # skip_logout_consent

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
 
@@ -17,7 +17,7 @@ from django.utils.log import log_response
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_deny
-from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
@@ -30,6 +30,7 @@ from ...exceptions import (
     Undecided,
 )
 from ...parameters import check_charset
+from ...views.csrf import csrf_or
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -84,7 +85,7 @@ _SAID |= {
         lambda: _("A part of this site does not answer, and you may still be signed in. Please try again in a moment."),
     ),
 }
-_INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, *_SITE_FAULT[1:])
+_INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, _SITE_FAULT[1], _SITE_FAULT[2])
 _UNAVAILABLE = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     lambda: _("The sign-in service cannot be reached"),
@@ -101,6 +102,8 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
     """A page that Hydra sends the browser to with ``{kind}_challenge``: public, never cached, never framed."""
 
     def decorate(view: ChallengeView) -> View:
+        checked = csrf_or(partial(_shown_again, view))(view)
+
         @_non_atomic
         @login_not_required
         @never_cache
@@ -108,12 +111,12 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
         @readable(kind)
         @sensitive_variables()
         @sensitive_post_parameters()
-        @csrf_protect
+        @csrf_exempt  # the check is inside, where a fault of it becomes a page
         @require_http_methods(["GET", "POST"])
         @wraps(view)
         def answered(request: HttpRequest) -> HttpResponse:
             try:
-                return view(request, _challenge(request, kind))
+                return checked(request, _challenge(request, kind))
             except LogoutUnconfirmed:
                 # LoginSessionMiddleware answers it. Once the session has ended, the browser comes back here.
                 request.GET = QueryDict(urlencode({"next": request.get_full_path()}))
@@ -148,6 +151,15 @@ def readable(kind: str) -> Callable[[View], View]:
         return answered
 
     return decorate
+
+
+def _shown_again(view: ChallengeView, request: HttpRequest, challenge: str) -> HttpResponse:
+    """The page for a form with an old CSRF token, as of a tab from before a sign-in: 403, for nothing was done."""
+    request.method = "GET"
+    response = view(request, challenge)
+    if response.status_code == HTTPStatus.OK:
+        response.status_code = HTTPStatus.FORBIDDEN
+    return response
 
 
 def _non_atomic(view: View) -> View:
@@ -205,7 +217,7 @@ def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
     context = {"title": title(), "message": message(), "kind": kind, "retry_url": retry_url}
     response = _rendered(request, context, status)
     said = "%s page: internal_error: %s", kind, type(error).__name__
-    log_response(*said, response=response, request=request, exception=error)  # type: ignore[no-untyped-call]
+    log_response(*said, response=response, request=request, exception=error)
     return response
 
 
