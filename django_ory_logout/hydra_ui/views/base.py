@@ -36,9 +36,10 @@ logger = logging.getLogger("django_ory_logout")
 
 ChallengeView = Callable[[HttpRequest, str], HttpResponse]
 View = Callable[[HttpRequest], HttpResponse]
+Said = tuple[HTTPStatus, Callable[[], str], Callable[[], str]]
 
 #: By code: the status, a title, and a message. Where to start again is said on the page.
-_SAID: dict[str, tuple[HTTPStatus, Callable[[], str], Callable[[], str]]] = {
+_SAID: dict[str, Said] = {
     "charset_unsupported": (
         HTTPStatus.BAD_REQUEST,
         lambda: _("This request cannot be read"),
@@ -71,7 +72,7 @@ _SAID: dict[str, tuple[HTTPStatus, Callable[[], str], Callable[[], str]]] = {
     ),
 }
 #: What fails at this site, and not at Hydra.
-_SITE_FAULT = (
+_SITE_FAULT: Said = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     lambda: _("This site cannot do that now"),
     lambda: _("A part of this site does not answer. This is not your fault. Please try again in a moment."),
@@ -85,7 +86,7 @@ _SAID |= {
         lambda: _("A part of this site does not answer, and you may still be signed in. Please try again in a moment."),
     ),
 }
-_INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, _SITE_FAULT[1], _SITE_FAULT[2])
+_INTERNAL: Said = (HTTPStatus.INTERNAL_SERVER_ERROR, _SITE_FAULT[1], _SITE_FAULT[2])
 _UNAVAILABLE = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     lambda: _("The sign-in service cannot be reached"),
