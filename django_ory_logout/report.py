@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from django.db import Error as DatabaseFault
 from django.db.models import TextChoices
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -291,6 +292,10 @@ class Report:
         except OryLogoutError as error:
             logger.error("forced logout: step %s failed: %s", name.value, error)
             self.failed(name, target, error.code, failure)
+            return False
+        except DatabaseFault as error:
+            logger.error("forced logout: step %s failed: database_fault: %s", name.value, type(error).__name__)
+            self.failed(name, target, "database_fault", failure)
             return False
         except Exception:
             logger.exception("forced logout: step %s failed: internal_error", name.value)

@@ -321,7 +321,7 @@ def test_database_fault_does_not_stop_kratos(
 
     result = force_logout(subject=amber.id)
 
-    assert ("kratos_refused", "failed", "internal_error") in outcomes(result)
+    assert ("kratos_refused", "failed", "database_fault") in outcomes(result)
     assert kratos.sessions_of(amber.id) == []
 
 

@@ -236,12 +236,15 @@ def no_database() -> Iterator[None]:
         yield
 
 
-def test_database_down_and_hydra_is_asked_all_the_same(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_database_down_and_hydra_is_asked_all_the_same(
+    amber: SiteBrowser, hydra: FakeHydra, caplog: pytest.LogCaptureFixture
+) -> None:
     with no_database():
         output, error = failed_run("--subject", "amber")
 
     assert "failed: database_fault  what this site knows read amber\n" in output
-    assert "failed: internal_error  sessions on this site amber\n" in output
+    assert "failed: database_fault  sessions on this site amber\n" in output
+    assert not any(record.exc_info for record in caplog.records)
     assert hydra.logins == {}
     assert len(hydra.told) == 1
     assert hydra.consents == []
