@@ -1,6 +1,7 @@
 """``ProviderBackend``: who a provider's subject is here. It knows no password."""
 
 import logging
+from contextlib import ExitStack
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -8,9 +9,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, router, transaction
-from django.db.models import EmailField
 from django.http import HttpRequest
 
+from . import users
 from .conf import KratosConfig, ProviderConfig
 from .models import Authentication, Subject, digest
 from .oidc.tokens import Claims, IDToken
@@ -51,11 +52,23 @@ class ProviderBackend(ModelBackend):
         return await sync_to_async(self.authenticate)(request, **credentials)
 
     def username(self, authentication: Authentication) -> str:
-        """The name of a new user: unique, and the same for the same subject. Nothing that the person could choose."""
-        return digest(authentication.issuer, authentication.subject)[:30]
+        """The name that a new user should have; it is made valid, and free where somebody else has it.
+
+        An address counts only if the provider verified it: anybody could choose another person's.
+        """
+        claims, email = authentication.claims, users.verified_email(authentication.claims)
+        preferred = claims.get("preferred_username")
+        if users.names_are_addresses():
+            return email or ""
+        if isinstance(preferred, str) and preferred.strip() and ("@" not in preferred or preferred == email):
+            return preferred
+        return email or authentication.subject
 
     def user_fields(self, claims: Claims) -> dict[str, Any]:
-        """User fields from ``claims``, set at every sign-in. An e-mail address only when the provider verified it."""
+        """User fields from ``claims``, set at every sign-in. An e-mail address only when the provider verified it.
+
+        A value that the field cannot take is cut, cleaned or left out, and never keeps anybody out.
+        """
         fields = {
             "first_name": claims.get("given_name"),
             "last_name": claims.get("family_name"),
@@ -78,83 +91,63 @@ class ProviderBackend(ModelBackend):
     ) -> AbstractBaseUser | None:
         """Link the subject with a user: one found by e-mail or a new one, as the provider's settings allow.
 
-        Nobody is linked with a user who may not sign in.
+        Nobody is linked by e-mail with a user who may not sign in. A user who is made here is linked in any case:
+        the next sign-in finds that one.
         """
+        databases = {router.db_for_write(get_user_model()), router.db_for_write(Subject)}
         try:
-            with transaction.atomic(using=router.db_for_write(Subject)):
+            with ExitStack() as all_or_nothing:
+                for alias in databases:
+                    all_or_nothing.enter_context(transaction.atomic(using=alias))
                 user = self._user_by_email(authentication.claims) if provider.associate_by_email else None
+                if user is not None and not self.user_can_authenticate(user):  # type: ignore[arg-type]
+                    return user
                 if user is None and provider.create_users:
                     user = self._create_user(authentication)
-                if user is not None and self.user_can_authenticate(user):  # type: ignore[arg-type]
+                if user is not None:
                     self._links().create(user=user, issuer=authentication.issuer, subject=authentication.subject)
                 return user
-        except IntegrityError:  # the same person signs in for the first time, twice at once
-            linked = self.linked_user(authentication)
+        except (IntegrityError, users.UserInvalid) as error:
+            linked = self.linked_user(
+                authentication
+            )  # where the same person signs in for the first time, twice at once
             if linked is None:
-                logger.warning("no user made: a field must be unique, and its value is taken")
+                code = error if isinstance(error, users.UserInvalid) else f"user_invalid: {users.reason(error)}"
+                logger.warning("no user made: %s", code)
             return linked
 
     def update_user(self, user: AbstractBaseUser, claims: Claims) -> None:
         """Bring the user's fields up to date with ``claims``."""
-        changed = {
-            name: value
-            for name, value in self._fitting(self.user_fields(claims)).items()
-            if getattr(user, name) != value
-        }
-        if not changed:
-            return
-        for name, value in changed.items():
-            setattr(user, name, value)
-        try:
-            with transaction.atomic(using=router.db_for_write(type(user))):
-                user.save(update_fields=list(changed))
-        except IntegrityError:
-            logger.warning("user not updated: a field must be unique, and its value is taken")
-            user.refresh_from_db()
+        values, notes = users.fitted(self.user_fields(claims))
+        changed = {name: value for name, value in values.items() if getattr(user, name) != value}
+        for name in [name for name in changed if users.is_name(name) and not users.is_free(changed[name], user)]:
+            del changed[name]
+            notes.append(f"{name} left out: a field must be unique, and its value is taken")
+        if changed:
+            notes += users.save(user, changed)
+        for note in notes:
+            logger.warning("user updated in part: %s", note)
 
     def _create_user(self, authentication: Authentication) -> AbstractBaseUser:
-        model = get_user_model()
-        fields = self._fitting(self.user_fields(authentication.claims))
-        user = model(**{model.USERNAME_FIELD: self.username(authentication), **fields})
-        user.set_unusable_password()
-        user.save(force_insert=True)
-        return user
+        unique = digest(authentication.issuer, authentication.subject)
+        wishes = [self.username(authentication)]
+        if not users.names_are_addresses():
+            wishes += [authentication.subject, unique[:30]]
+        return users.create(
+            users.names(wishes, unique[:8]), users.fitted(self.user_fields(authentication.claims)).values
+        )
 
     def _user_by_email(self, claims: Claims) -> AbstractBaseUser | None:
         """The one user with the e-mail address that the provider verified; two of them are none."""
-        email = claims.get("email")
-        if claims.get("email_verified") is not True or not isinstance(email, str) or not email:
-            return None
-        if email != cleaned(email):
+        email = users.verified_email(claims)
+        if email is None:
             return None
         model = get_user_model()
         field = model.get_email_field_name()
-        users = model._default_manager.filter(**{f"{field}__iexact": email})
+        alike = model._default_manager.filter(**{f"{field}__iexact": email})
         # bytes.lower() knows ASCII alone: to some databases more letters are the same (CVE-2019-19844).
-        found = [user for user in users if getattr(user, field).encode().lower() == email.encode().lower()]
+        found = [user for user in alike if getattr(user, field).encode().lower() == email.encode().lower()]
         return found[0] if len(found) == 1 else None
-
-    def _fitting(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Those of ``fields`` that the site's user model has, cleaned, and cut to its lengths."""
-        known = {field.name: field for field in get_user_model()._meta.concrete_fields if field.name in fields}
-        cut = {
-            name: cleaned(fields[name])[: field.max_length] if isinstance(fields[name], str) else fields[name]
-            for name, field in known.items()
-        }
-        # An address that had to be changed is left out: it is somebody else's now.
-        return {
-            name: value
-            for name, value in cut.items()
-            if value == fields[name] or not isinstance(known[name], EmailField)
-        }
 
     def _links(self) -> Any:
         return Subject.objects.using(router.db_for_write(Subject))
-
-
-def cleaned(text: str) -> str:
-    """``text`` with a question mark for what no database stores: halves of surrogate pairs, and NUL.
-
-    A name is for display. It keeps nobody out.
-    """
-    return text.encode(errors="replace").decode().replace("\0", "?")

@@ -37,7 +37,7 @@ LAYERS = [
     {"engines", "events", "receipts", "register", "revocation"},
     {"sessions"},
     {"local_logout"},
-    {"people", "stores"},
+    {"people", "stores", "users"},
     {"force", "local_login", "logout"},
     {"login", "backends"},
     {"kratos"},

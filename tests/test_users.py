@@ -1,0 +1,414 @@
+"""Users as the site's own model wants them: their names, their values, and why none is made."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User, UserManager
+from django.core.exceptions import ValidationError
+from django.db import DataError, IntegrityError, models
+
+from django_ory_logout import backends, users
+from django_ory_logout.backends import ProviderBackend
+from django_ory_logout.models import Subject, digest
+from django_ory_logout.oidc.tokens import Claims
+
+from .conftest import Configure, Logged
+from .members.models import Member, Plain
+from .test_backends import id_token, provider, sign_in, signed_in, verified
+
+pytestmark = pytest.mark.django_db
+
+REFUSED = "sign-in refused: user_unknown"
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"preferred_username": "amber.stone"}, "amber.stone"),
+        ({"preferred_username": "amber.stone", **verified("amber@example.com")}, "amber.stone"),
+        ({"preferred_username": "Амбер"}, "Амбер"),
+        ({"preferred_username": "amber stone!"}, "amber-stone"),
+        ({"preferred_username": "\uff41mber"}, "amber"),
+        ({"preferred_username": "!?", **verified("amber@example.com")}, "the-subject"),
+        ({"preferred_username": " ", **verified("amber@example.com")}, "amber@example.com"),
+        ({"preferred_username": 7, **verified("amber@example.com")}, "amber@example.com"),
+        ({"preferred_username": "amber@example.com", **verified("amber@example.com")}, "amber@example.com"),
+        ({"preferred_username": "ceo@example.com", **verified("amber@example.com")}, "amber@example.com"),
+        ({"preferred_username": "ceo@example.com"}, "the-subject"),
+        ({"email": "amber@example.com"}, "the-subject"),
+        (verified("\ud800@example.com"), "the-subject"),
+        ({}, "the-subject"),
+    ],
+)
+def test_name_of_a_new_user(claims: Claims, name: str) -> None:
+    assert signed_in(id_token("the-subject", **claims)).username == name
+
+
+def test_name_stays_when_the_claim_changes() -> None:
+    signed_in(id_token(preferred_username="amber"))
+
+    assert signed_in(id_token(preferred_username="ember")).username == "amber"
+
+
+@pytest.mark.parametrize("taken", ["root", "Root", "ROOT"])
+def test_name_that_somebody_has_gets_a_suffix(taken: str) -> None:
+    User.objects.create_user(taken)
+    suffix = digest("https://op.example", "amber")[:8]
+
+    assert signed_in(id_token(preferred_username="root")).username == f"root-{suffix}"
+
+
+def test_name_that_is_the_address_of_another_gets_a_suffix() -> None:
+    User.objects.create_user("cedar", "cedar@example.com")
+
+    assert signed_in(id_token(**verified("Cedar@example.com"))).username.startswith("Cedar@example.com-")
+
+
+def test_long_name_is_cut_and_gets_a_suffix() -> None:
+    name = signed_in(id_token(preferred_username="a" * 200)).username
+
+    assert len(name) == 150
+    assert name.startswith("a" * 141 + "-")
+
+
+def test_subject_that_is_no_name_is_made_one() -> None:
+    assert signed_in(id_token("auth0|5f7c8ec7")).username == "auth0-5f7c8ec7"
+    assert signed_in(id_token("|")).username == digest("https://op.example", "|")[:30]
+
+
+def test_name_with_a_character_that_the_database_does_not_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with MySQL's utf8mb3: four bytes are too many."""
+
+    def save(user: User, *args: Any, **kwargs: Any) -> None:
+        if not user.username.isascii() or not user.first_name.isascii():
+            raise DataError(1366, "Incorrect string value")
+        models.Model.save(user, *args, **kwargs)
+
+    monkeypatch.setattr(User, "save", save)
+
+    user = signed_in(id_token(preferred_username="\U00020bb7", given_name="\U00020bb7"))
+
+    assert (user.username, user.first_name) == ("amber", "")
+
+
+def test_name_that_the_database_cannot_even_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_free(name: str, besides: object = None) -> bool:
+        if not name.isascii():
+            raise DataError
+        return True
+
+    monkeypatch.setattr(users, "is_free", is_free)
+
+    assert signed_in(id_token(preferred_username="Амбер")).username == "amber"
+
+
+def test_name_that_is_taken_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_user = UserManager.create_user
+
+    def overtaken(manager: Any, username: str, **fields: Any) -> Any:
+        if username == "amber":
+            raise IntegrityError("UNIQUE constraint failed: auth_user.username")
+        return create_user(manager, username, **fields)
+
+    monkeypatch.setattr(UserManager, "create_user", overtaken)
+
+    assert signed_in(id_token()).username.startswith("amber-")
+
+
+def test_name_of_a_hook_is_made_free() -> None:
+    class Own(ProviderBackend):
+        def username(self, authentication: Any) -> str:
+            return "everybody"
+
+    first, second = signed_in(id_token("amber"), Own()), signed_in(id_token("birch"), Own())
+
+    assert first.username == "everybody"
+    assert second.username.startswith("everybody-")
+
+
+# Values that are only for display
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("Am\ud800ber", "Amber"),
+        ("\udcff\ud83d", ""),
+        ("Am\0ber", "Amber"),
+        ("a" * 151, "a" * 150),
+    ],
+)
+def test_value_that_cannot_be_stored_is_cleaned(given: str, stored: str, logged: Logged) -> None:
+    user = signed_in(id_token(given_name=given, family_name="Stone"))
+
+    user.refresh_from_db()
+    assert (user.first_name, user.last_name) == (stored, "Stone")
+    assert logged() == [f"user updated in part: first_name {'cut or cleaned' if stored else 'left out'}"]
+
+
+def test_blanks_around_a_value_are_left_out(logged: Logged) -> None:
+    assert signed_in(id_token(given_name=" Amber ")).first_name == "Amber"
+    assert logged() == []
+
+
+@pytest.mark.parametrize("email", ["no address", "a" * 243 + "@example.com", "am\ud800ber@example.com"])
+def test_address_that_the_field_does_not_take_is_left_out(email: str, logged: Logged) -> None:
+    assert signed_in(id_token(**verified(email))).email == ""
+    assert logged() == ["user updated in part: email left out"]
+
+
+@pytest.mark.parametrize("email", ["\ud800@example.com", "a\0@example.com"])
+def test_address_that_cannot_be_looked_up_links_nobody(email: str, configure: Configure) -> None:
+    configure(ASSOCIATE_BY_EMAIL=True)
+
+    assert signed_in(id_token(**verified(email))).email == ""
+
+
+@pytest.mark.parametrize("fault", [DataError("Incorrect string value"), UnicodeEncodeError("latin-1", "x", 0, 1, "no")])
+def test_values_that_the_database_refuses_are_left_out_one_by_one(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    signed_in(id_token())
+
+    def save(user: User, *args: Any, **kwargs: Any) -> None:
+        if not user.first_name.isascii():
+            raise fault
+        models.Model.save(user, *args, **kwargs)
+
+    monkeypatch.setattr(User, "save", save)
+    user = signed_in(id_token(given_name="Амбер", family_name="Stone"))
+
+    user.refresh_from_db()
+    assert (user.first_name, user.last_name) == ("", "Stone")
+    assert logged() == ["user updated in part: first_name left out: a value cannot be stored"]
+
+
+# A user model of the site's own
+
+
+class Links:
+    """In place of ``Subject``, which refers to the user model that the tests run with."""
+
+    def __init__(self) -> None:
+        self.links: dict[str, Any] = {}
+        self.found: Any = None
+
+    def select_related(self, *_names: str) -> "Links":
+        return self
+
+    def filter(self, subject_digest: str) -> "Links":
+        self.found = self.links.get(subject_digest)
+        return self
+
+    def first(self) -> Any:
+        return self.found and _Link(type(self.found).objects.get(pk=self.found.pk))
+
+    def create(self, *, user: Any, issuer: str, subject: str) -> None:
+        self.links[digest(issuer, subject)] = user
+
+
+class _Link:
+    def __init__(self, user: Any) -> None:
+        self.user = user
+
+
+SignIn = Callable[..., Any]
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SignIn]:
+    """Signing in at a site with this user model, and these hooks."""
+
+    def at(model: type, base: type[ProviderBackend] = ProviderBackend) -> SignIn:
+        for module in (backends, users):
+            monkeypatch.setattr(module, "get_user_model", lambda: model)
+        links = Links()
+        monkeypatch.setattr(base, "_links", lambda _backend: links)
+        return lambda token: base().authenticate(None, id_token=token, provider=provider())
+
+    return at
+
+
+class WithCompany(ProviderBackend):
+    def user_fields(self, claims: Claims) -> dict[str, Any]:
+        return {**super().user_fields(claims), "company": claims.get("company", "Stone & Sons")}
+
+
+def member(at: Callable[..., SignIn], *, by: type[ProviderBackend] = WithCompany) -> SignIn:
+    return at(Member, by)
+
+
+def test_member(at: Callable[..., SignIn]) -> None:
+    sign_in = member(at)
+
+    user = sign_in(id_token(given_name="Amber", **verified("Amber@Example.ORG")))
+
+    assert (user.email, user.company, user.first_name) == ("Amber@example.org", "Stone & Sons", "Amber")
+    assert not user.has_usable_password()
+    assert sign_in(id_token()) == user
+    assert Member.objects.count() == 1
+
+
+@pytest.mark.parametrize("email", ["E1@Example.ORG", "e1@EXAMPLE.org", "e1@example.org"])
+def test_address_in_other_letters_is_not_another_member(email: str, at: Callable[..., SignIn], logged: Logged) -> None:
+    Member.objects.create_user("e1@example.org", "Stone & Sons")
+
+    assert member(at)(id_token(**verified(email))) is None
+
+    assert logged() == ["no user made: username_unusable: no user name is valid and free", REFUSED]
+    assert Member.objects.count() == 1
+
+
+def test_address_in_other_letters_links_where_a_setting_says_so(
+    at: Callable[..., SignIn], configure: Configure
+) -> None:
+    configure(ASSOCIATE_BY_EMAIL=True)
+    known = Member.objects.create_user("e1@example.org", "Stone & Sons")
+
+    assert member(at)(id_token(**verified("E1@Example.ORG"))) == known
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"email": "amber@example.com"},
+        {"email": "amber@example.com", "email_verified": False},
+        {"preferred_username": "amber@example.com"},
+        verified("not an address"),
+    ],
+)
+def test_member_needs_an_address_that_was_verified(claims: Claims, at: Callable[..., SignIn], logged: Logged) -> None:
+    assert member(at)(id_token("amber@example.com", **claims)) is None
+
+    assert logged() == ["no user made: username_unusable: no user name is valid and free", REFUSED]
+    assert Member.objects.count() == 0
+
+
+def test_required_field_without_a_value(at: Callable[..., SignIn], logged: Logged) -> None:
+    assert member(at, by=ProviderBackend)(id_token(**verified("amber@example.com"))) is None
+
+    assert logged() == ["no user made: user_invalid: company: blank", REFUSED]
+    assert Member.objects.count() == 0
+
+
+def test_changed_address_is_never_that_of_another(at: Callable[..., SignIn], logged: Logged) -> None:
+    sign_in = member(at)
+    Member.objects.create_user("cedar@example.org", "Stone & Sons")
+    user = sign_in(id_token(**verified("amber@example.org")))
+
+    assert sign_in(id_token(**verified("Cedar@example.org"))) == user
+
+    user.refresh_from_db()
+    assert user.email == "amber@example.org"
+    assert logged() == ["user updated in part: email left out: a field must be unique, and its value is taken"]
+    assert sign_in(id_token(**verified("Amber@example.org"))).email == "Amber@example.org", "in other letters its own"
+
+
+def test_model_without_create_user(at: Callable[..., SignIn]) -> None:
+    user = at(Plain)(id_token("a-long-subject", given_name="Amber", **verified("amber@example.org")))
+
+    assert user.name.startswith("amb-") or user.name.startswith("a-l-")
+    assert len(user.name) == 12
+    assert not user.has_usable_password()
+
+
+def test_create_user_that_needs_more(
+    at: Callable[..., SignIn], monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    def create_user(email: str, company: str, birthday: str) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Member.objects, "create_user", create_user)
+
+    assert member(at)(id_token(**verified("amber@example.org"))) is None
+    assert logged()[0] == "no user made: user_invalid: create_user: missing a required argument: 'birthday'"
+
+
+def test_create_user_that_refuses(at: Callable[..., SignIn], monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    def create_user(**_fields: Any) -> None:
+        raise ValueError("amber@example.org is a secret")
+
+    monkeypatch.setattr(Member.objects, "create_user", create_user)
+
+    assert member(at)(id_token(**verified("amber@example.org"))) is None
+    assert logged()[0] == "no user made: user_invalid: create_user, or the model, refuses a value"
+
+
+def test_password_that_a_manager_sets_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_user = UserManager.create_user
+    monkeypatch.setattr(
+        UserManager, "create_user", lambda self, username, **fields: create_user(self, username, password="welcome")
+    )
+
+    assert not signed_in(id_token()).has_usable_password()
+
+
+def test_user_who_has_to_be_let_in_first_is_made_once(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    create_user = UserManager.create_user
+    monkeypatch.setattr(
+        UserManager, "create_user", lambda self, username, **fields: create_user(self, username, is_active=False)
+    )
+
+    assert sign_in(id_token()) is None
+    assert sign_in(id_token()) is None
+
+    assert User.objects.count() == 1
+    assert logged() == ["sign-in refused: user_inactive"] * 2
+    User.objects.update(is_active=True)
+    assert signed_in(id_token())
+
+
+def test_clean_of_the_model_counts(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    def clean(_user: User) -> None:
+        raise ValidationError("amber is a secret", code="not_here")
+
+    monkeypatch.setattr(User, "clean", clean)
+
+    assert sign_in(id_token()) is None
+    assert logged() == ["no user made: user_invalid: __all__: not_here", REFUSED]
+
+
+# What a database says
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("UNIQUE constraint failed: auth_user.email", "a field must be unique, and its value is taken"),
+        ('duplicate key value violates unique constraint "x"\nDETAIL: Key (a)=(b)', "a field must be unique"),
+        ("(1062, \"Duplicate entry 'a@b' for key 'email'\")", "a field must be unique, and its value is taken"),
+        ("NOT NULL constraint failed: auth_user.company", "a required field has no value"),
+        ('null value in column "company" violates not-null constraint', "a required field has no value"),
+        ("(1364, \"Field 'company' doesn't have a default value\")", "a required field has no value"),
+        ("FOREIGN KEY constraint failed", "what a field refers to is not there"),
+        ("CHECK constraint failed: adult", "a value is not allowed"),
+        ("something else about secrets", "the database refuses it (IntegrityError)"),
+    ],
+)
+def test_integrity_error_is_reported_as_what_it_is(
+    said: str, reason: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    def save(*_args: Any, **_kwargs: Any) -> None:
+        raise IntegrityError(said)
+
+    monkeypatch.setattr(User, "save", save)
+
+    assert sign_in(id_token()) is None
+    assert logged()[0].startswith(f"no user made: user_invalid: {reason}")
+    assert "a@b" not in logged()[0]
+
+
+def test_fault_of_a_link_is_reported_and_leaves_no_user(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    def save(*_args: Any, **_kwargs: Any) -> None:
+        raise IntegrityError("FOREIGN KEY constraint failed")
+
+    monkeypatch.setattr(Subject, "save", save)
+
+    assert sign_in(id_token()) is None
+    assert logged()[0] == "no user made: user_invalid: what a field refers to is not there"
+    assert User.objects.count() == 0
