@@ -310,9 +310,11 @@ class LoginSessionStore(SessionBase):
         """
         self._keep_tie()
         if self.needs_settling:
-            name = self._flushed or self.name
+            name, was_cleared = self._flushed or self.name, self._flushed is None
             self._flushed = self._opened = None
             local_logout.complete(local_logout.begin(name, None, EndReason.USER))
+            if was_cleared:  # what it has now is nobody's, and the key that it was stored under has ended
+                self._session_key, self.modified = None, True
 
     def _keep_tie(self) -> None:
         data = getattr(self, "_session_cache", None)
