@@ -251,6 +251,11 @@ class LoginSessionStore(SessionBase):
         return self._opened
 
     @property
+    def may_be_opened(self) -> bool:
+        """Whether a provider opened this session, or nobody can say because it cannot be read."""
+        return self.opened is not None or self._unread or "_session_cache" not in vars(self)
+
+    @property
     def name(self) -> SessionName:
         """How the index knows this session, also where it cannot be read. Raises nothing."""
         opened = self.opened

@@ -10,6 +10,7 @@ from ..exceptions import LogoutUnconfirmed
 from ..kratos.logout import departure
 from ..login import safe_next
 from ..oidc.messages import EndSessionRequest
+from ..stores import LoginSessionStore
 from . import unconfirmed
 from .base import asks_nobody, logged_out, onward, public, who
 from .csrf import csrf_or
@@ -20,7 +21,7 @@ def _confirmation(request: HttpRequest) -> HttpResponse:
     parameters = request.POST if request.method == "POST" else request.GET
     context = {
         "next": safe_next(parameters.get("next")),
-        "opened_by_provider": journey.login_of(request) is not None or departure(request).credential is not None,
+        "opened_by_provider": LoginSessionStore.of(request).may_be_opened or departure(request).credential is not None,
         **who(request),
     }
     return render(request, "ory_logout/logout.html", context, status=403 if request.method == "POST" else None)

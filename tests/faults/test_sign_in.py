@@ -62,11 +62,12 @@ def whoami(browser: SiteBrowser) -> Any:
 
 @pytest.mark.parametrize("act", [start, confirm, list_sessions, end_others, whoami])
 def test_pages(stage: Stage, engine: str, kind: str, onward: bool, act: Any) -> None:
-    """No bare 500, and nobody is signed out by a fault."""
+    """No bare 500, nobody is signed out by a fault, and nobody is told that there is nothing to log out of."""
 
     def run() -> None:
         browser, _copy, other = stage.reset()
-        stage.act(act, browser)
+        answer = stage.act(act, browser)
+        assert "nothing to log out of" not in answer.text
         assert browser.user
         assert other.user
         assert LoginSession.objects.filter(ended_at=None).count() == 2
