@@ -132,7 +132,7 @@ class ProviderBackend(ModelBackend):
         unique = digest(authentication.issuer, authentication.subject)
         wishes = [self.username(authentication)]
         if not users.names_are_addresses():
-            wishes += [authentication.subject, unique[:30]]
+            wishes += [users.verified_email(authentication.claims) or "", authentication.subject, unique[:30]]
         return users.create(
             users.names(wishes, unique[:8]), users.fitted(self.user_fields(authentication.claims)).values
         )

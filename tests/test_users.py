@@ -1,6 +1,9 @@
 """Users as the site's own model wants them: their names, their values, and why none is made."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +36,8 @@ REFUSED = "sign-in refused: user_unknown"
         ({"preferred_username": "Амбер"}, "Амбер"),
         ({"preferred_username": "amber stone!"}, "amber-stone"),
         ({"preferred_username": "\uff41mber"}, "amber"),
-        ({"preferred_username": "!?", **verified("amber@example.com")}, "the-subject"),
+        ({"preferred_username": "!?", **verified("amber@example.com")}, "amber@example.com"),
+        ({"preferred_username": "!?"}, "the-subject"),
         ({"preferred_username": " ", **verified("amber@example.com")}, "amber@example.com"),
         ({"preferred_username": 7, **verified("amber@example.com")}, "amber@example.com"),
         ({"preferred_username": "amber@example.com", **verified("amber@example.com")}, "amber@example.com"),
@@ -307,6 +311,17 @@ def test_changed_address_is_never_that_of_another(at: Callable[..., SignIn], log
     assert user.email == "amber@example.org"
     assert logged() == ["user updated in part: email left out: a field must be unique, and its value is taken"]
     assert sign_in(id_token(**verified("Amber@example.org"))).email == "Amber@example.org", "in other letters its own"
+
+
+def test_journeys_of_members(tmp_path: Path) -> None:
+    """In a process of its own: ``AUTH_USER_MODEL`` cannot be changed in one that has started."""
+    names = ("tests/members/journeys.py", "--ds", "tests.members.settings", "-p", "no:cacheprovider", "-q")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *names, f"--basetemp={tmp_path}"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_model_without_create_user(at: Callable[..., SignIn]) -> None:

@@ -38,6 +38,7 @@ class Member(AbstractBaseUser):
 class Plain(AbstractBaseUser):
     """Called by a short name; no e-mail address, and no manager of users."""
 
+    id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=12, unique=True)
     first_name = models.CharField(max_length=10)
 

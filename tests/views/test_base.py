@@ -4,8 +4,9 @@ import pytest
 from django.db import connections
 from django.urls import URLPattern
 
+from django_ory_logout.exceptions import ProviderUnavailable, SetupError
 from django_ory_logout.urls import urlpatterns
-from django_ory_logout.views.base import non_atomic
+from django_ory_logout.views.base import non_atomic, undecided_json
 
 PRIVATE = {"sessions"}
 
@@ -26,3 +27,19 @@ def test_every_database_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     view = non_atomic(lambda request: request)
 
     assert vars(view)["_non_atomic_requests"] == {"default", "replica", "sessions"}
+
+
+def test_program_is_told_when_to_try_again() -> None:
+    answer = undecided_json(ProviderUnavailable("unreachable"))
+
+    assert (answer.status_code, answer["Retry-After"], answer.content) == (503, "5", b'{"error": "unreachable"}')
+
+
+def test_program_is_not_told_to_try_again_where_that_does_not_help() -> None:
+    answer = undecided_json(SetupError("issuer_mismatch"))
+
+    assert (answer.status_code, answer.get("Retry-After"), answer.content) == (
+        500,
+        None,
+        b'{"error": "issuer_mismatch"}',
+    )

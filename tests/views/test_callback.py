@@ -797,6 +797,24 @@ def test_wrong_id_token(
     assert logged() == [f"sign-in failed: {line}"]
 
 
+def test_claim_that_cannot_be_stored_keeps_nobody_out(browser: SiteBrowser, id_token: Any, logged: Logged) -> None:
+    id_token(given_name="Am\ud800ber", family_name="\udfff", preferred_username="\ud800", name="a" * 5000)
+
+    for _ in range(2):
+        assert browser.sign_in("amber").status_code == 302
+
+    user = get_user_model().objects.get()
+    assert (user.username, user.first_name, user.last_name) == ("amber@example.com", "Amber", "")
+    assert (
+        logged()
+        == [
+            "user updated in part: first_name cut or cleaned",
+            "user updated in part: last_name left out",
+        ]
+        * 2
+    )
+
+
 # How and when the provider authenticated the person
 
 

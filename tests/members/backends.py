@@ -1,0 +1,11 @@
+"""The field that the model requires, from a claim that providers have."""
+
+from typing import Any
+
+from django_ory_logout.backends import ProviderBackend
+from django_ory_logout.oidc.tokens import Claims
+
+
+class SiteBackend(ProviderBackend):
+    def user_fields(self, claims: Claims) -> dict[str, Any]:
+        return {**super().user_fields(claims), "company": claims.get("family_name", "")}

@@ -1,0 +1,54 @@
+"""Sign-in and logout of members. ``tests/test_users.py`` runs this file with the settings of this folder."""
+
+from typing import Any
+
+import pytest
+
+from django_ory_logout.models import LoginSession, Subject
+from django_ory_logout.testing import Person, Provider
+
+from ..conftest import Logged, SiteBrowser
+from .models import Member
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def person(provider: Provider, subject: str, **claims: Any) -> None:
+    provider.add_person(Person(subject, {"email_verified": True, "family_name": "Stone & Sons", **claims}))
+
+
+def test_member_signs_in_and_is_logged_out_by_the_provider(browser: SiteBrowser, provider: Provider) -> None:
+    person(provider, "amber", email="Amber@Example.org", given_name="Am\ud800ber")
+    login_session = provider.sign_in("amber")
+
+    assert browser.sign_in("amber", login_session=login_session).status_code == 302
+
+    member = Member.objects.get()
+    assert (member.email, member.company, member.first_name) == ("Amber@example.org", "Stone & Sons", "Amber")
+    assert browser.user["username"] == "Amber@example.org"
+    assert LoginSession.objects.get().user == Subject.objects.get().user == member
+    assert browser.deliver(provider.end(login_session.sid)) == [200]
+    assert browser.user is None
+    assert browser.sign_in("amber").status_code == 302
+    assert Member.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("claims", "line"),
+    [
+        ({"family_name": ""}, "no user made: user_invalid: company: blank"),
+        ({"email_verified": False}, "no user made: username_unusable: no user name is valid and free"),
+        ({"email": "CEDAR@example.org"}, "no user made: username_unusable: no user name is valid and free"),
+    ],
+)
+def test_nobody_is_made(
+    claims: dict[str, Any], line: str, browser: SiteBrowser, provider: Provider, logged: Logged
+) -> None:
+    Member.objects.create_user("cedar@example.org", "Stone & Sons")
+    person(provider, "amber", **{"email": "amber@example.org", **claims})
+
+    assert browser.sign_in("amber").status_code == 403
+
+    assert logged()[0] == line
+    assert Member.objects.count() == 1
+    assert browser.user is None
