@@ -206,6 +206,7 @@ class Provider:
         messages.check_userinfo_subject(claims, subject)
         return claims
 
+    @sensitive_variables()
     def _verified_userinfo(self, token: str, now: float) -> tokens.Claims:
         signed = Provider(self.registration.of_userinfo, self.cache)
         return tokens.verify_userinfo(token, signed.registration, signed._keys(now), now=now)
