@@ -6,7 +6,7 @@ from django.urls import URLPattern
 
 from django_ory_logout.exceptions import ProviderUnavailable, SetupError
 from django_ory_logout.urls import urlpatterns
-from django_ory_logout.views.base import non_atomic, undecided_json
+from django_ory_logout.views.base import error_json, non_atomic
 
 PRIVATE = {"sessions"}
 
@@ -30,13 +30,13 @@ def test_every_database_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_program_is_told_when_to_try_again() -> None:
-    answer = undecided_json(ProviderUnavailable("unreachable"))
+    answer = error_json(ProviderUnavailable("unreachable"))
 
     assert (answer.status_code, answer["Retry-After"], answer.content) == (503, "5", b'{"error": "unreachable"}')
 
 
 def test_program_is_not_told_to_try_again_where_that_does_not_help() -> None:
-    answer = undecided_json(SetupError("issuer_mismatch"))
+    answer = error_json(SetupError("issuer_mismatch"))
 
     assert (answer.status_code, answer.get("Retry-After"), answer.content) == (
         500,
