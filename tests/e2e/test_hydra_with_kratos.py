@@ -71,7 +71,7 @@ def test_a_kratos_session_that_hydra_does_not_know_ends_with_the_click_too(
     """After a logout at Kratos alone and a new sign-in, Hydra would end the Kratos session that is dead already."""
     world.sign_in(browser, "amber")
     browser.open(f"{world.kratos.url}/welcome").follow("Sign out at Kratos alone")
-    world.kratos.choose(browser.open(world.site.path("/auth/login/")), "amber")
+    world.kratos.choose(browser.open(world.site.path("/auth/login/")).press("Sign in again"), "amber")
     assert world.site.signed_in(browser)
     assert world.kratos.is_signed_in(browser)
 

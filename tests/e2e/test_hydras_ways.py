@@ -211,13 +211,18 @@ def test_two_tabs_sign_in_at_once(world: World[Embedded], browser: Browser) -> N
     assert world.site.signed_in(browser)
 
 
-def test_the_way_back_is_good_once(world: World[Embedded], browser: Browser) -> None:
+def test_the_way_back_is_good_while_it_is_signed_in(world: World[Embedded], browser: Browser) -> None:
     world.sign_in(browser, "amber")
     callback = next(url for url in browser.visited() if "/auth/callback/" in url)
 
     browser.open(callback)
 
+    assert browser.status == requests.codes.ok
+    assert world.site.signed_in(browser)
+    world.site.log_out(browser)
+    browser.open(callback)
     assert browser.status == requests.codes.bad_request
+    assert not world.site.signed_in(browser)
 
 
 def test_a_key_the_site_has_not_seen_is_fetched(world: World[Embedded], browser: Browser) -> None:

@@ -668,7 +668,7 @@ def test_page_that_forgets_next_does_not_send_round(browser: SiteBrowser, settin
 
     assert_page(answer, 403, "You are signed in already")
     assert '<a class="button" href="/accounts/profile/">Continue</a>' in answer.text
-    assert "sign-in-again" not in answer.text
+    assert "Sign in again" not in answer.text
 
 
 # A sign-in that fails
