@@ -1024,3 +1024,10 @@ def test_the_public_address_has_no_admin_api(hydra: Hydra) -> None:
     assert refusal(lambda: HydraAdmin(hydra.public_url).logout_request("any")) == "hydra_not_found"
     assert refusal(lambda: HydraAdmin(hydra.public_url).revoke_login_session("any")) == "hydra_not_found"
     assert refusal(lambda: HydraAdmin(hydra.admin_url + "/admin").client("any")) == "hydra_not_found"
+
+
+def test_the_admin_api_shows_the_ids_of_the_keys_in_the_jwks(hydra: Hydra, admin: HydraAdmin) -> None:
+    """By them two Hydras are told apart: for ids that it does not know, each answers 204."""
+    jwks = requests.get(f"{hydra.public_url}/.well-known/jwks.json", timeout=TIMEOUT).json()
+
+    assert admin.id_token_key_ids() & {key["kid"] for key in jwks["keys"]}
