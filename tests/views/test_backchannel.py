@@ -441,12 +441,20 @@ def test_unknown_kid_within_the_cool_down(
     logged: Logged,
     refused: list[dict[str, str]],
 ) -> None:
+    def signed_by_a_stranger() -> str:
+        provider.rotate_keys()
+        token = provider.sign(claims)
+        provider.keys.pop(0)
+        return token
+
+    assert_wrong(post(signed_by_a_stranger()), "kid_unknown")
+    refused.clear()
     provider.rotate_keys()
     token = provider.sign(claims)
 
     assert_try_again(post(token))
 
-    assert logged() == [
+    assert logged()[1:] == [
         f"back-channel logout cannot be decided now: cooling_down: {JWKS} was asked less than 5 s ago",
     ]
     assert refused == []
@@ -508,8 +516,7 @@ def test_database_down_at_any_step(
         assert_try_again(post(token))
 
     [record] = [record for record in caplog.records if record.name == "django_ory_logout"]
-    assert record.getMessage() == "back-channel logout failed: internal_error"
-    assert record.exc_info
+    assert record.getMessage() == "back-channel logout cannot be decided now: database_fault: OperationalError"
     assert not LogoutReceipt.objects.exclude(completed_at=None).exists()
     assert_done(post(token))
     assert signed_in.user is None
