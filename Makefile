@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 E2E_INSTALLED := $(VENV)/.installed-e2e
 # What goes through a database and a cache, without a clock of its own: Redis keeps another time.
 SERVICES_TESTS ?= tests/index tests/test_journeys.py tests/test_models.py tests/test_middleware.py \
-  tests/test_backends.py tests/test_signals.py tests/test_admin.py
+  tests/test_backends.py tests/test_signals.py tests/test_admin.py tests/services
 SERVICES_INSTALLED := $(VENV)/.installed-services
 OIDC_PROVIDER := tests/e2e/oidc_provider
 OIDC_PROVIDER_INSTALLED := $(OIDC_PROVIDER)/node_modules/.package-lock.json
@@ -89,7 +89,7 @@ contract: venv ## what we hold true of Hydra and Kratos, tried on our provider f
 live: venv ## the same, tried on those at HYDRA_PUBLIC_URL, HYDRA_ADMIN_URL, KRATOS_PUBLIC_URL, KRATOS_ADMIN_URL
 	$(BIN)/python -m pytest -m live tests/live
 
-services: $(SERVICES_INSTALLED) ## the tests on PostgreSQL and Redis, both thrown away afterwards
+services: $(SERVICES_INSTALLED) ## the tests on PostgreSQL, MariaDB and Redis, thrown away afterwards
 	.ci/services $(BIN)/python -m pytest --reuse-db $(SERVICES_TESTS)
 
 $(SERVICES_INSTALLED): $(INSTALLED)

@@ -46,6 +46,10 @@ TEMPLATES = [
     }
 ]
 DATABASES: dict[str, Any] = {"default": env.db("DATABASE_URL", default="sqlite://:memory:")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
+    import pymysql
+
+    pymysql.install_as_MySQLdb()  # mysqlclient has to be compiled
 CACHES: dict[str, Any] = {"default": env.cache("CACHE_URL", default="locmemcache://")}
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",

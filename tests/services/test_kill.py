@@ -1,0 +1,229 @@
+"""``kill -9`` of a worker before each statement: what was answered holds, what was not can be done again."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends import db, file
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.core.management import call_command
+
+from django_ory_logout import sessions
+from django_ory_logout.engines import has_keys, site_store
+from django_ory_logout.models import LoginSession, LogoutReceipt
+from django_ory_logout.sessions import LOGIN, MARK
+from django_ory_logout.stores import indexed
+from django_ory_logout.testing import Network, Provider
+
+from ..conftest import NewBrowser, SiteBrowser
+from .conftest import copy_of
+from .worker import handle
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("engine")]
+
+FRAME = "/auth/logout/frontchannel/"
+
+
+def on(*engines: str) -> pytest.MarkDecorator:
+    """These engines are enough: each new process takes its time."""
+    return pytest.mark.parametrize("engine", engines, indirect=True)
+
+
+class Killer:
+    """Runs an act again and again, each time for somebody new, killed one statement later; nobody else may notice."""
+
+    def __init__(self, new_browser: NewBrowser) -> None:
+        self.new_browser = new_browser
+        self.other = self.signed_in("somebody else")
+        self.killed = 0
+
+    def signed_in(self, subject: str) -> SiteBrowser:
+        browser = self.new_browser()
+        assert browser.sign_in(subject).status_code == 302
+        return browser
+
+    def runs(self, begin: Callable[[str], SiteBrowser], act: Callable[[SiteBrowser], Any]) -> Iterator[Any]:
+        """Subject, browser, a copy of it from before, and what was answered, if it was."""
+        for number in count():
+            subject = f"person {number}"
+            browser = begin(subject)
+            copy = copy_of(browser, self.new_browser)
+            answer = handle(act, browser, kill_at=number)
+            sessions._seen.clear()
+            yield subject, browser, copy, answer
+            assert self.other.user, f"killed at {number}: somebody else was signed out"
+            assert_nothing_loose()
+            if answer:
+                assert answer.operations == number
+                return
+            self.killed += 1
+
+
+@pytest.fixture
+def killer(new_browser: NewBrowser) -> Killer:
+    return Killer(new_browser)
+
+
+def stored() -> list[dict[str, Any]]:
+    """Every session that the engine has stored."""
+    store = site_store()
+    if not has_keys(store):
+        return []
+    if issubclass(store, db.SessionStore):
+        keys = list(Session.objects.values_list("session_key", flat=True))
+    elif issubclass(store, file.SessionStore):
+        name = django_settings.SESSION_COOKIE_NAME
+        keys = [one.name.removeprefix(name) for one in Path(django_settings.SESSION_FILE_PATH).glob(f"{name}*")]
+    else:
+        prefix = store.cache_key_prefix
+        client = cache._cache.get_client()
+        keys = [one.decode().rpartition(prefix)[2] for one in client.scan_iter(f"*{prefix}*")]
+    return [store(key).load() for key in keys]
+
+
+def assert_nothing_loose() -> None:
+    """Whatever is stored and signs somebody in has a mark, and a row that a notice finds."""
+    rows = {str(pk) for pk in LoginSession.objects.values_list("pk", flat=True)}
+    for data in stored():
+        if SESSION_KEY in data:
+            assert data[MARK]["id"] in rows
+
+
+def assert_nothing_left(subject: str) -> None:
+    rows = LoginSession.objects.filter(subject=subject)
+    assert not rows.exists(), rows.values()
+    assert len([data for data in stored() if SESSION_KEY in data]) == (1 if has_keys(site_store()) else 0)
+
+
+@on("db", "signed_cookies")
+def test_sign_in(killer: Killer, network: Network, provider: Provider) -> None:
+    """Nobody got the key of what a killed worker left, and a notice ends it."""
+    sids: dict[str, str] = {}
+    callbacks: dict[str, str] = {}
+
+    def begin(subject: str) -> SiteBrowser:
+        browser, at_provider = killer.new_browser(), provider.sign_in(subject)
+        callbacks["now"] = network.follow(browser.start(), login_session=at_provider)
+        sids[subject] = at_provider.sid
+        return browser
+
+    for subject, browser, copy, answer in killer.runs(begin, lambda one: one.visit(callbacks["now"])):
+        assert copy.user is None
+        if answer:
+            assert answer.status == 302
+            assert browser.user["subject"] == subject
+        else:
+            assert browser.user is None
+            browser.sign_in(subject)
+            assert browser.user["subject"] == subject
+            assert browser.deliver(provider.end(browser.user["sid"])) == [200]
+        assert browser.deliver(provider.end(sids[subject])) == [200]
+        assert browser.user is None
+        assert_nothing_left(subject)
+    assert killer.killed > 5
+
+
+@on("db", "cached_db", "cache")
+def test_sign_in_over_an_earlier_one(killer: Killer, network: Network, provider: Provider) -> None:
+    """The earlier one stands until the new one does."""
+    sids: dict[str, list[str]] = {}
+    callbacks: dict[str, str] = {}
+
+    def begin(subject: str) -> SiteBrowser:
+        browser = killer.signed_in(subject)
+        at_provider = provider.sign_in(subject)
+        callbacks["now"] = network.follow(browser.start(), login_session=at_provider)
+        sids[subject] = [browser.user["sid"], at_provider.sid]
+        return browser
+
+    for subject, browser, copy, answer in killer.runs(begin, lambda one: one.visit(callbacks["now"])):
+        if answer:
+            assert browser.user["sid"] == sids[subject][1]
+            assert copy.user is None
+        elif copy.user is None:
+            assert LoginSession.objects.filter(subject=subject, ended_at=None).exists()
+        for sid in sids[subject]:
+            assert browser.deliver(provider.end(sid)) == [200]
+        assert browser.user is None
+        assert copy.user is None
+        assert_nothing_left(subject)
+    assert killer.killed > 5
+
+
+def assert_logged_out_by(killer: Killer, act: Callable[[SiteBrowser], Any], statuses: set[int]) -> None:
+    """What was answered is out; what was not is out when it is done again."""
+    for subject, browser, copy, answer in killer.runs(killer.signed_in, act):
+        if answer is None:
+            assert act(browser).status_code in statuses
+        else:
+            assert answer.status in statuses
+        assert copy.user is None
+        assert browser.user is None
+        call_command("ory_purge")
+        assert_nothing_left(subject)
+    assert killer.killed > 2
+
+
+def test_log_out(killer: Killer) -> None:
+    assert_logged_out_by(killer, lambda one: one.post("/auth/logout/"), {200, 302})
+
+
+@on("db")
+def test_the_link(killer: Killer) -> None:
+    def follow_link(browser: SiteBrowser) -> Any:
+        data = indexed(site_store())(browser.key).load()
+        state = data[LOGIN]["logout_state"] if data else ""
+        return browser.get("/auth/logout/callback/", {"state": state})
+
+    assert_logged_out_by(killer, follow_link, {200})
+
+
+def test_back_channel(killer: Killer, provider: Provider) -> None:
+    """The provider delivers again what was not answered. Where the receipt stands, a purge does as well."""
+    forms: dict[str, Any] = {}
+
+    def begin(subject: str) -> SiteBrowser:
+        browser = killer.signed_in(subject)
+        (delivery,) = provider.end(browser.user["sid"])
+        forms["now"] = delivery.form
+        return browser
+
+    def deliver(_browser: SiteBrowser) -> Any:
+        return killer.new_browser().post_form("/auth/logout/backchannel/", forms["now"])
+
+    for subject, browser, copy, answer in killer.runs(begin, deliver):
+        if answer is None and LogoutReceipt.objects.filter(completed_at=None).exists():
+            call_command("ory_purge")
+            assert copy.user is None
+        if answer is None:
+            assert deliver(browser).status_code == 200
+        else:
+            assert answer.status == 200
+        assert copy.user is None
+        assert browser.user is None
+        assert not LogoutReceipt.objects.filter(completed_at=None).exists()
+        assert_nothing_left(subject)
+    assert killer.killed > 4
+
+
+@on("db")
+def test_front_channel(killer: Killer) -> None:
+    frames: dict[str, dict[str, str]] = {}
+
+    def begin(subject: str) -> SiteBrowser:
+        browser = killer.signed_in(subject)
+        frames["now"] = {"iss": browser.user["issuer"], "sid": browser.user["sid"]}
+        return browser
+
+    for subject, browser, copy, answer in killer.runs(begin, lambda one: one.get(FRAME, frames["now"])):
+        if answer is None:
+            assert browser.get(FRAME, frames["now"]).status_code == 200
+        assert copy.user is None
+        assert browser.user is None
+        assert_nothing_left(subject)
+    assert killer.killed > 2
