@@ -1,11 +1,11 @@
 """Two databases, of which the one that is read lags behind: what has logged out stays out when it catches up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from django_ory_logout import sessions
 from django_ory_logout.engines import site_store
@@ -18,8 +18,6 @@ from ..conftest import NewBrowser, SiteBrowser
 from .conftest import copy_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-CatchUp = Callable[[], None]
 
 
 class ReadsEverything:
@@ -51,58 +49,64 @@ def engine(request: pytest.FixtureRequest, settings: Any) -> str:
     return str(request.param)
 
 
-def _replica() -> tuple[dict[str, Any], str]:
-    """Settings of the replica, and what its tables' names begin with as ``default`` sees them."""
-    configured = connections.settings["default"]
-    if connection.vendor == "sqlite":
-        return configured | {"NAME": ":memory:"}, ""
-    if connection.vendor == "postgresql":
-        return configured | {"OPTIONS": {"options": "-c search_path=replica"}}, "replica."
-    name = f"{configured['NAME']}_replica"
-    return configured | {"NAME": name}, f"{name}."
+class Replica:
+    """A second database: on SQLite in memory, on PostgreSQL a schema of its own, on MariaDB a database."""
 
+    def __init__(self) -> None:
+        configured = connections.settings["default"]
+        self._schema = "replica" if connection.vendor == "postgresql" else f"{configured['NAME']}_replica"
+        changed: dict[str, Any] = {
+            "sqlite": {"NAME": ":memory:"},
+            "postgresql": {"OPTIONS": {"options": "-c search_path=replica"}},
+            "mysql": {"NAME": self._schema},
+        }[connection.vendor]
+        if connection.vendor != "sqlite":
+            like = "(LIKE {0})" if connection.vendor == "postgresql" else "LIKE {0}"
+            with connection.cursor() as cursor:
+                self._tables = connection.introspection.table_names(cursor)
+                cursor.execute(f"CREATE SCHEMA {self._schema}")
+                for table in self._tables:
+                    cursor.execute(f"CREATE TABLE {self._schema}.{table} {like.format(table)}")
+        connections.settings["replica"] = configured | changed
+        connections["replica"].connect()  # a test may else open only what it was set up with
 
-def _copied(prefix: str) -> None:
-    if connection.vendor == "sqlite":
-        connection.connection.backup(connections["replica"].connection)
-        return
-    schema = prefix.rstrip(".")
-    like = "(LIKE {0})" if connection.vendor == "postgresql" else "LIKE {0}"
-    cascade = "CASCADE" if connection.vendor == "postgresql" else ""
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP SCHEMA IF EXISTS {schema} {cascade}")
-        cursor.execute(f"CREATE SCHEMA {schema}")
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f"CREATE TABLE {prefix}{table} {like.format(table)}")
-            cursor.execute(f"INSERT INTO {prefix}{table} SELECT * FROM {table}")  # noqa: S608
+    def catch_up(self) -> None:
+        """Get what was written until now. Until the next call, the replica gets nothing more."""
+        if connection.vendor == "sqlite":
+            connection.connection.backup(connections["replica"].connection)
+            return
+        with connection.cursor() as cursor, transaction.atomic():
+            for table in self._tables:
+                cursor.execute(f"DELETE FROM {self._schema}.{table}")  # noqa: S608
+                cursor.execute(f"INSERT INTO {self._schema}.{table} SELECT * FROM {table}")  # noqa: S608
+
+    def drop(self) -> None:
+        connections["replica"].close()
+        del connections["replica"], connections.settings["replica"]
+        if connection.vendor != "sqlite":
+            with connection.cursor() as cursor:
+                cursor.execute(f"DROP SCHEMA {self._schema} {'CASCADE' if connection.vendor == 'postgresql' else ''}")
 
 
 @pytest.fixture(params=[ReadsEverything, ReadsSessions, ReadsTheIndex])
-def catch_up(request: pytest.FixtureRequest, engine: str, settings: Any) -> Iterator[CatchUp]:
-    """The replica gets what was written until now. Until the next call it gets nothing more."""
-    connections.settings["replica"], prefix = _replica()
-    try:
-        connections["replica"].connect()  # a test may else open only what it was set up with
-        _copied(prefix)
-        settings.DATABASE_ROUTERS = [request.param()]
-        yield lambda: _copied(prefix)
-    finally:
-        connections["replica"].close()
-        del connections["replica"], connections.settings["replica"]
-        if prefix:
-            with connection.cursor() as cursor:
-                cursor.execute(f"DROP SCHEMA {prefix.rstrip('.')} {'CASCADE' * (connection.vendor == 'postgresql')}")
+def replica(request: pytest.FixtureRequest, engine: str, settings: Any) -> Iterator[Replica]:
+    replica = Replica()
+    replica.catch_up()
+    settings.DATABASE_ROUTERS = [request.param()]
+    yield replica
+    settings.DATABASE_ROUTERS = []
+    replica.drop()
 
 
 class Readers:
     """A browser whose user the replica knows, signed in so lately that it does not know the session."""
 
-    def __init__(self, new_browser: NewBrowser, catch_up: CatchUp) -> None:
-        self._new_browser, self.catch_up = new_browser, catch_up
+    def __init__(self, new_browser: NewBrowser, replica: Replica) -> None:
+        self._new_browser, self.catch_up = new_browser, replica.catch_up
         for subject in ("amber", "birch"):
             new_browser().sign_in(subject)
         LoginSession.objects.filter(subject="amber").delete()
-        catch_up()
+        self.catch_up()
         self.other = new_browser()
         self.other.sign_in("birch")
         self.sign_in()
@@ -125,8 +129,8 @@ class Readers:
 
 
 @pytest.fixture
-def readers(new_browser: NewBrowser, catch_up: CatchUp) -> Readers:
-    return Readers(new_browser, catch_up)
+def readers(new_browser: NewBrowser, replica: Replica) -> Readers:
+    return Readers(new_browser, replica)
 
 
 def test_signed_in_before_the_replica_knows(readers: Readers) -> None:
