@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib import auth
 from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.models import User
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient
@@ -41,7 +40,8 @@ def login(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def login_again(request: HttpRequest) -> HttpResponse:
-    auth.login(request, cast(User, request.user), BACKEND)
+    user: Any = request.user
+    auth.login(request, user, BACKEND)
     return HttpResponse()
 
 
@@ -133,13 +133,14 @@ async def aflush(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-OF_ONE = [login, flush_and_login, clear_and_login, login_saving_often, alogin, aflush_and_alogin]
-OF_THE_SAME = [login_again, cycle_key, change_password, acycle_key]
-OF_NOBODY = [flush, clear, flush_and_remember, flush_and_crash, aflush]
+View = Callable[..., Any]
+OF_ONE: list[View] = [login, flush_and_login, clear_and_login, login_saving_often, alogin, aflush_and_alogin]
+OF_THE_SAME: list[View] = [login_again, cycle_key, change_password, acycle_key]
+OF_NOBODY: list[View] = [flush, clear, flush_and_remember, flush_and_crash, aflush]
 urlpatterns = [
     *urls.urlpatterns,
-    *(path(f"{one.__name__}/<name>/", cast(Any, one)) for one in (*OF_ONE, login_and_crash, log_out_and_login)),
-    *(path(f"{one.__name__}/", cast(Any, one)) for one in (*OF_THE_SAME, *OF_NOBODY)),
+    *(path(f"{one.__name__}/<name>/", one) for one in (*OF_ONE, login_and_crash, log_out_and_login)),
+    *(path(f"{one.__name__}/", one) for one in (*OF_THE_SAME, *OF_NOBODY)),
 ]
 
 #: Where a browser goes after a sign-in, and who is signed in then: one path or several, one after the other.

@@ -55,11 +55,11 @@ class Replica:
     def __init__(self) -> None:
         configured = connections.settings["default"]
         self._schema = "replica" if connection.vendor == "postgresql" else f"{configured['NAME']}_replica"
-        changed: dict[str, Any] = {
+        changed: dict[str, dict[str, Any]] = {
             "sqlite": {"NAME": ":memory:"},
             "postgresql": {"OPTIONS": {"options": "-c search_path=replica"}},
             "mysql": {"NAME": self._schema},
-        }[connection.vendor]
+        }
         if connection.vendor != "sqlite":
             like = "(LIKE {0})" if connection.vendor == "postgresql" else "LIKE {0}"
             with connection.cursor() as cursor:
@@ -67,7 +67,7 @@ class Replica:
                 cursor.execute(f"CREATE SCHEMA {self._schema}")
                 for table in self._tables:
                     cursor.execute(f"CREATE TABLE {self._schema}.{table} {like.format(table)}")
-        connections.settings["replica"] = configured | changed
+        connections.settings["replica"] = configured | changed[connection.vendor]
         connections["replica"].connect()  # a test may else open only what it was set up with
 
     def catch_up(self) -> None:
@@ -118,11 +118,19 @@ class Readers:
         self.row = LoginSession.objects.using("default").filter(subject="amber").latest("created_at")
         return self.browser
 
-    def assert_out(self) -> None:
-        """Now, when the replica has caught up, and when the cache has forgotten what it knew."""
-        for then in (lambda: None, cache.clear, self.catch_up, cache.clear):
-            then()
+    def moments(self) -> Iterator[None]:
+        """Now, when the cache has forgotten what it knew, when the replica has caught up, and both."""
+        for has_caught_up in (False, True):
+            if has_caught_up:
+                self.catch_up()
             sessions._seen.clear()
+            yield
+            cache.clear()
+            sessions._seen.clear()
+            yield
+
+    def assert_out(self) -> None:
+        for _ in self.moments():
             assert self.browser.user is None
             assert self.copy.user is None
         assert self.other.user
@@ -134,9 +142,7 @@ def readers(new_browser: NewBrowser, replica: Replica) -> Readers:
 
 
 def test_signed_in_before_the_replica_knows(readers: Readers) -> None:
-    for then in (lambda: None, cache.clear, readers.catch_up, cache.clear):
-        then()
-        sessions._seen.clear()
+    for _ in readers.moments():
         assert readers.browser.user["subject"] == "amber"
         assert readers.copy.user
 
@@ -201,8 +207,7 @@ def test_a_second_sign_in_ends_the_first(readers: Readers) -> None:
 
     assert readers.browser.sign_in("amber").status_code == 302
 
-    for then in (lambda: None, cache.clear, readers.catch_up):
-        then()
+    for _ in readers.moments():
         assert readers.browser.user
         assert first.user is None
 
@@ -213,8 +218,7 @@ def test_ended_from_the_page_of_sessions(readers: Readers) -> None:
 
     assert here.post("/auth/sessions/", {"end": "others"}).status_code == 302
 
-    for then in (lambda: None, cache.clear, readers.catch_up):
-        then()
+    for _ in readers.moments():
         assert here.user
         assert other.user is None
         assert copy.user is None
