@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.testing import Network, Provider
@@ -48,6 +50,31 @@ def test_warm_sign_in_makes_no_call_at_its_start_and_one_at_its_end(
     other.visit(network.follow(start))
 
     assert [call.url for call in network.calls] == ["https://op.example/oauth2/token"]
+
+
+#: Statements of a sign-in of somebody known, and of a logout. Two of the engines use the database besides.
+STATEMENTS = {"db": (8, 13), "cached_db": (8, 11), "cache": (6, 8), "file": (6, 8), "signed_cookies": (6, 8)}
+
+
+def statements(queries: CaptureQueriesContext) -> list[str]:
+    """Without the beginnings and ends of transactions, which not every database notes."""
+    return [one["sql"] for one in queries if one["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_number_of_statements(new_browser: NewBrowser, network: Network, engine: str) -> None:
+    new_browser().sign_in("amber")
+    browser = new_browser()
+    callback = network.follow(browser.start(), "amber")
+
+    with CaptureQueriesContext(connection) as sign_in:
+        browser.visit(callback)
+    with CaptureQueriesContext(connection) as logout:
+        browser.post("/auth/logout/")
+
+    assert (len(statements(sign_in)), len(statements(logout))) == STATEMENTS[engine]
+    saves = [one for one in statements(sign_in) if "django_session" in one and one.startswith(("INSERT", "UPDATE"))]
+    assert len(saves) == (1 if engine in ("db", "cached_db") else 0), "a sign-in saves its session once"
 
 
 def test_sign_in_again_ends_the_login_session_before(browser: SiteBrowser) -> None:
