@@ -1,17 +1,21 @@
 """A logout that could not be written down: the browser forgets its session, and keeps a signed note instead.
 
-Each request with the note tries again, until the session that it names has ended for certain.
+Each request with the note tries again, until the session that it names has ended for certain. The note is encrypted: it
+can hold the key of a session that is still signed in.
 """
 
 import logging
+from base64 import urlsafe_b64encode
 from http import HTTPStatus
 from typing import Any
 
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.core import signing
+from django.core.signing import JSONSerializer
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import add_never_cache_headers
+from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, local_logout
@@ -60,7 +64,7 @@ def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirm
     if named:
         response.set_cookie(
             NOTE,
-            signing.dumps(named[-MAX_NAMES:], salt=SALT, compress=True),
+            _cipher().encrypt(JSONSerializer().dumps(named[-MAX_NAMES:])).decode(),
             max_age=settings.SESSION_COOKIE_AGE,
             path=settings.SESSION_COOKIE_PATH,
             domain=settings.SESSION_COOKIE_DOMAIN,
@@ -100,7 +104,14 @@ def delete_note(response: HttpResponse) -> None:
 @sensitive_variables()
 def _noted(request: HttpRequest) -> list[Any]:
     try:
-        noted: list[Any] = signing.loads(request.COOKIES.get(NOTE, ""), salt=SALT)
-    except signing.BadSignature:
+        noted: list[Any] = JSONSerializer().loads(_cipher().decrypt(request.COOKIES.get(NOTE, "").encode()))
+    except InvalidToken:
         return []
     return noted
+
+
+@sensitive_variables()
+def _cipher() -> MultiFernet:
+    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    keys = [salted_hmac(SALT, "note", secret=secret, algorithm="sha256").digest() for secret in secrets]
+    return MultiFernet([Fernet(urlsafe_b64encode(key)) for key in keys])

@@ -1,0 +1,169 @@
+"""A logout that could not be written down: the page, the note in the browser, and how it is worked off."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.cache import caches
+from django.db import OperationalError, connection
+from django.test import AsyncClient, RequestFactory
+
+from django_ory_logout.models import LoginSession
+from django_ory_logout.views import unconfirmed
+
+from ..conftest import Logged, NewBrowser, SiteBrowser
+from .pages import assert_page
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TITLE = "Your logout is not confirmed yet"
+NOTE = "ory_logout_unconfirmed_auth"
+
+Down = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def down() -> Down:
+    """While it lasts, no statement is answered."""
+
+    def fail(*_args: Any) -> Any:
+        raise OperationalError("away")
+
+    @contextmanager
+    def down() -> Iterator[None]:
+        with connection.execute_wrapper(fail):
+            yield
+
+    return down
+
+
+@pytest.fixture
+def signed_in(browser: SiteBrowser) -> SiteBrowser:
+    browser.sign_in("amber")
+    return browser
+
+
+@pytest.fixture
+def copy(signed_in: SiteBrowser, new_browser: NewBrowser) -> SiteBrowser:
+    copy = new_browser()
+    copy.cookies["sessionid"] = str(signed_in.key)
+    assert copy.user
+    return copy
+
+
+def test_the_page_says_so_and_the_browser_is_signed_out(
+    signed_in: SiteBrowser, copy: SiteBrowser, down: Down, logged: Logged
+) -> None:
+    with down():
+        answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
+
+    assert_page(answer, 503, TITLE)
+    assert answer["Retry-After"] == "5"
+    assert '<input type="hidden" name="next" value="/bye/">' in answer.text
+    assert "sessionid" not in signed_in.cookies
+    assert signed_in.cookies[NOTE]["httponly"]
+    assert signed_in.cookies[NOTE]["secure"]
+    assert "logout not confirmed: database_fault: OperationalError" in logged()
+
+
+def test_the_button_ends_it(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
+    with down():
+        signed_in.post("/auth/logout/")
+        assert_page(signed_in.post("/auth/logout/"), 503, TITLE)
+
+    assert signed_in.post("/auth/logout/").status_code == 200
+    assert NOTE not in signed_in.cookies
+    assert copy.user is None
+    assert not LoginSession.objects.filter(ended_at=None).exists()
+
+
+def test_the_next_request_ends_it_whatever_it_is(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
+    with down():
+        signed_in.post("/auth/logout/")
+
+    signed_in.get("/tags/")
+
+    assert copy.user is None
+    assert NOTE not in signed_in.cookies
+
+
+def test_a_request_to_an_async_view_ends_it_too(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
+    with down():
+        signed_in.post("/auth/logout/")
+    client = AsyncClient()
+    client.cookies = signed_in.cookies
+
+    from asgiref.sync import async_to_sync
+
+    async_to_sync(client.get)("/private-async/")
+
+    assert copy.user is None
+
+
+def test_json(signed_in: SiteBrowser, down: Down) -> None:
+    with down():
+        answer = signed_in.post("/auth/logout/", headers={"accept": "application/json"})
+
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "database_fault"}
+    assert NOTE in signed_in.cookies
+
+
+def test_the_note_shows_no_key(signed_in: SiteBrowser, down: Down, settings: Any) -> None:
+    key = str(signed_in.key)
+    with down():
+        signed_in.post("/auth/logout/")
+
+    note = signed_in.cookies[NOTE].value
+    assert key not in note
+    request = RequestFactory().get("/")
+    request.COOKIES[NOTE] = note
+    assert unconfirmed._noted(request) == [[None, key, "user"]]
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a new one", [settings.SECRET_KEY]
+    assert unconfirmed._noted(request) == [[None, key, "user"]]
+
+
+@pytest.mark.parametrize("note", ["", "made up", "gAAAAA==", "ä"])
+def test_a_note_that_is_not_ours_ends_nothing(signed_in: SiteBrowser, note: str) -> None:
+    signed_in.cookies[NOTE] = note
+
+    assert signed_in.user
+    assert NOTE not in signed_in.cookies
+
+
+def test_two_logouts_of_one_browser_are_both_remembered(
+    signed_in: SiteBrowser, copy: SiteBrowser, new_browser: NewBrowser, down: Down
+) -> None:
+    other = new_browser()
+    other.sign_in("birch")
+    with down():
+        signed_in.post("/auth/logout/")
+        signed_in.cookies["sessionid"] = str(other.key)
+        signed_in.post("/auth/logout/")
+
+    signed_in.get("/tags/")
+
+    assert copy.user is None
+    assert other.user is None
+
+
+def test_a_password_login_whose_store_is_down(browser: SiteBrowser, settings: Any, monkeypatch: Any) -> None:
+    """The index does not know it: it is signed in for as long as it is stored."""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
+    copy = SiteBrowser()
+    copy.cookies["sessionid"] = str(browser.key)
+    assert copy.user
+
+    def fail(*_args: Any, **_kwargs: Any) -> Any:
+        raise ConnectionError
+
+    with monkeypatch.context() as broken:
+        for name in ("get", "set", "add", "delete", "delete_many"):
+            broken.setattr(type(caches["default"]), name, fail)
+        assert_page(browser.post("/auth/logout/"), 503, TITLE)
+
+    assert browser.user is None
+    assert copy.user is None
