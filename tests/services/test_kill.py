@@ -55,9 +55,9 @@ class Killer:
             copy = copy_of(browser, self.new_browser)
             answer = handle(act, browser, kill_at=number)
             sessions._seen.clear()
+            assert_nothing_loose()
             yield subject, browser, copy, answer
             assert self.other.user, f"killed at {number}: somebody else was signed out"
-            assert_nothing_loose()
             if answer:
                 assert answer.operations == number
                 return
