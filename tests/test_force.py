@@ -312,7 +312,7 @@ def test_database_fault_here_does_not_stop_hydra(
 
     result = force_logout(user=user())
 
-    assert outcomes(result)[0] == ("local", "failed", "internal_error")
+    assert outcomes(result)[0] == ("local", "failed", "database_fault")
     assert Remark("local_sessions", str(user())) in result.still_alive
     assert ("mail", sid) in hydra.told
 

@@ -39,7 +39,7 @@ from ..exceptions import (
     fault_name,
 )
 from ..models import IAT_TOLERANCE, EventKind
-from ..parameters import check_charset
+from ..parameters import check_charset, wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -183,11 +183,6 @@ def asks_nobody(view: View) -> View:
 def asks_kratos(view: Callable[..., Any]) -> bool:
     """Whether the view wants to know who is signed in at Kratos: all but those that say no."""
     return bool(getattr(view, "asks_kratos", True))
-
-
-def wants_json(request: HttpRequest) -> bool:
-    """Whether JSON is asked for rather than a page, as by libraries that take anything for want of it."""
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
 
 
 def error_json(error: OryLogoutError) -> JsonResponse:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -10,18 +10,18 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.views.decorators.csrf import csrf_exempt
 
-from .base import wants_json
+from ..parameters import wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
 View = Callable[..., HttpResponse]
 
 
-def _refused(request: HttpRequest, show_again: View, reason: Any) -> HttpResponse:
+def _refused(request: HttpRequest, show_again: Callable[[], HttpResponse], reason: Any) -> HttpResponse:
     logger.warning("nothing done for a form: csrf_failed: %s", reason)
     if wants_json(request):
         return JsonResponse({"error": "csrf_failed"}, status=HTTPStatus.FORBIDDEN)
-    return show_again(request)
+    return show_again()
 
 
 class _Check(CsrfViewMiddleware):
@@ -43,7 +43,10 @@ def csrf_or(show_again: View) -> Callable[[View], View]:
             check = _Check(lambda _request: HttpResponse())
             check.process_request(request)
             reason = check.process_view(request, view, args, kwargs)
-            response = _refused(request, show_again, reason) if reason else view(request, *args, **kwargs)
+            if reason:
+                response = _refused(request, partial(show_again, request, *args, **kwargs), reason)
+            else:
+                response = view(request, *args, **kwargs)
             return check.process_response(request, response)  # type: ignore[return-value]
 
         return csrf_exempt(checked)
