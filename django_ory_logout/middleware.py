@@ -17,6 +17,7 @@ from .conf import KratosConfig
 from .exceptions import LogoutUnconfirmed, Undecided
 from .kratos import carried, people, reports, sign_in, whoami
 from .ory.kratos import Credential
+from .parameters import wants_json
 from .stores import LoginSessionStore
 from .views import unconfirmed
 from .views.base import (
@@ -26,7 +27,6 @@ from .views.base import (
     error_json,
     error_page,
     read_user,
-    wants_json,
 )
 
 logger = logging.getLogger("django_ory_logout")

@@ -34,8 +34,9 @@ from ..kratos import sessions as my_sessions
 from ..login import safe_next
 from ..oidc import strict_json
 from ..ory.kratos import Session
+from ..parameters import wants_json
 from ..sessions import LOGIN
-from .base import asks_nobody, error_json, error_page, forget_query, onward, public, signed_in_already, wants_json
+from .base import asks_nobody, error_json, error_page, forget_query, onward, public, signed_in_already
 
 #: The status of a refusal, as at Kratos.
 STATUS = {

@@ -22,7 +22,8 @@ from .. import conf, local_logout
 from ..exceptions import LogoutUnconfirmed
 from ..login import safe_next
 from ..models import EndReason, SessionName
-from .base import forget_query, render_safely, wants_json
+from ..parameters import wants_json
+from .base import forget_query, render_safely
 
 logger = logging.getLogger("django_ory_logout")
 
