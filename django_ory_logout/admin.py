@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from . import local_logout
 from .admin_actions import force_logout_everywhere
@@ -24,12 +26,22 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
 
+class OfUserAdmin(ReadOnlyAdmin):
+    """Users may be in another database: they come by a query of their own, and nothing is joined with them."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("user")
+
+    @admin.display(description=_("user"), ordering="user_id")
+    def user_of(self, row: LoginSession | Subject) -> AbstractBaseUser:
+        return row.user
+
+
 @admin.register(LoginSession)
-class LoginSessionAdmin(ReadOnlyAdmin):
-    list_display = ["user", "issuer", "subject", "sid", "created_at", "last_seen_at", "ended_at"]
+class LoginSessionAdmin(OfUserAdmin):
+    list_display = ["user_of", "issuer", "subject", "sid", "created_at", "last_seen_at", "ended_at"]
     list_filter = ["created_at", "end_reason"]
     search_fields = ["subject", "sid"]
-    list_select_related = ["user"]
     actions = [force_logout_everywhere]
 
     def delete_model(self, request: HttpRequest, obj: LoginSession) -> None:
@@ -71,14 +83,13 @@ class RefusalCountAdmin(LogAdmin):
 
 
 @admin.register(Subject)
-class SubjectAdmin(ReadOnlyAdmin):
+class SubjectAdmin(OfUserAdmin):
     """Added by hand where ``CREATE_USERS`` is off."""
 
     raw_id_fields = ["user"]
     fields = ["user", "issuer", "subject"]
-    list_display = ["subject", "issuer", "user", "created_at"]
+    list_display = ["subject", "issuer", "user_of", "created_at"]
     search_fields = ["subject"]
-    list_select_related = ["user"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return ModelAdmin.has_add_permission(self, request)

@@ -1,5 +1,7 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
+from django.db.models.signals import post_delete
 from django.utils.translation import gettext_lazy as _
 
 
@@ -12,5 +14,9 @@ class OryLogoutConfig(AppConfig):
     def ready(self) -> None:
         from . import checks  # noqa: F401 - registers itself
         from .stores import end_at_logout
+        from .users import forget_deleted
 
         user_logged_out.connect(end_at_logout, dispatch_uid="ory_logout_end_at_logout")
+        for model in apps.get_models():
+            if issubclass(model, get_user_model()):  # a proxy sends its own signal
+                post_delete.connect(forget_deleted, model, dispatch_uid="ory_logout_forget_deleted")

@@ -45,7 +45,11 @@ class ProviderBackend(ModelBackend):
         if user is None or not self.user_can_authenticate(user):  # type: ignore[arg-type]
             logger.warning("sign-in refused: user_%s", "unknown" if user is None else "inactive")
             return None
-        self.update_user(user, authentication.claims)
+        try:
+            self.update_user(user, authentication.claims)
+        except Exception:
+            users.discard(user)
+            raise
         return user
 
     async def aauthenticate(self, request: HttpRequest | None, **credentials: Any) -> AbstractBaseUser | None:  # type: ignore[override]
@@ -77,24 +81,38 @@ class ProviderBackend(ModelBackend):
         return {name: value for name, value in fields.items() if isinstance(value, str) and value}
 
     def linked_user(self, authentication: Authentication) -> AbstractBaseUser | None:
-        """The user whom the subject was linked with before."""
-        link = (
-            self._links()
-            .select_related("user")
-            .filter(subject_digest=digest(authentication.issuer, authentication.subject))
-            .first()
-        )
-        return link.user if link else None
+        """The user whom the subject was linked with before. A link with a user who is gone is deleted."""
+        link = self._links().filter(subject_digest=digest(authentication.issuer, authentication.subject)).first()
+        if link is None:
+            return None
+        user = users.find(link.user_id)
+        if user is None:
+            logger.warning("link of a subject deleted: its user is gone")
+            link.delete()
+        return user
 
     def new_user(
         self, authentication: Authentication, provider: ProviderConfig | KratosConfig
     ) -> AbstractBaseUser | None:
         """Link the subject with a user: one found by e-mail or a new one, as the provider's settings allow.
 
-        Nobody is linked by e-mail with a user who may not sign in. A user who is made here is linked in any case:
-        the next sign-in finds that one.
+        Nobody is linked by e-mail with a user who may not sign in. If the link fails, the new user is deleted.
         """
-        databases = {router.db_for_write(get_user_model()), router.db_for_write(Subject)}
+        try:
+            return self._link(authentication, provider)
+        except (IntegrityError, users.UserInvalid) as error:
+            linked = self.linked_user(
+                authentication
+            )  # where the same person signs in for the first time, twice at once
+            if linked is None:
+                code = error if isinstance(error, users.UserInvalid) else f"user_invalid: {users.reason(error)}"
+                logger.warning("no user made: %s", code)
+            return linked
+
+    def _link(self, authentication: Authentication, provider: ProviderConfig | KratosConfig) -> AbstractBaseUser | None:
+        user = None
+        # The one entered last commits first: a link that others can see names a user whom they can see.
+        databases = dict.fromkeys([router.db_for_write(Subject), router.db_for_write(get_user_model())])
         try:
             with ExitStack() as all_or_nothing:
                 for alias in databases:
@@ -106,15 +124,10 @@ class ProviderBackend(ModelBackend):
                     user = self._create_user(authentication)
                 if user is not None:
                     self._links().create(user=user, issuer=authentication.issuer, subject=authentication.subject)
-                return user
-        except (IntegrityError, users.UserInvalid) as error:
-            linked = self.linked_user(
-                authentication
-            )  # where the same person signs in for the first time, twice at once
-            if linked is None:
-                code = error if isinstance(error, users.UserInvalid) else f"user_invalid: {users.reason(error)}"
-                logger.warning("no user made: %s", code)
-            return linked
+        except Exception:
+            users.discard(user)  # committed in their database, before the commit of the link failed in another one
+            raise
+        return user
 
     def update_user(self, user: AbstractBaseUser, claims: Claims) -> None:
         """Bring the user's fields up to date with ``claims``."""

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import load_backend
 from django.contrib.auth.middleware import AuthenticationMiddleware
@@ -10,6 +11,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import router
 from django.http.request import validate_host
 from django.urls import NoReverseMatch, Resolver404, ResolverMatch, get_script_prefix, resolve, reverse
 from django.utils import translation
@@ -18,6 +20,7 @@ from django.utils.module_loading import import_string
 from . import conf
 from .backends import ProviderBackend
 from .middleware import KratosMiddleware, LoginSessionMiddleware
+from .models import LoginSession
 
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 RECEIVER = "ory_logout:backchannel_logout"
@@ -203,6 +206,23 @@ def check_cache(**_kwargs: Any) -> list[CheckMessage]:
     if backend == "django.core.cache.backends.locmem.LocMemCache" and not settings.DEBUG:
         hint = "Use Redis, Memcached or the database as soon as more than one process serves the site."
         return [_warning("W061", f"The cache {alias!r} is not shared by processes.", hint)]
+    return []
+
+
+@register(Tags.database)
+def check_databases(**_kwargs: Any) -> list[CheckMessage]:
+    """E085, E086: sign-in and notice have to see each other's rows, in tables that are there."""
+    models = list(apps.get_app_config("ory_logout").get_models())
+    places = {model.__name__: router.db_for_write(model) for model in models}
+    if len(set(places.values())) > 1:
+        found = ", ".join(f"{name} in {alias!r}" for name, alias in places.items())
+        hint = "Let db_for_write of your router return one database for all models of the app ory_logout."
+        return [_error("E085", f"The models of django_ory_logout are in several databases: {found}.", hint)]
+    alias = places[LoginSession.__name__]
+    if not all(router.allow_migrate_model(alias, model) for model in models):
+        hint = f"Let allow_migrate of your router return True for the app ory_logout in the database {alias!r}."
+        message = f"django_ory_logout writes to the database {alias!r}, where the router allows it no tables."
+        return [_error("E086", message, hint)]
     return []
 
 

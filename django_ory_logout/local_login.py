@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from . import engines, events, receipts, sessions
+from . import engines, events, receipts, sessions, users
 from .exceptions import LoggedOutMeanwhile, fault_name
 from .models import Authentication, EndReason, EventKind, LoginSession, moment
 from .signals import login_session_opened
@@ -56,13 +56,18 @@ def _require_no_notice(row: LoginSession) -> None:
         raise LoggedOutMeanwhile("subject_logged_out", "a back-channel notice ended all sessions of this subject")
 
 
-def take_back(session: LoginSessionStore, row_id: UUID) -> None:
-    """End a login session that nobody was told about. Its key never left this process, so this need not succeed."""
+def take_back(session: LoginSessionStore, row_id: UUID, user: AbstractBaseUser) -> None:
+    """End a login session that nobody was told about. Its key never left this process, so this need not succeed.
+
+    A ``user`` whom this sign-in made goes too, unless another sign-in of the same person succeeded meanwhile.
+    """
     row = sessions.rows().filter(pk=row_id)
     try:
         sessions.mark_ended(row, EndReason.BACK_CHANNEL)
         session.delete()
         row.delete()
+        if not sessions.rows().filter(user_id=user.pk).exists():
+            users.discard(user)
     except Exception as error:
         logger.warning("sign-in not taken back, ory_purge will: %s", fault_name(error))
 

@@ -240,7 +240,7 @@ def admit(
             local_logout.complete(local_logout.begin(replaced, None, EndReason.SUPERSEDED))
     except BaseException:
         # A receiver of user_logged_in may object, too.
-        local_login.take_back(session, row_id)
+        local_login.take_back(session, row_id, user)
         request.session = before
         for name in _USER:
             vars(request).pop(name, None)

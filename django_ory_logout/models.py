@@ -18,6 +18,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .fields import UserKey
+
 #: A notice about a subject spares what was signed in later; clocks and rounding get this much.
 IAT_TOLERANCE = timedelta(seconds=2)
 
@@ -104,8 +106,13 @@ class LoginSession(models.Model):
     """One Django session that a provider opened. Once it has ended, or is gone, that session is not signed in."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="login_sessions", verbose_name=_("user")
+    #: Its rows go when the user is deleted: :func:`.users.forget_deleted`.
+    user = UserKey(
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        db_constraint=False,
+        related_name="login_sessions",
+        verbose_name=_("user"),
     )
     issuer = models.TextField(_("issuer"))
     client_id = models.TextField(_("client id"))
@@ -193,8 +200,12 @@ class LogoutReceipt(models.Model):
 class Subject(models.Model):
     """Which user a provider's subject is here."""
 
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="provider_subjects", verbose_name=_("user")
+    user = UserKey(
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        db_constraint=False,
+        related_name="provider_subjects",
+        verbose_name=_("user"),
     )
     issuer = models.TextField(_("issuer"))
     subject = models.TextField(_("subject"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +16,10 @@ from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import EmailField, Field
 from django.views.decorators.debug import sensitive_variables
 
-from .exceptions import OryLogoutError
+from .exceptions import OryLogoutError, fault_name
+from .models import LoginSession, Subject
+
+logger = logging.getLogger("django_ory_logout")
 
 #: What a database, or its driver, says of a value that it cannot store.
 UNSTORABLE = (DataError, ValueError)
@@ -148,6 +152,44 @@ def _email_field() -> str | None:
 
 # Users
 
+#: The attribute of a user whom this very sign-in made, and whom the database has by now.
+IS_NEW = "_ory_logout_is_new"
+
+
+def find(pk: Any) -> AbstractBaseUser | None:
+    """The user with this key, in the database that is written: a replica may not know a new one yet."""
+    model = get_user_model()
+    return model._base_manager.using(router.db_for_write(model)).filter(pk=pk).first()
+
+
+def discard(user: AbstractBaseUser | None) -> None:
+    """Delete ``user`` if this very sign-in made them, because it has failed. Raises nothing."""
+    if user is None or not getattr(user, IS_NEW, False):
+        return
+    try:
+        user.delete()
+    except Exception as error:
+        logger.warning("user not deleted after a failed sign-in: %s", fault_name(error))
+
+
+def forget_deleted(*, instance: AbstractBaseUser, using: str, **_kwargs: Any) -> None:
+    """Receive ``post_delete`` of users: their login sessions and links go too.
+
+    Django's own cascade would look for these in the database of the user. In another database they go after the
+    deletion is committed: it may yet be rolled back.
+    """
+    pk = instance.pk
+
+    def forget(alias: str) -> None:
+        for model in (LoginSession, Subject):
+            model._default_manager.using(alias).filter(user_id=pk).delete()
+
+    alias = router.db_for_write(LoginSession)
+    if alias == using:
+        forget(alias)
+    else:
+        transaction.on_commit(lambda: forget(alias), using=using, robust=True)
+
 
 @sensitive_variables()
 def create(candidates: Iterable[str], values: Mapping[str, Any]) -> AbstractBaseUser:
@@ -192,6 +234,8 @@ def _created(values: Mapping[str, Any]) -> AbstractBaseUser:
         if user._state.adding or user.has_usable_password():
             user.set_unusable_password()
             user.save()
+    # In a transaction that is rolled back, the key of the user is free for somebody else.
+    transaction.on_commit(lambda: setattr(user, IS_NEW, True), using=router.db_for_write(model))
     return user
 
 

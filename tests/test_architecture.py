@@ -31,7 +31,7 @@ ERRORS_PAGE = PACKAGE.parent / "docs" / "reference" / "errors.md"
 #: The rooms, the lowest first. Each imports from those below it, and from itself.
 LAYERS = [
     {"exceptions", "signals"},
-    {"oidc", "parameters", "report"},
+    {"fields", "oidc", "parameters", "report"},
     {"ory"},
     {"conf", "models", "migrations"},
     {"engines", "events", "receipts", "register", "revocation"},
@@ -138,7 +138,7 @@ def test_the_reader_of_imports_reads() -> None:
         "oidc.metadata",
         "oidc.tokens",
     }
-    assert imported_here("apps") == {"checks", "stores"}
+    assert imported_here("apps") == {"checks", "stores", "users"}
     assert {"requests", "urllib3.exceptions.HTTPError", "typing.Any"} <= imported(DOOR)
 
 

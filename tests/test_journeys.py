@@ -53,7 +53,7 @@ def test_warm_sign_in_makes_no_call_at_its_start_and_one_at_its_end(
 
 
 #: Statements of a sign-in of somebody known, and of a logout. Two of the engines use the database besides.
-STATEMENTS = {"db": (8, 13), "cached_db": (8, 11), "cache": (6, 8), "file": (6, 8), "signed_cookies": (6, 8)}
+STATEMENTS = {"db": (9, 13), "cached_db": (9, 11), "cache": (7, 8), "file": (7, 8), "signed_cookies": (7, 8)}
 
 
 def statements(queries: CaptureQueriesContext) -> list[str]:

@@ -201,23 +201,20 @@ class Links:
         self.links: dict[str, Any] = {}
         self.found: Any = None
 
-    def select_related(self, *_names: str) -> "Links":
-        return self
-
     def filter(self, subject_digest: str) -> "Links":
         self.found = self.links.get(subject_digest)
         return self
 
     def first(self) -> Any:
-        return self.found and _Link(type(self.found).objects.get(pk=self.found.pk))
+        return self.found and _Link(self.found.pk)
 
     def create(self, *, user: Any, issuer: str, subject: str) -> None:
         self.links[digest(issuer, subject)] = user
 
 
 class _Link:
-    def __init__(self, user: Any) -> None:
-        self.user = user
+    def __init__(self, user_id: Any) -> None:
+        self.user_id = user_id
 
 
 SignIn = Callable[..., Any]

@@ -13,7 +13,7 @@ from django.db import router
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from .. import events, local_logout, receipts, sessions
+from .. import events, local_logout, receipts, sessions, users
 from ..models import EndReason, EventKind, LoginSessionQuerySet, LogoutEvent, Subject, digest
 from .findings import Said, failed, passed
 from .patients import ProviderPatient
@@ -111,22 +111,23 @@ def _events(person: Synthetic) -> QuerySet[LogoutEvent]:
 
 def _forget_users(person: Synthetic) -> bool:
     """Delete users whom the try has made, and links alone of others; whether none of these remains."""
-    links = Subject.objects.using(router.db_for_write(Subject)).select_related("user")
+    links = Subject.objects.using(router.db_for_write(Subject))
     issuer = person.patient.registration.issuer
     ours = list(links.filter(subject_digest__in=[digest(issuer, one) for one in person.subjects]))
     remaining = 0
     for link in ours:
-        if _is_made_for(link, person) and not links.filter(user_id=link.user_id).exclude(pk=link.pk).exists():
-            link.user.delete()
+        user = users.find(link.user_id)
+        has_others = links.filter(user_id=link.user_id).exclude(pk=link.pk).exists()
+        if user and _is_made_for(link, user, person) and not has_others:
+            user.delete()
         else:
             link.delete()
-            remaining += 1
+            remaining += user is not None
     return not remaining
 
 
-def _is_made_for(link: Subject, person: Synthetic) -> bool:
+def _is_made_for(link: Subject, user: AbstractBaseUser, person: Synthetic) -> bool:
     """Whether the user did not exist before: by the name that is made of the subject, or by when they joined."""
-    user: AbstractBaseUser = link.user
     joined = getattr(user, "date_joined", None)
     by_name = user.get_username() == digest(link.issuer, link.subject)[:30]
     return by_name or (joined is not None and joined >= person.started - CLOCKS)

@@ -48,7 +48,8 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="provider_subjects",
                         to=settings.AUTH_USER_MODEL,
                         verbose_name="user",
@@ -98,7 +99,8 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="login_sessions",
                         to=settings.AUTH_USER_MODEL,
                         verbose_name="user",

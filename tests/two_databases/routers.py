@@ -1,0 +1,50 @@
+"""Routers as Django's documentation shows them: they name a database for what is elsewhere, and allow no relation."""
+
+from typing import Any
+
+from django.db.models import Model
+
+ELSEWHERE = "elsewhere"
+
+
+class Router:
+    labels: frozenset[str]
+
+    def db_for_read(self, model: type[Model], **_hints: Any) -> str | None:
+        return ELSEWHERE if model._meta.app_label in self.labels else None
+
+    def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
+        return self.db_for_read(model, **hints)
+
+    def allow_migrate(self, db: str, app_label: str, **_hints: Any) -> bool:
+        return (db == ELSEWHERE) == (app_label in self.labels)
+
+
+class AppElsewhere(Router):
+    labels = frozenset({"ory_logout"})
+
+
+class UsersElsewhere(Router):
+    labels = frozenset({"auth", "contenttypes", "admin", "sessions", "members"})
+
+
+class AllHere(Router):
+    labels = frozenset()
+
+
+class Apart(Router):
+    """Separates what belongs together."""
+
+    labels = frozenset({"ory_logout"})
+
+    def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
+        return None if model.__name__ == "LogoutReceipt" else super().db_for_write(model, **hints)
+
+
+class WithoutTables(Router):
+    """Writes where it has no table made."""
+
+    labels = frozenset({"ory_logout"})
+
+    def allow_migrate(self, db: str, app_label: str, **_hints: Any) -> bool:
+        return app_label not in self.labels
