@@ -34,7 +34,8 @@ class OfUserAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("user"), ordering="user_id")
     def user_of(self, row: LoginSession | Subject) -> AbstractBaseUser:
-        return row.user
+        user: AbstractBaseUser = row.user
+        return user
 
 
 @admin.register(LoginSession)

@@ -6,6 +6,7 @@ The cost grows with the sessions that end, never with those that are stored.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from inspect import BoundArguments, signature
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +26,32 @@ def site_store() -> type[SessionBase]:
     """The site's own session store."""
     store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
     return store
+
+
+def without_request(store: type[SessionBase], key: str | None = None) -> SessionBase:
+    """A session of ``store`` under ``key``, also where its constructor wants what only the site's middleware has.
+
+    That constructor is passed over then, for the first below it that needs no more than a key.
+    """
+    session = store.__new__(store)
+    for kind in store.__mro__:
+        given = _key_alone(vars(kind)["__init__"], key) if "__init__" in vars(kind) else None
+        if given is not None:
+            kind.__init__(session, *given.args[1:], **given.kwargs)  # type: ignore[misc]
+            break
+    return session
+
+
+def _key_alone(constructor: Any, key: str | None) -> BoundArguments | None:
+    """How ``constructor`` is called with nothing but ``key``; ``None`` where it needs more."""
+    called = signature(constructor)
+    try:
+        if "session_key" in called.parameters:
+            return called.bind(None, session_key=key)
+        called.bind(None)
+        return called.bind(None, key)
+    except TypeError:
+        return None
 
 
 def has_keys(store: type[SessionBase]) -> bool:
@@ -94,13 +121,13 @@ def delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
 def _delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
     if not _stores_as(store, db.SessionStore, cached_db.SessionStore, cache.SessionStore):
         for key in keys:
-            store().delete(key)
+            without_request(store).delete(key)
         return
     if issubclass(store, db.SessionStore):
         model = store.get_model_class()
         model._default_manager.using(router.db_for_write(model)).filter(session_key__in=keys).delete()
     if issubclass(store, cached_db.SessionStore | cache.SessionStore):
-        prefix = store().cache_key_prefix
+        prefix = without_request(store).cache_key_prefix  # type: ignore[attr-defined]
         caches[settings.SESSION_CACHE_ALIAS].delete_many([prefix + key for key in keys])
 
 

@@ -1,12 +1,17 @@
 """A foreign key to the site's user model that works when users are in another database."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models, router
 from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
 
+if TYPE_CHECKING:
+    Descriptor = ForwardManyToOneDescriptor[Any]
+else:
+    Descriptor = ForwardManyToOneDescriptor
 
-class UserDescriptor(ForwardManyToOneDescriptor):
+
+class UserDescriptor(Descriptor):
     """Reads the user where the router has users; Django would look in the database of the row."""
 
     def get_queryset(self, **hints: Any) -> models.QuerySet[Any]:

@@ -113,7 +113,7 @@ def _left_by(store: type[SessionBase], row: LoginSession) -> list[revocation.Lef
     if not row.session_key or not revocation.asked_for(row.issuer, row.client_id):
         return []
     try:
-        return revocation.left_by(store(row.session_key).load().get(LOGIN), row.end_reason)
+        return revocation.left_by(engines.without_request(store, row.session_key).load().get(LOGIN), row.end_reason)
     except Exception:
         # Whatever is wrong with the stored session, it has to end.
         logger.exception("tokens not revoked: session_unreadable")

@@ -69,8 +69,10 @@ def _different_people_first(rows: list[LoginSession]) -> Iterator[LoginSession]:
 @sensitive_variables()
 def _login_of(row: LoginSession) -> dict[str, Any] | None:
     """What the stored session keeps of its sign-in, where it can be read."""
-    store = engines.site_store()
-    login: dict[str, Any] | None = store(row.session_key).load().get(LOGIN) if row.session_key else None
+    if not row.session_key:
+        return None
+    stored = engines.without_request(engines.site_store(), row.session_key).load()
+    login: dict[str, Any] | None = stored.get(LOGIN)
     return login
 
 

@@ -72,7 +72,7 @@ def session_engine(_site: SitePatient) -> Iterator[Said]:
     name = settings.SESSION_ENGINE
     try:
         store = engines.site_store()
-        store().exists("doctor")
+        engines.without_request(store).exists("doctor")
     except Exception as error:  # each engine has its own
         yield failed(
             _("%(engine)s does not answer: %(error)s.") % {"engine": name, "error": type(error).__name__},
