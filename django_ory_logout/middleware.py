@@ -17,7 +17,6 @@ from .conf import KratosConfig
 from .exceptions import LogoutUnconfirmed, Undecided
 from .kratos import carried, people, reports, sign_in, whoami
 from .ory.kratos import Credential
-from .parameters import wants_json
 from .stores import LoginSessionStore
 from .views import unconfirmed
 from .views.base import (
@@ -28,6 +27,7 @@ from .views.base import (
     error_page,
     read_user,
 )
+from .views.errors import wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -161,7 +161,6 @@ def _asks_kratos(request: HttpRequest) -> bool:
 def _undecided(request: HttpRequest, error: Undecided) -> HttpResponse:
     people.nobody(request)
     if wants_json(request) or "X-Session-Token" in request.headers:
-        logger.warning("sign-in failed: %s", error)
         response: HttpResponse = error_json(error)
     else:
         response = error_page(request, error, retry_url=request.get_full_path())

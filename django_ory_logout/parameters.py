@@ -1,4 +1,4 @@
-"""What a request says about how it is to be read and answered. It needs no model of this app."""
+"""What a request says about how its parameters are to be read."""
 
 import codecs
 
@@ -19,8 +19,3 @@ def check_charset(request: HttpRequest) -> None:
     if charset is not None and codecs.lookup(charset).name not in CHARSETS:
         request.encoding = "utf-8"  # the page that says so may read a parameter
         raise InvalidMessage("charset_unsupported", "the charset of Content-Type is not UTF-8")
-
-
-def wants_json(request: HttpRequest) -> bool:
-    """Whether JSON is asked for rather than a page, as by libraries that take anything for want of it."""
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"

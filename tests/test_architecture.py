@@ -31,7 +31,7 @@ ERRORS_PAGE = PACKAGE.parent / "docs" / "reference" / "errors.md"
 #: The rooms, the lowest first. Each imports from those below it, and from itself.
 LAYERS = [
     {"exceptions", "signals"},
-    {"fields", "oidc", "parameters", "report"},
+    {"database", "fields", "oidc", "parameters", "report"},
     {"ory"},
     {"conf", "models", "migrations"},
     {"engines", "events", "receipts", "register", "revocation"},
@@ -49,7 +49,13 @@ LAYERS = [
 ]
 #: The modules of the protocol room, likewise.
 OIDC_LAYERS = [{"strict_json"}, {"cache", "http", "metadata"}, {"messages", "tokens"}, {"provider"}]
-VIEWS_LAYERS = [{"base", "cookies"}, {"csrf", "unconfirmed"}, {"kratos"}, {"login", "logout", "notices", "sessions"}]
+VIEWS_LAYERS = [
+    {"errors"},
+    {"base", "cookies"},
+    {"csrf", "unconfirmed"},
+    {"kratos"},
+    {"login", "logout", "notices", "sessions"},
+]
 
 #: What opens a connection, or could.
 NETWORK = {"aiohttp", "http.client", "httpx", "requests", "socket", "urllib.request", "urllib3"}

@@ -16,7 +16,7 @@ from django_ory_logout.testing import Network, Provider
 
 from .caches import ADDRESS
 from .conftest import Logged, SiteBrowser
-from .views.pages import SITE_FAULT, assert_page, assert_refused
+from .views.pages import WAIT, assert_page, assert_refused
 
 pytestmark = pytest.mark.django_db
 
@@ -86,7 +86,7 @@ def test_tags_without_the_cache(signed_in: SiteBrowser, cache_down: CacheDown, l
 def test_login_without_the_cache(browser: SiteBrowser, cache_down: CacheDown, logged: Logged) -> None:
     cache_down()
 
-    assert_refused(browser.get("/auth/login/"), 503, RETRY, SITE_FAULT)
+    assert_refused(browser.get("/auth/login/"), 503, RETRY, WAIT)
 
     assert logged() == [f"sign-in failed: {CACHE_FAULT}"]
 
@@ -98,7 +98,7 @@ def test_callback_without_the_cache(
     network.calls.clear()
     cache_down()
 
-    assert_refused(browser.visit(callback), 503, RETRY, SITE_FAULT)
+    assert_refused(browser.visit(callback), 503, RETRY, WAIT)
 
     assert f"sign-in failed: {CACHE_FAULT}" in caplog.messages
     assert ADDRESS not in caplog.text
@@ -177,7 +177,7 @@ def test_callback_whose_database_fails_at_any_step(
 
     with monkeypatch.context() as broken:
         broken.setattr(where, what, fail)
-        assert_refused(browser.visit(callback), 503, RETRY, SITE_FAULT)
+        assert_refused(browser.visit(callback), 503, RETRY, WAIT)
 
     assert f"sign-in failed: {DATABASE_FAULT}" in caplog.messages
     assert_no_detail(caplog)
@@ -190,7 +190,7 @@ def test_callback_without_a_database(browser: SiteBrowser, network: Network, cap
     callback = network.follow(browser.start())
 
     with connection.execute_wrapper(fail):
-        assert_refused(browser.visit(callback), 503, RETRY, SITE_FAULT)
+        assert_refused(browser.visit(callback), 503, RETRY, WAIT)
 
     assert f"sign-in failed: {DATABASE_FAULT}" in caplog.messages
     assert_no_detail(caplog)

@@ -21,6 +21,17 @@ JWT = "application/jwt"
 Claims = Mapping[str, Any]
 #: The errors that say nothing about the person (RFC 6749, 4.1.2.1).
 TRY_AGAIN = frozenset({"server_error", "temporarily_unavailable"})
+#: Those that a person gets past by another sign-in: of Core, 3.1.2.6, and Hydra's own for lost cookies and lost time.
+START_AGAIN = frozenset(
+    {
+        "account_selection_required",
+        "consent_required",
+        "interaction_required",
+        "login_required",
+        "request_forbidden",
+        "request_unauthorized",
+    }
+)
 #: 8 KiB is a common limit of servers and proxies, for all the headers that hold it.
 MAX_URL_LENGTH = 4096
 
@@ -61,7 +72,7 @@ def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, 
 
     Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_mismatch`` and ``code_missing``, and when the provider
     answers with an error, :exc:`ProviderUnavailable` (``provider_fault``) or :exc:`SignInRefused`
-    (``provider_refused``).
+    (``provider_refused``, ``authorization_lost``, ``authorization_request_refused``).
     """
     issuer = response.get("iss")
     if issuer is None and (iss_required or metadata.authorization_response_iss_parameter_supported):
@@ -72,10 +83,18 @@ def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, 
     if response.get("error") in TRY_AGAIN:
         raise ProviderUnavailable("provider_fault", _described(response))
     if "error" in response:
-        raise SignInRefused("provider_refused", _described(response))
+        raise _refusal(response)
     if not response.get("code"):
         raise InvalidMessage("code_missing", "the response has neither a code nor an error")
     return response["code"]
+
+
+def _refusal(response: Mapping[str, str]) -> SignInRefused:
+    if response["error"] == "access_denied":
+        return SignInRefused("provider_refused", _described(response))
+    if response["error"] in START_AGAIN:
+        return SignInRefused("authorization_lost", _described(response))
+    return SignInRefused("authorization_request_refused", _described(response))
 
 
 @dataclass(frozen=True)
@@ -125,11 +144,13 @@ def _client_secret_basic(
 def parse_token_response(response: Response) -> Tokens:
     """Read the answer to a token request.
 
-    Raises :exc:`InvalidMessage` (``token_request_refused``) when the provider refuses the code or this client,
-    :exc:`ProviderUnavailable` or :exc:`SetupError` for anything but a complete answer.
+    Raises :exc:`InvalidMessage` when the provider refuses the code (``token_request_refused``) or this client
+    (``client_refused``), :exc:`ProviderUnavailable` or :exc:`SetupError` for anything but a complete answer.
     """
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise InvalidMessage("token_request_refused", _described(response.json()))
+        document = response.json()
+        is_code = document.get("error") == "invalid_grant"
+        raise InvalidMessage("token_request_refused" if is_code else "client_refused", _described(document))
     if not response.ok:
         raise _fault(response, "token_endpoint", "the token endpoint")
     document = response.json()

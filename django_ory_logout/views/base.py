@@ -10,21 +10,19 @@ from typing import Any, TypeVar, cast
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import Error as DatabaseFault
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.http.multipartparser import MultiPartParserError
-from django.middleware.csrf import get_token
 from django.shortcuts import render, resolve_url
-from django.template.loader import render_to_string
 from django.utils.log import log_response
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
 from .. import events, revocation
+from ..database import database_fault
 from ..exceptions import (
     InvalidMessage,
     InvalidToken,
@@ -32,14 +30,15 @@ from ..exceptions import (
     LoggedOutMeanwhile,
     LogoutUnconfirmed,
     OryLogoutError,
-    SecondFactorRequired,
     SetupError,
     SignInRefused,
     Undecided,
     fault_name,
 )
 from ..models import IAT_TOLERANCE, EventKind
-from ..parameters import check_charset, wants_json
+from ..parameters import check_charset
+from . import errors
+from .errors import Group
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -113,6 +112,8 @@ def always_answering(view: View) -> View:
             raise
         except OryLogoutError as error:
             return _fault(request, error)
+        except ImproperlyConfigured as error:
+            return _fault(request, SetupError("settings_invalid", str(error)))
         except Exception as error:
             return _unexpected(request, error)
 
@@ -149,7 +150,7 @@ def _reads_user(request: HttpRequest) -> None:
 @sensitive_variables()
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     """Our page for ``error``, which is reported as Django reports it: by its signal, and by ``django.request``."""
-    forget_query(request)
+    errors.forget_query(request)
     got_request_exception.send(sender=None, request=request)
     code = Undecided("internal_error", type(error).__name__)
     response = _fault(request, code, HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -160,18 +161,21 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 @sensitive_variables()
 def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None) -> HttpResponse:
     retry_url = request.path
-    forget_query(request)
-    if wants_json(request):
-        response: HttpResponse = error_json(error)
+    errors.forget_query(request)
+    if errors.wants_json(request):
+        response: HttpResponse = error_json(error, journey=journey_of(request))
     else:
-        response = error_page(request, error, retry_url=retry_url, journey=_journey(request))
+        response = error_page(request, error, retry_url=retry_url, journey=journey_of(request))
     response.status_code = status or response.status_code
     return response
 
 
-def _journey(request: HttpRequest) -> str:
-    """What the log calls that which failed."""
-    return request.path.rstrip("/").rpartition("/")[2]
+def journey_of(request: HttpRequest) -> str:
+    """What failed: a sign-in, a logout, or the page of that name."""
+    name = (request.resolver_match and request.resolver_match.url_name) or request.path
+    if "logout" in name:
+        return "logout"
+    return "sign-in" if name in {"login", "callback", "provider_callback"} else name
 
 
 def asks_nobody(view: View) -> View:
@@ -185,10 +189,11 @@ def asks_kratos(view: Callable[..., Any]) -> bool:
     return bool(getattr(view, "asks_kratos", True))
 
 
-def error_json(error: OryLogoutError) -> JsonResponse:
+def error_json(error: OryLogoutError, *, journey: str = "sign-in") -> JsonResponse:
     """``error`` for a program, with the status of its page, and when to try again where that can help."""
-    headers = {"Retry-After": "5"} if isinstance(error, Undecided) and not isinstance(error, SetupError) else {}
-    return JsonResponse({"error": error.code}, status=_said(error)[0], headers=headers)
+    _noted(error, journey)
+    headers = {"Retry-After": "5"} if may_pass(error) else {}
+    return JsonResponse({"error": error.code}, status=_status(error), headers=headers)
 
 
 #: Where a page can be shown (Fetch Metadata, 2.1). A service worker may hand a page on as ``empty``.
@@ -216,29 +221,13 @@ def single_values(parameters: QueryDict) -> dict[str, str]:
     return parameters.dict()  # type: ignore[return-value]
 
 
-def forget_query(request: HttpRequest) -> None:
-    """Take the query off ``request``: Django reports each 5xx with its request, and a code must not be in there."""
-    request.GET = QueryDict()
-    for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI", "HTTP_REFERER"):
-        request.META[name] = ""
-
-
-def render_safely(request: HttpRequest, template: str, context: dict[str, Any], status: int) -> HttpResponse:
-    """``template``, also where a context processor or the site's own base template needs what has just failed."""
-    try:
-        return render(request, template, context, status=status)
-    except Exception as error:
-        logger.warning("page rendered without the request: %s", fault_name(error))
-        return HttpResponse(render_to_string(template, {**context, "csrf_token": get_token(request)}), status=status)
-
-
 @contextmanager
 def database_faults() -> Iterator[None]:
     """A fault of our database is :exc:`Undecided`, without its text, which can hold a session key."""
     try:
         yield
     except DatabaseFault as error:
-        raise Undecided("database_fault", type(error).__name__) from error
+        raise database_fault(error) from error
 
 
 def onward(request: HttpRequest, next_url: str, **context: bool | str) -> HttpResponse:
@@ -267,14 +256,6 @@ def who(request: HttpRequest) -> dict[str, bool]:
     return {"signed_in": request.user.is_authenticated}
 
 
-#: The codes of what fails at this site, and not at the provider.
-_SITE_FAULTS = frozenset({"database_fault", "cache_fault", "session_store_fault", "internal_error"})
-
-
-class _SiteFault(Undecided):
-    """Any of :data:`_SITE_FAULTS`."""
-
-
 #: What passes by itself, and after how many seconds a page may try again.
 _AGAIN_SECONDS = {
     "subject_logged_out": int(IAT_TOLERANCE.total_seconds()) + 1,
@@ -296,83 +277,71 @@ _AGAIN_SECONDS = {
     ),
 }
 
-#: For each class of error: the status, a title, and what a person should know.
-_SAID = {
-    SecondFactorRequired: (
-        403,
-        _("One more step"),
-        _("You are signed in with one factor, and this site asks for a second."),
-    ),
-    KratosError: (
-        403,
-        _("This logout cannot be completed"),
-        _("The link belongs to another session. You can log out here instead."),
-    ),
-    SignInRefused: (
-        403,
-        _("You were not signed in"),
-        _("The sign-in was cancelled, or your account may not use this site."),
-    ),
-    LoggedOutMeanwhile: (
-        409,
-        _("You were logged out meanwhile"),
-        _("While you were signing in, your account was logged out somewhere else."),
-    ),
-    _SiteFault: (
-        503,
-        _("This site cannot do that now"),
-        _("A part of this site does not answer. This is not your fault. Please try again in a moment."),
-    ),
-    SetupError: (
-        500,
-        _("This site is set up wrongly"),
-        _("This is not your fault, and trying again does not help. Please tell the people who run this site."),
-    ),
-    Undecided: (
-        503,
-        _("The sign-in service cannot be reached"),
-        _("This is not your fault. Please try again in a moment."),
-    ),
-    InvalidMessage: (
-        400,
-        _("This sign-in cannot be completed"),
-        _("It may be too old, or it was already used. Please start again."),
-    ),
+#: The status of each class of error, the narrower classes first.
+_STATUS = {
+    SetupError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Undecided: HTTPStatus.SERVICE_UNAVAILABLE,
+    SignInRefused: HTTPStatus.FORBIDDEN,
+    KratosError: HTTPStatus.FORBIDDEN,
+    LoggedOutMeanwhile: HTTPStatus.CONFLICT,
+    InvalidMessage: HTTPStatus.BAD_REQUEST,
 }
 
 
-def _said(error: OryLogoutError) -> tuple[Any, ...]:
-    kind_of_error = _SiteFault if error.code in _SITE_FAULTS else type(error)
-    return next(said for kind, said in _SAID.items() if issubclass(kind_of_error, kind))
+def _status(error: OryLogoutError) -> HTTPStatus:
+    return next(status for kind, status in _STATUS.items() if isinstance(error, kind))
 
 
 def _is_counted(error: OryLogoutError) -> bool:
     """Whether a logout overtook the sign-in, or the provider's answer failed; not what people and strangers cause."""
-    if error.code == "token_request_refused":
-        return not error.detail.startswith("'invalid_grant'")  # anybody can make up a code
-    return isinstance(error, LoggedOutMeanwhile | InvalidToken | Undecided)
+    return error.code == "client_refused" or isinstance(error, LoggedOutMeanwhile | InvalidToken | Undecided)
+
+
+def _noted(error: OryLogoutError, journey: str) -> str:
+    """Log and count ``error``. The reference of its line in the log."""
+    if journey == "sign-in" and _is_counted(error):
+        events.refused(journey, error.code)
+    else:
+        events.note(EventKind.REFUSED, code=f"{journey}: {error.code}")
+    return errors.log(logging.WARNING, f"{journey} failed", error)
 
 
 def error_page(
-    request: HttpRequest, error: OryLogoutError, *, journey: str = "sign-in", again_url: str = "", **context: Any
+    request: HttpRequest,
+    error: OryLogoutError,
+    *,
+    journey: str = "sign-in",
+    retry_url: str = "",
+    action: str = "",
+    again_url: str = "",
 ) -> HttpResponse:
-    """What a person sees of ``error``: general, with a way to try again. The log has the exact reason.
+    """What a person sees of ``error``: general, with what they can do. The log has the exact reason.
+
+    ``journey``: what failed, ``sign-in``, ``logout``, or the name of another page.
+
+    ``retry_url``: where they can try again, or do ``action`` instead.
 
     ``again_url``: where the page tries again by itself, if ``error`` passes. There it must not do so another time.
     """
-    logger.warning("%s failed: %s", journey, error)
-    if _is_counted(error):
-        events.refused("sign-in", error.code)
-    else:
-        events.note(EventKind.REFUSED, code=f"sign-in: {error.code}")
-    status, title, message = _said(error)
+    reference = _noted(error, journey)
+    title, message = errors.words(error, journey)
     seconds = _AGAIN_SECONDS.get(error.code, 0) if again_url else 0
-    context |= {"title": title, "message": message, "again_seconds": seconds}
-    if isinstance(error, SetupError):
-        context["retry_url"] = ""
-    response = render_safely(request, "ory_logout/error.html", context, status)
+    context = {
+        "title": title,
+        "message": message,
+        "facts": errors.facts(error, reference),
+        "again_seconds": seconds,
+        "retry_url": retry_url if action or errors.group_of(error) is not Group.SET_UP_WRONGLY else "",
+        "action": action,
+    }
+    response = errors.render_safely(request, "ory_logout/error.html", context, _status(error))
     if seconds:
         response["Refresh"] = f"{seconds}; url={again_url}"
-    if isinstance(error, Undecided) and not isinstance(error, SetupError):
+    if may_pass(error):
         response["Retry-After"] = "5"
     return response
+
+
+def may_pass(error: OryLogoutError) -> bool:
+    """Whether a program may try again a little later."""
+    return isinstance(error, Undecided) and not isinstance(error, SetupError)

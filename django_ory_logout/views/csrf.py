@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.views.decorators.csrf import csrf_exempt
 
-from ..parameters import wants_json
+from .errors import wants_json
 
 logger = logging.getLogger("django_ory_logout")
 

@@ -34,9 +34,9 @@ from ..kratos import sessions as my_sessions
 from ..login import safe_next
 from ..oidc import strict_json
 from ..ory.kratos import Session
-from ..parameters import wants_json
 from ..sessions import LOGIN
-from .base import asks_nobody, error_json, error_page, forget_query, onward, public, signed_in_already
+from .base import asks_nobody, error_json, error_page, journey_of, onward, public, signed_in_already
+from .errors import forget_query, wants_json
 
 #: The status of a refusal, as at Kratos.
 STATUS = {
@@ -137,7 +137,7 @@ def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
 def refused(request: HttpRequest, error: OryLogoutError) -> JsonResponse:
     """``error`` for a program."""
     if isinstance(error, Undecided):
-        return error_json(error)
+        return error_json(error, journey=journey_of(request))
     said = {"error": error.code}
     if isinstance(error, SecondFactorRequired):
         said["redirect_browser_to"] = second_factor_url(request)
@@ -173,7 +173,7 @@ def logout(request: HttpRequest) -> HttpResponse:
             return refused(request, error)
         if error.code == "session_inactive":
             return onward(request, return_to)
-        return error_page(request, error, retry_url=reverse("ory_logout:logout"), action=_("Log out"))
+        return error_page(request, error, journey="logout", retry_url=reverse("ory_logout:logout"), action=_("Log out"))
     if as_json:
         return refused(request, _not_told()) if told.failed else told.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
     return told.relay(onward(request, return_to, **{"provider_not_told": True} if told.failed else {}))

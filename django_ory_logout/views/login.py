@@ -24,12 +24,12 @@ from .base import (
     asks_nobody,
     database_faults,
     error_page,
-    forget_query,
     is_navigation,
     public,
     signed_in_already,
     single_values,
 )
+from .errors import forget_query
 
 
 @csrf_exempt

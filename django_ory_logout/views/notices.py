@@ -17,7 +17,8 @@ from ..exceptions import InvalidMessage, LogoutUnconfirmed, OryLogoutError, Unde
 from ..models import EndReason
 from ..oidc.messages import FORM
 from ..signals import logout_notice_refused
-from .base import asks_nobody, database_faults, public, render_safely, single_values
+from .base import asks_nobody, database_faults, public, single_values
+from .errors import render_safely
 from .unconfirmed import replace_session
 
 logger = logging.getLogger("django_ory_logout")

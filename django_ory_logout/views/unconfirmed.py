@@ -22,8 +22,8 @@ from .. import conf, local_logout
 from ..exceptions import LogoutUnconfirmed
 from ..login import safe_next
 from ..models import EndReason, SessionName
-from ..parameters import wants_json
-from .base import forget_query, render_safely
+from . import errors
+from .errors import forget_query, render_safely, wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -37,13 +37,13 @@ MAX_NAMES = 4
 @sensitive_variables()
 def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
     """503: this browser is signed out, the server could not confirm it, and a button tries again."""
-    logger.error("logout not confirmed: %s", error)
+    reference = errors.log(logging.ERROR, "logout not confirmed", error)
     next_url = safe_next(request.POST.get("next") or request.GET.get("next"))
     forget_query(request)
     if wants_json(request):
         response: HttpResponse = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
     else:
-        context = {"next": next_url, "code": error.code, "signed_in": False}
+        context = {"next": next_url, "facts": errors.facts(error, reference), "signed_in": False}
         response = render_safely(request, "ory_logout/logout_unconfirmed.html", context, HTTPStatus.SERVICE_UNAVAILABLE)
     response["Retry-After"] = "5"
     add_never_cache_headers(response)

@@ -37,9 +37,9 @@ def test_no_challenge(hydra: FakeHydra, browser: Client, logged: Logged, kind: s
     [
         (404, 404, "This link cannot be used"),
         (401, 410, "This took too long"),
-        (400, 502, "refuses our request"),
-        (403, 502, "refuses our request"),
-        (500, 503, "cannot be reached"),
+        (400, 502, "set up wrongly"),
+        (403, 502, "set up wrongly"),
+        (500, 503, "Please wait a moment"),
     ],
 )
 def test_hydra_answers(hydra: FakeHydra, browser: Client, kind: str, status: int, shown: int, title: str) -> None:

@@ -467,7 +467,7 @@ def test_login_page_says_so_while_kratos_cannot_be_told(
 
     answer = signed_in.get("/auth/login/", {"next": "/private/"})
 
-    assert_page(answer, 503, "The sign-in service cannot be reached")
+    assert_page(answer, 503, "Please wait a moment")
     assert 'href="/auth/login/?provider=default&amp;next=%2Fprivate%2F"' in answer.text
     assert answer["Retry-After"] == "5"
     again = "/auth/login/?provider=default&next=%2Fprivate%2F&retried=1"

@@ -25,7 +25,7 @@ from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Session
 
 from ..conftest import Clock, Listen, Logged, SiteBrowser
-from ..views.pages import SITE_FAULT, assert_refused
+from ..views.pages import WAIT, assert_refused
 from .conftest import AUTHENTICATION, COOKIE, MIDDLEWARE, PUBLIC_URL, KratosBrowser
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -384,7 +384,7 @@ def test_cache_down_decides_nothing(
 
     answer = browser.get("/auth/whoami/")
 
-    assert_refused(answer, 503, "/auth/whoami/", SITE_FAULT)
+    assert_refused(answer, 503, "/auth/whoami/", WAIT)
     assert whoami_calls() == 0
     settings.CACHES = caches
     assert browser.user == before

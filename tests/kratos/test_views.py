@@ -345,7 +345,7 @@ def test_token_that_nobody_can_check_ends_nothing(
     page = complete(browser, session.logout_token, "text/html")
 
     assert (answer.status_code, answer.json()) == (503, {"error": "unreachable"})
-    assert_page(page, 503, "The sign-in service cannot be reached")
+    assert_page(page, 503, "Please wait a moment")
     assert '<a class="button" href="/auth/logout/">Log out</a>' in page.text
     assert not LogoutReceipt.objects.exists()
 

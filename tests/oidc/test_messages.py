@@ -106,10 +106,20 @@ def test_error_of_another_issuer_is_no_error_of_this_one() -> None:
         messages.authorization_code({"error": "access_denied", "iss": "https://attacker.example"}, METADATA)
 
 
-@pytest.mark.parametrize("response", [{"error": "access_denied"}, {"error": "", "code": "c"}])
-def test_error(response: dict[str, str]) -> None:
-    with refused(SignInRefused, "provider_refused"):
-        messages.authorization_code(response, METADATA)
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("access_denied", "provider_refused"),
+        ("login_required", "authorization_lost"),
+        ("request_forbidden", "authorization_lost"),
+        ("invalid_scope", "authorization_request_refused"),
+        ("unsupported_response_type", "authorization_request_refused"),
+        ("", "authorization_request_refused"),
+    ],
+)
+def test_error(error: str, code: str) -> None:
+    with refused(SignInRefused, code):
+        messages.authorization_code({"error": error, "code": "c"}, METADATA)
 
 
 @pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable"])
@@ -237,7 +247,7 @@ def test_token_request_refused(status: int) -> None:
 
 
 def test_words_of_the_token_endpoint_stand_in_the_log() -> None:
-    with pytest.raises(InvalidMessage, match=r"^token_request_refused: 'invalid_client' 'wrong\\nsecret'$"):
+    with pytest.raises(InvalidMessage, match=r"^client_refused: 'invalid_client' 'wrong\\nsecret'$"):
         messages.parse_token_response(answer({"error": "invalid_client", "error_description": "wrong\nsecret"}, 401))
 
 

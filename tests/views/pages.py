@@ -16,17 +16,24 @@ REFUSED = {
     403: "You were not signed in",
     409: "You were logged out meanwhile",
     500: "This site is set up wrongly",
-    503: "The sign-in service cannot be reached",
+    503: "Please wait a moment",
 }
+SET_UP_WRONGLY = REFUSED[500]
+WAIT = REFUSED[503]
+#: Codes that another sign-in gets past. Other wrong ID tokens would come again.
+START_AGAIN = {"auth_time_too_old", "nonce_mismatch"}
 
 
-#: The page of a fault that is this site's own.
-SITE_FAULT = "This site cannot do that now"
+def title_of(line: str) -> str:
+    """The title for a wrong ID token, of which the log says ``line``."""
+    return REFUSED[400] if line.partition(":")[0] in START_AGAIN else SET_UP_WRONGLY
 
 
 def assert_refused(answer: Any, status: int, retry_url: str, title: str = "") -> None:
     """The page that a failed sign-in ends in: a fitting status, and a way to try again."""
-    assert_page(answer, status, title or REFUSED[status])
+    title = title or REFUSED[status]
+    assert_page(answer, status, title)
     again = f'<a class="button" href="{retry_url}">Try again</a>'
-    assert (again in answer.text) == ('class="button"' in answer.text) == (status != 500), "whether it can help"
+    can_help = title != SET_UP_WRONGLY
+    assert (again in answer.text) == ('class="button"' in answer.text) == can_help
     assert answer.get("Retry-After") == ("5" if status == 503 else None)

@@ -178,7 +178,7 @@ def test_login_page_while_the_database_is_away(
 
     answer = browser.get("/auth/login/", {"next": "/private/?a=1&b"})
 
-    assert_page(answer, 503, "This site cannot do that now")
+    assert_page(answer, 503, "Please wait a moment")
     assert answer["Refresh"] == f"5; url={AGAIN}"
 
 

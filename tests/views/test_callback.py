@@ -12,7 +12,7 @@ import requests
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.core import signing
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.db import connection, connections
 
 from django_ory_logout import engines
@@ -23,7 +23,7 @@ from django_ory_logout.testing import Client, Network, Person, Provider
 from django_ory_logout.views.cookies import DONE, PENDING
 
 from ..conftest import SITE, Clock, Configure, Connect, Listen, Logged, NewBrowser, SiteBrowser, query_of
-from .pages import assert_refused
+from .pages import REFUSED, SET_UP_WRONGLY, assert_refused, title_of
 from .test_login import pending_cookies
 
 TOKEN = "https://op.example/oauth2/token"
@@ -626,7 +626,7 @@ def test_issuer_of_the_response(
 
     answer = browser.get("/auth/callback/", {name: value for name, value in response.items() if value is not None})
 
-    assert_refused(answer, 400, RETRY)
+    assert_refused(answer, 400, RETRY, SET_UP_WRONGLY)
     assert logged() == [f"sign-in failed: {line}"]
     assert network.calls == []
 
@@ -653,7 +653,7 @@ def test_error_of_the_provider(browser: SiteBrowser, untouched: None, network: N
 def test_neither_code_nor_error(browser: SiteBrowser, untouched: None, logged: Logged) -> None:
     answer = browser.get("/auth/callback/", {"state": state_of(browser)})
 
-    assert_refused(answer, 400, RETRY)
+    assert_refused(answer, 400, RETRY, SET_UP_WRONGLY)
     assert logged() == ["sign-in failed: code_missing: the response has neither a code nor an error"]
 
 
@@ -690,9 +690,9 @@ def test_secret_that_the_provider_does_not_know(
 
     answer = browser.visit(callback)
 
-    assert_refused(answer, 400, RETRY)
+    assert_refused(answer, 400, RETRY, SET_UP_WRONGLY)
     assert logged() == [
-        "sign-in failed: token_request_refused: 'invalid_client' 'Client authentication failed: wrong secret.'"
+        "sign-in failed: client_refused: 'invalid_client' 'Client authentication failed: wrong secret.'"
     ]
 
 
@@ -793,7 +793,7 @@ def test_wrong_id_token(
 
     answer = browser.sign_in("amber")
 
-    assert_refused(answer, 400, RETRY)
+    assert_refused(answer, 400, RETRY, title_of(line))
     assert logged() == [f"sign-in failed: {line}"]
 
 
@@ -840,7 +840,7 @@ def test_max_age_is_verified(
 
     answer = browser.sign_in("amber")
 
-    assert_refused(answer, 400, RETRY)
+    assert_refused(answer, 400, RETRY, title_of(code))
     assert logged() == [f"sign-in failed: {code}"]
 
 
@@ -882,7 +882,7 @@ def test_acr_is_verified(
 
     answer = browser.sign_in("amber")
 
-    assert_refused(answer, 400, RETRY)
+    assert_refused(answer, 400, RETRY, REFUSED[403])
     assert logged() == ["sign-in failed: acr_mismatch: acr is none of the required values"]
 
 
@@ -923,7 +923,7 @@ def test_id_token_of_an_unknown_key(
 
     answer = browser.sign_in("amber")
 
-    assert_refused(answer, 400, RETRY)
+    assert_refused(answer, 400, RETRY, SET_UP_WRONGLY)
     assert logged() == ["sign-in failed: kid_unknown: the issuer's JWKS has no fitting RS256 key for this token"]
 
 
@@ -984,7 +984,7 @@ def test_userinfo_about_somebody_else(
 
     answer = browser.sign_in("amber")
 
-    assert_refused(answer, 400, RETRY)
+    assert_refused(answer, 400, RETRY, SET_UP_WRONGLY)
     assert logged() == ["sign-in failed: userinfo_sub_mismatch: userinfo speaks of another subject than the ID token"]
 
 
@@ -1102,7 +1102,7 @@ def test_receiver_that_refuses_leaves_nobody_signed_in(browser: SiteBrowser, con
 
 
 def test_without_the_middleware_nobody_is_signed_in(
-    browser: SiteBrowser, new_browser: NewBrowser, network: Network, settings: Any
+    browser: SiteBrowser, new_browser: NewBrowser, network: Network, settings: Any, logged: Logged
 ) -> None:
     callback = network.follow(browser.start())
     network.calls.clear()
@@ -1110,9 +1110,10 @@ def test_without_the_middleware_nobody_is_signed_in(
     without = new_browser()
     without.cookies = browser.cookies
 
-    with pytest.raises(ImproperlyConfigured, match="LoginSessionMiddleware has to stand directly after"):
-        without.visit(callback)
+    assert_refused(without.visit(callback), 500, RETRY)
 
+    (line,) = logged()
+    assert line.startswith("sign-in failed: settings_invalid: LoginSessionMiddleware has to stand directly after")
     assert without.user is None
     assert network.calls == []
 

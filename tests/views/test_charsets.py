@@ -69,7 +69,7 @@ def test_what_is_answered(accept: str, browser: SiteBrowser, logged: Logged) -> 
     if accept == "application/json":
         assert answer.json() == {"error": "charset_unsupported"}
     else:
-        assert logged() == ["login failed: charset_unsupported: the charset of Content-Type is not UTF-8"]
+        assert logged() == ["sign-in failed: charset_unsupported: the charset of Content-Type is not UTF-8"]
 
 
 @pytest.mark.parametrize("path", ["/auth/login/", "/auth/callback/"])

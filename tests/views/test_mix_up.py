@@ -18,7 +18,7 @@ from django_ory_logout.checks import check_redirect_uris
 from django_ory_logout.testing import Client, Network, Provider, connect
 
 from ..conftest import SITE, Logged, NewBrowser, SiteBrowser, query_of
-from .pages import assert_refused
+from .pages import SET_UP_WRONGLY, assert_refused
 from .test_login import pending_cookies
 
 HOSTILE = "https://mallory.example"
@@ -107,7 +107,7 @@ def test_shared_redirect_uri_refuses_an_honest_provider_that_sends_no_iss(
     network.calls.clear()
     hostile.calls.clear()
 
-    assert_refused(victim.visit(back), 400, "/auth/login/?provider=mallory")
+    assert_refused(victim.visit(back), 400, "/auth/login/?provider=mallory", SET_UP_WRONGLY)
 
     assert logged() == [NO_ISS]
     assert (network.calls, hostile.calls) == ([], [])
@@ -124,7 +124,7 @@ def test_shared_redirect_uri_compares_iss(
     network.calls.clear()
     hostile.calls.clear()
 
-    assert_refused(victim.visit(back), 400, "/auth/login/?provider=mallory")
+    assert_refused(victim.visit(back), 400, "/auth/login/?provider=mallory", SET_UP_WRONGLY)
 
     assert logged() == [
         "sign-in failed: iss_mismatch: the response comes from another issuer than the one that was asked"

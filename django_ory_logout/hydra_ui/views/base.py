@@ -11,16 +11,15 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import Error as DatabaseFault
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.shortcuts import render
-from django.template.loader import render_to_string
 from django.utils.log import log_response
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
+from ...database import database_fault
 from ...exceptions import (
     ChallengeHandled,
     InvalidMessage,
@@ -30,73 +29,57 @@ from ...exceptions import (
     Undecided,
 )
 from ...parameters import check_charset
+from ...views import errors
 from ...views.csrf import csrf_or
+from ...views.errors import forget_query
 
 logger = logging.getLogger("django_ory_logout")
 
 ChallengeView = Callable[[HttpRequest, str], HttpResponse]
 View = Callable[[HttpRequest], HttpResponse]
-Said = tuple[HTTPStatus, Callable[[], str], Callable[[], str]]
-
-#: By code: the status, a title, and a message. Where to start again is said on the page.
-_SAID: dict[str, Said] = {
+#: The status of each code; of any other, whether Hydra does not answer or refuses.
+_STATUS = {
+    "challenge_expired": HTTPStatus.GONE,
+    "challenge_handled": HTTPStatus.GONE,
+    "challenge_missing": HTTPStatus.BAD_REQUEST,
+    "challenge_unknown": HTTPStatus.NOT_FOUND,
+    "charset_unsupported": HTTPStatus.BAD_REQUEST,
+    "database_unusable": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "not_migrated": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "subject_missing": HTTPStatus.FORBIDDEN,
+}
+#: By code, a title and a message of these pages' own. Where to start again is said on the page.
+_SAID = {
     "charset_unsupported": (
-        HTTPStatus.BAD_REQUEST,
-        lambda: _("This request cannot be read"),
-        lambda: _("It is in an encoding that this page does not support."),
+        _("This request cannot be read"),
+        _("It is in an encoding that this page does not support."),
     ),
     "challenge_missing": (
-        HTTPStatus.BAD_REQUEST,
-        lambda: _("This page needs an application"),
-        lambda: _("It is part of signing in to an application or logging out of it, and is nothing by itself."),
+        _("This page needs an application"),
+        _("It is part of signing in to an application or logging out of it, and is nothing by itself."),
     ),
     "challenge_unknown": (
-        HTTPStatus.NOT_FOUND,
-        lambda: _("This link cannot be used"),
-        lambda: _("It is incomplete, or it was used before."),
+        _("This link cannot be used"),
+        _("It is incomplete, or it was used before."),
     ),
     "challenge_expired": (
-        HTTPStatus.GONE,
-        lambda: _("This took too long"),
-        lambda: _("For your security, this page can be used for a limited time only."),
+        _("This took too long"),
+        _("For your security, this page can be used for a limited time only."),
     ),
     "challenge_handled": (
-        HTTPStatus.GONE,
-        lambda: _("This is done already"),
-        lambda: _("This page was answered before, perhaps in another tab."),
+        _("This is done already"),
+        _("This page was answered before, perhaps in another tab."),
+    ),
+    "session_not_ended": (
+        _("You are not logged out yet"),
+        _("A part of this site does not answer, and you may still be signed in. Please try again in a moment."),
     ),
     "subject_missing": (
-        HTTPStatus.FORBIDDEN,
-        lambda: _("You cannot sign in with this account"),
-        lambda: _("It lacks what applications would know it by. Please tell the people who run this site."),
+        _("You cannot sign in with this account"),
+        _("It lacks what applications would know it by. Please tell the people who run this site."),
     ),
 }
-#: What fails at this site, and not at Hydra.
-_SITE_FAULT: Said = (
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    lambda: _("This site cannot do that now"),
-    lambda: _("A part of this site does not answer. This is not your fault. Please try again in a moment."),
-)
-_SAID |= {
-    "database_fault": _SITE_FAULT,
-    "session_store_fault": _SITE_FAULT,
-    "session_not_ended": (
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        lambda: _("You are not logged out yet"),
-        lambda: _("A part of this site does not answer, and you may still be signed in. Please try again in a moment."),
-    ),
-}
-_INTERNAL: Said = (HTTPStatus.INTERNAL_SERVER_ERROR, _SITE_FAULT[1], _SITE_FAULT[2])
-_UNAVAILABLE = (
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    lambda: _("The sign-in service cannot be reached"),
-    lambda: _("This is not your fault. Please try again in a moment."),
-)
-_REFUSED = (
-    HTTPStatus.BAD_GATEWAY,
-    lambda: _("The sign-in service refuses our request"),
-    lambda: _("This is not your fault. Please tell the people who run this site."),
-)
 
 
 def page(kind: str) -> Callable[[ChallengeView], View]:
@@ -125,9 +108,9 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
             except OryLogoutError as error:
                 return _problem(request, error, kind)
             except DatabaseFault as error:
-                return _problem(request, Undecided("database_fault", type(error).__name__), kind)
+                return _problem(request, database_fault(error), kind)
             except (Http404, PermissionDenied, SuspiciousOperation):
-                _forget_query(request)
+                forget_query(request)
                 raise
             except Exception as error:
                 return _fault(request, error, kind)
@@ -193,49 +176,35 @@ def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResp
     if isinstance(error, ChallengeHandled) and urlsplit(error.redirect_to).netloc:
         return redirect(error.redirect_to)
     unavailable = isinstance(error, Undecided) and not isinstance(error, SetupError)
-    status, title, message = _SAID.get(error.code, _UNAVAILABLE if unavailable else _REFUSED)
-    is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    logger.log(logging.ERROR if is_fault else logging.WARNING, "%s page: %s", kind, error)
-    context = {
-        "title": title(),
-        "message": message(),
-        "kind": kind,
-        "retry_url": request.get_full_path() if unavailable else "",
-    }
-    if is_fault:
-        _forget_query(request)
-    response = _rendered(request, context, status)
-    if unavailable:
-        response["Retry-After"] = "5"
-    return response
+    status = _STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.BAD_GATEWAY)
+    return _answered(request, error, kind, status, request.get_full_path() if unavailable else "")
 
 
 def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
     """500: something that nobody expects, as in a hook of the site. Django reports it as it reports any other."""
-    status, title, message = _INTERNAL
-    retry_url = request.get_full_path()
-    _forget_query(request)
-    context = {"title": title(), "message": message(), "kind": kind, "retry_url": retry_url}
-    response = _rendered(request, context, status)
+    code = Undecided("internal_error", type(error).__name__)
+    response = _answered(request, code, kind, HTTPStatus.INTERNAL_SERVER_ERROR, request.get_full_path())
     said = "%s page: internal_error: %s", kind, type(error).__name__
     log_response(*said, response=response, request=request, exception=error)
     return response
 
 
-def _rendered(request: HttpRequest, context: dict[str, str], status: int) -> HttpResponse:
-    """The page of a problem, also where a context processor needs what has just failed."""
-    try:
-        return render(request, "ory_hydra_ui/problem.html", context, status=status)
-    except Exception as error:
-        logger.warning("page rendered without the request: %s", type(error).__name__)
-        return HttpResponse(render_to_string("ory_hydra_ui/problem.html", context), status=status)
-
-
-def _forget_query(request: HttpRequest) -> None:
-    """Take the query off ``request``: Django reports each 5xx with its request, and a challenge must not be in there.
-
-    The page that a form is on has the same query, and the browser says so.
-    """
-    request.GET = QueryDict()
-    for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI", "HTTP_REFERER"):
-        request.META[name] = ""
+def _answered(
+    request: HttpRequest, error: OryLogoutError, kind: str, status: HTTPStatus, retry_url: str
+) -> HttpResponse:
+    is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if is_fault:
+        forget_query(request)
+    reference = errors.log(logging.ERROR if is_fault else logging.WARNING, f"{kind} page", error)
+    title, message = _SAID.get(error.code) or errors.words(error, "page")
+    context = {
+        "title": title,
+        "message": message,
+        "facts": errors.facts(error, reference),
+        "kind": kind,
+        "retry_url": retry_url,
+    }
+    response = errors.render_safely(request, "ory_hydra_ui/problem.html", context, status)
+    if retry_url and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response["Retry-After"] = "5"
+    return response

@@ -1,0 +1,163 @@
+"""What a person reads when something failed: sorted by what they can do, with what the operators need."""
+
+import re
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
+
+from django_ory_logout import exceptions
+from django_ory_logout import login as journey
+from django_ory_logout.testing import Network
+from django_ory_logout.views import errors
+from django_ory_logout.views.errors import Group
+
+from ..conftest import Configure, Logged, SiteBrowser
+from ..test_architecture import raised_codes
+from .pages import REFUSED, SET_UP_WRONGLY, WAIT, assert_page
+
+METADATA = "/.well-known/openid-configuration"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("kind", ["sign-in", "logout", "sessions"])
+def test_every_error_has_words(kind: str) -> None:
+    for code, classes in raised_codes().items():
+        for one in classes - {exceptions.ChallengeHandled, exceptions.SecondFactorRequired}:
+            title, message = errors.words(one(code), kind)
+            assert str(title)
+            assert str(message).endswith(".")
+
+
+def test_only_codes_that_there_are_have_words_of_their_own() -> None:
+    of_classes = {"challenge_handled", "session_aal2_required"}
+
+    assert (errors._OF_CODES.keys() | errors._SAID_OF.keys()) - raised_codes().keys() == of_classes
+
+
+@pytest.mark.parametrize(
+    ("error", "group"),
+    [
+        (exceptions.InvalidMessage("state_expired"), Group.AGAIN),
+        (exceptions.SignInRefused("provider_refused"), Group.AGAIN),
+        (exceptions.InvalidToken("nonce_mismatch"), Group.AGAIN),
+        (exceptions.ProviderUnavailable("cooling_down"), Group.WAIT),
+        (exceptions.Undecided("database_fault"), Group.WAIT),
+        (exceptions.LoggedOutMeanwhile("subject_logged_out"), Group.WAIT),
+        (exceptions.SetupError("issuer_mismatch"), Group.SET_UP_WRONGLY),
+        (exceptions.InvalidMessage("client_refused"), Group.SET_UP_WRONGLY),
+        (exceptions.SignInRefused("authorization_request_refused"), Group.SET_UP_WRONGLY),
+        (exceptions.InvalidToken("aud_mismatch"), Group.SET_UP_WRONGLY),
+        (exceptions.KratosError("kratos_unauthorized"), Group.SET_UP_WRONGLY),
+        (exceptions.SignInRefused("user_refused"), Group.NOT_ALLOWED),
+        (exceptions.InvalidToken("acr_mismatch"), Group.NOT_ALLOWED),
+    ],
+)
+def test_groups(error: exceptions.OryLogoutError, group: Group) -> None:
+    assert errors.group_of(error) is group
+
+
+def state_of(browser: SiteBrowser) -> str:
+    return re.search("state=([^&]+)", browser.start())[1]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("error", "title"),
+    [
+        ("access_denied", REFUSED[403]),
+        ("request_unauthorized", REFUSED[400]),
+        ("invalid_scope", SET_UP_WRONGLY),
+        ("unsupported_response_type", SET_UP_WRONGLY),
+    ],
+)
+def test_error_of_the_provider(browser: SiteBrowser, network: Network, error: str, title: str) -> None:
+    answer = browser.get("/auth/callback/", {"state": state_of(browser), "error": error})
+
+    assert_page(answer, 403, title)
+    assert ("was cancelled" in answer.text) == (error == "access_denied")
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def fail(*_args: Any, **_kwargs: Any) -> None:
+        raise error
+
+    return fail
+
+
+def test_missing_migration(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    monkeypatch.setattr(journey, "begin", failing(OperationalError("no such table: t")))
+
+    assert_page(browser.get("/auth/login/"), 500, SET_UP_WRONGLY)
+    assert logged() == ["sign-in failed: not_migrated: no such table: t. Run: python manage.py migrate"]
+
+
+def test_settings_that_cannot_be_used(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    monkeypatch.setattr(journey, "begin", failing(ImproperlyConfigured("it lacks a line")))
+
+    assert_page(browser.get("/auth/login/"), 500, SET_UP_WRONGLY)
+    assert logged() == ["sign-in failed: settings_invalid: it lacks a line"]
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_page_has_the_code_and_the_reference_of_the_log(
+    browser: SiteBrowser, network: Network, settings: Any, caplog: pytest.LogCaptureFixture, debug: bool
+) -> None:
+    settings.DEBUG = debug
+    network.change(METADATA, lambda document: {**document, "issuer": "https://elsewhere.example"})
+
+    text = unescape(browser.get("/auth/login/").text)
+
+    reference = re.search("Reference: ([0-9A-Z]{8})<", text)
+    assert reference
+    assert [line for line in caplog.messages if line.endswith(f" (reference {reference[1]})")]
+    assert "Code: issuer_mismatch<" in text
+    assert re.search(r"Time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC<", text)
+    assert ("discovery names another issuer than 'https://op.example'" in text) == debug
+
+
+def test_each_page_has_its_own_reference(browser: SiteBrowser, caplog: pytest.LogCaptureFixture) -> None:
+    browser.get("/auth/callback/")
+    browser.get("/auth/callback/")
+
+    assert len({line for line in caplog.messages if "(reference" in line}) == 2
+
+
+def test_wait_after_a_provider_that_does_not_answer(browser: SiteBrowser, network: Network) -> None:
+    network.down(METADATA)
+    browser.get("/auth/login/")
+
+    answer = browser.get("/auth/login/")
+
+    assert_page(answer, 503, WAIT)
+    assert "Code: cooling_down<" in answer.text
+
+
+def test_logout_link_that_fails_says_logout(browser: SiteBrowser, logged: Logged) -> None:
+    answer = browser.get("/auth/kratos/logout/")
+
+    assert_page(answer, 400, "This logout cannot be completed")
+    assert "Log out</a>" in answer.text
+    assert logged() == ["logout failed: link_token_missing: a logout link carries its token"]
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_logout_that_cannot_be_read_says_logout(browser: SiteBrowser, logged: Logged, accept: str) -> None:
+    headers = {"Content-Type": "text/plain; charset=unicode_escape", "Accept": accept}
+
+    browser.get("/auth/logout/", headers=headers)
+
+    assert logged() == ["logout failed: charset_unsupported: the charset of Content-Type is not UTF-8"]
+
+
+def test_wrong_client_secret(browser: SiteBrowser, network: Network, configure: Configure) -> None:
+    callback = network.follow(browser.start())
+    configure(CLIENT_SECRET="an old one")
+
+    answer = browser.visit(callback)
+
+    assert_page(answer, 400, SET_UP_WRONGLY)
+    assert "Code: client_refused<" in answer.text
