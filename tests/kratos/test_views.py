@@ -249,7 +249,7 @@ def test_logout_without_a_token_ends_nothing(signed_in: SiteBrowser, session: Se
     assert answer.status_code == 400
     assert answer.json() == {"error": "link_token_missing"}
     page = complete(signed_in, token, "text/html")
-    assert_page(page, 400, "This sign-in cannot be completed")
+    assert_page(page, 400, "This logout cannot be completed")
     assert '<a class="button" href="/auth/logout/">Log out</a>' in page.text
     assert session.active
     assert signed_in.user
