@@ -1,5 +1,6 @@
 """System checks: what would lose a sign-in or a logout later is said at start-up, with an id and what to do."""
 
+import sys
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,8 +12,11 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
-from django.db import router
+from django.db import Error as DatabaseFault
+from django.db import connections, router
+from django.db.migrations.executor import MigrationExecutor
 from django.http.request import validate_host
+from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, ResolverMatch, get_script_prefix, resolve, reverse
 from django.utils import translation
 from django.utils.module_loading import import_string
@@ -22,6 +26,8 @@ from .backends import ProviderBackend
 from .middleware import KratosMiddleware, LoginSessionMiddleware
 from .models import LoginSession
 
+#: What Django allows under DEBUG where ALLOWED_HOSTS is empty.
+_LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 RECEIVER = "ory_logout:backchannel_logout"
 BACKEND = "django_ory_logout.backends.ProviderBackend"
@@ -32,7 +38,7 @@ AUTHENTICATION_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddle
 
 @register(Tags.security)
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
-    """E001 to E049, E075, E076: ``ORY_LOGOUT`` itself."""
+    """E001 to E049, E075, E076, E080, E081, E085: ``ORY_LOGOUT`` itself."""
     return [Error(one.message, hint=one.hint, id=f"ory_logout.{one.code}") for one in conf.problems()]
 
 
@@ -165,10 +171,45 @@ def check_host(**_kwargs: Any) -> list[CheckMessage]:
     if settings.PREPEND_WWW and not host.startswith("www."):
         hint = "The provider's POST would be redirected and lost: begin the host of SITE_URL with www."
         found.append(_error("E062", "PREPEND_WWW is on, and SITE_URL has no www.", hint))
-    if not settings.DEBUG and not validate_host(host, settings.ALLOWED_HOSTS):
-        hint = "Django would refuse what the provider and browsers send there: add the host to ALLOWED_HOSTS."
-        found.append(_error("E063", "The host of SITE_URL is not among ALLOWED_HOSTS.", hint))
+    allowed = settings.ALLOWED_HOSTS or (_LOCAL_HOSTS if settings.DEBUG else [])
+    if not validate_host(host, allowed):
+        hint = f"Django would refuse what browsers and the provider send there. Write: ALLOWED_HOSTS = [{host!r}]"
+        message = f"The host of SITE_URL, {host!r}, is not in ALLOWED_HOSTS, which is {settings.ALLOWED_HOSTS!r}."
+        found.append(_error("E063", message, hint))
     return found
+
+
+@register(Tags.security)
+def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
+    """W083: people who have to sign in are sent to ``LOGIN_URL``."""
+    try:
+        url = resolve_url(settings.LOGIN_URL)
+    except NoReverseMatch:
+        url = ""
+    if urlsplit(url).netloc or (url and _match(urlsplit(url).path)):
+        return []
+    hint = 'People who have to sign in are sent there. Write: LOGIN_URL = "ory_logout:login"'
+    return [_warning("W083", f"There is no page at LOGIN_URL, which is {settings.LOGIN_URL!r}.", hint)]
+
+
+@register(Tags.security)
+def check_migrations(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """W084: the tables are there. Asked under ``DEBUG``, and by ``check --database``: a build has no database.
+
+    ``migrate`` itself runs the checks first, and needs no such hint.
+    """
+    if not (settings.DEBUG or databases) or sys.argv[1:2] == ["migrate"]:
+        return []
+    connection = connections[router.db_for_write(LoginSession)]
+    try:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan([key for key in executor.loader.graph.leaf_nodes() if key[0] == "ory_logout"])
+    except DatabaseFault:
+        return []
+    if not missing:
+        return []
+    message = f"The database {connection.alias!r} lacks tables of django_ory_logout."
+    return [_warning("W084", message, "Run: python manage.py migrate")]
 
 
 @register(Tags.security)

@@ -12,13 +12,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, Self
 
+from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .fields import UserKey
+
+if not apps.is_installed("django_ory_logout"):
+    raise ImproperlyConfigured(
+        f"INSTALLED_APPS lacks this app: it is {settings.INSTALLED_APPS!r}. "
+        'Write: INSTALLED_APPS = [..., "django_ory_logout"]'
+    )
 
 #: A notice about a subject spares what was signed in later; clocks and rounding get this much.
 IAT_TOLERANCE = timedelta(seconds=2)

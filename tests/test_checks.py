@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from io import StringIO
@@ -14,6 +16,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks as registry
 from django.core.management import call_command
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import clear_url_caches, include, path, re_path
@@ -254,7 +257,8 @@ def test_redirect_to_https(expected: list[str], options: dict[str, Any]) -> None
         ([], {"PREPEND_WWW": True, "ALLOWED_HOSTS": ["*"], "ORY_LOGOUT": site(SITE_URL="https://www.rp.example")}),
         (["ory_logout.E063"], {"ALLOWED_HOSTS": ["localhost"]}),
         (["ory_logout.E063"], {"ALLOWED_HOSTS": []}),
-        ([], {"ALLOWED_HOSTS": [], "DEBUG": True}),
+        (["ory_logout.E063"], {"ALLOWED_HOSTS": [], "DEBUG": True}),
+        ([], {"ALLOWED_HOSTS": [], "DEBUG": True, "ORY_LOGOUT": site(SITE_URL="http://localhost:8000")}),
         ([], {"ALLOWED_HOSTS": ["rp.example"]}),
         ([], {"ALLOWED_HOSTS": [".example"]}),
         ([], {"ALLOWED_HOSTS": ["rp.example"], "ORY_LOGOUT": site(SITE_URL="https://rp.example:8443")}),
@@ -265,6 +269,65 @@ def test_redirect_to_https(expected: list[str], options: dict[str, Any]) -> None
 )
 def test_host(expected: list[str], options: dict[str, Any]) -> None:
     assert found(checks.check_host, **options) == expected
+
+
+def test_host_that_is_not_allowed_is_named() -> None:
+    with override_settings(ALLOWED_HOSTS=["localhost"]):
+        (message,) = checks.check_host()
+
+    assert message.msg == "The host of SITE_URL, 'rp.example', is not in ALLOWED_HOSTS, which is ['localhost']."
+    assert str(message.hint).endswith("Write: ALLOWED_HOSTS = ['rp.example']")
+
+
+# The login page and the tables
+
+
+@pytest.mark.parametrize(
+    ("expected", "url"),
+    [
+        ([], "ory_logout:login"),
+        ([], "/auth/login/?a=b"),
+        ([], "https://login.example/"),
+        (["ory_logout.W083"], "/accounts/login/"),
+        (["ory_logout.W083"], "ory_logout:logn"),
+    ],
+)
+def test_login_url(expected: list[str], url: str) -> None:
+    assert found(checks.check_login_url, LOGIN_URL=url) == expected
+
+
+@pytest.mark.django_db
+def test_missing_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(checks.check_migrations, DEBUG=True) == []
+    monkeypatch.setattr("django.db.migrations.recorder.MigrationRecorder.applied_migrations", lambda _self: {})
+
+    assert found(checks.check_migrations) == []
+    assert found(checks.check_migrations, DEBUG=True) == ["ory_logout.W084"]
+    assert [one.id for one in checks.check_migrations(databases=["default"])] == ["ory_logout.W084"]
+    monkeypatch.setattr("sys.argv", ["manage.py", "migrate"])
+    assert found(checks.check_migrations, DEBUG=True) == []
+
+
+def test_tables_of_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_connection: Any) -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(checks, "MigrationExecutor", fail)
+
+    assert found(checks.check_migrations, DEBUG=True) == []
+
+
+def test_app_that_is_not_installed() -> None:
+    lines = [
+        "import django",
+        "from django.conf import settings",
+        "settings.configure(INSTALLED_APPS=['django.contrib.auth', 'django.contrib.contenttypes'])",
+        "django.setup()",
+        "import django_ory_logout.urls",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+
+    assert 'Write: INSTALLED_APPS = [..., "django_ory_logout"]' in done.stderr
 
 
 # Cookies

@@ -109,6 +109,31 @@ def test_required_settings() -> None:
     assert required == ["SITE_URL", "PROVIDERS", "ISSUER", "CLIENT_ID"]
 
 
+# What is said
+
+
+def test_provider_without_an_alias() -> None:
+    (problem,) = problems(site(PROVIDERS=REQUIRED))
+
+    assert problem.code == "E085"
+    assert problem.message.startswith("ORY_LOGOUT['PROVIDERS'] has 'ISSUER', 'CLIENT_ID', and no alias")
+    assert '"PROVIDERS": {"default": {"ISSUER": …' in problem.hint
+
+
+def test_site_url_with_a_path() -> None:
+    (problem,) = problems(site(SITE_URL="https://rp.example/shop"))
+
+    assert problem.message == "ORY_LOGOUT['SITE_URL'] cannot be used: it is 'https://rp.example/shop'."
+    assert "without a path" in problem.hint
+
+
+@pytest.mark.parametrize(
+    "given", [entry(CLIENT_SECRET=12345), site(SITE_URL="https://a:12345@b/"), site(SITE_URL="12345" * 30)]
+)
+def test_no_secret_is_shown(given: Any) -> None:
+    assert "12345" not in str(problems(given))
+
+
 # Values
 
 

@@ -123,7 +123,9 @@ def _switch(code: str, default: bool) -> Setting:
 
 
 SETTINGS = {
-    "SITE_URL": Setting("E010", str, ..., 'scheme and host of this site, as "https://www.example.org"', is_origin),
+    "SITE_URL": Setting(
+        "E010", str, ..., 'scheme and host of this site, without a path, as "https://www.example.org"', is_origin
+    ),
     "PROVIDERS": Setting("E011", dict, ..., "a dict of at least one provider", bool),
     "SESSION_RECHECK_SECONDS": Setting("E012", (int, float), 10, "0 or more seconds", lambda value: value >= 0),
     "NEXT_ALLOWED_HOSTS": Setting(
@@ -187,6 +189,7 @@ PROVIDER_SETTINGS = {
     "HYDRA": Setting("E039", dict, None, "a dict with ADMIN_URL, where the provider is Ory Hydra"),
     "KRATOS": Setting("E043", dict, None, "a dict with PUBLIC_URL, where people sign in at Ory Kratos"),
 }
+SECRETS = frozenset({"ADMIN_TOKEN", "CLIENT_SECRET", "DECRYPTION_KEY"})
 #: What an entry without ISSUER and CLIENT_ID may have: people sign in by Kratos alone.
 KRATOS_ALONE = frozenset({"KRATOS", "CREATE_USERS", "ASSOCIATE_BY_EMAIL"})
 
@@ -228,9 +231,20 @@ def problems() -> list[Problem]:
         return [Problem("E001", "ORY_LOGOUT is missing or not a dict.", "It needs SITE_URL and PROVIDERS.")]
     found = list(problems_in(given, SETTINGS, "ORY_LOGOUT"))
     providers = given.get("PROVIDERS")
+    if isinstance(providers, dict) and not PROVIDER_SETTINGS.keys().isdisjoint(providers):
+        return [*found, _without_alias(providers)]
     for alias, entry in (providers if isinstance(providers, dict) else {}).items():
         found += _provider_problems(alias, entry)
     return found or [*_repeated(providers or {}), *_aliases_without_redirect_uri(providers or {})]
+
+
+def _without_alias(providers: Mapping[Any, Any]) -> Problem:
+    names = ", ".join(repr(name) for name in providers if name in PROVIDER_SETTINGS)
+    return Problem(
+        "E085",
+        f"ORY_LOGOUT['PROVIDERS'] has {names}, and no alias of the provider that they belong to.",
+        'Put them into a dict of their own: "PROVIDERS": {"default": {"ISSUER": …, "CLIENT_ID": …}}.',
+    )
 
 
 def problems_in(given: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> Iterator[Problem]:
@@ -242,7 +256,17 @@ def problems_in(given: Mapping[str, Any], known: Mapping[str, Setting], where: s
         if name not in given and setting.default is ...:
             yield Problem(setting.code, f"{where} lacks {name!r}.", f"It should be {setting.words}.")
         if name in given and not _fits(given[name], setting):
-            yield Problem(setting.code, f"{where}[{name!r}] cannot be used.", f"It should be {setting.words}.")
+            yield Problem(
+                setting.code,
+                f"{where}[{name!r}] cannot be used{_seen(name, given[name])}.",
+                f"It should be {setting.words}.",
+            )
+
+
+def _seen(name: str, value: Any) -> str:
+    """``value`` for a message, if it is short and plain; never a secret, or a URL with a password."""
+    is_plain = isinstance(value, str | int | float | None) and "@" not in str(value)
+    return f": it is {value!r}" if is_plain and name not in SECRETS and len(str(value)) <= 100 else ""
 
 
 def _fits(value: Any, setting: Setting) -> bool:
