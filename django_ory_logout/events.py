@@ -74,7 +74,7 @@ def refused(channel: str, code: str) -> None:
     """A notice, or a sign-in, was refused."""
     amount = _due(channel, code)
     # A database that has just failed is not asked again: whoever waits has waited for it once.
-    if not amount or code == "database_fault":
+    if not amount or code in {"database_fault", "database_unusable", "not_migrated"}:
         return
     now = timezone.now()
     name = {"hour": now.replace(minute=0, second=0, microsecond=0), "channel": channel, "code": code}
