@@ -252,13 +252,15 @@ def check_cache(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_databases(**_kwargs: Any) -> list[CheckMessage]:
-    """E085, E086: sign-in and notice have to see each other's rows, in tables that are there."""
+    """E086, E087: sign-in and notice have to see each other's rows, in tables that are there."""
+    if not apps.is_installed("django_ory_logout"):
+        return []
     models = list(apps.get_app_config("ory_logout").get_models())
     places = {model.__name__: router.db_for_write(model) for model in models}
     if len(set(places.values())) > 1:
         found = ", ".join(f"{name} in {alias!r}" for name, alias in places.items())
         hint = "Let db_for_write of your router return one database for all models of the app ory_logout."
-        return [_error("E085", f"The models of django_ory_logout are in several databases: {found}.", hint)]
+        return [_error("E087", f"The models of django_ory_logout are in several databases: {found}.", hint)]
     alias = places[LoginSession.__name__]
     if not all(router.allow_migrate_model(alias, model) for model in models):
         hint = f"Let allow_migrate of your router return True for the app ory_logout in the database {alias!r}."

@@ -173,6 +173,7 @@ def test_a_new_site_with_the_quick_start_passes_the_documented_tests(tmp_path: P
     with_django, *_ = blocks(DOCS / "how-to/testing-your-site.md", "python")
     (tmp_path / "test_with_django.py").write_text(with_django)
 
+    run(tmp_path, "manage.py", "migrate")
     run(tmp_path, "manage.py", "check", "--fail-level", "WARNING")
     said = run(tmp_path, "manage.py", "test")
 

@@ -57,7 +57,7 @@ def sid(amber: SiteBrowser, hydra: FakeHydra) -> str:
 
 
 def user() -> User:
-    return Subject.objects.get(subject="amber").user
+    return User.objects.get(pk=Subject.objects.get(subject="amber").user_id)
 
 
 def outcomes(result: ForcedLogout) -> list[tuple[str, str, str]]:

@@ -113,7 +113,7 @@ def fail(wire: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> Break:
 
 
 def user() -> User:
-    return Subject.objects.get().user
+    return User.objects.get(pk=Subject.objects.get().user_id)
 
 
 def outcomes(result: ForcedLogout) -> list[tuple[str, str, str]]:

@@ -516,10 +516,10 @@ def test_users_without_a_date_are_known_by_their_names() -> None:
     """A site's own user model may have no ``date_joined``."""
 
     def made(username: str) -> bool:
-        user = SimpleNamespace(get_username=lambda: username)
-        link: Any = SimpleNamespace(user=user, issuer="https://op.example", subject="ory-doctor-1")
+        user: Any = SimpleNamespace(get_username=lambda: username)
+        link: Any = SimpleNamespace(issuer="https://op.example", subject="ory-doctor-1")
         person: Any = SimpleNamespace(started=timezone.now())
-        return tidying._is_made_for(link, person)
+        return tidying._is_made_for(link, user, person)
 
     assert made(digest("https://op.example", "ory-doctor-1")[:30])
     assert not made("amber")

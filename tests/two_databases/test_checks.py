@@ -19,7 +19,7 @@ def test_models_in_several_databases(settings: Any) -> None:
 
     (found,) = check_databases()
 
-    assert found.id == "ory_logout.E085"
+    assert found.id == "ory_logout.E087"
     assert "LogoutReceipt in 'default'" in found.msg
     assert "LoginSession in 'elsewhere'" in found.msg
 

@@ -1,6 +1,6 @@
 """Database engines whose constructors want more than a key, and the middleware that gives it."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.sessions.backends import cached_db, db
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 class RequestMiddleware(SessionMiddleware):
     def process_request(self, request: HttpRequest) -> None:
-        request.session = self.SessionStore.of(request)
+        request.session = cast(Any, self.SessionStore).of(request)
 
 
 class Noting:
