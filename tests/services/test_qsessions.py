@@ -19,6 +19,8 @@ from ..conftest import NewBrowser, SiteBrowser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+MOSS: Any
+FERN: Any
 MOSS, FERN = (
     {"REMOTE_ADDR": "192.0.2.7", "HTTP_USER_AGENT": "Moss 1.0"},
     {
