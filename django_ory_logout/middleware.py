@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
@@ -14,7 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import conf
 from .conf import KratosConfig
-from .exceptions import LogoutUnconfirmed, Undecided
+from .exceptions import LogoutUnconfirmed, SetupError, Undecided
 from .kratos import carried, people, reports, sign_in, whoami
 from .ory.kratos import Credential
 from .stores import LoginSessionStore
@@ -55,7 +56,7 @@ class LoginSessionMiddleware:
         is_confirmed = await sync_to_async(unconfirmed.retry)(request) if unconfirmed.is_pending(request) else False
         self._enter(request)
         response = await self.get_response(request)
-        if is_confirmed or _needs_settling(request):
+        if is_confirmed or _needs_settling(request) or _lacks_login_page(request, response):
             return await sync_to_async(self._leave)(request, response, is_confirmed)
         return response
 
@@ -78,11 +79,20 @@ class LoginSessionMiddleware:
         if _needs_settling(request):
             try:
                 request.session.settle()
-            except LogoutUnconfirmed as error:
-                response = unconfirmed.page(request, error)
+            except LogoutUnconfirmed as refused:
+                response = unconfirmed.page(request, refused)
+        if _lacks_login_page(request, response):
+            written = f"there is no page at LOGIN_URL, which is {settings.LOGIN_URL!r}"
+            error = SetupError("login_url_unknown", f'{written}. Write: LOGIN_URL = "ory_logout:login"')
+            response = error_page(request, error)
         if is_confirmed:
             unconfirmed.delete_note(response)
         return response
+
+
+def _lacks_login_page(request: HttpRequest, response: HttpResponse) -> bool:
+    """Whether, under ``DEBUG``, somebody was sent to ``LOGIN_URL``, and nothing is there."""
+    return settings.DEBUG and response.status_code == HTTPStatus.NOT_FOUND and request.path == settings.LOGIN_URL
 
 
 def _needs_settling(request: HttpRequest) -> bool:

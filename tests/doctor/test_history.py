@@ -325,8 +325,8 @@ def test_client_secret_is_wrong(
     assert browser.sign_in("amber").status_code == 400
 
     assert red() == {"history.sign_ins": Verdict.FAIL}
-    assert row("history.sign_ins").found.startswith("sign-in: token_request_refused, once, at ")
-    assert "--explain token_request_refused" in row("history.sign_ins").todo
+    assert row("history.sign_ins").found.startswith("sign-in: client_refused, once, at ")
+    assert "--explain client_refused" in row("history.sign_ins").todo
 
     provider.register(client_of_site())
     new_browser().sign_in("amber")

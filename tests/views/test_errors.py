@@ -161,3 +161,14 @@ def test_wrong_client_secret(browser: SiteBrowser, network: Network, configure: 
 
     assert_page(answer, 400, SET_UP_WRONGLY)
     assert "Code: client_refused<" in answer.text
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_login_url_without_a_page(browser: SiteBrowser, settings: Any, logged: Logged, debug: bool) -> None:
+    settings.DEBUG, settings.LOGIN_URL = debug, "/accounts/login/"
+
+    answer = browser.get("/accounts/login/")
+
+    assert answer.status_code == (500 if debug else 404)
+    assert ('Write: LOGIN_URL = "ory_logout:login"' in unescape(answer.text)) == debug
+    assert browser.get("/no-such-page/").status_code == 404
