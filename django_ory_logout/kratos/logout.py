@@ -18,6 +18,7 @@ from ..exceptions import KratosError, OryLogoutError
 from ..models import EndReason, EventKind
 from ..ory.kratos import Credential
 from ..sessions import LOGIN
+from ..stores import LoginSessionStore
 from . import refusal, reports, whoami
 
 logger = logging.getLogger("django_ory_logout")
@@ -125,7 +126,7 @@ def logout_token(request: HttpRequest) -> str:
     if LOGOUT_TOKEN not in login:
         with whoami.asking(kratos):
             login[LOGOUT_TOKEN] = _token(kratos, cookie)
-        request.session.modified = True
+        LoginSessionStore.of(request).store()
     token: str = login[LOGOUT_TOKEN]
     return token
 

@@ -96,6 +96,10 @@ def _url(text: str, name: str) -> str:
     return text
 
 
+#: Go writes no time as the year 1, and "never" as 9999. Nearer times leave room to add to and to take from.
+_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
+
 def _time(text: str, name: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
@@ -104,4 +108,4 @@ def _time(text: str, name: str) -> datetime:
         raise Unreadable(f"{name} is no time") from error
     if time.tzinfo is None:
         raise Unreadable(f"{name} is a time of no zone")
-    return time
+    return min(max(time, _EARLIEST), _LATEST)

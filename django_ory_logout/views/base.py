@@ -209,7 +209,7 @@ def is_navigation(request: HttpRequest) -> bool:
         and (dest is None or dest in places)
         and "prefetch" not in request.headers.get("Sec-Purpose", request.headers.get("Purpose", ""))
         and request.headers.get("X-Requested-With") != "XMLHttpRequest"  # apps on Android put their names there
-        and request.get_preferred_type(["text/html", "application/json"]) == "text/html"
+        and errors.preferred_type(request) == "text/html"
     )
 
 

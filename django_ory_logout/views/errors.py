@@ -191,7 +191,15 @@ def facts(error: OryLogoutError, reference: str) -> list[tuple[Any, str]]:
 
 def wants_json(request: HttpRequest) -> bool:
     """Whether JSON is asked for rather than a page, as by libraries that take anything for want of it."""
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    return preferred_type(request) == "application/json"
+
+
+def preferred_type(request: HttpRequest) -> str | None:
+    """A page or JSON, by the ``Accept`` of ``request``; a page where Django cannot read that header."""
+    try:
+        return request.get_preferred_type(["text/html", "application/json"])
+    except (ValueError, LookupError):  # an encoding of RFC 2231 that there is none of, or that does not fit
+        return "text/html"
 
 
 def forget_query(request: HttpRequest) -> None:

@@ -60,7 +60,9 @@ def _logout_token(request: HttpRequest) -> str:
     if request.content_type != FORM:
         raise InvalidMessage("content_type_invalid", f"the body is not {FORM}")
     announced = request.META.get("CONTENT_LENGTH") or "0"
-    is_too_large = not announced.isdigit() or len(announced) > 9 or int(announced) > MAX_BODY_BYTES
+    is_too_large = (
+        not (announced.isascii() and announced.isdigit()) or len(announced) > 9 or int(announced) > MAX_BODY_BYTES
+    )
     body = b"" if is_too_large else request.read(MAX_BODY_BYTES + 1)
     if is_too_large or len(body) > MAX_BODY_BYTES:
         raise InvalidMessage("body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes")

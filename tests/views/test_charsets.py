@@ -124,3 +124,13 @@ def test_refused_request_is_still_readable() -> None:
         check_charset(request)
 
     assert request.encoding == "utf-8"
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/html; a*=nope''b", "a*=idna''%ff", "text/html; a*0=x; a*1*=nope''y", ";;;,,,"]
+)
+@pytest.mark.parametrize("path", ["login", "logout", "callback", "whoami", "logout/callback"])
+def test_accept_that_django_cannot_read(browser: SiteBrowser, network: Network, path: str, accept: str) -> None:
+    answer = browser.get(f"/auth/{path}/", headers={"accept": accept})
+
+    assert answer.status_code in (200, 302, 400, 401)
