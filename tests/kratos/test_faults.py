@@ -64,7 +64,7 @@ def test_views(
 
     def run() -> None:
         for model in (LoginSession, LogoutReceipt, StoredSession, get_user_model()):
-            model._default_manager.all().delete()  # type: ignore[attr-defined]
+            model._default_manager.all().delete()
         cache.clear()
         sessions._seen.clear()
         events._lately.clear()
