@@ -44,6 +44,7 @@ def begin(name: SessionName, login: Mapping[str, Any] | None, reason: EndReason)
             count = _end_with_stored(name, rows, reason)
         else:
             count = sessions.mark_ended(rows, reason)
+            sessions.forget_seen(name.row_id)
             # Without a row, a session is signed in for as long as it is stored.
             if name.key and not (count or name.row_id or rows.exists()):
                 engines.delete_stored(engines.site_store(), [name.key])
@@ -63,6 +64,7 @@ def _end_with_stored(name: SessionName, rows: LoginSessionQuerySet, reason: EndR
     with transaction.atomic(using=rows.db):
         keys = {name.key, *rows.values_list("session_key", flat=True)}
         count = sessions.mark_ended(rows, reason)
+        sessions.forget_seen(name.row_id)
         engines.delete_stored(engines.site_store(), [key for key in keys if key])
     return count
 
@@ -75,6 +77,7 @@ def complete(ending: Ending) -> None:
         for receipt in ending.receipts:
             sessions.work_off(receipt, ending.reason)
     except Exception as error:
+        sessions.forget_seen(None)
         logger.error("logout not completed, ory_purge will: %s", fault_name(error))
     sessions.revoke_after_commit(list(ending.tokens))
 

@@ -228,6 +228,7 @@ def admit(
     """
     before = LoginSessionStore.of(request)
     user_before = {name: vars(request)[name] for name in _USER if name in vars(request)}
+    came = any(before.name)
     row_id, session = uuid4(), before.successor(user)
     kept = {**login, "logout_state": logout.new_state("", login_session=str(row_id))}
     user_agent = request.headers.get("User-Agent", "")
@@ -236,7 +237,7 @@ def admit(
         auth.login(request, cast(Any, user))
         row = local_login.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
         before.end(EndReason.SUPERSEDED)
-        if replaces:
+        if replaces and not came:
             replaced = SessionName(replaces, None)
             local_logout.complete(local_logout.begin(replaced, None, EndReason.SUPERSEDED))
     except BaseException:

@@ -49,15 +49,15 @@ class LoginSessionMiddleware:
         if iscoroutinefunction(self):
             return self.__acall__(request)
         is_confirmed = unconfirmed.retry(request)
-        self._enter(request)
-        return self._leave(request, self.get_response(request), is_confirmed)
+        session = self._enter(request)
+        return self._leave(request, self.get_response(request), session, is_confirmed)
 
     async def __acall__(self, request: HttpRequest) -> Any:
         is_confirmed = await sync_to_async(unconfirmed.retry)(request) if unconfirmed.is_pending(request) else False
-        self._enter(request)
+        session = self._enter(request)
         response = await self.get_response(request)
         if is_confirmed or _needs_settling(request) or _lacks_login_page(request, response):
-            return await sync_to_async(self._leave)(request, response, is_confirmed)
+            return await sync_to_async(self._leave)(request, response, session, is_confirmed)
         return response
 
     def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
@@ -71,12 +71,18 @@ class LoginSessionMiddleware:
         """Answer a logout that no view, ours or the site's, could confirm."""
         return unconfirmed.page(request, exception) if isinstance(exception, LogoutUnconfirmed) else None
 
-    def _enter(self, request: HttpRequest) -> None:
+    def _enter(self, request: HttpRequest) -> LoginSessionStore:
         reports.leave_out(request, *(one.cookie_name for one in conf.get().kratos))
-        request.session = LoginSessionStore.adopt(request.session)
+        session = LoginSessionStore.adopt(request.session)
+        request.session = session
+        return session
 
-    def _leave(self, request: Any, response: HttpResponse, is_confirmed: bool) -> HttpResponse:
+    def _leave(
+        self, request: Any, response: HttpResponse, session: LoginSessionStore, is_confirmed: bool
+    ) -> HttpResponse:
         if _needs_settling(request):
+            if not isinstance(request.session, LoginSessionStore):
+                request.session = session.replaced_by(request.session)
             try:
                 request.session.settle()
             except LogoutUnconfirmed as refused:
@@ -96,7 +102,8 @@ def _lacks_login_page(request: HttpRequest, response: HttpResponse) -> bool:
 
 
 def _needs_settling(request: HttpRequest) -> bool:
-    return isinstance(request.session, LoginSessionStore) and request.session.needs_settling
+    """Whether the session was emptied, or replaced by one that does not ask the index."""
+    return not isinstance(request.session, LoginSessionStore) or request.session.needs_settling
 
 
 class KratosMiddleware(MiddlewareMixin):

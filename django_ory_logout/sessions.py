@@ -76,6 +76,14 @@ def work_off(receipt: LogoutReceipt, reason: EndReason) -> int:
     return ended
 
 
+def forget_seen(row_id: str | None) -> None:
+    """Ask the index about this row at its next load, or about all rows where nobody knows which one it is."""
+    if row_id:
+        _seen.delete(row_id)
+    else:
+        _seen.clear()
+
+
 def mark_ended(these: LoginSessionQuerySet, reason: EndReason) -> int:
     """From here on, none of ``these`` is signed in; says how many had not ended before."""
     return these.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)

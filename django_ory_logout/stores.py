@@ -84,6 +84,12 @@ class LoginSessionStore(SessionBase):
         other._session_key = session_key
         return other
 
+    def replaced_by(self, session: SessionBase) -> Self:
+        """``session``, which other code put in place of this one: :meth:`settle` ties it to the same login session."""
+        other = self.adopt(session)
+        other._opened, other._flushed = self.opened, self.name
+        return other
+
     def successor(self, user: AbstractBaseUser) -> Self:
         """A session for ``user`` with a new key and the data that Django's ``login()`` keeps. Nothing is stored yet."""
         new = self.another()
@@ -233,6 +239,15 @@ class LoginSessionStore(SessionBase):
         self._unstored = False
         if not engines.has_keys(self.engine) and len(self.session_key or "") > MAX_COOKIE_BYTES:
             logger.error("session_cookie_too_large: browsers drop it; choose another SESSION_ENGINE")
+
+    def clear(self) -> None:
+        self.opened  # noqa: B018 - what is thrown away unread has to be known
+        super().clear()
+
+    def delete(self, session_key: str | None = None) -> None:
+        if session_key is None:
+            self.opened  # noqa: B018 - as above
+        super().delete(session_key)
 
     def cycle_key(self) -> None:
         if not self._unstored:  # its key is new already

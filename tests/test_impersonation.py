@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient
 from django.urls import path
 
+from django_ory_logout.engines import site_store
 from django_ory_logout.models import LoginSession
 from django_ory_logout.testing import Provider
 
@@ -48,6 +49,32 @@ def login_again(request: HttpRequest) -> HttpResponse:
 def flush_and_login(request: HttpRequest, name: str) -> HttpResponse:
     request.session.flush()
     return login(request, name)
+
+
+def clear_unread_and_login(request: HttpRequest, name: str) -> HttpResponse:
+    """Before anything has read the session, as middleware that is lazy leaves it."""
+    vars(request.session).pop("_session_cache", None)
+    vars(request.session).pop("_opened", None)
+    return clear_and_login(request, name)
+
+
+def delete_and_login(request: HttpRequest, name: str) -> HttpResponse:
+    vars(request.session).pop("_session_cache", None)
+    vars(request.session).pop("_opened", None)
+    request.session.delete()
+    return login(request, name)
+
+
+def replace_and_login(request: HttpRequest, name: str) -> HttpResponse:
+    """A store of the site's own in place of the middleware's."""
+    request.session = site_store()()
+    return login(request, name)
+
+
+def replace(request: HttpRequest) -> HttpResponse:
+    request.session = site_store()()
+    request.session["cart"] = "full"
+    return HttpResponse()
 
 
 def clear_and_login(request: HttpRequest, name: str) -> HttpResponse:
@@ -134,9 +161,19 @@ async def aflush(request: HttpRequest) -> HttpResponse:
 
 
 View = Callable[..., Any]
-OF_ONE: list[View] = [login, flush_and_login, clear_and_login, login_saving_often, alogin, aflush_and_alogin]
+OF_ONE: list[View] = [
+    clear_unread_and_login,
+    delete_and_login,
+    replace_and_login,
+    login,
+    flush_and_login,
+    clear_and_login,
+    login_saving_often,
+    alogin,
+    aflush_and_alogin,
+]
 OF_THE_SAME: list[View] = [login_again, cycle_key, change_password, acycle_key]
-OF_NOBODY: list[View] = [flush, clear, flush_and_remember, flush_and_crash, aflush]
+OF_NOBODY: list[View] = [flush, clear, replace, flush_and_remember, flush_and_crash, aflush]
 urlpatterns = [
     *urls.urlpatterns,
     *(path(f"{one.__name__}/<name>/", one) for one in (*OF_ONE, login_and_crash, log_out_and_login)),
@@ -199,7 +236,7 @@ class Crowd:
     def __init__(self, new_browser: NewBrowser, copy_of: Copy) -> None:
         self.browser, self.other = new_browser(raise_request_exception=False), new_browser()
         self.browser.sign_in("amber")
-        self.other.sign_in("birch")
+        self.other.sign_in("hazel")
         self.me = name_in(self.browser) or ""
         self.row = LoginSession.objects.get(subject="amber")
         self._copy_of = copy_of
@@ -217,7 +254,7 @@ class Crowd:
     def assert_all_out(self) -> None:
         assert [name_in(one) for one in (self.browser, *self.copies)] == [None] * (len(self.copies) + 1)
         assert name_in(self.other)
-        assert [row.subject for row in LoginSession.objects.filter(ended_at=None)] == ["birch"]
+        assert [row.subject for row in LoginSession.objects.filter(ended_at=None)] == ["hazel"]
 
 
 @pytest.fixture
@@ -281,6 +318,7 @@ def test_a_new_sign_in_ends_all(crowd: Crowd, way: tuple[list[str], str]) -> Non
 def test_a_notice_about_who_was_taken_on_ends_only_their_own(
     crowd: Crowd, provider: Provider, new_browser: NewBrowser
 ) -> None:
+    crowd.other.sign_in("birch")
     crowd.go((["/login/birch/"], "birch"))
 
     assert new_browser().deliver(provider.end_subject("birch")) == [200]

@@ -46,6 +46,8 @@ def logout(request: HttpRequest) -> HttpResponse:
     if login and asked:
         events.departed(login["issuer"], login["sid"], journey.state_id(state))
         return told.relay(_to_provider(request, asked))
+    # After an unconfirmed logout, nothing is left here by which the provider could be told.
+    was_opened = was_opened or "was_opened" in request.POST
     not_told = told.failed or (was_opened and not leaving.is_all)
     return told.relay(onward(request, next_url, **{"provider_not_told": True} if not_told else {}))
 

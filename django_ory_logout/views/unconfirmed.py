@@ -39,11 +39,17 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
     """503: this browser is signed out, the server could not confirm it, and a button tries again."""
     reference = errors.log(logging.ERROR, "logout not confirmed", error)
     next_url = safe_next(request.POST.get("next") or request.GET.get("next"))
+    was_opened = request.session.may_be_opened or "was_opened" in request.POST
     forget_query(request)
     if wants_json(request):
         response: HttpResponse = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
     else:
-        context = {"next": next_url, "facts": errors.facts(error, reference), "signed_in": False}
+        context = {
+            "next": next_url,
+            "was_opened": was_opened,
+            "facts": errors.facts(error, reference),
+            "signed_in": False,
+        }
         response = render_safely(request, "ory_logout/logout_unconfirmed.html", context, HTTPStatus.SERVICE_UNAVAILABLE)
     response["Retry-After"] = "5"
     add_never_cache_headers(response)
@@ -80,14 +86,16 @@ def retry(request: HttpRequest) -> bool:
     """End what the note of ``request`` names. Says whether that is done, and takes the note off the request then."""
     if NOTE not in request.COOKIES:
         return False
+    noted = _noted(request)
     try:
-        for row_id, key, reason in _noted(request):
+        for row_id, key, reason in noted:
             local_logout.complete(local_logout.begin(SessionName(row_id, key), None, EndReason(reason)))
     except LogoutUnconfirmed as error:
         logger.error("logout still not confirmed: %s", error)
         return False
     del request.COOKIES[NOTE]
-    logger.info("logout confirmed afterwards")
+    if noted:
+        logger.info("logout confirmed afterwards")
     return True
 
 

@@ -29,7 +29,6 @@ def engine(request: Any, settings: Any, tmp_path: Any) -> str:
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
     settings.SESSION_FILE_PATH = str(tmp_path)
     settings.CACHES = {"default": {"BACKEND": "tests.faults.injection.FaultyCache", "LOCATION": str(tmp_path)}}
-    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "SESSION_RECHECK_SECONDS": 0}
     return str(request.param)
 
 
@@ -82,7 +81,7 @@ class Stage:
             got_request_exception.disconnect(self._note)
         self.answers.append(answer.status_code)
         assert self._bare == [], self.faults.failed
-        assert answer.status_code in (200, 302, 401, 503), (answer.status_code, self.faults.failed)
+        assert answer.status_code in (200, 302, 401, 403, 503), (answer.status_code, self.faults.failed)
         self._assert_true_causes()
         return answer
 

@@ -62,6 +62,7 @@ def test_the_page_says_so_and_the_browser_is_signed_out(
     assert_page(answer, 503, TITLE)
     assert answer["Retry-After"] == "5"
     assert '<input type="hidden" name="next" value="/bye/">' in answer.text
+    assert '<input type="hidden" name="was_opened" value="1">' in answer.text
     assert "sessionid" not in signed_in.cookies
     assert signed_in.cookies[NOTE]["httponly"]
     assert signed_in.cookies[NOTE]["secure"]
@@ -73,7 +74,9 @@ def test_the_button_ends_it(signed_in: SiteBrowser, copy: SiteBrowser, down: Dow
         signed_in.post("/auth/logout/")
         assert_page(signed_in.post("/auth/logout/"), 503, TITLE)
 
-    assert signed_in.post("/auth/logout/").status_code == 200
+    answer = signed_in.post("/auth/logout/", {"was_opened": "1", "next": "/bye/"})
+    assert_page(answer, 200, "You are logged out here")
+    assert "could not be told" in answer.text
     assert NOTE not in signed_in.cookies
     assert copy.user is None
     assert not LoginSession.objects.filter(ended_at=None).exists()
