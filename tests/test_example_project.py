@@ -50,6 +50,14 @@ def manage(*arguments: str, **environment: str) -> str:
     ).stdout
 
 
+def found_by_check(**environment: str) -> set[str]:
+    """The ids of what ``manage.py check`` finds, but for the tables that are made by ``migrate``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(GIVEN_HERE)}
+    command = [sys.executable, "manage.py", "check"]
+    done = subprocess.run(command, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, check=True)
+    return set(re.findall(r"\((\w+\.\w\d+)\)", done.stdout + done.stderr)) - {"ory_logout.W084"}
+
+
 def environment_of_kratos() -> dict[str, str]:
     lines = (ROOT / "compose" / "kratos.env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
@@ -65,12 +73,12 @@ def test_with_hydras_admin_api_it_is_hydras_pages_besides(token: str) -> None:
     hydra = {"ADMIN_URL": ADMIN_URL, "ADMIN_TOKEN": token}
 
     assert shown(**given) == [hydra, {**hydra, "SUBJECT": "pk"}, "hydra_ui:login"]
-    assert "no issues" in manage("check", **given)
+    assert found_by_check(**given) == set()
 
 
 def test_without_it_is_a_relying_party_alone() -> None:
     assert shown() == [None, None, None]
-    assert "no issues" in manage("check")
+    assert found_by_check() == set()
 
 
 def test_with_a_kratos_and_no_issuer_it_signs_in_by_kratos_alone() -> None:
@@ -87,7 +95,7 @@ def test_with_a_kratos_and_no_issuer_it_signs_in_by_kratos_alone() -> None:
         }
     }
     assert (after, page) == ("KratosMiddleware", "/spa/")
-    assert "no issues" in manage("check", **given)
+    assert found_by_check(**given) == set()
 
 
 def test_with_both_it_signs_in_at_the_issuer_and_knows_the_kratos() -> None:
@@ -98,7 +106,7 @@ def test_with_both_it_signs_in_at_the_issuer_and_knows_the_kratos() -> None:
     assert provider["HYDRA"]["ADMIN_URL"] == ADMIN_URL
     assert provider["KRATOS"]["PUBLIC_URL"] == "https://login.example.org"
     assert (after, page) == ("MessageMiddleware", None)
-    assert "no issues" in manage("check", **given)
+    assert found_by_check(**given) == set()
 
 
 def test_by_kratos_alone_it_can_be_hydras_pages_all_the_same() -> None:
@@ -108,7 +116,7 @@ def test_by_kratos_alone_it_can_be_hydras_pages_all_the_same() -> None:
 
     assert (hydra_of_provider, hydra_of_pages["ADMIN_URL"], page) == (None, ADMIN_URL, "hydra_ui:login")
     assert hydra_of_pages["SUBJECT"] == "example_project.kratos.identity_of"
-    assert "no issues" in manage("check", **given)
+    assert found_by_check(**given) == set()
 
 
 @pytest.mark.urls("tests.hydra_ui.site.urls")
