@@ -50,13 +50,20 @@ class LoginSessionMiddleware:
             return self.__acall__(request)
         is_confirmed = unconfirmed.retry(request)
         session = self._enter(request)
-        return self._leave(request, self.get_response(request), session, is_confirmed)
+        try:
+            response = self.get_response(request)
+        except Exception:
+            # Django's own page for a fault can need the session, too.
+            response = _own_answer(request) if session.has_failed else None
+            if response is None:
+                raise
+        return self._leave(request, response, session, is_confirmed)
 
     async def __acall__(self, request: HttpRequest) -> Any:
         is_confirmed = await sync_to_async(unconfirmed.retry)(request) if unconfirmed.is_pending(request) else False
         session = self._enter(request)
         response = await self.get_response(request)
-        if is_confirmed or _needs_settling(request) or _lacks_login_page(request, response):
+        if is_confirmed or session.has_failed or _needs_settling(request) or _lacks_login_page(request, response):
             return await sync_to_async(self._leave)(request, response, session, is_confirmed)
         return response
 
@@ -80,6 +87,8 @@ class LoginSessionMiddleware:
     def _leave(
         self, request: Any, response: HttpResponse, session: LoginSessionStore, is_confirmed: bool
     ) -> HttpResponse:
+        if session.has_failed and response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+            response = _own_answer(request) or response
         if _needs_settling(request):
             if not isinstance(request.session, LoginSessionStore):
                 request.session = session.replaced_by(request.session)
@@ -94,6 +103,23 @@ class LoginSessionMiddleware:
         if is_confirmed:
             unconfirmed.delete_note(response)
         return response
+
+
+def _own_answer(request: Any) -> HttpResponse | None:
+    """The answer of a view of ours that ``request`` did not reach: middleware read the session, which failed."""
+    if request.resolver_match is not None:
+        return None
+    try:
+        match = resolve(request.path_info, getattr(request, "urlconf", None))
+    except Resolver404:
+        return None
+    if not answers_faults(match.func):
+        return None
+    request.resolver_match = match
+    try:
+        return read_user(request, match.func) or match.func(request, *match.args, **match.kwargs)
+    except LogoutUnconfirmed as error:
+        return unconfirmed.page(request, error)
 
 
 def _lacks_login_page(request: HttpRequest, response: HttpResponse) -> bool:

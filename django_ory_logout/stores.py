@@ -42,6 +42,8 @@ class LoginSessionStore(SessionBase):
     #: A Kratos whose cookie did not come with the request: a session that it opened is not signed in without.
     not_carried = ""
 
+    #: Whether the engine or the index failed when the session was to be read.
+    has_failed = False
     #: Mark and login that the session was loaded with, or was opened with in this request.
     _opened: dict[str, Any] | None = None
     #: The key that the browser sent. The engines forget it when they find nothing, or cannot look.
@@ -113,6 +115,14 @@ class LoginSessionStore(SessionBase):
 
     @sensitive_variables()
     def load(self) -> dict[str, Any]:
+        try:
+            return self._load()
+        except Exception:
+            self.has_failed = True
+            raise
+
+    @sensitive_variables()
+    def _load(self) -> dict[str, Any]:
         self._sent_key = self.session_key
         with engines.faults():
             data: dict[str, Any] = super().load() or self._load_from_writer()

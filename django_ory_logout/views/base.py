@@ -339,6 +339,13 @@ def error_page(
         response["Refresh"] = f"{seconds}; url={again_url}"
     if may_pass(error):
         response["Retry-After"] = "5"
+    return _logged_once(response)
+
+
+def _logged_once(response: HttpResponse) -> HttpResponse:
+    """``response``, whose error has its line in the log: Django adds none for one that people or strangers cause."""
+    if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        cast(Any, response)._has_been_logged = True
     return response
 
 

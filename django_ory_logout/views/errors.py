@@ -215,4 +215,12 @@ def render_safely(request: HttpRequest, template: str, context: dict[str, Any], 
         return render(request, template, context, status=status)
     except Exception as error:
         logger.warning("page rendered without the request: %s", fault_name(error))
-        return HttpResponse(render_to_string(template, {**context, "csrf_token": get_token(request)}), status=status)
+        return HttpResponse(render_to_string(template, {**context, "csrf_token": _token(request)}), status=status)
+
+
+def _token(request: HttpRequest) -> str:
+    """The CSRF token for a form of the page; none where it is in a session that cannot be read."""
+    try:
+        return get_token(request)
+    except Exception:
+        return ""

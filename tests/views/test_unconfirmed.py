@@ -170,3 +170,61 @@ def test_a_password_login_whose_store_is_down(browser: SiteBrowser, settings: An
 
     assert browser.user is None
     assert copy.user is None
+
+
+# Middleware of the site that reads the session before our view
+
+
+def reads_the_user(get_response: Any) -> Any:
+    def middleware(request: Any) -> Any:
+        str(request.user)
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.fixture
+def with_such_middleware(settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.reads_the_user"]
+
+
+@pytest.mark.usefixtures("with_such_middleware")
+def test_a_logout_that_middleware_did_not_let_through(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
+    signed_in.raise_request_exception = False
+    with down():
+        assert_page(signed_in.post("/auth/logout/"), 503, TITLE)
+
+    assert signed_in.user is None
+    assert copy.user is None
+
+
+@pytest.mark.usefixtures("with_such_middleware")
+@pytest.mark.parametrize("path", ["login", "logout", "sessions", "whoami", "callback"])
+def test_a_page_that_middleware_did_not_let_through(signed_in: SiteBrowser, down: Down, path: str) -> None:
+    signed_in.raise_request_exception = False
+    with down():
+        assert signed_in.get(f"/auth/{path}/").status_code in (200, 400, 503)
+
+    assert signed_in.user
+
+
+@pytest.mark.usefixtures("with_such_middleware")
+@pytest.mark.parametrize("path", ["/tags/", "/no/such/page/"])
+def test_a_page_of_the_site_stays_its_own(signed_in: SiteBrowser, down: Down, path: str) -> None:
+    signed_in.raise_request_exception = False
+    with down():
+        answer = signed_in.get(path)
+
+    assert answer.status_code == 500
+    assert "reference" not in answer.text
+
+
+def test_csrf_tokens_in_a_session_that_cannot_be_read(signed_in: SiteBrowser, down: Down, settings: Any) -> None:
+    """The request cannot be checked, so it signs nobody out."""
+    settings.CSRF_USE_SESSIONS = True
+    signed_in.raise_request_exception = False
+    with down():
+        answer = signed_in.post("/auth/logout/")
+
+    assert answer.status_code == 503
+    assert signed_in.user
