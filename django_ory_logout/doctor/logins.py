@@ -27,8 +27,8 @@ CAUSES = (
     (
         "cryptographic primitive",
         gettext_lazy(
-            "The ID token was signed with a key that is rotated out. Who signed in before that is logged out here "
-            "alone, until they sign in again."
+            "The ID token was signed with an older key. Hydra refuses it as soon as a signing key is added or removed. "
+            "Anyone who signed in before is logged out here alone, until they sign in again."
         ),
     ),
     ("whitelisted", gettext_lazy("See registration.post_logout_redirect_uri.")),

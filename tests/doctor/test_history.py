@@ -450,7 +450,7 @@ def test_keys_rotated(
     browser.sign_in("amber")
     provider.keys = [new_signing_key(), *provider.keys]
 
-    assert_logout_request_fails("cryptographic primitive", "rotated out")
+    assert_logout_request_fails("cryptographic primitive", "as soon as a signing key is added")
 
     clock.advance(6)  # for so long, a JWK Set just fetched is not fetched again
     new_browser().sign_in("amber")

@@ -15,6 +15,7 @@ from urllib3 import HTTPResponse
 PUBLIC = "https://op.example"
 REQUESTS = "/admin/oauth2/auth/requests/"
 SESSIONS = "/admin/oauth2/auth/sessions/login"
+CONSENTS = "/admin/oauth2/auth/sessions/consent"
 CLIENT = {"client_id": "rp", "client_name": "The <em>site</em>", "redirect_uris": ["https://rp.example/callback"]}
 
 
@@ -32,6 +33,8 @@ class FakeHydra(BaseAdapter):
         super().__init__()
         self.open: dict[tuple[str, str], dict[str, Any]] = {}
         self.answered: list[Answered] = []
+        #: What Hydra lists for everybody, and each ``sid`` or subject that was revoked.
+        self.consents: list[dict[str, Any]] = []
         self.revoked: list[str] = []
         self.is_down = False
         #: Answers 409 to the next answer, and 410 with this as ``redirect_to`` to who reads the request then.
@@ -89,7 +92,8 @@ class FakeHydra(BaseAdapter):
         parts = urlsplit(str(request.url))
         query = dict(parse_qsl(parts.query))
         body = request.body.decode() if isinstance(request.body, bytes) else request.body
-        status, document = self._respond(parts.path, query, json.loads(body) if body else {})
+        given = json.loads(body) if body else {}
+        status, document = self._respond(str(request.method), parts.path, query, given)
         content = b"" if status == 204 else json.dumps(document).encode()
         return HTTPAdapter().build_response(
             request, HTTPResponse(io.BytesIO(content), {}, status, preload_content=False)
@@ -103,13 +107,15 @@ class FakeHydra(BaseAdapter):
         self.open[kind, challenge] = {"challenge": challenge, **document}
         return f"/hydra/{kind}/?{kind}_challenge={challenge}"
 
-    def _respond(self, path: str, query: Mapping[str, str], document: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def _respond(self, method: str, path: str, query: Mapping[str, str], document: dict[str, Any]) -> tuple[int, Any]:
         what = "sessions" if path == SESSIONS else path.removeprefix(REQUESTS)
         for one in (what, f"{what}/{query.get('sid')}"):
             if one in self._faults:
                 return self._faults[one]
-        if what == "sessions":
-            self.revoked.append(query["sid"])
+        if path == CONSENTS and method == "GET":
+            return 200, self.consents
+        if path in (SESSIONS, CONSENTS):
+            self.revoked.append(query.get("sid", query.get("subject", "")))
             return 204, {}
         kind, _, action = what.partition("/")
         asked = self.open.get((kind, query[f"{kind}_challenge"]))

@@ -3,13 +3,20 @@
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
-from django.test import override_settings
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.test import Client, override_settings
 from django.urls import reverse
 
 from django_ory_logout.hydra_ui import conf, revocation, sessions
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "hydra-ui.md").read_text()
+from .conftest import SignIn
+from .fake import CLIENT, FakeHydra
+
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
+PAGE = (HOW_TO / "hydra-ui.md").read_text()
 
 
 def test_settings() -> None:
@@ -56,3 +63,25 @@ def test_lines_of_the_log() -> None:
 
     assert len(said) == 5
     assert [line for line in said if f'"{line}' not in written] == []
+
+
+def test_forced_logout_on_a_site_that_is_nothing_but_these_pages(
+    hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
+) -> None:
+    """The first example under "Where this site is Hydra's login page"; no application, so no ``force_logout``."""
+    _, text = (HOW_TO / "force-logout.md").read_text().split("## Where this site is Hydra's login page")
+    found: dict[str, Any] = {}
+    exec(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0], found)  # noqa: S102 - our own page
+    sign_in(amber, sid="sid-kept")
+    Client().force_login(birch)
+    hydra.consents = [
+        {"consent_request": {"challenge": f"of {sid}", "login_session_id": sid, "client": CLIENT}}
+        for sid in ("sid-listed", "")
+    ]
+
+    found["force_out"](amber)
+
+    assert Session.objects.count() == 1
+    *sids, logins, consents = hydra.revoked
+    assert sorted(sids) == ["sid-kept", "sid-listed"]
+    assert logins == consents == str(amber.pk)
