@@ -28,6 +28,11 @@ from .models import LoginSession
 
 #: What Django allows under DEBUG where ALLOWED_HOSTS is empty.
 _LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
+#: By vendor: the setting that says whether a commit survives a crash of the server, and the line to write.
+_DURABILITY = {
+    "postgresql": ("SHOW synchronous_commit", ["off"], "synchronous_commit = on"),
+    "mysql": ("SELECT @@innodb_flush_log_at_trx_commit", ["0", "2"], "innodb_flush_log_at_trx_commit = 1"),
+}
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 RECEIVER = "ory_logout:backchannel_logout"
 BACKEND = "django_ory_logout.backends.ProviderBackend"
@@ -267,6 +272,26 @@ def check_databases(**_kwargs: Any) -> list[CheckMessage]:
         message = f"django_ory_logout writes to the database {alias!r}, where the router allows it no tables."
         return [_error("E086", message, hint)]
     return []
+
+
+@register(Tags.database)
+def check_durability(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """W089: a notice that is answered 200 is not sent again. Asked by ``check --database``, and by ``migrate``."""
+    connection = connections[router.db_for_write(LoginSession)]
+    if connection.alias not in (databases or ()) or connection.vendor not in _DURABILITY:
+        return []
+    query, unsafe, line = _DURABILITY[connection.vendor]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            (value,) = cursor.fetchone()
+    except DatabaseFault:
+        return []
+    if str(value) not in unsafe:
+        return []
+    message = f"A crash of the database {connection.alias!r} can lose logouts that this site has confirmed."
+    hint = f"The setting is {value!r} now. Write in the configuration of the database server: {line}"
+    return [_warning("W089", message, hint)]
 
 
 def _site_url() -> str:

@@ -317,6 +317,61 @@ def test_tables_of_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPat
     assert found(checks.check_migrations, DEBUG=True) == []
 
 
+class Answering:
+    """A connection to a database server, and its cursor: each statement has this one answer."""
+
+    alias = "default"
+
+    def __init__(self, vendor: str, answer: object) -> None:
+        self.vendor, self.answer, self.asked = vendor, answer, list[str]()
+
+    def cursor(self) -> "Answering":
+        return self
+
+    def __enter__(self) -> "Answering":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing is open."""
+
+    def execute(self, statement: str) -> None:
+        self.asked.append(statement)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+
+    def fetchone(self) -> tuple[object]:
+        return (self.answer,)
+
+
+@pytest.mark.parametrize(
+    ("expected", "vendor", "answer"),
+    [
+        (["ory_logout.W089"], "postgresql", "off"),
+        ([], "postgresql", "on"),
+        ([], "postgresql", "local"),
+        (["ory_logout.W089"], "mysql", 0),
+        (["ory_logout.W089"], "mysql", 2),
+        ([], "mysql", 1),
+        ([], "postgresql", OperationalError("away")),
+        ([], "oracle", "off"),
+    ],
+)
+def test_commits_that_do_not_survive_a_crash(
+    monkeypatch: pytest.MonkeyPatch, expected: list[str], vendor: str, answer: object
+) -> None:
+    connection = Answering(vendor, answer)
+    monkeypatch.setattr(checks, "connections", {"default": connection})
+
+    assert found(checks.check_durability) == []
+    assert connection.asked == []
+    assert checks.check_durability(databases=["other"]) == []
+    assert connection.asked == []
+    messages = checks.check_durability(databases=["default"])
+    assert [one.id for one in messages] == expected
+    for one in messages:
+        assert f"is {answer!r} now" in str(one.hint)
+
+
 def test_app_that_is_not_installed() -> None:
     lines = [
         "import django",

@@ -12,7 +12,11 @@ from django_ory_logout.engines import site_store
 from ..conftest import NewBrowser, SiteBrowser
 from ..index.world import storing_in
 
-collect_ignore = [] if "DATABASE_URL" in os.environ else ["test_hijack.py", "test_kill.py", "test_qsessions.py"]
+collect_ignore = (
+    []
+    if "DATABASE_URL" in os.environ
+    else ["test_durability.py", "test_hijack.py", "test_kill.py", "test_qsessions.py"]
+)
 
 
 @pytest.fixture(params=["db", "cached_db", "cache", "file", "signed_cookies"])
