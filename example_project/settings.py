@@ -23,8 +23,18 @@ OPENID_PROVIDER: dict[str, Any] = {
     "ISSUER": env.str("OIDC_ISSUER", default="") or "http://127.0.0.1:4444",
     "CLIENT_ID": env.str("OIDC_CLIENT_ID", default="example-site"),
     "CLIENT_SECRET": env.str("OIDC_CLIENT_SECRET", default="example-secret"),
-    "SCOPE": "openid profile email",
+    "SCOPE": env.str("OIDC_SCOPE", default="openid profile email"),
+    "RESPONSE_MODE": env.str("OIDC_RESPONSE_MODE", default="query"),
+    "KEEP_TOKENS": env.bool("OIDC_KEEP_TOKENS", default=False),
+    "REVOKE_TOKENS_AT_LOGOUT": env.bool("OIDC_REVOKE_TOKENS_AT_LOGOUT", default=False),
     "USERINFO": env.bool("OIDC_USERINFO", default=False),
+    # The rest has to be what the client is registered with.
+    "TOKEN_ENDPOINT_AUTH_METHOD": env.str("OIDC_TOKEN_ENDPOINT_AUTH_METHOD", default="client_secret_basic"),
+    "USERINFO_SIGNED_RESPONSE_ALG": env.str("OIDC_USERINFO_SIGNED_RESPONSE_ALG", default=""),
+    "ID_TOKEN_SIGNED_RESPONSE_ALG": env.str("OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG", default="RS256"),
+    "ID_TOKEN_ENCRYPTED_RESPONSE_ALG": env.str("OIDC_ID_TOKEN_ENCRYPTED_RESPONSE_ALG", default=""),
+    "ID_TOKEN_ENCRYPTED_RESPONSE_ENC": env.str("OIDC_ID_TOKEN_ENCRYPTED_RESPONSE_ENC", default="A128CBC-HS256"),
+    "DECRYPTION_KEY": env.json("OIDC_DECRYPTION_KEY", default={}),
 }
 # With a Kratos and no issuer, people sign in by Kratos alone. With both, at the issuer, whose login page Kratos is.
 BY_KRATOS_ALONE = bool(KRATOS["PUBLIC_URL"]) and not env.str("OIDC_ISSUER", default="")

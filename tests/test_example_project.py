@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from joserfc.jwk import ECKey
 
 ROOT = Path(__file__).parents[1]
 ADMIN_URL = "https://hydra.example.org"
@@ -117,6 +118,37 @@ def test_by_kratos_alone_it_can_be_hydras_pages_all_the_same() -> None:
     assert (hydra_of_provider, hydra_of_pages["ADMIN_URL"], page) == (None, ADMIN_URL, "hydra_ui:login")
     assert hydra_of_pages["SUBJECT"] == "example_project.kratos.identity_of"
     assert found_by_check(**given) == set()
+
+
+def test_what_the_client_is_registered_with_comes_from_the_environment() -> None:
+    registered = {
+        "SCOPE": "openid offline_access",
+        "RESPONSE_MODE": "form_post",
+        "TOKEN_ENDPOINT_AUTH_METHOD": "client_secret_post",
+        "USERINFO_SIGNED_RESPONSE_ALG": "ES256",
+        "ID_TOKEN_SIGNED_RESPONSE_ALG": "ES256",
+        "ID_TOKEN_ENCRYPTED_RESPONSE_ALG": "ECDH-ES",
+        "ID_TOKEN_ENCRYPTED_RESPONSE_ENC": "A256GCM",
+    }
+    switched_on = ["KEEP_TOKENS", "REVOKE_TOKENS_AT_LOGOUT", "USERINFO"]
+    key = ECKey.generate_key("P-256").as_dict(private=True)
+    given = {f"OIDC_{name}": value for name, value in registered.items()} | dict.fromkeys(
+        map("OIDC_{}".format, switched_on), "1"
+    )
+    given["OIDC_DECRYPTION_KEY"] = json.dumps(key)
+
+    provider, *_ = shown(KRATOS_SHOWN, **given)
+
+    assert provider.items() >= {**registered, **dict.fromkeys(switched_on, True), "DECRYPTION_KEY": key}.items()
+    assert found_by_check(**given) == set()
+
+
+def test_every_variable_is_documented() -> None:
+    read = re.findall(r'\benv\.\w+\("([A-Z_]+)"', (ROOT / "example_project" / "settings.py").read_text())
+    _, table = (ROOT / "docs/reference/commands.md").read_text().split("### Environment of the example project")
+    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \|", table, re.MULTILINE)
+
+    assert sorted(name.strip("`") for row in rows for name in row.split(", ")) == sorted(set(read))
 
 
 @pytest.mark.urls("tests.hydra_ui.site.urls")
