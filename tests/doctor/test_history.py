@@ -702,10 +702,10 @@ def test_hint_that_hydra_refuses_tells_nothing_of_its_sessions(
     provider.login_sessions.clear()
     provider.keys = [new_signing_key(), *provider.keys]
 
-    assert_logout_request_fails("cryptographic", "rotated")
+    assert_logout_request_fails("cryptographic", "older key")
 
     provider.consents.clear()
-    assert_logout_request_fails("cryptographic", "rotated", known_at_hydra=Verdict.WARN)
+    assert_logout_request_fails("cryptographic", "older key", known_at_hydra=Verdict.WARN)
 
 
 def test_list_of_consents_out_of_reach(network: Town, provider: Provider, browser: SiteBrowser) -> None:

@@ -80,6 +80,21 @@ def test_it_runs_a_provider_until_it_is_interrupted(monkeypatch: pytest.MonkeyPa
         requests.get(issuer, timeout=5)
 
 
+def test_the_checks_run_as_soon_as_there_are_tables(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    done: list[str] = []
+
+    def interrupt(_server: ThreadedWSGIServer) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "call_command", lambda name, **_options: done.append(name))
+    monkeypatch.setattr(demo.Command, "check", lambda _command: done.append("check"))
+    monkeypatch.setattr(ThreadedWSGIServer, "serve_forever", interrupt)
+
+    demo.Command().run_from_argv(["manage.py", "demo"])
+
+    assert done == ["migrate", "check"]
+
+
 @pytest.mark.django_db
 def test_it_runs_a_kratos_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, kratos: dict[str, str]) -> None:
     found: list[Any] = []

@@ -36,6 +36,8 @@ BY_KRATOS = {"KRATOS_PUBLIC_URL": "http://localhost:4433", "KRATOS_ADMIN_URL": "
 
 class Command(BaseCommand):
     help = "Run the example site and, unless OIDC_ISSUER or KRATOS_PUBLIC_URL is set, a development provider for it."
+    #: They would find a new database without tables. They run when it has them.
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--kratos", action="store_true", help="sign in by a development Kratos in its place")
@@ -45,6 +47,8 @@ class Command(BaseCommand):
             _start_over({**os.environ, "OIDC_ISSUER": "", **BY_KRATOS})
         signal.signal(signal.SIGTERM, _stop)
         call_command("migrate", verbosity=0)
+        if not options.get("skip_checks"):
+            self.check()
         is_embedded = kratos or not (provider.is_kratos_alone() or os.environ.get("OIDC_ISSUER"))
         with suppress(KeyboardInterrupt), _site_server() as server, _provider() if is_embedded else nullcontext():
             # One line for each event is ours. What the app logs as a warning stays.
