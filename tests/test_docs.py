@@ -26,6 +26,7 @@ import django_ory_logout
 from django_ory_logout import conf, events, exceptions, signals, urls
 from django_ory_logout.doctor import in_order
 from django_ory_logout.doctor.findings import SECTIONS
+from django_ory_logout.doctor.kratos import LOGIN
 from django_ory_logout.models import EndReason, Subject
 from django_ory_logout.oidc.tokens import IDToken
 from django_ory_logout.templatetags.ory_logout import register
@@ -442,6 +443,16 @@ def test_the_example_backend_maps_claims(tmp_path: Path) -> None:
     assert user == linked.user
     assert user.is_staff
     assert list(user.groups.all()) == [editors]
+
+
+def test_hydra_and_kratos_are_configured_as_the_doctor_wants_them() -> None:
+    """``urls.login`` starts Kratos' flow, and Kratos may send people back to ``SITE_URL``."""
+    page = DOCS / "how-to/hydra-with-kratos.md"
+    kratos, hydra = blocks(page, "yaml")
+    (site_url,) = re.findall(r'"SITE_URL": "([^"]+)"', page.read_text())
+
+    assert f"  login: https://login.example.org{LOGIN}\n" in hydra
+    assert f"  allowed_return_urls:\n    - {site_url}\n" in kratos
 
 
 @pytest.mark.django_db

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client, override_settings
@@ -65,13 +66,19 @@ def test_lines_of_the_log() -> None:
     assert [line for line in said if f'"{line}' not in written] == []
 
 
+def run_examples(number: int) -> dict[str, Any]:
+    """The first examples of "Where this site is Hydra's login page"."""
+    _, text = (HOW_TO / "force-logout.md").read_text().split("## Where this site is Hydra's login page")
+    found: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[:number]:
+        exec(block, found)  # noqa: S102 - our own page
+    return found
+
+
 def test_forced_logout_on_a_site_that_is_nothing_but_these_pages(
     hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
 ) -> None:
-    """The first example under "Where this site is Hydra's login page"; no application, so no ``force_logout``."""
-    _, text = (HOW_TO / "force-logout.md").read_text().split("## Where this site is Hydra's login page")
-    found: dict[str, Any] = {}
-    exec(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0], found)  # noqa: S102 - our own page
+    found = run_examples(1)
     sign_in(amber, sid="sid-kept")
     Client().force_login(birch)
     hydra.consents = [
@@ -85,3 +92,16 @@ def test_forced_logout_on_a_site_that_is_nothing_but_these_pages(
     *sids, logins, consents = hydra.revoked
     assert sorted(sids) == ["sid-kept", "sid-listed"]
     assert logins == consents == str(amber.pk)
+
+
+def test_forced_logout_on_a_site_that_is_an_application_too(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, str]] = []
+    monkeypatch.setattr("django_ory_logout.force.force_logout", lambda **who: asked.append(who))
+    sign_in(amber, sid="sid-kept")
+
+    run_examples(2)["force_out_of_both"](amber)
+
+    assert Session.objects.count() == 0
+    assert asked == [{"sid": "sid-kept"}, {"subject": str(amber.pk)}]
