@@ -148,7 +148,7 @@ def _keeps(shared: SharedCache) -> bool:
 
 @check("site.database", gettext_lazy("Database of the index"))
 def database(_site: SitePatient) -> Iterator[Said]:
-    """Whether the index's tables are there, as this version of the app wants them."""
+    """Whether the index's tables are there, as this version of the app wants them, and keep what is written."""
     alias = router.db_for_write(LoginSession)
     try:
         executor = MigrationExecutor(connections[alias])
@@ -171,7 +171,11 @@ def database(_site: SitePatient) -> Iterator[Said]:
             one,
             _("Nobody can sign in, or notices are answered 503: compare the tables with manage.py sqlmigrate."),
         )
-    if not broken:
+    found = checks.run_checks(tags=[checks.Tags.database], databases=[alias])
+    said = [message for message in found if _is_ours(message) and _matters(message)]
+    for message in said:
+        yield (failed if message.level >= checks.ERROR else warned)(f"{message.id}: {message.msg}", str(message.hint))
+    if not broken and not said:
         yield passed(
             _("All migrations have run in the database %(alias)r, and its tables are read.") % {"alias": alias}
         )

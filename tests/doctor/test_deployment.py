@@ -332,3 +332,28 @@ def test_migrations_that_have_not_run(django_db_setup: None) -> None:
     MigrationRecorder(connection).record_unapplied("ory_logout", "0001_initial")
 
     assert red("site") == {"site.database": ["fail"]}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "silenced", "expected"),
+    [
+        (checks.Warning, [], ["warn"]),
+        (checks.Warning, ["ory_logout.W000"], []),
+        (checks.Error, ["ory_logout.W000"], ["fail"]),
+        (checks.Info, [], []),
+    ],
+)
+def test_what_our_checks_of_databases_say(
+    register: Register,
+    settings: Any,
+    kind: Callable[..., checks.CheckMessage],
+    silenced: list[str],
+    expected: list[str],
+) -> None:
+    register(kind("A crash can lose logouts.", hint="Switch it on.", id="ory_logout.W000"), tag=checks.Tags.database)
+    settings.SILENCED_SYSTEM_CHECKS = silenced
+
+    assert red("site") == ({"site.database": expected} if expected else {})
+    if expected:
+        assert row("site.database").found == "ory_logout.W000: A crash can lose logouts."
