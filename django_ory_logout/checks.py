@@ -191,7 +191,9 @@ def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
         url = resolve_url(settings.LOGIN_URL)
     except NoReverseMatch:
         url = ""
-    if urlsplit(url).netloc or (url and _match(urlsplit(url).path)):
+    path = urlsplit(url).path
+    paths = [path, f"{path}/"] if settings.APPEND_SLASH else [path]
+    if urlsplit(url).netloc or (url and any(_match(one) for one in paths)):
         return []
     hint = 'People who have to sign in are sent there. Write: LOGIN_URL = "ory_logout:login"'
     return [_warning("W083", f"There is no page at LOGIN_URL, which is {settings.LOGIN_URL!r}.", hint)]
@@ -214,7 +216,7 @@ def check_migrations(databases: Any = None, **_kwargs: Any) -> list[CheckMessage
     if not missing:
         return []
     message = f"The database {connection.alias!r} lacks tables of django_ory_logout."
-    return [_warning("W084", message, "Run: python manage.py migrate")]
+    return [_warning("W084", message, f"Run: python manage.py migrate --database {connection.alias}")]
 
 
 @register(Tags.security)

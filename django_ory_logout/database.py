@@ -2,6 +2,7 @@
 
 import re
 
+from django.conf import settings
 from django.db import Error as DatabaseFault
 from django.db import ProgrammingError
 
@@ -18,7 +19,8 @@ def database_fault(error: DatabaseFault) -> Undecided:
     """``error`` without its text, which can hold a session key. :exc:`SetupError`: another try does not help."""
     missing = _MISSING.search(str(error))
     if missing:
-        return SetupError("not_migrated", f"{missing[0]}. Run: python manage.py migrate")
+        each = "" if len(settings.DATABASES) == 1 else ", with --database for each of DATABASES"
+        return SetupError("not_migrated", f"{missing[0]}. Run: python manage.py migrate{each}")
     if isinstance(error, ProgrammingError) or "readonly database" in str(error):
         return SetupError("database_unusable", type(error).__name__)
     return Undecided("database_fault", type(error).__name__)

@@ -21,6 +21,8 @@ from .models import LoginSession, Subject
 
 logger = logging.getLogger("django_ory_logout")
 
+#: The Unicode categories of what no name shows: control characters, NUL among them, and halves of surrogate pairs.
+_UNSHOWN = frozenset({"Cc", "Cs"})
 #: What a database, or its driver, says of a value that it cannot store.
 UNSTORABLE = (DataError, ValueError)
 
@@ -54,7 +56,7 @@ def fitted(fields: Mapping[str, Any]) -> Fitted:
 def _fitted(field: Field[Any, Any], value: Any) -> tuple[Any, str]:
     if not isinstance(value, str):
         return value, ""
-    storable = "".join(one for one in value if one != "\0" and unicodedata.category(one) != "Cs").strip()
+    storable = "".join(one for one in value if unicodedata.category(one) not in _UNSHOWN).strip()
     cut = storable[: field.max_length].strip()
     # A part of an address is the address of somebody else.
     if isinstance(field, EmailField):

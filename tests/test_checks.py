@@ -288,6 +288,7 @@ def test_host_that_is_not_allowed_is_named() -> None:
         ([], "ory_logout:login"),
         ([], "/auth/login/?a=b"),
         ([], "https://login.example/"),
+        ([], "/auth/login"),
         (["ory_logout.W083"], "/accounts/login/"),
         (["ory_logout.W083"], "ory_logout:logn"),
     ],

@@ -141,6 +141,7 @@ def test_name_of_a_hook_is_made_free() -> None:
     ("given", "stored"),
     [
         ("Am\ud800ber", "Amber"),
+        ("A\nm\x1b[2Jber", "Am[2Jber"),
         ("\udcff\ud83d", ""),
         ("Am\0ber", "Amber"),
         ("a" * 151, "a" * 150),
