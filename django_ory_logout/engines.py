@@ -34,11 +34,10 @@ def without_request(store: type[SessionBase], key: str | None = None) -> Session
     That constructor is passed over then, for the first below it that needs no more than a key.
     """
     session = store.__new__(store)
-    for kind in store.__mro__:
-        given = _key_alone(vars(kind)["__init__"], key) if "__init__" in vars(kind) else None
-        if given is not None:
-            kind.__init__(session, *given.args[1:], **given.kwargs)  # type: ignore[misc]
-            break
+    kinds = [kind for kind in store.__mro__ if "__init__" in vars(kind)]
+    all_given = ((kind, _key_alone(vars(kind)["__init__"], key)) for kind in kinds)
+    kind, given = next((kind, given) for kind, given in all_given if given is not None)
+    kind.__init__(session, *given.args[1:], **given.kwargs)  # type: ignore[misc]
     return session
 
 

@@ -9,11 +9,12 @@ from asgiref.sync import async_to_sync
 from django.contrib import auth
 from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_not_required
-from django.db import connection
+from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient
 from django.urls import path
 
+from django_ory_logout import sessions
 from django_ory_logout.engines import site_store
 from django_ory_logout.models import LoginSession
 from django_ory_logout.testing import Provider
@@ -402,4 +403,16 @@ def test_emptied_under_asgi(crowd: Crowd) -> None:
 
     async_to_sync(asgi.get)("/aflush/", secure=True)
 
+    crowd.assert_all_out()
+
+
+def test_a_session_that_is_emptied_while_the_database_fails(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object) -> int:
+        raise OperationalError
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(sessions, "mark_ended", fail)
+        answer = crowd.browser.get("/flush/")
+
+    assert answer.status_code == 503
     crowd.assert_all_out()

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.contrib.sessions.backends.base import CreateError
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import connection, connections
+from django.core.cache import cache
+from django.db import OperationalError, connection, connections
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
@@ -155,3 +157,55 @@ def test_async_views(browser: SiteBrowser) -> None:
 
     assert anonymous.status_code == 302
     assert signed_in.status_code == 200
+
+
+# What an engine cannot do
+
+
+def test_a_dead_session_that_cannot_be_deleted_is_dead(
+    browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser.sign_in("amber")
+    sessions._seen.clear()
+    LoginSession.objects.update(ended_at=timezone.now())
+
+    def fail(*_args: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(engines.site_store(), "delete", fail)
+
+    assert browser.user is None
+    assert "stored session not deleted: OperationalError" in caplog.messages
+
+
+def test_a_key_that_is_taken_refuses_the_sign_in(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(_session: object, must_create: bool = False) -> None:
+        raise CreateError
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(engines.site_store(), "save", save)
+        answer = browser.sign_in("amber")
+
+    assert answer.status_code == 503
+    assert "session_store_fault" in answer.text
+    assert browser.user is None
+
+
+def test_what_cannot_be_read_is_not_written_over(browser: SiteBrowser, settings: Any) -> None:
+    """A cache that is back has the session still."""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    browser.sign_in("amber")
+    key, prefix = str(browser.key), engines.site_store()().cache_key_prefix  # type: ignore[attr-defined]
+    kept = cache.get(prefix + key)
+    cache.delete(prefix + key)
+    session = indexed(engines.site_store())(key)
+
+    assert dict(session.items()) == {}
+    session.save()
+    assert session.session_key == key
+    session["cart"] = "full"
+    session.save()
+
+    assert session.session_key not in (None, key)
+    cache.set(prefix + key, kept)
+    assert browser.user

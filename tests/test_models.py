@@ -1,5 +1,6 @@
 """Whom a notice names, from both sides, and what the database keeps apart."""
 
+import importlib
 import time
 import uuid
 from dataclasses import replace
@@ -7,14 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from django_ory_logout import models
 from django_ory_logout.models import (
     IAT_TOLERANCE,
     LoginSession,
@@ -196,3 +200,25 @@ def test_a_moment_is_comparable_with_now(settings: Any, time_zone: str, with_zon
     ago = timezone.now() - moment(time.time() - 60)
 
     assert timedelta(seconds=59) < ago < timedelta(seconds=65)
+
+
+# The foreign key to the user, and the app itself
+
+
+def test_the_key_is_djangos_own_in_migrations() -> None:
+    _name, path, _args, options = LoginSession._meta.get_field("user").deconstruct()
+
+    assert path == "django.db.models.ForeignKey"
+    assert options["db_constraint"] is False
+
+
+def test_the_key_takes_users_alone() -> None:
+    with pytest.raises(ValueError, match="must be a"):
+        LoginSession(user="amber")  # type: ignore[misc]
+
+
+def test_the_app_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apps, "is_installed", lambda _name: False)
+
+    with pytest.raises(ImproperlyConfigured, match="INSTALLED_APPS lacks this app"):
+        importlib.reload(models)

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
-from django_ory_logout import receipts
+from django_ory_logout import receipts, sessions
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.ory.kratos import KratosPublic
@@ -453,6 +454,22 @@ def test_native_logout_ends_here_and_at_kratos(native: SiteBrowser, wire: Kratos
     assert asked(wire) == [("DELETE", NATIVE)]
     assert not session.active
     assert not LoginSession.objects.exists()
+    assert native.user is None
+
+
+def test_native_logout_that_cannot_be_written_down(
+    native: SiteBrowser, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> int:
+        raise OperationalError
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(sessions, "mark_ended", fail)
+        answer = end({"session_token": session.token}, SiteBrowser(headers={"accept": "application/json"}))
+
+    assert (answer.status_code, answer.json()) == (503, {"error": "database_fault"})
+    assert native.user
+    assert end({"session_token": session.token}).status_code == 204
     assert native.user is None
 
 

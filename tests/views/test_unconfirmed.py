@@ -8,10 +8,14 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import caches
 from django.db import OperationalError, connection
+from django.http import HttpResponse
 from django.test import AsyncClient, RequestFactory
 
+from django_ory_logout.engines import site_store
+from django_ory_logout.exceptions import LogoutUnconfirmed
 from django_ory_logout.models import LoginSession
-from django_ory_logout.views import unconfirmed
+from django_ory_logout.stores import indexed
+from django_ory_logout.views import errors, unconfirmed
 
 from ..conftest import Logged, NewBrowser, SiteBrowser
 from .pages import assert_page
@@ -228,3 +232,57 @@ def test_csrf_tokens_in_a_session_that_cannot_be_read(signed_in: SiteBrowser, do
 
     assert answer.status_code == 503
     assert signed_in.user
+
+
+def test_a_page_of_the_site_whose_error_page_needs_the_session(
+    signed_in: SiteBrowser, down: Down, settings: Any
+) -> None:
+    settings.CSRF_USE_SESSIONS = True
+    signed_in.raise_request_exception = False
+    with down(), pytest.raises(OperationalError):
+        signed_in.get("/tags/")
+
+    assert signed_in.user
+
+
+def test_the_button_without_a_session(new_browser: NewBrowser, settings: Any, down: Down) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    browser = new_browser()
+    browser.sign_in("amber")
+    with down():
+        browser.post("/auth/logout/")
+        answer = browser.post("/auth/logout/")
+
+    assert_page(answer, 503, TITLE)
+    assert "logout_unconfirmed" in answer.text
+
+
+def test_nothing_to_remember_is_no_note(rf: RequestFactory) -> None:
+    request: Any = rf.get("/")
+    request.session = indexed(site_store())()
+    response = HttpResponse()
+
+    unconfirmed.replace_session(request, response, LogoutUnconfirmed("database_fault"))
+
+    assert NOTE not in response.cookies
+
+
+def test_a_note_that_the_response_brings_stays() -> None:
+    response = HttpResponse()
+    response.set_cookie(NOTE, "another")
+
+    unconfirmed.delete_note(response)
+
+    assert response.cookies[NOTE].value == "another"
+
+
+def test_a_page_without_a_token(rf: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: Any, **_kwargs: Any) -> Any:
+        raise OperationalError
+
+    monkeypatch.setattr(errors, "render", fail)
+    monkeypatch.setattr(errors, "get_token", fail)
+
+    page = errors.render_safely(rf.get("/"), "ory_logout/error.html", {"title": "No"}, 503)
+
+    assert "<h1>No</h1>" in page.text
