@@ -81,6 +81,8 @@ class Replica:
                 cursor.execute(f"INSERT INTO {self._schema}.{table} SELECT * FROM {table}")  # noqa: S608
 
     def drop(self) -> None:
+        if connection.vendor == "sqlite":
+            connections["replica"].connection.close()  # Django leaves a database in memory open
         connections["replica"].close()
         del connections["replica"], connections.settings["replica"]
         if connection.vendor != "sqlite":
