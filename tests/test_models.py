@@ -213,7 +213,7 @@ def test_the_key_is_djangos_own_in_migrations() -> None:
 
 
 def test_the_key_takes_users_alone() -> None:
-    assert LoginSession(user=None).user_id is None  # type: ignore[misc]
+    assert LoginSession(user=None).user_id is None
     with pytest.raises(ValueError, match="must be a"):
         LoginSession(user="amber")  # type: ignore[misc]
 
