@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.command import Command
@@ -22,7 +22,10 @@ class Chromium:
         self.driver = driver
         # A page can change between a look and the next.
         self.wait = WebDriverWait(
-            driver, SECONDS, poll_frequency=0.1, ignored_exceptions=[StaleElementReferenceException]
+            driver,
+            SECONDS,
+            poll_frequency=0.1,
+            ignored_exceptions=[WebDriverException],  # the page was left meanwhile
         )
 
     def open(self, url: str) -> None:
