@@ -90,7 +90,7 @@ live: venv ## the same, tried on those at HYDRA_PUBLIC_URL, HYDRA_ADMIN_URL, KRA
 	$(BIN)/python -m pytest -m live tests/live
 
 services: $(SERVICES_INSTALLED) ## the tests on PostgreSQL, MariaDB and Redis, thrown away afterwards
-	.ci/services $(BIN)/python -m pytest --reuse-db $(SERVICES_TESTS)
+	.ci/services $(BIN)/python -m pytest --reuse-db $(PARALLEL) $(SERVICES_TESTS)
 
 $(SERVICES_INSTALLED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --group services

@@ -1,10 +1,12 @@
 """The site that the tests run: this app, and nothing that hides what it does."""
 
+import re
 from typing import Any
 
 import environ
 
 env = environ.Env()
+WORKER = env.str("PYTEST_XDIST_WORKER", default="gw0").removeprefix("gw")
 
 SECRET_KEY = "for tests alone"
 DEBUG = False
@@ -51,6 +53,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
 
     pymysql.install_as_MySQLdb()  # mysqlclient has to be compiled
 CACHES: dict[str, Any] = {"default": env.cache("CACHE_URL", default="locmemcache://")}
+# Tests empty the cache: each process of pytest-xdist has a database of Redis to itself.
+CACHES["default"]["LOCATION"] = re.sub(r"/0$", f"/{WORKER}", CACHES["default"]["LOCATION"])
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "django_ory_logout.backends.ProviderBackend",
