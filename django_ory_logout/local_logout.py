@@ -48,9 +48,11 @@ def begin(name: SessionName, login: Mapping[str, Any] | None, reason: EndReason)
             # Without a row, a session is signed in for as long as it is stored.
             if name.key and not (count or name.row_id or rows.exists()):
                 engines.delete_stored(engines.site_store(), [name.key])
+    except DatabaseFault as error:
+        raise LogoutUnconfirmed("database_fault", type(error).__name__, name=name, reason=reason) from error
     except Exception as error:
         raise LogoutUnconfirmed(
-            "database_fault" if isinstance(error, DatabaseFault) else "session_store_fault",
+            "session_store_fault" if isinstance(error, Undecided) else "internal_error",
             error.detail if isinstance(error, Undecided) else type(error).__name__,
             name=name,
             reason=reason,
