@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 E2E_INSTALLED := $(VENV)/.installed-e2e
 # What goes through a database and a cache, without a clock of its own: Redis keeps another time.
-SERVICES_TESTS ?= tests/index tests/test_journeys.py tests/test_models.py tests/test_middleware.py \
+SERVICES_TESTS ?= tests/sessions tests/test_journeys.py tests/test_models.py tests/test_middleware.py \
   tests/test_backends.py tests/test_signals.py tests/test_admin.py tests/services
 SERVICES_INSTALLED := $(VENV)/.installed-services
 OIDC_PROVIDER := tests/e2e/oidc_provider

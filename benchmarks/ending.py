@@ -19,9 +19,9 @@ from django.db import connection
 from django.test.utils import override_settings, setup_databases, teardown_databases
 from django.utils import timezone
 
-from django_ory_logout import sessions
 from django_ory_logout.models import EndReason, LoginSession, LogoutNotice, digest
-from tests.index.world import ENGINES, MIDDLEWARE, World, rows_of, site_settings, world
+from django_ory_logout.sessions import index
+from tests.sessions.world import ENGINES, MIDDLEWARE, World, rows_of, site_settings, world
 
 SID = "the session to end"
 LOGIN = {"issuer": settings.ISSUER, "subject": "amber", "id_token": "x" * 1000}
@@ -44,7 +44,7 @@ def milliseconds(act: Callable[[], object]) -> float:
 
 def store(sids: list[str]) -> None:
     """A session for each of ``sids``, stored in the database and indexed."""
-    data = SessionStore().encode({sessions.LOGIN: LOGIN | {"sid": sids[0]}})
+    data = SessionStore().encode({index.LOGIN: LOGIN | {"sid": sids[0]}})
     expires = timezone.now() + timedelta(days=1)
     rows = rows_of("amber", len(sids))
     for row, sid in zip(rows, sids, strict=True):
@@ -55,13 +55,13 @@ def store(sids: list[str]) -> None:
 
 
 def end_by_index() -> None:
-    sessions.end(LogoutNotice(settings.ISSUER, None, SID, timezone.now()), EndReason.BACK_CHANNEL)
+    index.end(LogoutNotice(settings.ISSUER, None, SID, timezone.now()), EndReason.BACK_CHANNEL)
 
 
 def end_by_decoding() -> None:
     """What is left to do without an index: read every session to find the one."""
     for stored in Session.objects.iterator():
-        if stored.get_decoded().get(sessions.LOGIN, {}).get("sid") == SID:
+        if stored.get_decoded().get(index.LOGIN, {}).get("sid") == SID:
             stored.delete()
 
 

@@ -1,21 +1,101 @@
-"""What is signed in, what was received, who is who: to be read. Deleting a login session ends it."""
+"""The admin pages, all read-only: login sessions, receipts, events, subjects. Deleting a login session ends it.
 
+``force_logout_everywhere`` is an action for the login sessions here, and for the site's own admin of users.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
-from . import local_logout
-from .admin_actions import force_logout_everywhere
+from .force import force_logout
 from .models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutReceipt, RefusalCount, Subject
+from .sessions import ending
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
 else:
     ModelAdmin = admin.ModelAdmin
+
+
+logger = logging.getLogger("django_ory_logout")
+
+#: Each person costs several calls; so many can be waited for.
+MAX_PEOPLE = 20
+
+
+@admin.action(description=_("Log out everywhere"))
+def force_logout_everywhere(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    """Log out the users that are chosen, or whose login sessions are: shown first, done when just these are confirmed.
+
+    For those who may delete login sessions; ``PermissionDenied`` for others.
+    """
+    if not request.user.has_perm("ory_logout.delete_loginsession"):
+        raise PermissionDenied
+    chosen = _chosen(queryset)
+    if not chosen:
+        messages.error(request, _("Nobody has been logged out: what was chosen is gone."))
+        return None
+    if len(chosen) > MAX_PEOPLE:
+        messages.error(request, _("Choose at most %(count)d people.") % {"count": MAX_PEOPLE})
+        return None
+    return _page(modeladmin, request, chosen, _is_confirmed(request, chosen))
+
+
+def _is_confirmed(request: HttpRequest, chosen: Mapping[AbstractBaseUser, Any]) -> bool:
+    """Whether these are the people who were shown, no more and no less."""
+    shown = request.POST.getlist("confirmed")
+    if not shown:
+        return False
+    if set(shown) == {str(user.pk) for user in chosen}:
+        return True
+    messages.warning(request, _("Nobody has been logged out yet: these are other people than were shown before."))
+    return False
+
+
+def _page(
+    modeladmin: Any, request: HttpRequest, chosen: Mapping[AbstractBaseUser, Any], confirmed: bool
+) -> HttpResponse:
+    """What would be done; or once it is ``confirmed``, what has been."""
+    results = [(user, force_logout(user=user, dry_run=not confirmed)) for user in chosen]
+    if confirmed:
+        _note(modeladmin, request, chosen)
+    context = {
+        **modeladmin.admin_site.each_context(request),
+        "title": _("Log out everywhere"),
+        "opts": modeladmin.opts,
+        "media": modeladmin.media,
+        "results": results,
+        "confirmed": confirmed,
+        "people": [str(user.pk) for user in chosen],
+        "chosen": [str(pk) for pk in chosen.values()],
+        "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+    }
+    return TemplateResponse(request, "admin/ory_logout/force_logout.html", context)
+
+
+def _chosen(queryset: QuerySet[Any]) -> Mapping[AbstractBaseUser, Any]:
+    """The users, each with a row that stands for them; no more than it takes to see that they are too many."""
+    if queryset.model is not LoginSession:
+        return {user: user.pk for user in queryset[: MAX_PEOPLE + 1]}
+    rows = dict(queryset.values_list("user_id", "pk"))
+    users = get_user_model()._default_manager.filter(pk__in=list(rows)[: MAX_PEOPLE + 1])
+    return {user: rows[user.pk] for user in users}
+
+
+def _note(modeladmin: Any, request: HttpRequest, people: Iterable[AbstractBaseUser]) -> None:
+    """What was done to whom, in the admin's own history."""
+    for user in people:
+        modeladmin.log_change(request, user, str(_("Logged out everywhere.")))
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -46,7 +126,7 @@ class LoginSessionAdmin(OfUserAdmin):
     actions = [force_logout_everywhere]
 
     def delete_model(self, request: HttpRequest, obj: LoginSession) -> None:
-        local_logout.end_row(str(obj.pk), EndReason.USER)
+        ending.end_row(str(obj.pk), EndReason.USER)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[LoginSession]) -> None:
         for obj in queryset:

@@ -13,7 +13,7 @@ class OryLogoutConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401 - registers itself
-        from .stores import end_at_logout
+        from .sessions.store import end_at_logout
         from .users import forget_deleted
 
         user_logged_out.connect(end_at_logout, dispatch_uid="ory_logout_end_at_logout")

@@ -16,9 +16,9 @@ from django.views.decorators.debug import sensitive_variables
 from . import conf
 from .conf import KratosConfig
 from .exceptions import LogoutUnconfirmed, SetupError, Undecided
-from .kratos import carried, people, reports, sign_in, whoami
+from .kratos import error_reports, login, request_user, token_sessions, whoami
 from .ory.kratos import Credential
-from .stores import LoginSessionStore
+from .sessions.store import LoginSessionStore
 from .views import unconfirmed
 from .views.base import (
     answers_faults,
@@ -79,7 +79,7 @@ class LoginSessionMiddleware:
         return unconfirmed.page(request, exception) if isinstance(exception, LogoutUnconfirmed) else None
 
     def _enter(self, request: HttpRequest) -> LoginSessionStore:
-        reports.leave_out(request, *(one.cookie_name for one in conf.get().kratos))
+        error_reports.leave_out(request, *(one.cookie_name for one in conf.get().kratos))
         session = LoginSessionStore.adopt(request.session)
         request.session = session
         return session
@@ -142,14 +142,14 @@ class KratosMiddleware(MiddlewareMixin):
     @sensitive_variables()
     def process_request(self, request: Any) -> HttpResponse | None:
         request.kratos_refusal = None
-        kratos = sign_in.configured()
+        kratos = login.configured()
         if kratos is None:
             return None
         if not _asks_kratos(request):
             return None
         credential = whoami.credential_of(request, kratos)
         if credential is None:
-            sign_in.leave(request, kratos)
+            login.leave(request, kratos)
             return None
         if credential.is_token:
             return self._enter_by_token(request, kratos, credential)
@@ -162,7 +162,7 @@ class KratosMiddleware(MiddlewareMixin):
             return response
         cookies, kratos, credential = held
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-            carried.save(request.session, kratos, credential)
+            token_sessions.save(request.session, kratos, credential)
         request.session = cookies
         request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
         patch_vary_headers(response, ["X-Session-Token"])
@@ -173,7 +173,7 @@ class KratosMiddleware(MiddlewareMixin):
         """The session of a token takes the place of a cookie's until the response, which sets no cookie."""
         try:
             with database_faults():
-                request._ory_kratos_carried = carried.load(request, kratos, credential), kratos, credential
+                request._ory_kratos_carried = token_sessions.load(request, kratos, credential), kratos, credential
         except Undecided as error:
             return _undecided(request, error)
         response = _entered(request, kratos, credential)
@@ -187,7 +187,7 @@ class KratosMiddleware(MiddlewareMixin):
 def _entered(request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
     try:
         with database_faults():
-            request.kratos_refusal = sign_in.enter(request, kratos, credential)
+            request.kratos_refusal = login.enter(request, kratos, credential)
     except Undecided as error:
         return _undecided(request, error)
     return None
@@ -202,7 +202,7 @@ def _asks_kratos(request: HttpRequest) -> bool:
 
 
 def _undecided(request: HttpRequest, error: Undecided) -> HttpResponse:
-    people.nobody(request)
+    request_user.nobody(request)
     if wants_json(request) or "X-Session-Token" in request.headers:
         response: HttpResponse = error_json(error)
     else:

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
-from django_ory_logout import sessions
+from django_ory_logout.sessions import index
 
 from . import provider
 
@@ -19,7 +19,7 @@ CONTENT_SECURITY_POLICY = "default-src 'self'; style-src 'unsafe-inline'; img-sr
 def home(request: HttpRequest) -> HttpResponse:
     """For everybody: who is signed in here, and since when."""
     context = {
-        "login_session": sessions.current(request),
+        "login_session": index.current(request),
         "provider_url": provider.url(),
         "by_kratos_alone": provider.is_kratos_alone(),
     }
@@ -28,7 +28,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @login_required
 def private(request: HttpRequest) -> HttpResponse:
-    return render(request, "private.html", {"login_session": sessions.current(request)})
+    return render(request, "private.html", {"login_session": index.current(request)})
 
 
 @never_cache

@@ -13,11 +13,12 @@ from django.core.cache import cache
 from django.dispatch import Signal
 from django.test import Client as Browser
 
-from django_ory_logout import conf, events, sessions
+from django_ory_logout import conf
 from django_ory_logout.oidc import provider as documents
 from django_ory_logout.oidc.messages import FORM
+from django_ory_logout.sessions import events, index
 from django_ory_logout.testing import Client, Delivery, LoginSession, Network, Provider, connect
-from django_ory_logout.testing.keys import encryption_key
+from django_ory_logout.testing.hydra.keys import encryption_key
 
 SITE = "https://rp.example/auth"
 
@@ -39,7 +40,7 @@ def _fresh_state() -> Iterator[None]:
 def _forget() -> None:
     cache.clear()
     documents._parsed.clear()
-    sessions._seen.clear()
+    index._seen.clear()
     events._lately.clear()
     conf.get.cache_clear()
 

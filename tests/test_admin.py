@@ -7,8 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from django_ory_logout import events
 from django_ory_logout.models import EventKind, LoginSession, LogoutEvent, LogoutReceipt, RefusalCount, Subject
+from django_ory_logout.sessions import events
 from django_ory_logout.testing import Kratos, Provider, connect_kratos
 
 from .conftest import Configure, NewBrowser, SiteBrowser

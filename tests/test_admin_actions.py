@@ -12,8 +12,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from django_ory_logout import admin_actions
-from django_ory_logout.admin_actions import force_logout_everywhere
+from django_ory_logout import admin
+from django_ory_logout.admin import force_logout_everywhere
 from django_ory_logout.models import LoginSession, Subject
 from django_ory_logout.testing import Kratos, connect_kratos
 
@@ -212,7 +212,7 @@ def test_one_person_with_many_sessions_is_one(staff: SiteBrowser, amber: SiteBro
 def test_too_many_people_are_refused(
     staff: SiteBrowser, amber: SiteBrowser, monkeypatch: pytest.MonkeyPatch, hydra: FakeHydra
 ) -> None:
-    monkeypatch.setattr(admin_actions, "MAX_PEOPLE", 0)
+    monkeypatch.setattr(admin, "MAX_PEOPLE", 0)
 
     row = LoginSession.objects.get()
     answer = choose(staff, SESSIONS, row.pk, confirmed=row.user_id)

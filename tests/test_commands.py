@@ -6,8 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from django_ory_logout import sessions
 from django_ory_logout.models import EndReason, LoginSession, LogoutNotice, LogoutReceipt
+from django_ory_logout.sessions import index
 from django_ory_logout.signals import login_session_ended
 from django_ory_logout.testing import Provider
 
@@ -22,7 +22,7 @@ def test_purge_fails_when_a_notice_fails_and_has_done_the_others(
     amber, birch, cedar = new_browser(), new_browser(), new_browser()
     for browser, subject in ((amber, "amber"), (birch, "birch"), (cedar, "cedar")):
         browser.sign_in(subject)
-    end = sessions.end
+    end = index.end
 
     def fail(notice: LogoutNotice, reason: EndReason) -> int:
         if notice.subject == "amber" or not purging:
@@ -31,7 +31,7 @@ def test_purge_fails_when_a_notice_fails_and_has_done_the_others(
 
     purging = False
     with monkeypatch.context() as broken:
-        broken.setattr(sessions, "end", fail)
+        broken.setattr(index, "end", fail)
         deliveries = [one for subject in ("amber", "birch") for one in provider.end_subject(subject)]
         assert new_browser().deliver(deliveries) == [503, 503]
         purging, said = True, StringIO()

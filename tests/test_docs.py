@@ -23,12 +23,13 @@ from django.template import engines
 from django.test import RequestFactory, override_settings
 
 import django_ory_logout
-from django_ory_logout import conf, events, exceptions, signals, urls
+from django_ory_logout import conf, exceptions, signals, urls
 from django_ory_logout.doctor import in_order
+from django_ory_logout.doctor.checks.kratos import LOGIN
 from django_ory_logout.doctor.findings import SECTIONS
-from django_ory_logout.doctor.kratos import LOGIN
 from django_ory_logout.models import EndReason, Subject
 from django_ory_logout.oidc.tokens import IDToken
+from django_ory_logout.sessions import events
 from django_ory_logout.templatetags.ory_logout import register
 from django_ory_logout.testing import Client, Network, Provider
 from django_ory_logout.views import notices

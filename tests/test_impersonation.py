@@ -14,9 +14,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient
 from django.urls import path
 
-from django_ory_logout import sessions
-from django_ory_logout.engines import site_store
 from django_ory_logout.models import LoginSession
+from django_ory_logout.sessions import index
+from django_ory_logout.sessions.engines import site_store
 from django_ory_logout.testing import Provider
 
 from . import urls
@@ -411,7 +411,7 @@ def test_a_session_that_is_emptied_while_the_database_fails(crowd: Crowd, monkey
         raise OperationalError
 
     with monkeypatch.context() as faulty:
-        faulty.setattr(sessions, "mark_ended", fail)
+        faulty.setattr(index, "mark_ended", fail)
         answer = crowd.browser.get("/flush/")
 
     assert answer.status_code == 503

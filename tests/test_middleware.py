@@ -14,10 +14,10 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_ory_logout import engines, local_logout, sessions
 from django_ory_logout.middleware import LoginSessionMiddleware
 from django_ory_logout.models import EndReason, LoginSession
-from django_ory_logout.stores import LoginSessionStore, indexed
+from django_ory_logout.sessions import ending, engines, index
+from django_ory_logout.sessions.store import LoginSessionStore, indexed
 
 from .conftest import SiteBrowser
 
@@ -110,7 +110,7 @@ def test_a_page_notes_that_its_session_is_in_use_after_its_transaction(
     browser.sign_in("amber")
     long_ago = timezone.now() - timedelta(minutes=6)
     LoginSession.objects.update(last_seen_at=long_ago)
-    sessions._seen.clear()
+    index._seen.clear()
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
 
     with CaptureQueriesContext(connection) as queries:
@@ -132,7 +132,7 @@ def test_a_session_that_ended_is_confirmed_no_longer_by_the_process_that_ended_i
     stored = dict(browser.session)
     assert browser.user
 
-    local_logout.end_row(str(LoginSession.objects.get().pk), EndReason.USER)
+    ending.end_row(str(LoginSession.objects.get().pk), EndReason.USER)
     brought_back = engines.site_store()()
     brought_back.update(stored)
     brought_back._session_key = browser.key
@@ -166,7 +166,7 @@ def test_a_dead_session_that_cannot_be_deleted_is_dead(
     browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     browser.sign_in("amber")
-    sessions._seen.clear()
+    index._seen.clear()
     LoginSession.objects.update(ended_at=timezone.now())
 
     def fail(*_args: object) -> None:

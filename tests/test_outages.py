@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from django.core.cache import caches
 from django.db import OperationalError, connection
 
-from django_ory_logout import local_login, receipts
 from django_ory_logout.models import LoginSession
 from django_ory_logout.oidc import provider as documents
+from django_ory_logout.sessions import opening, receipts
 from django_ory_logout.testing import Network, Provider
 
 from .caches import ADDRESS
@@ -163,7 +163,7 @@ def assert_no_detail(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "what"), [(User, "save"), (local_login, "_new_row"), (LoginSession, "save"), (receipts, "rows")]
+    ("where", "what"), [(User, "save"), (opening, "_new_row"), (LoginSession, "save"), (receipts, "rows")]
 )
 def test_callback_whose_database_fails_at_any_step(
     browser: SiteBrowser,

@@ -19,14 +19,15 @@ from django.urls import reverse
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 
-from django_ory_logout import conf, engines, local_login, sessions
-from django_ory_logout import login as journey_of_login
-from django_ory_logout.logout import end_session_request, held_end_session_request
+from django_ory_logout import conf, http
+from django_ory_logout.flows import login as journey_of_login
+from django_ory_logout.flows.logout import end_session_request, held_end_session_request
 from django_ory_logout.models import LoginSession, LogoutReceiptQuerySet
-from django_ory_logout.oidc import http, messages, tokens
+from django_ory_logout.oidc import messages, tokens
 from django_ory_logout.oidc import provider as documents
 from django_ory_logout.oidc.messages import Tokens
-from django_ory_logout.sessions import LOGIN
+from django_ory_logout.sessions import engines, index, opening
+from django_ory_logout.sessions.index import LOGIN
 from django_ory_logout.testing import Network, Provider
 from django_ory_logout.views import logout as logout_views
 from django_ory_logout.views.cookies import DONE
@@ -295,8 +296,8 @@ def assert_secret(secrets: Secrets, reports: Reports) -> None:
         (tokens, "_check_audience"),
         (tokens, "_check_access_token"),
         (User, "save"),
-        (local_login, "open_login_session"),
-        (local_login, "_new_row"),
+        (opening, "open_login_session"),
+        (opening, "_new_row"),
         (LoginSession, "save"),
         (LogoutReceiptQuerySet, "naming"),
     ],
@@ -465,21 +466,21 @@ def front_channel(browser: SiteBrowser) -> Any:
 @pytest.mark.parametrize(
     ("act", "where", "what"),
     [
-        (post_logout, sessions, "mark_ended"),
-        (post_logout, sessions, "finish"),
+        (post_logout, index, "mark_ended"),
+        (post_logout, index, "finish"),
         (post_logout, messages, "end_session_request"),
         (post_logout, logout_views, "_WithHint"),
-        (return_by_link, sessions, "mark_ended"),
-        (look, sessions, "living_row"),
-        (look, sessions, "confirm_alive"),
+        (return_by_link, index, "mark_ended"),
+        (look, index, "living_row"),
+        (look, index, "confirm_alive"),
         (look, messages, "end_session_request"),
-        (look_asynchronously, sessions, "living_row"),
-        (rotate, sessions, "rekey"),
-        (save, sessions, "slide"),
+        (look_asynchronously, index, "living_row"),
+        (rotate, index, "rekey"),
+        (save, index, "slide"),
         (end_others, engines, "delete_stored"),
         (delete_in_admin, engines, "delete_stored"),
         (front_channel, engines, "delete_stored"),
-        (front_channel, sessions, "rows"),
+        (front_channel, index, "rows"),
     ],
     ids=lambda part: part if isinstance(part, str) else part.__name__.rpartition(".")[2],
 )
@@ -503,7 +504,7 @@ def test_no_report_of_a_fault_while_signed_in_has_a_secret(
     settings.SESSION_SAVE_EVERY_REQUEST = act is save
     sign_in(faulty)
     session, get, post = faulty.session, faulty.get, faulty.post
-    sessions._seen.clear()
+    index._seen.clear()
 
     def broken(method: Any) -> Any:
         def send(*args: Any, **kwargs: Any) -> Any:

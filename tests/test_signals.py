@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from django_ory_logout import sessions
 from django_ory_logout.models import EndReason, LoginSession
+from django_ory_logout.sessions import index
 from django_ory_logout.signals import login_session_ended, login_session_opened, logout_notice_refused
 from django_ory_logout.testing import Provider
 
@@ -100,7 +100,7 @@ def test_ended_by_the_return_of_the_logout_link(browser: SiteBrowser, listen: Li
     ended = listen(login_session_ended)
     browser.sign_in("amber")
 
-    browser.get("/auth/logout/callback/", {"state": browser.session[sessions.LOGIN]["logout_state"]})
+    browser.get("/auth/logout/callback/", {"state": browser.session[index.LOGIN]["logout_state"]})
 
     assert reasons(ended) == [EndReason.RP_INITIATED]
 
@@ -122,7 +122,7 @@ def test_ended_by_its_age(browser: SiteBrowser, listen: Listen) -> None:
     browser.sign_in("amber")
     LoginSession.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
-    sessions.purge()
+    index.purge()
 
     assert reasons(ended) == [EndReason.EXPIRED]
 

@@ -16,8 +16,8 @@ from django.core.signals import setting_changed
 from django.urls import reverse
 from joserfc.jwk import JWKRegistry
 
+from ..cache import SharedCache
 from ..exceptions import InvalidMessage
-from ..oidc.cache import SharedCache
 from ..oidc.metadata import Registration
 from ..oidc.provider import Provider
 from ..ory.hydra import HydraAdmin

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from django.views.decorators.debug import sensitive_variables
 
-from ..oidc import http
+from .. import http
 from ..oidc.messages import FORM
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -19,9 +19,13 @@ from functools import partial
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import Error as DatabaseFault
 
-from .. import conf, events, local_logout, revocation
+from .. import conf
 from ..models import EndReason, LoginSessionQuerySet
-from ..people import (
+from ..sessions import ending, events, token_revocation
+from . import hydra as at_hydra
+from . import kratos as at_kratos
+from .report import ForcedLogout, Progress, Report, StepName
+from .targets import (
     Hydra,
     Person,
     hydra_of,
@@ -35,9 +39,6 @@ from ..people import (
     people,
     unread,
 )
-from ..report import ForcedLogout, Progress, Report, StepName
-from . import hydra as at_hydra
-from . import kratos as at_kratos
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -62,12 +63,12 @@ def force_logout(
     if bool(user) + bool(subject) + bool(sid) != 1:
         raise ValueError("Exactly one of user, subject and sid says who is meant.")
     report = Report(dry_run, progress)
-    with revocation.collected() as left:
+    with token_revocation.collected() as left:
         if sid:
             _end_login(report, sid, provider)
         else:
             _end_person(report, user or subject or "", provider, consents)
-    revocation.revoke(left)
+    token_revocation.revoke(left)
     return _logged(report)
 
 
@@ -236,7 +237,7 @@ def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refuse
         try:
             refused = sum(at_kratos.refuse(issuer, target) for issuer in refused_of)
         finally:
-            ended = local_logout.end_rows(rows, EndReason.FORCED)
+            ended = ending.end_rows(rows, EndReason.FORCED)
         if rows.exclude(ended_at=None).exists():
             # Their rows have ended. A process that saw one alive a moment ago may still serve it.
             raise RuntimeError("sessions have ended and are still stored: ory_purge deletes them")

@@ -12,8 +12,8 @@ from functools import partial
 from .. import conf
 from ..exceptions import HydraError, OryLogoutError
 from ..ory.hydra import ConsentSession
-from ..people import Hydra, Person
-from ..report import Outcome, Report, StepName
+from .report import Outcome, Report, StepName
+from .targets import Hydra, Person
 
 
 def end_person(report: Report, hydra: Hydra, person: Person, consents: bool) -> None:

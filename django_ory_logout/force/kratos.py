@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-from .. import receipts, sessions
 from ..exceptions import KratosError
 from ..models import EndReason, moment
 from ..ory.kratos import KratosAdmin, Session
-from ..people import Person
-from ..report import Report, StepName
+from ..sessions import index, receipts
+from .report import Report, StepName
+from .targets import Person
 
 
 def end_identity(report: Report, kratos: KratosAdmin | None, person: Person) -> bool:
@@ -49,7 +49,7 @@ def end_session(report: Report, kratos: KratosAdmin | None, issuer: str, sid: st
 def refuse(issuer: str, sid: str, expires_at: datetime | None = None) -> int:
     """From here on, nobody signs in by the session ``sid`` of the Kratos at ``issuer``. Says how many were."""
     ends = moment(expires_at.timestamp()) if expires_at else None
-    return sessions.work_off(receipts.record_logout(issuer, sid, ends), EndReason.FORCED)
+    return index.work_off(receipts.record_logout(issuer, sid, ends), EndReason.FORCED)
 
 
 def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Session] | None:

@@ -9,8 +9,8 @@ class OryHydraUIConfig(AppConfig):
     verbose_name = _("Login, consent and logout pages for Ory Hydra")
 
     def ready(self) -> None:
-        from . import checks, revocation, sessions
+        from . import checks, hydra_logins, revocation
 
         checks.register_all()
-        user_logged_in.connect(sessions.note_sign_in, dispatch_uid="ory_hydra_ui.note_sign_in")
+        user_logged_in.connect(hydra_logins.note_sign_in, dispatch_uid="ory_hydra_ui.note_sign_in")
         user_logged_out.connect(revocation.revoke_at_logout, dispatch_uid="ory_hydra_ui.revoke_at_logout")

@@ -9,7 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from ..ory.hydra import LoginRequest, OAuth2Client
-from . import sessions
+from . import hydra_logins
 
 
 class Claims(Protocol):
@@ -61,4 +61,4 @@ def standard_claims(user: Any, *, scopes: Sequence[str], client: OAuth2Client) -
 
 def by_password(request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext:
     """``pwd`` for whoever used our login form; nothing is claimed of other ways into the site."""
-    return AuthenticationContext(amr=("pwd",) if sessions.read(request.session).by_form else ())
+    return AuthenticationContext(amr=("pwd",) if hydra_logins.read(request.session).by_form else ())

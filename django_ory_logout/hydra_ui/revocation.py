@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from ..exceptions import LogoutUnconfirmed, OryLogoutError
-from . import conf, sessions
+from . import conf, hydra_logins
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -30,12 +30,12 @@ SILENCE = frozenset({"unreachable", "too_slow"})
 def sign_in(request: HttpRequest, form: AuthenticationForm) -> None:
     """Sign in to this site whom our form let in. Whoever was signed in before leaves, as by a logout."""
     session, user = request.session, form.get_user()
-    before = sessions.read(session).sids if request.user != user else ()
+    before = hydra_logins.read(session).sids if request.user != user else ()
     auth.login(request, user)
     # Django keeps the session key when the same person signs in again.
     session.cycle_key()
     session.set_expiry(None if form.cleaned_data.get("remember", True) else 0)
-    sessions.change(session, by_form=True)
+    hydra_logins.change(session, by_form=True)
     revoke(before)
 
 
@@ -47,7 +47,7 @@ def sign_out(request: HttpRequest) -> Sequence[str]:
     """
     sids = _taken_sids(request.session)
     try:
-        sessions.end(request)
+        hydra_logins.end(request)
     except LogoutUnconfirmed:
         if sids:  # the note of this logout ends the session here, and does not know these
             logger.error("login sessions at Hydra not revoked: hydra_not_told: %s", " ".join(reversed(sids)))
@@ -58,9 +58,9 @@ def sign_out(request: HttpRequest) -> Sequence[str]:
 def _taken_sids(session: SessionBase) -> Sequence[str]:
     """The login sessions that ``session`` keeps. :func:`revoke_at_logout` finds none afterwards."""
     try:
-        sids = sessions.read(session).sids
+        sids = hydra_logins.read(session).sids
         if sids:
-            sessions.change(session, sids=())
+            hydra_logins.change(session, sids=())
     except Exception as error:
         logger.warning("session not read: session_store_fault: %s", type(error).__name__)
         return ()
@@ -77,10 +77,10 @@ def revoke_at_logout(*, request: Any, **_kwargs: Any) -> None:
     if session is None:
         return
     try:
-        sids = sessions.read(session).sids
+        sids = hydra_logins.read(session).sids
         if sids:
             # What is stored goes first, so that no fault at Hydra saves it; the other receivers can still read it.
-            sessions.end_stored(request)
+            hydra_logins.end_stored(request)
             revoke(sids)
     except LogoutUnconfirmed:
         raise

@@ -11,15 +11,16 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf, events
-from .. import logout as journey
+from .. import conf
 from ..conf import KratosConfig
 from ..exceptions import KratosError, OryLogoutError
+from ..flows import logout as journey
 from ..models import EndReason, EventKind
 from ..ory.kratos import Credential
-from ..sessions import LOGIN
-from ..stores import LoginSessionStore
-from . import refusal, reports, whoami
+from ..sessions import events
+from ..sessions.index import LOGIN
+from ..sessions.store import LoginSessionStore
+from . import error_reports, revoked_credentials, whoami
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -79,14 +80,16 @@ class Departure:
                 set_cookies = _ended(self.kratos, self.credential, self.logout_token)
         except OryLogoutError as error:
             logger.error("logout at Kratos failed: %s", error)
-            read = refusal.held if error.code in NO_ANSWER else refusal.verdict
-            refusal.refuse(self.kratos, self.credential, read(self.kratos, self.credential))
+            read = revoked_credentials.held if error.code in NO_ANSWER else revoked_credentials.verdict
+            revoked_credentials.refuse(self.kratos, self.credential, read(self.kratos, self.credential))
             events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer, code=error.code)
             return Told(failed=True)
         if set_cookies is not None and self.signs_in and not self.opened_it:
             # Who is on the way in has asked Kratos already, and no session that ended here left a receipt.
-            refusal.refuse(self.kratos, self.credential, refusal.held(self.kratos, self.credential))
-        refusal.forget(self.kratos, self.credential)
+            revoked_credentials.refuse(
+                self.kratos, self.credential, revoked_credentials.held(self.kratos, self.credential)
+            )
+        revoked_credentials.forget(self.kratos, self.credential)
         events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer)
         return Told(False, set_cookies or (), self.kratos.cookie_name)
 
@@ -103,7 +106,7 @@ def departure(request: HttpRequest) -> Departure:
     provider = config.of_client(login["issuer"], login["client_id"]) if login else None
     kratos = opener or (provider.kratos if provider else next(iter(config.kratos), None))
     if kratos:
-        reports.leave_out(request, kratos.cookie_name)
+        error_reports.leave_out(request, kratos.cookie_name)
     cookie = whoami.cookie_of(request, kratos) if kratos else None
     signs_in = hasattr(request, "kratos_refusal")
     return Departure(kratos, cookie, opener is not None, signs_in, login.get(LOGOUT_TOKEN, ""))

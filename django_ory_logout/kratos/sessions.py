@@ -6,13 +6,13 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf, local_logout, receipts
-from .. import sessions as index
+from .. import conf
 from ..conf import KratosConfig
 from ..exceptions import KratosError
 from ..models import EndReason, LoginSessionQuerySet, moment
 from ..ory.kratos import Credential, Session
-from ..sessions import LOGIN
+from ..sessions import ending, index, receipts
+from ..sessions.index import LOGIN
 from . import whoami
 
 
@@ -54,7 +54,7 @@ def end_one(request: HttpRequest, sid: str) -> None:
     kratos, credential = _caller(request)
     if sid == request.session[LOGIN]["sid"]:
         raise KratosError("session_is_current", "a session does not end itself here: it logs out")
-    local_logout.end_rows(_rows(request, kratos).filter(sid=sid), EndReason.USER)
+    ending.end_rows(_rows(request, kratos).filter(sid=sid), EndReason.USER)
     with whoami.asking(kratos):
         for session in kratos.public.sessions(credential):
             if session.id == sid:
@@ -67,7 +67,7 @@ def end_one(request: HttpRequest, sid: str) -> None:
 def end_others(request: HttpRequest) -> int:
     """End all other sessions of the person; says how many Kratos ended. Raises as :func:`others`."""
     kratos, credential = _caller(request)
-    local_logout.end_rows(_rows(request, kratos).exclude(sid=request.session[LOGIN]["sid"]), EndReason.USER)
+    ending.end_rows(_rows(request, kratos).exclude(sid=request.session[LOGIN]["sid"]), EndReason.USER)
     with whoami.asking(kratos):
         for session in kratos.public.sessions(credential):
             _refuse(kratos, session)

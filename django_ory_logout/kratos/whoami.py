@@ -10,11 +10,11 @@ from typing import Any
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from .. import receipts
 from ..conf import KratosConfig
 from ..exceptions import KratosError, ProviderUnavailable, SecondFactorRequired, Undecided
 from ..models import digest, moment
 from ..ory.kratos import Credential, Identity, Session
+from ..sessions import receipts
 
 #: How long a Kratos that does not answer is not asked again, in seconds.
 COOL_DOWN_SECONDS = 5

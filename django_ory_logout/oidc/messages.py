@@ -13,7 +13,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from django.views.decorators.debug import sensitive_variables
 
 from ..exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SetupError, SignInRefused, Undecided
-from .http import Response
+from ..http import Response
 from .metadata import ProviderMetadata, Registration
 
 FORM = "application/x-www-form-urlencoded"

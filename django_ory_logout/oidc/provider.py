@@ -16,9 +16,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, OctKey
 from joserfc.jws import JWSRegistry
 
+from .. import http
+from ..cache import SharedCache
 from ..exceptions import InvalidToken, ProviderUnavailable, SetupError, Undecided
-from . import http, messages, tokens
-from .cache import SharedCache
+from . import messages, tokens
 from .metadata import ProviderMetadata, Registration, parse_jwks
 
 FRESH_SECONDS = 60 * 60

@@ -21,8 +21,8 @@ from joserfc.registry import (
 )
 from joserfc.util import to_bytes, urlsafe_b64decode
 
+from .. import strict_json
 from ..exceptions import InvalidToken
-from . import strict_json
 from .metadata import Registration
 
 BACKCHANNEL_LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"

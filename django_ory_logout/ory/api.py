@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from ..oidc import http
+from .. import http
 
 
 @dataclass(frozen=True)

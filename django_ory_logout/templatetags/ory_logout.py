@@ -10,10 +10,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf, logout
+from .. import conf
 from ..exceptions import OryLogoutError
+from ..flows import logout
 from ..kratos import logout as at_kratos
-from ..sessions import LOGIN
+from ..sessions.index import LOGIN
 
 logger = logging.getLogger("django_ory_logout")
 

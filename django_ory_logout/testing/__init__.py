@@ -5,10 +5,10 @@ Ory Hydra does. :func:`connect` lets this app's calls reach it and its admin API
 ``python -m django_ory_logout.testing`` serves them.
 """
 
+from .hydra.provider import Provider
+from .hydra.records import Client, Delivery, LoginSession, Person
 from .kratos import Identity, Kratos, KratosNetwork, connect_kratos
 from .network import Network, connect
-from .provider import Provider
-from .records import Client, Delivery, LoginSession, Person
 
 __all__ = [
     "Client",

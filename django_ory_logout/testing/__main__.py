@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from .web.server import serve
+from .server.serve import serve
 
 #: The option for each page that another site can serve.
 PAGES = {

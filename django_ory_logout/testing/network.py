@@ -15,12 +15,12 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from . import admin, authorization, endpoints
-from .admin import Admin
-from .end_session import LogoutRequests
-from .endpoints import Answer, Request
-from .provider import Provider
-from .records import Delivery, LoginSession
+from .hydra import admin, authorization, endpoints
+from .hydra.admin import Admin
+from .hydra.end_session import LogoutRequests
+from .hydra.endpoints import Answer, Request
+from .hydra.provider import Provider
+from .hydra.records import Delivery, LoginSession
 from .uris import set_query
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]

@@ -21,8 +21,6 @@ from django.utils.log import log_response
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
-from .. import events, revocation
-from ..database import database_fault
 from ..exceptions import (
     InvalidMessage,
     InvalidToken,
@@ -37,6 +35,7 @@ from ..exceptions import (
 )
 from ..models import IAT_TOLERANCE, EventKind
 from ..parameters import check_charset
+from ..sessions import events, token_revocation
 from . import errors
 from .errors import Group
 
@@ -58,15 +57,15 @@ def revoking_afterwards(view: View) -> View:
     @wraps(view)
     @sensitive_variables()
     def revoking_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        with revocation.collected() as left:
+        with token_revocation.collected() as left:
             try:
                 response = view(request, *args, **kwargs)
             except Exception:
-                revocation.revoke_now(left)
+                token_revocation.revoke_now(left)
                 raise
         if left:
             # What Django closes with the response, after the server has sent it. It has no public name.
-            cast(Any, response)._resource_closers.append(lambda: revocation.revoke_now(left))
+            cast(Any, response)._resource_closers.append(lambda: token_revocation.revoke_now(left))
         return response
 
     return cast(View, revoking_view)
@@ -227,7 +226,7 @@ def database_faults() -> Iterator[None]:
     try:
         yield
     except DatabaseFault as error:
-        raise database_fault(error) from error
+        raise errors.database_fault(error) from error
 
 
 def onward(request: HttpRequest, next_url: str, **context: bool | str) -> HttpResponse:

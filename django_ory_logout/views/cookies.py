@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from .. import conf
-from ..login import SIGN_IN_SECONDS, PendingSignIn
+from ..flows.login import SIGN_IN_SECONDS, PendingSignIn
 
 #: Django's error reports leave out the value of a cookie that has "auth" in its name.
 PENDING, DONE = "ory_logout_auth_", "ory_logout_done_auth_"

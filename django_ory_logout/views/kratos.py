@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
-from .. import conf
+from .. import conf, strict_json
 from ..conf import KratosConfig
 from ..exceptions import (
     InvalidMessage,
@@ -28,13 +28,13 @@ from ..exceptions import (
     SignInRefused,
     Undecided,
 )
+from ..flows.login import safe_next
+from ..kratos import login as sign_in
 from ..kratos import logout as journey
-from ..kratos import native, sign_in
+from ..kratos import native_logout as native
 from ..kratos import sessions as my_sessions
-from ..login import safe_next
-from ..oidc import strict_json
 from ..ory.kratos import Session
-from ..sessions import LOGIN
+from ..sessions.index import LOGIN
 from .base import asks_nobody, error_json, error_page, journey_of, onward, public, signed_in_already
 from .errors import forget_query, wants_json
 

@@ -13,11 +13,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from .. import conf
-from .. import login as journey
 from ..exceptions import OryLogoutError
-from ..kratos.sign_in import asked_for
-from ..login import PendingSignIn
-from ..sessions import LOGIN
+from ..flows import login as journey
+from ..flows.login import PendingSignIn
+from ..kratos.login import asked_for
+from ..sessions.index import LOGIN
 from . import cookies
 from . import kratos as at_kratos
 from .base import (

@@ -4,13 +4,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from .. import events
-from .. import logout as journey
 from ..exceptions import LogoutUnconfirmed
+from ..flows import logout as journey
+from ..flows.login import safe_next
 from ..kratos.logout import departure
-from ..login import safe_next
 from ..oidc.messages import EndSessionRequest
-from ..stores import LoginSessionStore
+from ..sessions import events
+from ..sessions.store import LoginSessionStore
 from . import unconfirmed
 from .base import asks_nobody, logged_out, onward, public, who
 from .csrf import csrf_or

@@ -11,11 +11,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from .. import events
-from .. import logout as journey
 from ..exceptions import InvalidMessage, LogoutUnconfirmed, OryLogoutError, Undecided
+from ..flows import logout as journey
 from ..models import EndReason
 from ..oidc.messages import FORM
+from ..sessions import events
 from ..signals import logout_notice_refused
 from .base import asks_nobody, database_faults, public, single_values
 from .errors import render_safely

@@ -13,12 +13,12 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from .. import conf, local_logout
-from .. import sessions as index
+from .. import conf
 from ..exceptions import KratosError, OryLogoutError, SecondFactorRequired, Undecided
 from ..kratos import sessions as my_sessions
 from ..models import EndReason, LoginSession, LoginSessionQuerySet
-from ..sessions import LOGIN, MARK
+from ..sessions import ending, index
+from ..sessions.index import LOGIN, MARK
 from .base import always_answering, non_atomic, public, readable, revoking_afterwards
 from .csrf import csrf_or
 from .kratos import second_factor_url
@@ -122,7 +122,7 @@ def _one_of_each(request: HttpRequest, living: LoginSessionQuerySet, current: st
 
 def _end_others(request: HttpRequest, others: LoginSessionQuerySet) -> None:
     """Here first: all of them, whatever opened them."""
-    local_logout.end_rows(others, EndReason.USER)
+    ending.end_rows(others, EndReason.USER)
     if my_sessions.is_signed_in(request):
         my_sessions.end_others(request)
 
@@ -131,7 +131,7 @@ def _end_one(request: HttpRequest, others: LoginSessionQuerySet, chosen: UUID) -
     """One of this site, or one that Kratos alone knows: both go by a UUID."""
     row = others.filter(pk=chosen).first()
     sid = row.sid if row else str(chosen)
-    local_logout.end_rows(others.filter(pk=chosen), EndReason.USER)
+    ending.end_rows(others.filter(pk=chosen), EndReason.USER)
     if sid and my_sessions.is_signed_in(request) and (row is None or conf.get().kratos_of(row.issuer)):
         my_sessions.end_one(request, sid)
 

@@ -18,10 +18,11 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf, local_logout
+from .. import conf
 from ..exceptions import LogoutUnconfirmed
-from ..login import safe_next
+from ..flows.login import safe_next
 from ..models import EndReason, SessionName
+from ..sessions import ending
 from . import errors
 from .errors import forget_query, render_safely, wants_json
 
@@ -89,7 +90,7 @@ def retry(request: HttpRequest) -> bool:
     noted = _noted(request)
     try:
         for row_id, key, reason in noted:
-            local_logout.complete(local_logout.begin(SessionName(row_id, key), None, EndReason(reason)))
+            ending.complete(ending.begin(SessionName(row_id, key), None, EndReason(reason)))
     except LogoutUnconfirmed as error:
         logger.error("logout still not confirmed: %s", error)
         return False

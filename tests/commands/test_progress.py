@@ -129,7 +129,7 @@ def expired(new_browser: NewBrowser) -> None:
 def test_purge_says_it(
     expired: None, browser: SiteBrowser, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("django_ory_logout.sessions.CHUNK", 2)
+    monkeypatch.setattr("django_ory_logout.sessions.index.CHUNK", 2)
     browser.sign_in("willow")
     browser.deliver(provider.end_subject("willow"))
     LogoutReceipt.objects.update(completed_at=None)
@@ -192,7 +192,7 @@ def test_purge_logs_one_of_many_notices_that_fail(
     def fail(*_args: object) -> int:
         raise ConnectionError
 
-    monkeypatch.setattr("django_ory_logout.sessions.end", fail)
+    monkeypatch.setattr("django_ory_logout.sessions.index.end", fail)
     caplog.clear()
     with pytest.raises(CommandError, match="3 notices"):
         call_command("ory_purge", stdout=io.StringIO())

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from django_ory_logout.doctor import follow
 from django_ory_logout.doctor.browser import Browser
-from django_ory_logout.doctor.expectation import Missing
-from django_ory_logout.doctor.follow import Outcome, Step
+from django_ory_logout.doctor.follow import watch
+from django_ory_logout.doctor.follow.expected_steps import Missing
+from django_ory_logout.doctor.follow.watch import Outcome, Step
 
 from ..conftest import SiteBrowser
 from .world import World
@@ -20,7 +20,7 @@ class Watch:
 
     def __init__(self, *acts: Act, seconds: float = 5) -> None:
         self._acts, self.now = list(acts), 0.0
-        found = list(follow.follow(seconds, sleep=self._sleep, clock=lambda: self.now))
+        found = list(watch.follow(seconds, sleep=self._sleep, clock=lambda: self.now))
         self.steps = [one for one in found if isinstance(one, Step)]
         [self.outcome] = [one for one in found if isinstance(one, Outcome)]
         assert found[-1] is self.outcome

@@ -19,12 +19,12 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.utils import timezone
 
+from django_ory_logout import http
 from django_ory_logout.doctor import CHECKS, Verdict, examine
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutReceipt
-from django_ory_logout.oidc import http
 from django_ory_logout.testing import Client, Kratos, KratosNetwork, Provider, connect_kratos
-from django_ory_logout.testing.endpoints import Answer, Request
-from django_ory_logout.testing.keys import signing_key as new_signing_key
+from django_ory_logout.testing.hydra.endpoints import Answer, Request
+from django_ory_logout.testing.hydra.keys import signing_key as new_signing_key
 from django_ory_logout.testing.network import Place, Wire, connected
 
 from ..conftest import Clock, Configure, SiteBrowser
@@ -294,7 +294,7 @@ def tls_ends_at_a_proxy_that_does_not_say_so(stage: Stage) -> None:
 
 @proof(CSRF, "receiver.inside", red={**RECEIVERS, **LOST})
 def a_middleware_checks_the_notice(stage: Stage) -> None:
-    stage.wrapped("test_receivers.csrf_for_all")
+    stage.wrapped("checks.test_receiver.csrf_for_all")
     stage.survives()
 
 

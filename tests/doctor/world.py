@@ -14,15 +14,16 @@ from django.urls import get_urlconf, set_urlconf
 from urllib3 import HTTPHeaderDict
 
 from django_ory_logout.oidc import provider as documents
-from django_ory_logout.testing import Delivery, LoginSession, Provider, admin, authorization, endpoints
-from django_ory_logout.testing.admin import Admin
-from django_ory_logout.testing.backchannel import BackChannel, Report
-from django_ory_logout.testing.endpoints import Answer, Request
+from django_ory_logout.testing import Delivery, LoginSession, Provider
+from django_ory_logout.testing.hydra import admin, authorization, endpoints
+from django_ory_logout.testing.hydra.admin import Admin
+from django_ory_logout.testing.hydra.backchannel import BackChannel, Report
+from django_ory_logout.testing.hydra.endpoints import Answer, Request
 from django_ory_logout.testing.network import Place, Wire
+from django_ory_logout.testing.server import sign_in, sign_out
+from django_ory_logout.testing.server.site import Face
+from django_ory_logout.testing.server.urls import URLConf
 from django_ory_logout.testing.uris import set_query
-from django_ory_logout.testing.web import sign_in, sign_out
-from django_ory_logout.testing.web.face import Face
-from django_ory_logout.testing.web.urls import URLConf
 
 SITE_URL, ADMIN_URL = "https://rp.example", "http://hydra:4445"
 CARRIED = ("Accept", "Cookie", "Origin", "Referer", "User-Agent")

@@ -10,8 +10,8 @@ from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.signals import got_request_exception
 
-from django_ory_logout import events, sessions
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutReceipt, RefusalCount, Subject
+from django_ory_logout.sessions import events, index
 from django_ory_logout.testing import Network
 
 from ..conftest import SiteBrowser
@@ -55,7 +55,7 @@ class Stage:
             manager: Any = model._default_manager
             manager.all().delete()
         cache.clear()
-        sessions._seen.clear()
+        index._seen.clear()
         events._lately.clear()
         self._caplog.clear()
         browser, other = self.new_browser(), self.new_browser()
@@ -70,7 +70,7 @@ class Stage:
 
     def act(self, act: Act, browser: SiteBrowser) -> Any:
         """``act`` with its fault. Never a bare 500, and no line that names another cause."""
-        sessions._seen.clear()
+        index._seen.clear()
         self._caplog.clear()
         self._bare.clear()
         got_request_exception.connect(self._note)

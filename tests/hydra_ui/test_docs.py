@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from django_ory_logout.hydra_ui import conf, revocation, sessions
+from django_ory_logout.hydra_ui import conf, hydra_logins, revocation
 
 from .conftest import SignIn
 from .fake import CLIENT, FakeHydra
@@ -54,7 +54,7 @@ def test_hydras_urls() -> None:
 def test_bounds() -> None:
     (kept, in_a_cookie) = re.findall(r"the last\s+(\d+)", PAGE)
 
-    assert (int(kept), int(in_a_cookie)) == (sessions.MAX_SIDS, sessions.MAX_SIDS_IN_COOKIE)
+    assert (int(kept), int(in_a_cookie)) == (hydra_logins.MAX_SIDS, hydra_logins.MAX_SIDS_IN_COOKIE)
     assert f"or {revocation.SECONDS:.0f} seconds have passed" in PAGE
 
 

@@ -14,9 +14,9 @@ from django.contrib.sessions.backends import signed_cookies
 from django.http import HttpRequest
 from django.test import Client
 
-from django_ory_logout.hydra_ui import sessions
+from django_ory_logout.hydra_ui import hydra_logins
 from django_ory_logout.hydra_ui.hooks import AuthenticationContext
-from django_ory_logout.hydra_ui.sessions import KEY
+from django_ory_logout.hydra_ui.hydra_logins import KEY
 from django_ory_logout.ory.hydra import LoginRequest
 
 from .conftest import Advance, Configure, Logged, SignIn, query_of
@@ -274,8 +274,8 @@ def test_sids_are_bounded_and_the_log_names_what_is_dropped(
     bound: int,
 ) -> None:
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
-    monkeypatch.setattr(sessions, "MAX_SIDS", 3)
-    monkeypatch.setattr(sessions, "MAX_SIDS_IN_COOKIE", 2)
+    monkeypatch.setattr(hydra_logins, "MAX_SIDS", 3)
+    monkeypatch.setattr(hydra_logins, "MAX_SIDS_IN_COOKIE", 2)
     browser.force_login(amber)
     for number in range(bound):
         browser.get(hydra.login(sid=f"sid-{number}"))
@@ -292,8 +292,8 @@ def test_sids_are_bounded_and_the_log_names_what_is_dropped(
 
 def test_sids_in_a_cookie_leave_room(hydra: FakeHydra) -> None:
     session = signed_cookies.SessionStore()
-    for _ in range(sessions.MAX_SIDS_IN_COOKIE + 2):
-        sessions.keep_sid(session, str(uuid.uuid4()))
+    for _ in range(hydra_logins.MAX_SIDS_IN_COOKIE + 2):
+        hydra_logins.keep_sid(session, str(uuid.uuid4()))
 
     session.save()
 

@@ -11,7 +11,7 @@ from django.test import Client, RequestFactory
 
 from django_ory_logout.exceptions import ProviderUnavailable
 from django_ory_logout.hydra_ui import revocation
-from django_ory_logout.hydra_ui.sessions import KEY
+from django_ory_logout.hydra_ui.hydra_logins import KEY
 from django_ory_logout.ory.hydra import HydraAdmin
 
 from .conftest import Logged, SignIn

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from django_ory_logout.engines import site_store
+from django_ory_logout.sessions.engines import site_store
 from django_ory_logout.testing import Kratos, KratosNetwork, connect_kratos
 from django_ory_logout.testing.kratos import Identity, Session
 
 from ..conftest import SiteBrowser
-from ..index.world import storing_in
+from ..sessions.world import storing_in
 
 PUBLIC_URL = "https://login.example"
 ADMIN_URL = "http://kratos:4434"

@@ -8,10 +8,10 @@ import pytest
 from django.core import signing
 from django.core.cache import cache
 
-from django_ory_logout import receipts
-from django_ory_logout.logout import SALT
+from django_ory_logout.flows.logout import SALT
 from django_ory_logout.models import LoginSession, LogoutReceipt
-from django_ory_logout.sessions import LOGIN
+from django_ory_logout.sessions import receipts
+from django_ory_logout.sessions.index import LOGIN
 from django_ory_logout.testing import Client, Kratos, KratosNetwork, Network, Provider, connect
 from django_ory_logout.testing.kratos import Identity, Session, login_session, sign_in_by
 

@@ -9,8 +9,8 @@ from django.contrib.sessions.models import Session as StoredSession
 from django.core.cache import cache
 from django.core.signals import got_request_exception
 
-from django_ory_logout import events, sessions
 from django_ory_logout.models import LoginSession, LogoutReceipt
+from django_ory_logout.sessions import events, index
 from django_ory_logout.testing import Kratos
 from django_ory_logout.testing.kratos import Identity
 
@@ -66,7 +66,7 @@ def test_views(
         for model in (LoginSession, LogoutReceipt, StoredSession, get_user_model()):
             model._default_manager.all().delete()
         cache.clear()
-        sessions._seen.clear()
+        index._seen.clear()
         events._lately.clear()
         browser = browser_of(kratos.sign_in(amber), raise_request_exception=False)
         assert browser.get("/auth/whoami/").status_code == 200
@@ -74,7 +74,7 @@ def test_views(
             browser.link = ask_for_the_flow(browser).json()["logout_url"].removeprefix("https://rp.example")  # type: ignore[attr-defined]
         copy = SiteBrowser()
         copy.cookies["sessionid"], copy.cookies[COOKIE] = str(browser.key), browser.cookies[COOKIE].value
-        sessions._seen.clear()
+        index._seen.clear()
         with faults.on():
             answer = act(browser)
         assert bare == []

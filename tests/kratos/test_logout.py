@@ -10,15 +10,15 @@ from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from django_ory_logout import local_logout, receipts, sessions
-from django_ory_logout.engines import site_store
 from django_ory_logout.kratos import whoami
 from django_ory_logout.kratos.logout import Told
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt, digest
-from django_ory_logout.sessions import LOGIN
+from django_ory_logout.sessions import ending, index, receipts
+from django_ory_logout.sessions.engines import site_store
+from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.store import indexed
 from django_ory_logout.signals import login_session_ended
-from django_ory_logout.stores import indexed
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Identity, Session
 
@@ -526,7 +526,7 @@ def test_purge_leaves_the_receipt_until_the_session_at_kratos_has_expired(
     signed_in.post("/auth/logout/")
     wire.mend()
 
-    assert sessions.purge().deleted == 0
+    assert index.purge().deleted == 0
 
     clock.advance(11)
     assert signed_in.user is None
@@ -620,7 +620,7 @@ def test_flush_of_a_session_that_kratos_did_not_open_leaves_no_receipt(signed_in
     assert not LogoutReceipt.objects.exists()
 
 
-@pytest.mark.parametrize("reason", [one for one in EndReason if one not in local_logout.LOCAL])
+@pytest.mark.parametrize("reason", [one for one in EndReason if one not in ending.LOCAL])
 def test_session_that_did_not_end_here_leaves_no_receipt(
     signed_in: SiteBrowser, session: Session, reason: EndReason
 ) -> None:
@@ -630,19 +630,19 @@ def test_session_that_did_not_end_here_leaves_no_receipt(
     store = indexed(site_store())(other.key)
 
     store.end(reason)
-    local_logout.end_row(str(LoginSession.objects.get(session_key=signed_in.key).pk), reason)
+    ending.end_row(str(LoginSession.objects.get(session_key=signed_in.key).pk), reason)
     store.flush()
 
     assert not LoginSession.objects.exists()
     assert not LogoutReceipt.objects.exists()
 
 
-@pytest.mark.parametrize("reason", sorted(local_logout.LOCAL))
+@pytest.mark.parametrize("reason", sorted(ending.LOCAL))
 def test_session_that_somebody_ends_here_is_refused_from_then_on(
     signed_in: SiteBrowser, session: Session, reason: EndReason
 ) -> None:
     """As in Django's admin."""
-    local_logout.end_row(str(LoginSession.objects.get().pk), reason)
+    ending.end_row(str(LoginSession.objects.get().pk), reason)
 
     assert receipt_of(session.id).completed_at
     assert signed_in.user is None
@@ -657,10 +657,10 @@ def test_interrupted_logout_is_completed_by_a_purge(
     signed_in.raise_request_exception = False
 
     with monkeypatch.context() as faulty:
-        faulty.setattr(sessions, "mark_ended", lambda *_args: 1 / 0)
+        faulty.setattr(index, "mark_ended", lambda *_args: 1 / 0)
         assert signed_in.post("/auth/logout/").status_code == 503
-    sessions._seen.clear()
-    sessions.purge()
+    index._seen.clear()
+    index.purge()
 
     assert second.user is None
     assert signed_in.user is None

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from django_ory_logout import receipts, sessions
-from django_ory_logout.kratos import carried, logout, whoami
+from django_ory_logout import http
+from django_ory_logout.kratos import logout, token_sessions, whoami
 from django_ory_logout.models import LoginSession
-from django_ory_logout.oidc import http
 from django_ory_logout.ory.kratos import KratosPublic
+from django_ory_logout.sessions import index, receipts
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Session
 from django_ory_logout.views import base
@@ -112,7 +112,7 @@ def end_one(browser: SiteBrowser, kratos: Kratos) -> Any:
         (begin, logout, "urlencode"),
         (look, logout, "urlencode"),
         (look, http, "_read"),
-        (end_natively, carried, "tied"),
+        (end_natively, token_sessions, "tied"),
         (end_natively, whoami, "asked"),
         (end_natively, receipts, "record_logout"),
         (end_natively, KratosPublic, "log_out_natively"),
@@ -145,7 +145,7 @@ def test_no_report_of_a_fault_has_a_secret(
 
 @pytest.mark.parametrize(
     ("where", "what", "status"),
-    [(receipts, "record", 503), (sessions, "mark_ended", 503), (sessions, "finish", 200)],
+    [(receipts, "record", 503), (index, "mark_ended", 503), (index, "finish", 200)],
     ids=["receipt", "row", "rest"],
 )
 def test_a_logout_that_goes_on_without_what_failed_shows_no_secret(

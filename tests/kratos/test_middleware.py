@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from django_ory_logout import sessions
-from django_ory_logout.kratos import people
+from django_ory_logout.kratos import request_user
 from django_ory_logout.middleware import KratosMiddleware
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt
-from django_ory_logout.receipts import record_logout
+from django_ory_logout.sessions import index
+from django_ory_logout.sessions.receipts import record_logout
 from django_ory_logout.signals import login_session_ended
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Session
@@ -204,7 +204,7 @@ def test_both_are_bound_to_the_session_that_was_there(browser: SiteBrowser, rf: 
     name = browser.user["username"]
     request: Any = rf.get("/")
     request.session = browser.session
-    people.look_again(request)
+    request_user.look_again(request)
 
     request.session = SiteBrowser().session
 
@@ -216,7 +216,7 @@ def test_auser_is_nobody_while_nobody_can_say(rf: RequestFactory) -> None:
     request: Any = rf.get("/")
     request._acached_user = "amber"
 
-    people.nobody(request)
+    request_user.nobody(request)
 
     assert not request.user.is_authenticated
     assert not async_to_sync(request.auser)().is_authenticated
@@ -395,8 +395,8 @@ def test_database_down_decides_nothing(browser: SiteBrowser, monkeypatch: pytest
         raise OperationalError
 
     before = browser.user
-    sessions._seen.clear()
-    monkeypatch.setattr(sessions, "confirm_alive", fail)
+    index._seen.clear()
+    monkeypatch.setattr(index, "confirm_alive", fail)
 
     assert browser.get("/private/").status_code == 503
 

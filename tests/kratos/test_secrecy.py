@@ -9,11 +9,13 @@ from django.contrib import auth
 from django.test import RequestFactory
 from django.views.debug import get_default_exception_reporter_filter
 
-from django_ory_logout import local_login, local_logout, login, logout, receipts, sessions
-from django_ory_logout.kratos import carried, reports, sign_in, whoami
+from django_ory_logout import http
+from django_ory_logout.flows import login, logout
+from django_ory_logout.kratos import error_reports, token_sessions, whoami
+from django_ory_logout.kratos import login as sign_in
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceiptQuerySet
-from django_ory_logout.oidc import http
 from django_ory_logout.ory.kratos import KratosPublic
+from django_ory_logout.sessions import ending, index, opening, receipts
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Session
 
@@ -86,8 +88,8 @@ def test_what_is_searched_for_would_be_found(client: SiteBrowser, session: Sessi
         (sign_in, "_remembered"),
         (logout, "new_state"),
         (login, "admit"),
-        (local_login, "open_login_session"),
-        (local_login, "_new_row"),
+        (opening, "open_login_session"),
+        (opening, "_new_row"),
         (LoginSession, "save"),
         (LogoutReceiptQuerySet, "naming"),
     ],
@@ -108,7 +110,7 @@ def test_no_report_of_a_faulty_sign_in(
 @pytest.mark.parametrize(
     ("where", "what"),
     [
-        (sessions, "confirm_alive"),
+        (index, "confirm_alive"),
         (whoami, "Verdict"),
         (sign_in, "_is_same"),
         (sign_in, "_prolong"),
@@ -131,7 +133,7 @@ def test_no_report_of_a_fault_while_signed_in(
     if what == "end_current":
         kratos.end(session.id)
     clock.advance(11)
-    sessions._seen.clear()
+    index._seen.clear()
     monkeypatch.setattr(where, what, fail)
 
     status = client.get("/private/").status_code
@@ -150,7 +152,7 @@ def test_no_report_of_a_fault_while_a_tokens_session_is_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = native_client_of(session, raise_request_exception=False)
-    monkeypatch.setattr(carried, "save", fail)
+    monkeypatch.setattr(token_sessions, "save", fail)
 
     assert client.get("/private/").status_code == 500
 
@@ -182,7 +184,7 @@ def test_no_mail_about_what_cannot_be_decided(
 
 def test_reports_leave_out_kratos_cookie_and_nothing_else() -> None:
     request = RequestFactory().post("/?a=b", {"password": "x"}, headers={"cookie": f"{COOKIE}=value; language=de"})
-    reports.leave_out(request, COOKIE)
+    error_reports.leave_out(request, COOKIE)
 
     found = request.exception_reporter_filter
 
@@ -208,7 +210,7 @@ def test_reports_leave_out_kratos_cookie_where_nobody_signs_in_by_it(
 
 def test_reports_name_no_cookie_that_did_not_come() -> None:
     request = RequestFactory().get("/", headers={"cookie": "language=de"})
-    reports.leave_out(request, COOKIE)
+    error_reports.leave_out(request, COOKIE)
 
     assert request.exception_reporter_filter.get_safe_cookies(request) == {"language": "de"}
 
@@ -242,7 +244,7 @@ def test_no_log_line(
     if case == "fault":
         wire.replace("/sessions/whoami", session.cookie.encode(), status=500)
     if case == "logged out here":
-        local_logout.end_rows(sessions.rows(), EndReason.USER)
+        ending.end_rows(index.rows(), EndReason.USER)
     if case == "logged out":
         client.post("/auth/logout/")
     for path in ("/private/", "/auth/whoami/", "/auth/login/", "/nowhere/"):

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth import get_user_model
 
-from django_ory_logout import receipts
 from django_ory_logout.models import LoginSession, LogoutReceipt
+from django_ory_logout.sessions import receipts
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Identity, Session
 from django_ory_logout.testing.kratos.records import Device

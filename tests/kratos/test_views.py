@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from django_ory_logout import receipts, sessions
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.ory.kratos import KratosPublic
-from django_ory_logout.sessions import LOGIN
+from django_ory_logout.sessions import index, receipts
+from django_ory_logout.sessions.index import LOGIN
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Identity, Session
 from django_ory_logout.testing.kratos.totp import new_secret
@@ -464,7 +464,7 @@ def test_native_logout_that_cannot_be_written_down(
         raise OperationalError
 
     with monkeypatch.context() as faulty:
-        faulty.setattr(sessions, "mark_ended", fail)
+        faulty.setattr(index, "mark_ended", fail)
         answer = end({"session_token": session.token}, SiteBrowser(headers={"accept": "application/json"}))
 
     assert (answer.status_code, answer.json()) == (503, {"error": "database_fault"})

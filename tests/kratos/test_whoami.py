@@ -9,15 +9,16 @@ import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory
 
-from django_ory_logout import conf, receipts
+from django_ory_logout import conf
+from django_ory_logout.cache import SharedCache
 from django_ory_logout.conf import KratosConfig
 from django_ory_logout.exceptions import KratosError, OryLogoutError, ProviderUnavailable, Undecided
 from django_ory_logout.kratos import whoami
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS, KratosSession, Verdict
 from django_ory_logout.models import LogoutReceipt, moment
-from django_ory_logout.oidc.cache import SharedCache
 from django_ory_logout.ory import kratos as documents
 from django_ory_logout.ory.kratos import Credential
+from django_ory_logout.sessions import receipts
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Address, Identity, Session
 

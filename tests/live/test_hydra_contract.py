@@ -12,8 +12,8 @@ import pytest
 import requests
 from django.core.cache.backends.locmem import LocMemCache
 
+from django_ory_logout.cache import SharedCache
 from django_ory_logout.exceptions import ChallengeHandled, HydraError
-from django_ory_logout.oidc.cache import SharedCache
 from django_ory_logout.oidc.metadata import Registration
 from django_ory_logout.oidc.provider import Provider
 from django_ory_logout.ory.hydra import ClientMetadata, HydraAdmin, LogoutRequest

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from joserfc.jwk import Key
 
-from django_ory_logout.testing import keys
-from django_ory_logout.testing.issuer import Issuer
+from django_ory_logout.testing.hydra import keys
+from django_ory_logout.testing.hydra.issuer import Issuer
 
 from .samples import ISSUER, NOW
 

@@ -12,7 +12,7 @@ from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64encode
 
 from django_ory_logout.exceptions import OryLogoutError
-from django_ory_logout.testing.keys import public_jwk
+from django_ory_logout.testing.hydra.keys import public_jwk
 
 NOW = 1_800_000_000
 ISSUER = "https://op.example"

@@ -19,8 +19,8 @@ from django_ory_logout.exceptions import (
     SetupError,
     SignInRefused,
 )
+from django_ory_logout.http import Response
 from django_ory_logout.oidc import messages
-from django_ory_logout.oidc.http import Response
 from django_ory_logout.oidc.messages import Tokens
 from django_ory_logout.oidc.metadata import ProviderMetadata, Registration
 

@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey, Key
 
 from django_ory_logout.exceptions import SetupError
 from django_ory_logout.oidc.metadata import ProviderMetadata, Registration, is_web_url, origin, parse_jwks
-from django_ory_logout.testing.keys import public_jwk
+from django_ory_logout.testing.hydra.keys import public_jwk
 
 from .samples import ABSENT, CLIENT_ID, CLIENT_SECRET, ISSUER, anything, changed, objects, refused
 

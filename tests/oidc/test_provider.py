@@ -11,15 +11,15 @@ import pytest
 from django.core.cache import caches
 from joserfc.jwk import ECKey, Key, RSAKey
 
+from django_ory_logout import http
+from django_ory_logout.cache import SharedCache
 from django_ory_logout.exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SetupError, Undecided
-from django_ory_logout.oidc import http
 from django_ory_logout.oidc import provider as room
-from django_ory_logout.oidc.cache import SharedCache
 from django_ory_logout.oidc.metadata import Registration, parse_jwks
 from django_ory_logout.oidc.provider import Document, fitting
 from django_ory_logout.testing import Client, Network, Provider, connect
-from django_ory_logout.testing.keys import encryption_key, public_jwk
-from django_ory_logout.testing.keys import signing_key as new_signing_key
+from django_ory_logout.testing.hydra.keys import encryption_key, public_jwk
+from django_ory_logout.testing.hydra.keys import signing_key as new_signing_key
 
 from ..caches import DownCache
 from .samples import ABSENT, CLIENT_ID, CLIENT_SECRET, ISSUER, NOW, refused

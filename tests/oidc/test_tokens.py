@@ -26,9 +26,9 @@ from django_ory_logout.oidc.tokens import (
     verify_logout_token,
 )
 from django_ory_logout.testing import LoginSession
-from django_ory_logout.testing import keys as new_keys
-from django_ory_logout.testing.issuer import Issuer
-from django_ory_logout.testing.tokens import compact, encrypt, sign
+from django_ory_logout.testing.hydra import keys as new_keys
+from django_ory_logout.testing.hydra.issuer import Issuer
+from django_ory_logout.testing.hydra.tokens import compact, encrypt, sign
 
 from .samples import (
     ABSENT,

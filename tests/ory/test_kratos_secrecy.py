@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.views.debug import ExceptionReporter
 
+from django_ory_logout import http
 from django_ory_logout.exceptions import OryLogoutError, SecondFactorRequired
-from django_ory_logout.oidc import http
 from django_ory_logout.ory.kratos import Credential, KratosAdmin, KratosPublic, LogoutFlow
 
 from .conftest import KRATOS_ADMIN_URL, KRATOS_URL, FakeServer
@@ -151,8 +151,8 @@ WITH_QUERY = ["logout_flow", "log_out", "sessions", "sessions of a person"]
 
 @pytest.mark.parametrize(
     ("what", "name"),
-    [("django_ory_logout.oidc.http._read", name) for name in CALLS]
-    + [("django_ory_logout.oidc.http.Response", name) for name in CALLS]
+    [("django_ory_logout.http._read", name) for name in CALLS]
+    + [("django_ory_logout.http.Response", name) for name in CALLS]
     + [("django_ory_logout.ory.kratos.api._refusal", name) for name in CALLS]
     + [("django_ory_logout.ory.kratos.api._said", name) for name in CALLS]
     + [("django_ory_logout.ory.documents._a", name) for name in READING]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from django_ory_logout.engines import site_store
+from django_ory_logout.sessions.engines import site_store
 
 from ..conftest import NewBrowser, SiteBrowser
-from ..index.world import storing_in
+from ..sessions.world import storing_in
 
 collect_ignore = (
     []

@@ -13,11 +13,11 @@ from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.management import call_command
 
-from django_ory_logout import sessions
-from django_ory_logout.engines import has_keys, site_store
 from django_ory_logout.models import LoginSession, LogoutReceipt
-from django_ory_logout.sessions import LOGIN, MARK
-from django_ory_logout.stores import indexed
+from django_ory_logout.sessions import index
+from django_ory_logout.sessions.engines import has_keys, site_store
+from django_ory_logout.sessions.index import LOGIN, MARK
+from django_ory_logout.sessions.store import indexed
 from django_ory_logout.testing import Network, Provider
 
 from ..conftest import NewBrowser, SiteBrowser
@@ -54,7 +54,7 @@ class Killer:
             browser = begin(subject)
             copy = copy_of(browser, self.new_browser)
             answer = handle(act, browser, kill_at=number)
-            sessions._seen.clear()
+            index._seen.clear()
             assert_nothing_loose()
             yield subject, browser, copy, answer
             assert self.other.user, f"killed at {number}: somebody else was signed out"

@@ -10,9 +10,9 @@ from django.core.management import call_command
 from django.db import connection
 from qsessions import IP_SESSION_KEY, USER_AGENT_SESSION_KEY
 
-from django_ory_logout.engines import site_store
 from django_ory_logout.models import LoginSession
-from django_ory_logout.stores import LoginSessionStore
+from django_ory_logout.sessions.engines import site_store
+from django_ory_logout.sessions.store import LoginSessionStore
 from django_ory_logout.testing import Provider
 
 from ..conftest import NewBrowser, SiteBrowser

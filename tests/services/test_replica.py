@@ -7,11 +7,11 @@ import pytest
 from django.core.cache import cache
 from django.db import connection, connections, transaction
 
-from django_ory_logout import sessions
-from django_ory_logout.engines import site_store
 from django_ory_logout.models import LoginSession
-from django_ory_logout.sessions import LOGIN
-from django_ory_logout.stores import indexed
+from django_ory_logout.sessions import index
+from django_ory_logout.sessions.engines import site_store
+from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.store import indexed
 from django_ory_logout.testing import Provider
 
 from ..conftest import NewBrowser, SiteBrowser
@@ -125,10 +125,10 @@ class Readers:
         for has_caught_up in (False, True):
             if has_caught_up:
                 self.catch_up()
-            sessions._seen.clear()
+            index._seen.clear()
             yield
             cache.clear()
-            sessions._seen.clear()
+            index._seen.clear()
             yield
 
     def assert_out(self) -> None:

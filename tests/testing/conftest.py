@@ -13,9 +13,9 @@ from django.test.html import Element, parse_html
 from joserfc.jwk import Key
 
 from django_ory_logout.testing import Client, LoginSession, Provider
-from django_ory_logout.testing.backchannel import BackChannel
-from django_ory_logout.testing.web import server
-from django_ory_logout.testing.web.face import Face
+from django_ory_logout.testing.hydra.backchannel import BackChannel
+from django_ory_logout.testing.server import serve
+from django_ory_logout.testing.server.site import Face
 
 CALLBACK = "http://rp.example/auth/callback/"
 LOGGED_OUT = "http://rp.example/auth/logout/callback/"
@@ -108,7 +108,7 @@ def pauses() -> list[float]:
 def face(provider: Provider, pauses: list[float]) -> Iterator[Face]:
     """The web face, as the provider's own process configures it."""
     face = Face(provider, BackChannel(sleep=pauses.append))
-    with override_settings(**server.configuration(face)):
+    with override_settings(**serve.configuration(face)):
         yield face
 
 

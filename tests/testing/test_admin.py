@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from django_ory_logout.testing import Delivery, LoginSession, Provider, challenges
-from django_ory_logout.testing.admin import Admin, answer
-from django_ory_logout.testing.authorization import AuthorizationRequest, parse
-from django_ory_logout.testing.end_session import LogoutRequest, LogoutRequests
-from django_ory_logout.testing.endpoints import Request
-from django_ory_logout.testing.records import Consent
+from django_ory_logout.testing import Delivery, LoginSession, Provider
+from django_ory_logout.testing.hydra import challenges
+from django_ory_logout.testing.hydra.admin import Admin, answer
+from django_ory_logout.testing.hydra.authorization import AuthorizationRequest, parse
+from django_ory_logout.testing.hydra.end_session import LogoutRequest, LogoutRequests
+from django_ory_logout.testing.hydra.endpoints import Request
+from django_ory_logout.testing.hydra.records import Consent
 
 from .conftest import CALLBACK, LOGGED_OUT, Clock
 from .test_authorization import VALID

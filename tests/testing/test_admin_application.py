@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from django_ory_logout.testing import Provider
-from django_ory_logout.testing.admin import Admin
-from django_ory_logout.testing.end_session import LogoutRequests
-from django_ory_logout.testing.web.admin import AdminApplication
+from django_ory_logout.testing.hydra.admin import Admin
+from django_ory_logout.testing.hydra.end_session import LogoutRequests
+from django_ory_logout.testing.server.admin import AdminApplication
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 
-from django_ory_logout.testing import LoginSession, Network, Provider, authorization
+from django_ory_logout.testing import LoginSession, Network, Provider
+from django_ory_logout.testing.hydra import authorization
 
 from .conftest import CALLBACK
 

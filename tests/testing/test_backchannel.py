@@ -3,7 +3,7 @@
 import pytest
 
 from django_ory_logout.testing import Delivery
-from django_ory_logout.testing.backchannel import BackChannel, Report
+from django_ory_logout.testing.hydra.backchannel import BackChannel, Report
 
 from .conftest import Receiver
 

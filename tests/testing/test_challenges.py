@@ -3,9 +3,10 @@
 import pytest
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 
-from django_ory_logout.testing import LoginSession, Provider, challenges, tokens
-from django_ory_logout.testing.authorization import AuthorizationRequest, parse
-from django_ory_logout.testing.flow import Answer, Flow
+from django_ory_logout.testing import LoginSession, Provider
+from django_ory_logout.testing.hydra import challenges, tokens
+from django_ory_logout.testing.hydra.authorization import AuthorizationRequest, parse
+from django_ory_logout.testing.hydra.flow import Answer, Flow
 
 from .conftest import Clock
 from .test_authorization import VALID

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
 
-from django_ory_logout.testing import LoginSession, Provider, end_session, tokens
-from django_ory_logout.testing.end_session import LogoutRequest
+from django_ory_logout.testing import LoginSession, Provider
+from django_ory_logout.testing.hydra import end_session, tokens
+from django_ory_logout.testing.hydra.end_session import LogoutRequest
 
 from .conftest import LOGGED_OUT, Clock
 

@@ -9,11 +9,11 @@ from urllib.parse import quote_plus
 import pytest
 import requests
 
+from django_ory_logout import http
 from django_ory_logout.exceptions import ProviderUnavailable
-from django_ory_logout.oidc import http
 from django_ory_logout.ory.hydra import ClientMetadata, HydraAdmin
 from django_ory_logout.testing import Client, LoginSession, Network, Provider, connect
-from django_ory_logout.testing.tokens import verified_claims
+from django_ory_logout.testing.hydra.tokens import verified_claims
 
 from .conftest import CALLBACK
 

@@ -4,7 +4,8 @@ from authlib.oauth2.rfc6750.errors import InvalidTokenError
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.discovery import OpenIDProviderMetadata
 
-from django_ory_logout.testing import Client, LoginSession, Person, Provider, tokens
+from django_ory_logout.testing import Client, LoginSession, Person, Provider
+from django_ory_logout.testing.hydra import tokens
 
 from .conftest import CALLBACK, Clock
 

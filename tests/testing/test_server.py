@@ -12,7 +12,7 @@ import pytest
 import requests
 from django.conf import LazySettings
 
-from django_ory_logout.testing.web import server
+from django_ory_logout.testing.server import serve
 
 
 def free_port() -> int:
@@ -23,7 +23,7 @@ def free_port() -> int:
 
 def test_the_command_line_names_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[dict[str, Any]] = []
-    monkeypatch.setattr(server, "serve", lambda **options: served.append(options))
+    monkeypatch.setattr(serve, "serve", lambda **options: served.append(options))
     pages = ["--login-url=http://ui.example/login", "--post-logout-redirect-url=http://ui.example/bye"]
     options = [
         "--port=4545",
@@ -56,7 +56,7 @@ def test_the_command_line_names_the_site(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_importing_the_command_serves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "serve", pytest.fail)
+    monkeypatch.setattr(serve, "serve", pytest.fail)
 
     runpy.run_module("django_ory_logout.testing", run_name="imported")
 
@@ -64,11 +64,11 @@ def test_importing_the_command_serves_nothing(monkeypatch: pytest.MonkeyPatch) -
 def test_a_site_is_registered_for_all_three_logouts(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = LazySettings()
     ports: list[int] = []
-    monkeypatch.setattr(server, "settings", settings)
+    monkeypatch.setattr(serve, "settings", settings)
     monkeypatch.setattr("django.setup", lambda: None)
-    monkeypatch.setattr(server, "listen", ports.append)
+    monkeypatch.setattr(serve, "listen", ports.append)
 
-    server.serve(port=4545, site_url="http://rp.example/", client_id="a", client_secret="b")
+    serve.serve(port=4545, site_url="http://rp.example/", client_id="a", client_secret="b")
 
     urlconf: Any = settings.ROOT_URLCONF
     provider = urlconf.face.provider
@@ -86,11 +86,11 @@ def test_the_admin_api_is_served_beside_and_the_pages_are_where_they_are_told_to
     settings, admin_port = LazySettings(), free_port()
     documents: list[Any] = []
     url = f"http://127.0.0.1:{admin_port}/admin/clients/a"
-    monkeypatch.setattr(server, "settings", settings)
+    monkeypatch.setattr(serve, "settings", settings)
     monkeypatch.setattr("django.setup", lambda: None)
-    monkeypatch.setattr(server, "listen", lambda port: documents.append(_await(url)))
+    monkeypatch.setattr(serve, "listen", lambda port: documents.append(_await(url)))
 
-    server.serve(port=4545, admin_port=admin_port, client_id="a", pages={"login": "http://ui.example/login"})
+    serve.serve(port=4545, admin_port=admin_port, client_id="a", pages={"login": "http://ui.example/login"})
 
     urlconf: Any = settings.ROOT_URLCONF
     pages = urlconf.face.provider.pages
@@ -117,11 +117,11 @@ def test_a_kratos_is_served_beside_and_is_the_login_page_unless_another_is(
         answers.append(_await(f"http://127.0.0.1:{port}/sessions/whoami"))
         answers.extend(_await(f"http://127.0.0.1:{admin_port}/admin/identities"))
 
-    monkeypatch.setattr(server, "settings", settings)
+    monkeypatch.setattr(serve, "settings", settings)
     monkeypatch.setattr("django.setup", lambda: None)
-    monkeypatch.setattr(server, "listen", listen)
+    monkeypatch.setattr(serve, "listen", listen)
 
-    server.serve(port=4545, pages=pages, kratos_port=port, kratos_admin_port=admin_port)
+    serve.serve(port=4545, pages=pages, kratos_port=port, kratos_admin_port=admin_port)
 
     urlconf: Any = settings.ROOT_URLCONF
     assert urlconf.face.provider.pages.login == login.format(port)
@@ -130,14 +130,14 @@ def test_a_kratos_is_served_beside_and_is_the_login_page_unless_another_is(
 
 
 def test_an_admin_port_that_is_taken_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "settings", LazySettings())
+    monkeypatch.setattr(serve, "settings", LazySettings())
     monkeypatch.setattr("django.setup", lambda: None)
-    monkeypatch.setattr(server, "listen", pytest.fail)
+    monkeypatch.setattr(serve, "listen", pytest.fail)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
 
         with pytest.raises(SystemExit, match=f"Port {port} is taken"):
-            server.serve(port=4545, admin_port=port)
+            serve.serve(port=4545, admin_port=port)
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
@@ -147,7 +147,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
         port = other.getsockname()[1]
 
         with pytest.raises(SystemExit, match=f"Port {port} is taken"):
-            server.listen(port)
+            serve.listen(port)
 
 
 def test_any_other_fault_of_the_socket_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_any_other_fault_of_the_socket_is_not_hidden(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("django.core.servers.basehttp.run", run)
 
     with pytest.raises(PermissionError):
-        server.listen(80)
+        serve.listen(80)
 
 
 def test_an_interrupt_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_an_interrupt_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("django.core.servers.basehttp.run", run)
 
-    server.listen(4545)
+    serve.listen(4545)
 
 
 def test_the_process_serves_127_0_0_1_and_no_other_address() -> None:

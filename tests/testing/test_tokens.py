@@ -8,7 +8,8 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
-from django_ory_logout.testing import Client, LoginSession, Provider, keys, tokens
+from django_ory_logout.testing import Client, LoginSession, Provider
+from django_ory_logout.testing.hydra import keys, tokens
 
 
 def decoded(segment: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.utils.html import escape
 
 from django_ory_logout.testing import Client, LoginSession, Provider
-from django_ory_logout.testing.web.face import SESSION_COOKIE, Face
+from django_ory_logout.testing.server.site import SESSION_COOKIE, Face
 
 from .conftest import CALLBACK, LOGGED_OUT, Browser, Clock, Receiver, elements
 from .test_authorization import VALID

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from django_ory_logout import login as journey
+from django_ory_logout.flows import login as journey
 from django_ory_logout.models import LoginSession
 from django_ory_logout.testing import Network, Provider
 

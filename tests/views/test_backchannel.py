@@ -11,9 +11,9 @@ from django.db import OperationalError, connections
 from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64encode
 
-from django_ory_logout import receipts, sessions
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.oidc.messages import FORM
+from django_ory_logout.sessions import index, receipts
 from django_ory_logout.testing import Client, Network, Provider
 from django_ory_logout.views.notices import MAX_BODY_BYTES
 
@@ -512,7 +512,7 @@ def test_database_down_at_any_step(
         raise OperationalError("the database is gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr(receipts if step in {"record", "complete"} else sessions, step, fail)
+        broken.setattr(receipts if step in {"record", "complete"} else index, step, fail)
         assert_try_again(post(token))
 
     [record] = [record for record in caplog.records if record.name == "django_ory_logout"]

@@ -15,10 +15,10 @@ from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db import connection, connections
 
-from django_ory_logout import engines
-from django_ory_logout.login import SALT, PendingSignIn
+from django_ory_logout.flows.login import SALT, PendingSignIn
 from django_ory_logout.models import LoginSession
-from django_ory_logout.sessions import LOGIN, MARK
+from django_ory_logout.sessions import engines
+from django_ory_logout.sessions.index import LOGIN, MARK
 from django_ory_logout.testing import Client, Network, Person, Provider
 from django_ory_logout.views.cookies import DONE, PENDING
 

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 
 from django_ory_logout import exceptions
-from django_ory_logout import login as journey
+from django_ory_logout.flows import login as journey
 from django_ory_logout.testing import Network
 from django_ory_logout.views import errors
 from django_ory_logout.views.errors import Group

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 from django.conf import settings as django_settings
 
-from django_ory_logout import events
+from django_ory_logout.sessions import events
 from django_ory_logout.testing import Network, Provider
 
 from ..conftest import SiteBrowser

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.core import signing
 
-from django_ory_logout import login as journey
-from django_ory_logout.login import PendingSignIn
+from django_ory_logout.flows import login as journey
+from django_ory_logout.flows.login import PendingSignIn
 from django_ory_logout.testing import Network
 from django_ory_logout.views.cookies import PENDING
 

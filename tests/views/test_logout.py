@@ -9,9 +9,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.core.cache import cache
 
-from django_ory_logout.logout import new_state
+from django_ory_logout.flows.logout import new_state
 from django_ory_logout.models import LoginSession
-from django_ory_logout.sessions import LOGIN
+from django_ory_logout.sessions.index import LOGIN
 from django_ory_logout.testing import Network, Person, Provider
 
 from ..conftest import Clock, Configure, Connect, Logged, NewBrowser, SiteBrowser, query_of

@@ -11,10 +11,10 @@ from django.db import OperationalError, connection
 from django.http import HttpResponse
 from django.test import AsyncClient, RequestFactory
 
-from django_ory_logout.engines import site_store
 from django_ory_logout.exceptions import LogoutUnconfirmed
 from django_ory_logout.models import LoginSession
-from django_ory_logout.stores import indexed
+from django_ory_logout.sessions.engines import site_store
+from django_ory_logout.sessions.store import indexed
 from django_ory_logout.views import errors, unconfirmed
 
 from ..conftest import Logged, NewBrowser, SiteBrowser

@@ -7,7 +7,7 @@ from django.shortcuts import render
 
 from ...ory.hydra import ConsentRequest
 from .. import conf
-from ..asked import Asked
+from ..authorization_prompt import Asked
 from ..subjects import is_subject
 from .base import page, redirect
 

@@ -4,8 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from ...ory.hydra import LoginRequest
-from .. import conf, revocation, sessions
-from ..asked import Asked, with_prompt_login
+from .. import conf, hydra_logins, revocation
+from ..authorization_prompt import Asked, with_prompt_login
 from ..subjects import is_subject, known_subject
 from .base import page, redirect
 
@@ -40,7 +40,7 @@ def _is_ours(request: HttpRequest, login: LoginRequest) -> bool:
     somebody else may have signed in, and anybody may have been deactivated.
     """
     same = is_subject(conf.get().subject_of, request.user, login.subject)
-    return same and login.session_id in sessions.read(request.session).sids
+    return same and login.session_id in hydra_logins.read(request.session).sids
 
 
 def _forget(login: LoginRequest) -> HttpResponse:
@@ -51,7 +51,7 @@ def _forget(login: LoginRequest) -> HttpResponse:
 
 def _too_old(request: HttpRequest, asked: Asked) -> bool:
     """Hydra counts ``max_age`` from when we accepted, and that may have been long after somebody gave a password."""
-    return asked.max_age is not None and sessions.read(request.session).older_than(asked.max_age)
+    return asked.max_age is not None and hydra_logins.read(request.session).older_than(asked.max_age)
 
 
 def _form(request: HttpRequest, login: LoginRequest) -> HttpResponse:
@@ -81,8 +81,8 @@ def _accept(request: HttpRequest, login: LoginRequest) -> HttpResponse:
         amr=authenticated.amr,
     )
     # Not before: what Hydra did not accept is no login, and must not push one out.
-    sessions.keep_sid(request.session, login.session_id)
-    sessions.save(request.session)
+    hydra_logins.keep_sid(request.session, login.session_id)
+    hydra_logins.save(request.session)
     return redirect(to)
 
 

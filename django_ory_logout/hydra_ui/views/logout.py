@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from ...exceptions import ChallengeHandled, HydraError, OryLogoutError, ProviderUnavailable
 from ...ory.hydra import LogoutRequest
-from .. import conf, revocation, sessions
+from .. import conf, hydra_logins, revocation
 from ..subjects import is_subject
 from .base import page, redirect
 
@@ -81,7 +81,7 @@ def _accepted(logout: LogoutRequest) -> str:
 def _is_here(request: HttpRequest, logout: LogoutRequest) -> bool:
     """Whether the person who leaves is the one who is signed in to this site in this browser."""
     same = is_subject(conf.get().subject_of, request.user, logout.subject)
-    return same or logout.sid in sessions.read(request.session).sids
+    return same or logout.sid in hydra_logins.read(request.session).sids
 
 
 def _other(request: HttpRequest, logout: LogoutRequest) -> str:

@@ -16,9 +16,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from ...doctor import Finding, Verdict, examine, explain, in_order
-from ...doctor.follow import Outcome, Step, follow
-from ...doctor.interruption import stoppable
-from ...doctor.synthetic import attempts
+from ...doctor.follow.watch import Outcome, Step, follow
+from ...doctor.trial.interrupts import stoppable
+from ...doctor.trial.runner import attempts
 from ...exceptions import OryLogoutError
 
 USAGE = 3

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFault
 
 from ... import conf, force
-from ...report import ForcedLogout, Outcome, StepName, Untold
+from ...force.report import ForcedLogout, Outcome, StepName, Untold
 from ..progress import Progress
 
 USAGE, NOT_KNOWN = 2, 3

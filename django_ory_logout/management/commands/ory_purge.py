@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ... import sessions
+from ...sessions import index
 from ..progress import Progress
 
 
@@ -11,7 +11,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         progress = Progress(self.stderr, options["verbosity"])
-        purged = sessions.purge(progress if progress.is_shown else None)
+        purged = index.purge(progress if progress.is_shown else None)
         said = (
             f"{purged.completed} notices worked off, {purged.ended} login sessions ended, "
             f"{purged.expired} expired, {purged.deleted} old receipts removed"

@@ -5,11 +5,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ... import conf, register
+from ... import conf
 from ...exceptions import OryLogoutError
+from ...flows import client_registration
+from ...flows.client_registration import Choices, Difference
+from ...force.targets import named_provider
 from ...ory.hydra import HydraAdmin
-from ...people import named_provider
-from ...register import Choices, Difference
 
 USAGE = 2
 
@@ -59,18 +60,18 @@ class Command(BaseCommand):
     ) -> Sequence[Difference]:
         """Show what is different, and unless that was all, write it."""
         client_id = config.registration.client_id
-        registered = register.registered_client(hydra, client_id)
-        found = register.differences(registered, register.wanted(config, registered, choices))
+        registered = client_registration.registered_client(hydra, client_id)
+        found = client_registration.differences(registered, client_registration.wanted(config, registered, choices))
         writes = bool(found) and not options["check"]
         if not options["json"]:
             self._say(client_id, found, is_known=registered is not None)
         if writes:
-            written = register.write(hydra, config, registered, found)
+            written = client_registration.write(hydra, config, registered, found)
             if written.client_id != client_id:
                 raise CommandError(f"Hydra chose another id: set CLIENT_ID to {written.client_id!r}.", returncode=1)
         if options["json"]:
             document = {"client_id": client_id, "exists": registered is not None, "written": writes}
-            self.stdout.write(json.dumps({**document, "differences": register.as_dict(found)}, indent=2))
+            self.stdout.write(json.dumps({**document, "differences": client_registration.as_dict(found)}, indent=2))
         elif writes:
             self.stdout.write("Updated." if registered else "Created.")
         return found

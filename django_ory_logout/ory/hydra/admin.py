@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from requests.utils import parse_header_links
 
 from ...exceptions import ProviderUnavailable, SetupError
-from ...oidc.http import Response
+from ...http import Response
 from .api import AdminAPI
 from .documents import (
     ClientMetadata,

@@ -10,8 +10,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from ... import http
 from ...exceptions import ChallengeHandled, HydraError, OryLogoutError, ProviderUnavailable
-from ...oidc import http
 from ...oidc.messages import FORM
 from .. import api
 from .documents import redirect_to

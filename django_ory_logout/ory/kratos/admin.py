@@ -9,8 +9,8 @@ from http import HTTPStatus
 
 from django.views.decorators.debug import sensitive_variables
 
+from ... import http
 from ...exceptions import KratosError
-from ...oidc import http
 from ..api import AdminAPI
 from .api import OF_ADMIN, canonical, checked, sessions_of_all_pages
 from .documents import Identity, Session

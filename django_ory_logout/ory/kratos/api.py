@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from uuid import UUID
 
+from ... import http
 from ...exceptions import KratosError, OryLogoutError, ProviderUnavailable, SecondFactorRequired, SetupError
-from ...oidc import http
 from .documents import SecondFactor, Session
 
 #: A status with an id, a reason or a message of Kratos, or with one of the two below.

@@ -11,8 +11,8 @@ from http import HTTPStatus
 
 from django.views.decorators.debug import sensitive_variables
 
+from ... import http
 from ...exceptions import KratosError
-from ...oidc import http
 from ..api import url
 from .api import (
     OF_LOGOUT,

@@ -2,7 +2,7 @@
 
 from authlib.common.security import generate_token
 
-from ..endpoints import Request
+from ..hydra.endpoints import Request
 from . import cookies
 from .kratos import Kratos
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 
-from .. import challenges
-from ..provider import Provider
-from ..records import LoginSession
+from ..hydra import challenges
+from ..hydra.provider import Provider
+from ..hydra.records import LoginSession
 from .kratos import Kratos
 from .records import Session
 from .refusals import challenge_refused

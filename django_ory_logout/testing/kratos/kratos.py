@@ -9,7 +9,7 @@ from .records import Address, Device, Flow, Identity, Method, Session
 from .refusals import Json
 
 if TYPE_CHECKING:
-    from ..provider import Provider
+    from ..hydra.provider import Provider
 
 DAY = 24 * 60 * 60
 

@@ -23,7 +23,7 @@ from django.core.wsgi import get_wsgi_application
 
 from django_ory_logout.models import LoginSession
 from django_ory_logout.signals import login_session_ended, login_session_opened, logout_notice_refused
-from django_ory_logout.testing.web.server import serve
+from django_ory_logout.testing.server.serve import serve
 from example_project import provider
 
 ADDRESS = "127.0.0.1"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from django_ory_logout.testing import Kratos
-from django_ory_logout.testing.web.kratos import switches
+from django_ory_logout.testing.server.kratos import switches
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/how-to/testing-your-site.md").read_text()

@@ -5,7 +5,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 import requests
 
-from django_ory_logout.testing import Kratos, KratosNetwork, LoginSession, Provider, authorization, challenges
+from django_ory_logout.testing import Kratos, KratosNetwork, LoginSession, Provider
+from django_ory_logout.testing.hydra import authorization, challenges
 from django_ory_logout.testing.kratos import Identity, Session, login_session, sign_in_by
 
 from .conftest import PUBLIC_URL

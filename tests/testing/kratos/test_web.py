@@ -10,8 +10,8 @@ from django.test.html import Element, parse_html
 
 from django_ory_logout.testing import Kratos, Provider
 from django_ory_logout.testing.kratos import Identity, Session
-from django_ory_logout.testing.web import server
-from django_ory_logout.testing.web.kratos import KratosFace, admin_application, demo, public_application
+from django_ory_logout.testing.server import serve
+from django_ory_logout.testing.server.kratos import KratosFace, admin_application, demo, public_application
 
 from ..test_server import free_port
 
@@ -88,14 +88,14 @@ def session(kratos: Kratos, amber: Identity) -> Session:
 
 @pytest.fixture
 def browser(face: KratosFace) -> Iterator[Browser]:
-    with server.served(int(face.kratos.public_url.rpartition(":")[2]), public_application(face)):
+    with serve.served(int(face.kratos.public_url.rpartition(":")[2]), public_application(face)):
         yield Browser(face.kratos.public_url)
 
 
 @pytest.fixture
 def admin_url(face: KratosFace) -> Iterator[str]:
     port = free_port()
-    with server.served(port, admin_application(face)):
+    with serve.served(port, admin_application(face)):
         yield f"http://127.0.0.1:{port}"
 
 

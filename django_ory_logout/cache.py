@@ -1,0 +1,44 @@
+"""Django's cache, shared by all processes, whose faults are ours to tell."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.cache.backends.base import BaseCache
+
+from .exceptions import Undecided
+
+PREFIX = "ory_logout:"
+
+
+class SharedCache:
+    """``cache`` under our prefix. Each call raises :exc:`Undecided` (``cache_fault``) when it does not answer."""
+
+    def __init__(self, cache: BaseCache) -> None:
+        self._cache = cache
+
+    def get(self, key: str) -> Any:
+        with _faults():
+            return self._cache.get(PREFIX + key)
+
+    def set(self, key: str, value: object, seconds: float) -> None:
+        with _faults():
+            self._cache.set(PREFIX + key, value, seconds)
+
+    def delete(self, key: str) -> None:
+        with _faults():
+            self._cache.delete(PREFIX + key)
+
+    def add(self, key: str, value: object, seconds: float) -> bool:
+        """Whether ``key`` was not there, and is now."""
+        with _faults():
+            return bool(self._cache.add(PREFIX + key, value, seconds))
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    # Every backend has exceptions of its own; their text can hold an address with a password.
+    try:
+        yield
+    except Exception as error:
+        raise Undecided("cache_fault", type(error).__name__) from error

@@ -1,0 +1,119 @@
+"""Sign-in by what a request carries: whom Kratos says is signed in, is signed in here."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import auth
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+
+from .. import conf
+from ..conf import KratosConfig
+from ..exceptions import KratosError, LoggedOutMeanwhile, OryLogoutError, SecondFactorRequired, SignInRefused
+from ..flows import login, logout
+from ..models import EndReason
+from ..ory.kratos import Credential
+from ..sessions.index import LOGIN
+from . import request_user, whoami
+from .whoami import KratosSession, Verdict
+
+logger = logging.getLogger("django_ory_logout")
+
+
+def configured() -> KratosConfig | None:
+    """The Kratos that people sign in at: the first of the settings."""
+    return next(iter(conf.get().kratos), None)
+
+
+def asked_for(parameters: Mapping[str, str]) -> KratosConfig | None:
+    """The Kratos at which a request to sign in asks to, by its alias or for want of an OpenID provider."""
+    config = conf.get()
+    alone = {one.alias: one for one in config.kratos if one.alias not in config.providers}
+    if "iss" in parameters or ("provider" not in parameters and config.providers and "default" not in alone):
+        return None
+    return alone.get(parameters.get("provider", "default")) or (configured() if "provider" not in parameters else None)
+
+
+def leave(request: Any, kratos: KratosConfig) -> None:
+    """No credential came: a session that Kratos opened ends when it is read, or now if a middleware has read it."""
+    request.session.not_carried = kratos.issuer
+    if request.session.accessed and request.session.get(LOGIN, {}).get("issuer") == kratos.issuer:
+        logout.end_current(request, EndReason.KRATOS)
+        request_user.look_again(request)
+
+
+@sensitive_variables()
+def enter(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> OryLogoutError | None:
+    """Sign in whom ``credential`` stands for, unless it is done; what it stands for no longer ends.
+
+    Who signed in here in another way is left alone. Says why nobody is signed in by it: :exc:`KratosError`,
+    :exc:`SignInRefused`, :exc:`LoggedOutMeanwhile`. Raises :exc:`~..exceptions.Undecided`.
+    """
+    kept = request.session.get(LOGIN)
+    if SESSION_KEY in request.session and (not kept or kept["issuer"] != kratos.issuer):
+        return None
+    found = whoami.verdict(kratos, credential)
+    if kept and found.admitted and _is_same(request.session, found.admitted):
+        _prolong(request.session, found.admitted)
+        return None
+    if kept:
+        logout.end_current(request, EndReason.KRATOS)
+    try:
+        _admit(request, kratos, credential, found)
+    except OryLogoutError as error:
+        return error
+    finally:
+        request_user.look_again(request)
+    return None
+
+
+def _is_same(session: SessionBase, at_kratos: KratosSession) -> bool:
+    kept = session[LOGIN]
+    return bool(kept["sid"] == at_kratos.sid and kept["subject"] == at_kratos.subject)
+
+
+def _prolong(session: SessionBase, at_kratos: KratosSession) -> None:
+    """The session at Kratos may live longer by now, and as long a logout here has to be remembered."""
+    if at_kratos.expires_at > session[LOGIN]["expires_at"]:
+        session[LOGIN]["expires_at"] = at_kratos.expires_at
+        session.modified = True
+
+
+@sensitive_variables()
+def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: Verdict) -> None:
+    at_kratos = _session(found)
+    if whoami.is_logged_out(kratos, credential, at_kratos):
+        raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
+    user = auth.authenticate(request, kratos_session=at_kratos, provider=kratos)
+    if user is None:
+        # Who may not sign in is not looked up with each request.
+        whoami.hold(kratos, credential, Verdict(code="user_refused"))
+        raise SignInRefused("user_refused", "no authentication backend lets this identity in")
+    login.admit(request, user, at_kratos, _remembered(kratos, at_kratos))
+    request.kratos_signed_in = True
+
+
+def _session(found: Verdict) -> KratosSession:
+    if found.code == "session_aal2_required":
+        raise SecondFactorRequired(found.redirect_browser_to)
+    if found.code == "user_refused":
+        raise SignInRefused("user_refused", "no authentication backend let this identity in")
+    if found.code == "logged_out_here":
+        raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
+    if found.session is None:
+        raise KratosError("session_inactive", "Kratos knows no such session any more")
+    return found.session
+
+
+def _remembered(kratos: KratosConfig, at_kratos: KratosSession) -> dict[str, object]:
+    return {
+        "provider": kratos.alias,
+        "issuer": at_kratos.issuer,
+        "client_id": "",
+        "subject": at_kratos.subject,
+        "sid": at_kratos.sid,
+        "expires_at": at_kratos.expires_at,
+    }

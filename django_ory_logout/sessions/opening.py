@@ -1,0 +1,98 @@
+"""A sign-in at this site: the row first, then the stored session, and only then does anybody learn its key.
+
+The steps and their order are those of :mod:`.sessions`.
+"""
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from .. import users
+from ..exceptions import LoggedOutMeanwhile, fault_name
+from ..models import Authentication, EndReason, EventKind, LoginSession, moment
+from ..signals import login_session_opened
+from . import engines, events, index, receipts
+from .store import LoginSessionStore
+
+logger = logging.getLogger("django_ory_logout")
+
+
+@sensitive_variables()
+def open_login_session(
+    session: LoginSessionStore,
+    user: AbstractBaseUser,
+    authentication: Authentication,
+    login: Mapping[str, Any],
+    *,
+    row_id: UUID,
+    user_agent: str,
+) -> LoginSession:
+    """Index ``session``, in which ``user`` has just been logged in; then store it, for the first time, with ``login``.
+
+    Raises :exc:`LoggedOutMeanwhile` when a back-channel notice about it has overtaken the sign-in. Whatever it raises,
+    :func:`take_back` has to follow.
+    """
+    row = _new_row(session, user, authentication, login["client_id"], user_agent)
+    row.pk = row_id
+    session.tie({"id": str(row.pk), "key": row.session_key}, dict(login))
+    row.save(force_insert=True, using=index.rows().db)
+    session.store()
+    _require_no_notice(row)
+    return row
+
+
+def _require_no_notice(row: LoginSession) -> None:
+    """Raises :exc:`LoggedOutMeanwhile`: ``subject_logged_out`` where a later sign-in of the same person is let in."""
+    notices = receipts.rows().naming(row)
+    if row.sid_digest and notices.filter(sid_digest=row.sid_digest).exists():
+        raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
+    if notices.exists():
+        raise LoggedOutMeanwhile("subject_logged_out", "a back-channel notice ended all sessions of this subject")
+
+
+def take_back(session: LoginSessionStore, row_id: UUID, user: AbstractBaseUser) -> None:
+    """End a login session that nobody was told about. Its key never left this process, so this need not succeed.
+
+    A ``user`` whom this sign-in made goes too, unless another sign-in of the same person succeeded meanwhile.
+    """
+    row = index.rows().filter(pk=row_id)
+    try:
+        index.mark_ended(row, EndReason.BACK_CHANNEL)
+        session.delete()
+        row.delete()
+        if not index.rows().filter(user_id=user.pk).exists():
+            users.discard(user)
+    except Exception as error:
+        logger.warning("sign-in not taken back, ory_purge will: %s", fault_name(error))
+
+
+def tell_opened(request: HttpRequest, row: LoginSession) -> None:
+    """Send :data:`~.signals.login_session_opened`, and note the sign-in for the doctor."""
+    index.after_commit(partial(login_session_opened.send_robust, LoginSession, request=request, login_session=row))
+    events.note(EventKind.SIGNED_IN, issuer=row.issuer, subject=row.subject, sid=row.sid or "")
+
+
+def _new_row(
+    session: LoginSessionStore, user: AbstractBaseUser, authentication: Authentication, client_id: str, user_agent: str
+) -> LoginSession:
+    now = timezone.now()
+    return LoginSession(
+        user_id=user.pk,
+        issuer=authentication.issuer,
+        client_id=client_id,
+        subject=authentication.subject,
+        sid=authentication.sid,
+        session_key=session.session_key if engines.has_keys(type(session)) else None,
+        iat=moment(authentication.iat),
+        created_at=now,
+        last_seen_at=now,
+        expires_at=index.row_expiry(now, session.get_expiry_age()),
+        user_agent="".join(character for character in user_agent if character.isprintable())[:255],
+    )

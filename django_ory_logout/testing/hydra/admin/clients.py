@@ -1,0 +1,60 @@
+"""Clients: registered, read, replaced, changed, deleted."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from authlib.oauth2.rfc6749.errors import OAuth2Error
+
+from .. import registration
+from ..challenge_store import unknown
+from ..endpoints import Answer, Request
+from ..records import Client
+from .api import NOTHING, Admin, document
+
+
+def create(admin: Admin, request: Request) -> Answer:
+    """201 with the secret, which is said here and never again; 409 where there is one."""
+    client = registration.new_client(document(request))
+    if client.client_id in admin.provider.clients:
+        description = "Unable to insert or update resource because a resource with that value exists already"
+        raise OAuth2Error(description, error="Conflict", status_code=HTTPStatus.CONFLICT)
+    admin.provider.register(client)
+    said = {**registration.document(client), "client_secret": client.client_secret}
+    return Answer.of_json(said, HTTPStatus.CREATED)
+
+
+def read(admin: Admin, request: Request) -> Answer:
+    return Answer.of_json(registration.document(_client(admin, request)))
+
+
+def put(admin: Admin, request: Request) -> Answer:
+    return _change(admin, request, lambda client: registration.replaced(client, document(request)))
+
+
+def patch(admin: Admin, request: Request) -> Answer:
+    """A member that is not there cannot be removed or replaced: 500."""
+    try:
+        return _change(admin, request, lambda client: registration.patched(client, document(request)))
+    except KeyError as error:
+        description = "Unable to apply the JSON Patch: a path is missing."
+        raise OAuth2Error(description, error="error", status_code=HTTPStatus.INTERNAL_SERVER_ERROR) from error
+
+
+def delete(admin: Admin, request: Request) -> Answer:
+    """Its consents and tokens go with it."""
+    client_id = _client(admin, request).client_id
+    del admin.provider.clients[client_id]
+    admin.provider.withdraw(lambda consent: consent.client_id == client_id)
+    return NOTHING
+
+
+def _change(admin: Admin, request: Request, change: Callable[[Client], Client]) -> Answer:
+    client = admin.provider.register(change(_client(admin, request)))
+    return Answer.of_json(registration.document(client))
+
+
+def _client(admin: Admin, request: Request) -> Client:
+    client = admin.provider.clients.get(request.path.rpartition("/")[2])
+    if client is None:
+        raise unknown()
+    return client

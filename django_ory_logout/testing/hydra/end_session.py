@@ -1,0 +1,180 @@
+"""The end session endpoint without its pages: what Ory Hydra does with each kind of logout request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from authlib.oauth2.rfc6749.errors import InvalidRequestError
+from joserfc.errors import JoseError
+
+from ..uris import set_query
+from . import tokens
+from .challenge_store import expired, unknown
+from .provider import Provider
+from .records import Delivery, LoginSession
+from .tokens import Claims
+
+#: How long a person may think about a logout that no relying party asked for. Others never expire.
+SECONDS = 30 * 60
+
+
+@dataclass
+class LogoutRequest:
+    """A logout that a person may still accept or reject. The last answer counts."""
+
+    sid: str
+    subject: str
+    client_id: str
+    redirect_uri: str
+    rp_initiated: bool
+    request_url: str = ""
+    requested_at: float = 0
+    expires_at: float = 0
+    verifier: str = ""
+    accepted: bool = False
+    rejected: bool = False
+    #: The browser came with the verifier.
+    handled: bool = False
+
+
+def parse(provider: Provider, query: Mapping[str, str], cookie: LoginSession | None) -> LogoutRequest | str:
+    """What to ask the person, or the URI of an immediate redirect, which ends nothing and looks like success.
+
+    Reads ``id_token_hint``, ``state`` and ``post_logout_redirect_uri`` alone, as Hydra does. ``cookie`` is the login
+    session of the browser. Raises Authlib's ``InvalidRequestError`` for the error page; the client never hears of it.
+    """
+    hint = query.get("id_token_hint", "")
+    if not hint:
+        return _without_hint(provider, query, cookie)
+    claims = _hint_claims(provider, hint)
+    client_id = next((name for name in claims.get("aud", ()) if name in provider.clients), "")
+    redirect_uri = _redirect_uri(provider, client_id, query)
+    session = provider.login_sessions.get(claims["sid"])
+    if session is None or not session.remembered:
+        return redirect_uri
+    return LogoutRequest(session.sid, session.subject, client_id, redirect_uri, rp_initiated=True)
+
+
+def _without_hint(provider: Provider, query: Mapping[str, str], cookie: LoginSession | None) -> LogoutRequest | str:
+    for parameter in ("state", "post_logout_redirect_uri"):
+        if query.get(parameter):
+            raise InvalidRequestError(
+                f"Logout failed because query parameter {parameter} is set but id_token_hint is missing."
+            )
+    if cookie is None:
+        return provider.pages.post_logout_redirect
+    now = provider.clock()
+    return LogoutRequest(
+        cookie.sid,
+        cookie.subject,
+        "",
+        provider.pages.post_logout_redirect,
+        rp_initiated=False,
+        requested_at=now,
+        expires_at=now + SECONDS,
+    )
+
+
+def _hint_claims(provider: Provider, hint: str) -> Claims:
+    """An expired hint is good. One signed with a rotated-out key is not, though the JWKS still lists that key."""
+    for key in provider.current_keys().values():
+        try:
+            claims = tokens.verified_claims(hint, key)
+        except JoseError:
+            continue
+        return _checked(provider, claims)
+    raise InvalidRequestError("go-jose/go-jose: error in cryptographic primitive")
+
+
+def _checked(provider: Provider, claims: Claims) -> Claims:
+    if claims.get("iss") != provider.issuer:
+        raise InvalidRequestError("Logout failed because issuer claim value from id_token_hint does not match.")
+    if claims.get("iat", 0) > provider.clock():
+        raise InvalidRequestError("Token used before issued")
+    if not isinstance(claims.get("sid"), str) or claims["sid"] == "":
+        raise InvalidRequestError("Logout failed because query parameter id_token_hint is missing sid claim.")
+    return claims
+
+
+def _redirect_uri(provider: Provider, client_id: str, query: Mapping[str, str]) -> str:
+    """Exact string match; ``state`` comes back with a ``post_logout_redirect_uri`` only."""
+    redirect_uri = query.get("post_logout_redirect_uri", "")
+    if not redirect_uri:
+        return provider.pages.post_logout_redirect
+    client = provider.clients.get(client_id)
+    if client is None or redirect_uri not in client.post_logout_redirect_uris:
+        raise InvalidRequestError(
+            "Logout failed because query parameter post_logout_redirect_uri is not a whitelisted "
+            "as a post_logout_redirect_uri for the client."
+        )
+    state = query.get("state", "")
+    return set_query(redirect_uri, state=state) if state else redirect_uri
+
+
+class LogoutRequests:
+    """The logout requests that were made, by challenge. What is refused is Authlib's ``OAuth2Error``."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self._made: dict[str, LogoutRequest] = {}
+
+    def add(self, asked: LogoutRequest, request_url: str) -> str:
+        """The challenge for the logout page."""
+        challenge, asked.verifier, asked.request_url = str(uuid4()), str(uuid4()), request_url
+        self._made[challenge] = asked
+        return challenge
+
+    def get(self, challenge: str) -> LogoutRequest:
+        """Raises for one that is unknown, or was rejected."""
+        asked = self._made.get(challenge)
+        if asked is None or asked.rejected:
+            raise unknown()
+        return asked
+
+    def accept(self, challenge: str) -> str:
+        """Log out; where to send the browser. A second time does no harm."""
+        asked = self._answer(challenge, accepted=True)
+        return set_query(self.provider.url("/oauth2/sessions/logout"), logout_verifier=asked.verifier)
+
+    def reject(self, challenge: str) -> None:
+        """Do not log out. Where the browser goes is left to the page."""
+        self._answer(challenge, accepted=False)
+
+    def verified(self, verifier: str) -> LogoutRequest:
+        """The browser is back from the logout page."""
+        for asked in self._made.values():
+            if asked.verifier == verifier and asked.accepted:
+                if asked.expires_at and asked.expires_at < self.provider.clock():
+                    raise expired("logout_request")
+                asked.handled = True
+                return asked
+        raise unknown()
+
+    def _answer(self, challenge: str, *, accepted: bool) -> LogoutRequest:
+        if challenge not in self._made:
+            raise unknown()
+        asked = self._made[challenge]
+        asked.accepted, asked.rejected = accepted, not accepted
+        return asked
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What remains to be done once a logout was accepted."""
+
+    deliveries: list[Delivery]
+    frontchannel_uris: list[str]
+
+
+def end(provider: Provider, request: LogoutRequest, cookie: LoginSession | None) -> Ended:
+    """End the login session, and that of the browser's cookie where it is another one: of that one nobody is told.
+
+    The provider's own logout is of its browser alone, and ends nothing in another.
+    """
+    if not request.rp_initiated and (cookie is None or cookie.subject != request.subject):
+        return Ended([], [])
+    frontchannel_uris = provider.frontchannel_uris(request.sid)
+    deliveries = provider.end(request.sid)
+    if cookie:
+        provider.end(cookie.sid)
+    return Ended(deliveries, frontchannel_uris)

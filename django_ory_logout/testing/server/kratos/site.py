@@ -1,0 +1,19 @@
+"""What the web face of Kratos holds."""
+
+from dataclasses import dataclass, field
+
+from ...hydra.endpoints import Answer, Request
+from ...kratos import Kratos
+
+
+@dataclass
+class KratosFace:
+    """A Kratos, and the faults that were ordered for its paths."""
+
+    kratos: Kratos
+    #: Path → status to answer with instead. The path ``""`` is all of them, of both APIs.
+    faults: dict[str, int] = field(default_factory=dict)
+
+    def fault(self, request: Request) -> Answer | None:
+        status = self.faults.get(request.path) or self.faults.get("")
+        return Answer(status) if status else None

@@ -1,0 +1,13 @@
+"""Discovery, JWKS, tokens and userinfo: the same answers that :mod:`..network` gives without a socket."""
+
+from django.http import HttpRequest, HttpResponse
+
+from ..hydra import endpoints
+from ..hydra.endpoints import Request
+from .site import Face
+
+
+def answer(request: HttpRequest, face: Face) -> HttpResponse:
+    asked = Request(request.method or "", request.path, request.headers, request.POST.dict())
+    given = endpoints.answer(face.provider, asked)
+    return HttpResponse(given.body, status=given.status, headers=dict(given.headers))

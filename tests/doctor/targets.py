@@ -1,0 +1,88 @@
+"""A site and its Hydra, both without a socket, to be examined healthy and broken."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+from authlib.oauth2.rfc6749.errors import OAuth2Error
+from django.test import override_settings
+
+from django_ory_logout.doctor import Finding, Verdict, examine
+from django_ory_logout.sessions import events
+from django_ory_logout.testing import Network, Provider
+from django_ory_logout.testing.hydra import end_session as logout
+from django_ory_logout.testing.hydra.end_session import LogoutRequests
+from django_ory_logout.testing.hydra.endpoints import Answer, Request
+from django_ory_logout.testing.network import Place, connected
+from django_ory_logout.testing.uris import set_query
+
+from ..conftest import SITE, Configure, SiteBrowser
+
+HYDRA_ADMIN = "http://hydra.example:4445"
+END_SESSION = "/oauth2/sessions/logout"
+#: Names by which this site answers, and one by which another site does, with a key of its own.
+PUBLIC, INTERNAL, STRANGE, STAGING = "https://rp.example", "http://localhost", "http://not-allowed", "http://staging"
+
+
+class Town(Network):
+    """The provider with its admin API and end session endpoint, and the sites."""
+
+    def __init__(self, provider: Provider) -> None:
+        super().__init__(provider, HYDRA_ADMIN)
+        self._requests = LogoutRequests(provider)
+        places = [Place(provider.issuer, self._end_session, END_SESSION)]
+        places += [Place(url, partial(self._site, url)) for url in (PUBLIC, INTERNAL, STRANGE)]
+        self._places = (*places, Place(STAGING, self._staging), *self._places)
+
+    def _end_session(self, request: Request) -> Answer:
+        """What the web face of the provider does at its end session endpoint, for a browser without a cookie."""
+        try:
+            asked = logout.parse(self.provider, request.form, None)
+        except OAuth2Error as error:
+            return _found(set_query(self.provider.pages.error, **dict(error.get_body())))
+        if isinstance(asked, str):
+            return _found(asked)
+        challenge = self._requests.add(asked, request.path)
+        return _found(set_query(self.provider.pages.logout, logout_challenge=challenge))
+
+    def _site(self, url: str, request: Request) -> Answer:
+        given = {"content_type": request.headers.get("Content-Type", ""), "HTTP_HOST": url.partition("://")[2]}
+        answer = SiteBrowser().generic(request.method, request.path, request.body, **given)
+        return Answer(answer.status_code, dict(answer.headers), answer.content)
+
+    def _staging(self, request: Request) -> Answer:
+        with override_settings(SECRET_KEY="another site's"), patch.object(events, "refused"):  # it counts elsewhere
+            return self._site(PUBLIC, request)
+
+
+def _found(url: str) -> Answer:
+    return Answer(302, {"Location": url})
+
+
+@contextmanager
+def town(provider: Provider, configure: Configure, **changes: Any) -> Iterator[Town]:
+    """A site at a Hydra whose admin API it may ask."""
+    configure(HYDRA={"ADMIN_URL": HYDRA_ADMIN}, **changes)
+    with connected(Town(provider)) as network:
+        yield network
+
+
+def found(*checks: str) -> list[Finding]:
+    """The rows of these checks or sections."""
+    return list(examine(only=checks))
+
+
+def row(check: str) -> Finding:
+    """The one row of ``check``."""
+    [one] = found(check)
+    return one
+
+
+def not_green(*sections: str) -> dict[str, Verdict]:
+    """What of these sections is not as it should be."""
+    return {one.check: one.verdict for one in found(*sections) if one.verdict != Verdict.PASS}
+
+
+BACK_CHANNEL = f"{SITE}/logout/backchannel/"

@@ -1,0 +1,159 @@
+"""``ory_doctor --try`` at a Kratos."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from django_ory_logout.doctor import Finding, Verdict
+from django_ory_logout.doctor.trial.runner import attempts
+from django_ory_logout.exceptions import KratosError, ProviderUnavailable
+from django_ory_logout.ory.kratos import KratosAdmin
+from django_ory_logout.testing import Kratos, KratosNetwork, connect_kratos
+
+PUBLIC_URL, ADMIN_URL = "https://login.example", "http://kratos:4434"
+PASS, FAIL, UNKNOWN = Verdict.PASS, Verdict.FAIL, Verdict.UNKNOWN
+AT_KRATOS = {"PUBLIC_URL": PUBLIC_URL, "ADMIN_URL": ADMIN_URL}
+
+
+@pytest.fixture
+def kratos() -> Kratos:
+    return Kratos(PUBLIC_URL)
+
+
+@pytest.fixture
+def wire(kratos: Kratos, settings: Any) -> Iterator[KratosNetwork]:
+    configure(settings, KRATOS=AT_KRATOS)
+    with connect_kratos(kratos, PUBLIC_URL, ADMIN_URL) as wire:
+        yield wire
+
+
+def configure(settings: Any, **entry: Any) -> None:
+    settings.ORY_LOGOUT = {"SITE_URL": "https://rp.example", "PROVIDERS": {"people": entry}}
+
+
+def found() -> list[tuple[str, str, Verdict]]:
+    return [(one.check, one.about, one.verdict) for one in attempts()]
+
+
+def first() -> Finding:
+    return next(iter(attempts()))
+
+
+def test_a_cookie_that_outlives_the_browser(wire: KratosNetwork, kratos: Kratos) -> None:
+    amber = kratos.identity("amber@example.org")
+
+    assert found() == [("try.kratos", "people", PASS), ("try.cleanup", "people", PASS)]
+    assert "outlives the browser" in first().found
+    assert (kratos.identities, kratos.sessions) == ({amber.id: amber}, {})
+
+
+def test_a_cookie_that_ends_with_the_browser_is_well_without_hydra(wire: KratosNetwork, kratos: Kratos) -> None:
+    kratos.persistent = False
+
+    assert found() == [("try.kratos", "people", PASS), ("try.cleanup", "people", PASS)]
+    assert "ends with the browser" in first().found
+
+
+def test_hydra_remembers_no_login_of_a_cookie_that_ends_with_the_browser(
+    wire: KratosNetwork, kratos: Kratos, settings: Any
+) -> None:
+    configure(settings, ISSUER=settings.ISSUER, CLIENT_ID="site", CLIENT_SECRET="secret", KRATOS=AT_KRATOS)
+    kratos.persistent = False
+
+    assert found() == [
+        ("try.sign_in", "people", UNKNOWN),
+        ("try.kratos", "people", FAIL),
+        ("try.cleanup", "people", PASS),
+    ]
+    assert kratos.identities == {}
+
+
+def test_without_admin_api_nobody_can_be_made(wire: KratosNetwork, settings: Any) -> None:
+    configure(settings, KRATOS={"PUBLIC_URL": PUBLIC_URL})
+
+    assert found() == [("try.kratos", "people", UNKNOWN)]
+    assert wire.calls == []
+
+
+@pytest.mark.parametrize(
+    ("path", "fault", "words"),
+    [
+        (
+            "/admin/identities",
+            {"body": b'{"error": {"code": 400, "message": "traits"}}', "status": 400},
+            "kratos_refused",
+        ),
+        ("/self-service/login/browser", {"status": 404}, f"{PUBLIC_URL}/self-service/login/browser answers 404."),
+        ("/self-service/login", {"status": 400}, f"{PUBLIC_URL}/self-service/login answers 400. Somebody should be"),
+        ("/self-service/login/browser", {"body": b"[]"}, "not_json"),
+        ("/self-service/login/browser", {"body": b"{}"}, "/self-service/login answers 400."),
+        ("/self-service/login/browser", {"body": b'{"ui": {"nodes": [{"attributes": []}]}}'}, "answers 400."),
+        ("/self-service/login/browser", {"body": b'{"ui": {"nodes": [{"attributes": {}}]}}'}, "answers 400."),
+    ],
+)
+def test_what_cannot_be_tried_is_not_known(
+    wire: KratosNetwork, kratos: Kratos, path: str, fault: Any, words: str
+) -> None:
+    wire.replace(path, **fault)
+
+    said = {one.check: one for one in attempts()}
+
+    assert said["try.kratos"].verdict == UNKNOWN
+    assert words in f"{said['try.kratos'].found} {said['try.kratos'].todo}"
+    if path != "/admin/identities":
+        assert said["try.cleanup"].verdict == PASS
+        assert kratos.identities == {}
+
+
+def test_nobody_made_is_nobody_left(wire: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as where the schema wants more than an address."""
+
+    def refuse(*_args: Any) -> None:
+        raise KratosError("kratos_refused", "POST /identities answers 400")
+
+    monkeypatch.setattr(KratosAdmin, "create_identity", refuse)
+
+    assert found() == [("try.kratos", "people", UNKNOWN), ("try.cleanup", "people", PASS)]
+    assert [call.method for call in wire.calls] == ["GET"]
+
+
+def test_a_cookie_of_another_name(wire: KratosNetwork, settings: Any) -> None:
+    configure(settings, KRATOS={**AT_KRATOS, "COOKIE_NAME": "another"})
+
+    assert first().verdict == FAIL
+    assert "no cookie that is called another" in first().found
+
+
+def test_kratos_out_of_reach(wire: KratosNetwork) -> None:
+    wire.down()
+
+    [said, cleanup] = attempts()
+
+    assert (said.verdict, cleanup.verdict) == (UNKNOWN, UNKNOWN)
+    assert "See kratos.admin and kratos.public." in said.todo
+
+
+def test_who_is_left_is_said(wire: KratosNetwork, kratos: Kratos, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_admin: KratosAdmin, _identity_id: str) -> None:
+        raise ProviderUnavailable("unreachable", "DELETE")
+
+    monkeypatch.setattr(KratosAdmin, "delete_identity", fail)
+
+    [_, cleanup] = attempts()
+
+    assert cleanup.verdict == FAIL
+    [identity] = kratos.identities.values()
+    assert f"{identity.traits['email']} is left at Kratos: unreachable" in cleanup.found
+
+
+def test_stopped_it_tidies_up(wire: KratosNetwork, kratos: Kratos, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("django_ory_logout.doctor.trial.kratos_user._cookie", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(attempts())
+
+    assert kratos.identities == {}

@@ -1,0 +1,769 @@
+"""Forced logout where people sign in at Kratos: alone, or as the login page of Hydra."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.db import DatabaseError
+
+from django_ory_logout.force import force_logout, revoke_access_tokens, revoke_consents
+from django_ory_logout.force.report import ForcedLogout, Remark, Untold
+from django_ory_logout.models import LoginSession, LogoutReceipt, Subject
+from django_ory_logout.sessions import receipts
+from django_ory_logout.testing import Kratos, KratosNetwork, Network, Provider, connect, connect_kratos
+from django_ory_logout.testing.hydra.endpoints import Answer, Request
+from django_ory_logout.testing.kratos import Identity, Session, login_session, sign_in_by
+
+from ..conftest import Configure, Logged, SiteBrowser
+
+pytestmark = pytest.mark.django_db
+
+US = django_settings.CLIENT_ID
+HYDRA_URL, KRATOS_URL, KRATOS_ADMIN_URL = "http://hydra:4445", "https://login.example", "http://kratos:4434"
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+Break = Callable[..., None]
+SignIn = Callable[..., SiteBrowser]
+
+
+@pytest.fixture
+def kratos() -> Kratos:
+    return Kratos(KRATOS_URL)
+
+
+@pytest.fixture
+def wire(kratos: Kratos) -> Iterator[KratosNetwork]:
+    """The way to ``kratos``: records calls, and can break."""
+    with connect_kratos(kratos, KRATOS_URL, KRATOS_ADMIN_URL) as wire:
+        yield wire
+
+
+@pytest.fixture
+def middleware(settings: Any) -> None:
+    after = settings.MIDDLEWARE.index("django.contrib.auth.middleware.AuthenticationMiddleware") + 1
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE]
+    settings.MIDDLEWARE.insert(after, "django_ory_logout.middleware.KratosMiddleware")
+
+
+def in_kratos(admin_url: str = KRATOS_ADMIN_URL) -> dict[str, Any]:
+    return {"KRATOS": {"PUBLIC_URL": KRATOS_URL, "ADMIN_URL": admin_url}}
+
+
+@pytest.fixture
+def alone(settings: Any, middleware: None, wire: KratosNetwork) -> KratosNetwork:
+    """People sign in at Kratos, and there is nothing else."""
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": in_kratos()}}
+    return wire
+
+
+@pytest.fixture
+def hydra(
+    configure: Configure, middleware: None, wire: KratosNetwork, provider: Provider, kratos: Kratos
+) -> Iterator[Network]:
+    """People sign in at Hydra, whose login page Kratos is; or here, by Kratos' cookie."""
+    configure(HYDRA={"ADMIN_URL": HYDRA_URL}, **in_kratos())
+    sign_in_by(provider, kratos)
+    with connect(provider, HYDRA_URL) as hydra:
+        yield hydra
+
+
+@pytest.fixture
+def amber(kratos: Kratos) -> Identity:
+    return kratos.identity("amber@example.org")
+
+
+@pytest.fixture
+def session(kratos: Kratos, amber: Identity) -> Session:
+    return kratos.sign_in(amber)
+
+
+def carrying(session: Session) -> SiteBrowser:
+    """A browser with the cookie of a session at Kratos. Who asks it who is signed in, signs in."""
+    browser = SiteBrowser()
+    browser.cookies["ory_kratos_session"] = session.cookie
+    return browser
+
+
+@pytest.fixture
+def browser(wire: KratosNetwork, session: Session) -> SiteBrowser:
+    return carrying(session)
+
+
+@pytest.fixture
+def fail(wire: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> Break:
+    """Let Kratos' admin API fail at a method, from a page on."""
+    answer = wire._answer
+
+    def fail(method: str, page: str = "") -> None:
+        def broken(request: Request, *further: Any) -> Answer:
+            if (
+                request.method == method
+                and request.path.startswith("/admin/")
+                and page in request.query.get("page", "")
+            ):
+                return Answer(500, {"Content-Type": "text/plain"}, b"fault")
+            return answer(request, *further)
+
+        monkeypatch.setattr(wire, "_answer", broken)
+
+    return fail
+
+
+def user() -> User:
+    return User.objects.get(pk=Subject.objects.get().user_id)
+
+
+def outcomes(result: ForcedLogout) -> list[tuple[str, str, str]]:
+    return [(step.name.value, step.outcome.value, step.code) for step in result.steps]
+
+
+def codes(remarks: tuple[Remark, ...]) -> list[str]:
+    return [remark.code for remark in remarks]
+
+
+def admin_calls(wire: KratosNetwork) -> list[str]:
+    return [
+        f"{call.method} {call.url.removeprefix(KRATOS_ADMIN_URL)}"
+        for call in wire.calls
+        if call.url.startswith(KRATOS_ADMIN_URL)
+    ]
+
+
+def sessions_path(identity: Identity) -> str:
+    return f"/admin/identities/{identity.id}/sessions"
+
+
+# A person at Kratos alone
+
+
+def test_user_is_ended_here_and_then_at_kratos(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, browser: SiteBrowser
+) -> None:
+    kratos.sign_in(amber)
+    assert browser.user["sid"] == session.id
+
+    result = force_logout(user=user())
+
+    assert browser.user is None
+    assert kratos.sessions_of(amber.id) == []
+    assert outcomes(result) == [
+        ("local", "done", ""),
+        ("kratos_list", "done", ""),
+        ("kratos_refused", "done", ""),
+        ("kratos_sessions", "done", ""),
+    ]
+    assert [step.count for step in result.steps] == [1, 2, 2, None]
+    assert admin_calls(alone) == [
+        f"GET {sessions_path(amber)}?active=true&per_page=100&page=1",
+        f"DELETE {sessions_path(amber)}",
+    ]
+    assert result.still_alive == ()
+    assert codes(result.unknown) == ["other_sessions", "kratos_tells_nobody"]
+
+
+@pytest.mark.parametrize("provider", [None, "default"])
+def test_subject_is_ended_like_its_user(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser, provider: str | None
+) -> None:
+    assert browser.user
+
+    result = force_logout(subject=amber.id, provider=provider)
+
+    assert result.ok
+    assert browser.user is None
+    assert kratos.sessions_of(amber.id) == []
+
+
+def test_person_can_sign_in_again_at_once(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, browser: SiteBrowser
+) -> None:
+    assert browser.user
+    force_logout(user=user())
+
+    again = kratos.sign_in(amber)
+
+    assert carrying(again).user["sid"] == again.id
+    assert browser.user is None
+
+
+def test_others_stay(alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser) -> None:
+    birch = carrying(kratos.sign_in(kratos.identity("birch@example.org")))
+    assert birch.user
+    assert browser.user
+
+    force_logout(subject=amber.id)
+
+    assert birch.user is not None
+
+
+def test_can_be_repeated(alone: KratosNetwork, amber: Identity, browser: SiteBrowser) -> None:
+    assert browser.user
+    force_logout(user=user())
+
+    again = force_logout(user=user())
+
+    assert again.ok
+    assert [(name, outcome) for name, outcome, _ in outcomes(again)] == [
+        ("local", "done"),
+        ("kratos_list", "done"),
+        ("kratos_sessions", "done"),
+    ]
+    assert "identity_unlisted" not in codes(again.unknown)
+
+
+def test_sessions_of_all_pages_are_refused_and_ended(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, fail: Break
+) -> None:
+    opened = [kratos.sign_in(amber) for _ in range(101)]
+    fail("DELETE")
+
+    result = force_logout(subject=amber.id)
+
+    assert [step.count for step in result.steps[:3]] == [0, 101, 101]
+    assert all(receipts.is_logged_out(KRATOS_URL, one.id) for one in opened)
+    assert all(receipt.completed_at for receipt in LogoutReceipt.objects.all())
+    assert len(admin_calls(alone)) == 3
+
+
+def test_sessions_of_a_deactivated_person_do_not_revive(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser
+) -> None:
+    assert browser.user
+    amber.state = "inactive"
+
+    result = force_logout(user=user())
+    amber.state = "active"
+
+    assert result.steps[1].count == 1
+    assert kratos.sessions_of(amber.id) == []
+    assert browser.user is None
+
+
+def test_session_that_lives_on_signs_nobody_in_here_and_a_new_one_does(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser, fail: Break, logged: Logged
+) -> None:
+    elsewhere = kratos.sign_in(amber)
+    assert browser.user
+    fail("DELETE")
+
+    result = force_logout(user=user())
+
+    assert ("kratos_sessions", "failed", "kratos_fault") in outcomes(result)
+    assert not result.ok
+    assert result.still_alive == (Remark("kratos_sessions", amber.id),)
+    assert logged()[0].startswith("forced logout: step kratos_sessions failed: kratos_fault")
+    assert kratos.is_active(elsewhere)
+    assert browser.user is None
+    assert carrying(elsewhere).user is None
+    assert carrying(kratos.sign_in(amber)).user is not None
+
+
+def test_receipt_lasts_as_long_as_the_session(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, session: Session
+) -> None:
+    force_logout(subject=amber.id)
+
+    receipt = LogoutReceipt.objects.get()
+    assert receipt.expires_at.timestamp() == pytest.approx(
+        session.expires_at + receipts.LIFETIME.total_seconds(), abs=1
+    )
+
+
+def test_kratos_out_of_reach_ends_the_local_sessions_all_the_same(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser
+) -> None:
+    elsewhere = kratos.sign_in(amber)
+    assert browser.user
+    alone.down()
+
+    result = force_logout(user=user())
+    alone.mend()
+
+    assert outcomes(result) == [
+        ("local", "done", ""),
+        ("kratos_list", "failed", "unreachable"),
+        ("kratos_sessions", "failed", "unreachable"),
+    ]
+    assert codes(result.still_alive) == ["kratos_sessions"]
+    assert Remark("kratos_listing_incomplete", amber.id) in result.unknown
+    assert browser.user is None
+    assert carrying(elsewhere).user is not None  # as the remark says
+
+
+def test_listing_that_breaks_off_is_used_as_far_as_it_came_and_all_end(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, fail: Break
+) -> None:
+    opened = [kratos.sign_in(amber) for _ in range(101)]
+    fail("GET", page="2")
+
+    result = force_logout(subject=amber.id)
+
+    assert outcomes(result)[1:] == [
+        ("kratos_list", "failed", "kratos_fault"),
+        ("kratos_refused", "done", ""),
+        ("kratos_sessions", "done", ""),
+    ]
+    assert [receipts.is_logged_out(KRATOS_URL, one.id) for one in opened] == [False] + 100 * [True]
+    assert kratos.sessions_of(amber.id) == []
+    assert Remark("kratos_listing_incomplete", amber.id) in result.unknown
+
+
+def test_database_fault_does_not_stop_kratos(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def record_logout(*_: object) -> None:
+        raise DatabaseError
+
+    monkeypatch.setattr(receipts, "record_logout", record_logout)
+
+    result = force_logout(subject=amber.id)
+
+    assert ("kratos_refused", "failed", "database_fault") in outcomes(result)
+    assert kratos.sessions_of(amber.id) == []
+
+
+def test_without_admin_only_this_site_is_ended(
+    alone: KratosNetwork, kratos: Kratos, session: Session, browser: SiteBrowser, settings: Any
+) -> None:
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": in_kratos(admin_url="")}}
+    assert browser.user
+
+    result = force_logout(user=user())
+
+    assert outcomes(result) == [("local", "done", "")]
+    assert result.still_alive == (Remark("kratos_unconfigured", KRATOS_URL),)
+    assert kratos.is_active(session)
+    assert browser.user is None
+
+
+def test_kratos_that_lists_nothing_may_be_another(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser
+) -> None:
+    assert browser.user
+    kratos.forget(amber.id)
+
+    result = force_logout(user=user())
+
+    assert result.ok
+    assert Remark("identity_unlisted", amber.id) in result.unknown
+
+
+def test_dry_run_lists_and_ends_nothing(
+    alone: KratosNetwork, kratos: Kratos, session: Session, browser: SiteBrowser
+) -> None:
+    assert browser.user
+
+    result = force_logout(user=user(), dry_run=True)
+
+    assert outcomes(result) == [
+        ("local", "planned", ""),
+        ("kratos_list", "done", ""),
+        ("kratos_refused", "planned", ""),
+        ("kratos_sessions", "planned", ""),
+    ]
+    assert [step.count for step in result.steps] == [1, 1, 1, None]
+    assert {call.split()[0] for call in admin_calls(alone)} == {"GET"}
+    assert not LogoutReceipt.objects.exists()
+    assert kratos.is_active(session)
+    assert browser.user is not None
+
+
+def test_user_whom_kratos_does_not_know(alone: KratosNetwork) -> None:
+    result = force_logout(user=User.objects.create_user("cedar"))
+
+    assert outcomes(result) == [("kratos_sessions", "failed", "subject_unknown"), ("local", "done", "")]
+    assert admin_calls(alone) == []
+
+
+def test_subject_that_is_no_identity(alone: KratosNetwork) -> None:
+    result = force_logout(subject="amber")
+
+    assert outcomes(result) == [("local", "not_known", "")]
+    assert Remark("identity_unknown", "amber") in result.unknown
+    assert admin_calls(alone) == []
+
+
+def test_what_hydra_alone_has_is_not_asked_of_kratos(alone: KratosNetwork, browser: SiteBrowser) -> None:
+    assert browser.user
+
+    assert revoke_consents(user=user()).steps == ()
+    with pytest.raises(ValueError, match="no OpenID provider"):
+        revoke_access_tokens("mail")
+    with pytest.raises(ValueError, match="no OpenID provider"):
+        revoke_access_tokens("mail", provider="default")
+    with pytest.raises(ValueError, match="no provider 'defualt'"):
+        force_logout(sid=NOBODY, provider="defualt")
+
+
+# One session at Kratos
+
+
+def test_one_session_alone(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, browser: SiteBrowser
+) -> None:
+    second = carrying(kratos.sign_in(amber))
+    assert browser.user
+    assert second.user
+
+    result = force_logout(sid=session.id)
+
+    assert outcomes(result) == [("local", "done", ""), ("kratos_session", "done", "")]
+    assert result.steps[0].count == 1
+    assert admin_calls(alone) == [f"DELETE /admin/sessions/{session.id}"]
+    assert not kratos.is_active(session)
+    assert browser.user is None
+    assert second.user is not None
+    assert (result.still_alive, codes(result.unknown)) == ((), ["kratos_tells_nobody"])
+
+
+@pytest.mark.parametrize("has_row", [True, False])
+def test_one_session_that_lives_on_signs_nobody_in(
+    alone: KratosNetwork, kratos: Kratos, session: Session, browser: SiteBrowser, fail: Break, has_row: bool
+) -> None:
+    assert not has_row or browser.user
+    fail("DELETE")
+
+    result = force_logout(sid=session.id, provider="default")
+
+    assert not result.ok
+    assert (result.still_alive, result.untold) == ((Remark("kratos_session", session.id),), ())
+    assert kratos.is_active(session)
+    assert browser.user is None
+    assert LogoutReceipt.objects.count() == 1
+
+
+@pytest.mark.parametrize("sid", [NOBODY, "no id of Kratos"])
+def test_one_session_that_nobody_ever_knew_is_not_done(alone: KratosNetwork, sid: str) -> None:
+    result = force_logout(sid=sid)
+
+    assert outcomes(result) == [("local", "not_known", ""), ("kratos_session", "not_known", "")]
+    assert not result.ok
+
+
+def test_one_session_that_has_ended_is_no_failure(
+    alone: KratosNetwork, kratos: Kratos, browser: SiteBrowser, session: Session
+) -> None:
+    assert browser.user
+    assert force_logout(sid=session.id).ok
+    assert force_logout(sid=session.id).ok
+
+
+def test_one_session_that_kratos_refuses_to_end_is_a_failure(alone: KratosNetwork, session: Session) -> None:
+    alone.replace(f"/admin/sessions/{session.id}", status=403)
+
+    assert outcomes(force_logout(sid=session.id))[-1] == ("kratos_session", "failed", "kratos_unauthorized")
+
+
+def test_one_session_without_admin(alone: KratosNetwork, session: Session, browser: SiteBrowser, settings: Any) -> None:
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": in_kratos(admin_url="")}}
+
+    result = force_logout(sid=session.id)
+
+    assert codes(result.still_alive) == ["kratos_unconfigured"]
+    assert browser.user is None
+
+
+def test_dry_run_of_one_session(alone: KratosNetwork, session: Session, browser: SiteBrowser) -> None:
+    assert browser.user
+
+    result = force_logout(sid=session.id, dry_run=True)
+
+    assert outcomes(result) == [("local", "planned", ""), ("kratos_session", "planned", "")]
+    assert admin_calls(alone) == []
+    assert browser.user is not None
+
+
+# Hydra, at whose login page Kratos is
+
+
+@pytest.fixture
+def at_hydra(hydra: Network, provider: Provider, kratos: Kratos, session: Session, signed_in: SignIn) -> SiteBrowser:
+    """Amber, signed in here through Hydra, with the cookie of the session at Kratos by which she did."""
+    return signed_in(session)
+
+
+@pytest.fixture
+def signed_in(hydra: Network, provider: Provider, kratos: Kratos) -> SignIn:
+    def signed_in(session: Session) -> SiteBrowser:
+        browser = SiteBrowser(hydra)
+        browser.sign_in(session.identity.id, login_session=login_session(provider, kratos, session, US))
+        browser.cookies["ory_kratos_session"] = session.cookie
+        return browser
+
+    return signed_in
+
+
+ALL_STEPS = [
+    "local",
+    "kratos_list",
+    "kratos_refused",
+    "kratos_sessions",
+    "client",
+    "list",
+    "sid",
+    "subject",
+    "consents",
+]
+
+
+def test_kratos_comes_before_hydra(
+    hydra: Network, provider: Provider, kratos: Kratos, amber: Identity, at_hydra: SiteBrowser
+) -> None:
+    assert at_hydra.user["issuer"] == django_settings.ISSUER
+
+    result = force_logout(user=user())
+
+    assert at_hydra.user is None
+    assert kratos.sessions_of(amber.id) == []
+    assert (provider.login_sessions, provider.consents) == ({}, [])
+    assert [delivery.client_id for delivery in hydra.deliveries] == [US]
+    assert [(name, outcome) for name, outcome, _ in outcomes(result)] == [(name, "done") for name in ALL_STEPS]
+    assert result.still_alive == ()
+    assert "identity_provider" not in codes(result.unknown)
+
+
+def test_who_signed_in_by_kratos_cookie_is_ended_at_hydra_too(
+    hydra: Network, provider: Provider, kratos: Kratos, amber: Identity, session: Session, browser: SiteBrowser
+) -> None:
+    assert browser.user["issuer"] == KRATOS_URL
+    login_session(provider, kratos, session, US)
+
+    result = force_logout(user=user())
+
+    assert result.ok
+    assert provider.login_sessions == {}
+    assert [delivery.client_id for delivery in hydra.deliveries] == [US]
+    assert kratos.sessions_of(amber.id) == []
+
+
+def test_rows_of_the_same_identity_end_whosever_they_are(
+    hydra: Network, kratos: Kratos, amber: Identity, at_hydra: SiteBrowser, browser: SiteBrowser, wire: KratosNetwork
+) -> None:
+    assert browser.user["username"] != at_hydra.user["username"]  # two users, as they are not associated
+    wire.down()
+
+    force_logout(user=Subject.objects.get(issuer=django_settings.ISSUER).user)
+    wire.mend()
+
+    assert not LoginSession.objects.exists()
+    assert browser.user is None
+
+
+def test_subject_is_ended_at_both(
+    hydra: Network, provider: Provider, kratos: Kratos, amber: Identity, at_hydra: SiteBrowser
+) -> None:
+    result = force_logout(subject=amber.id)
+
+    assert [name for name, _, _ in outcomes(result)] == ALL_STEPS
+    assert at_hydra.user is None
+    assert provider.login_sessions == {}
+
+
+def test_kratos_session_behind_hydra_that_lives_on_signs_nobody_in_here(
+    hydra: Network, kratos: Kratos, amber: Identity, session: Session, at_hydra: SiteBrowser, fail: Break
+) -> None:
+    fail("DELETE")
+
+    result = force_logout(user=user())
+
+    assert ("sid", "done", "") in outcomes(result)
+    assert "kratos_sessions" in codes(result.still_alive)
+    assert Remark("identity_provider", amber.id) in result.unknown
+    session.active = True  # Hydra has ended it by then
+    assert at_hydra.user is None
+    assert carrying(kratos.sign_in(amber)).user is not None
+
+
+def test_kratos_down_does_not_stop_hydra(
+    hydra: Network, provider: Provider, amber: Identity, at_hydra: SiteBrowser, wire: KratosNetwork
+) -> None:
+    wire.down()
+
+    result = force_logout(user=user())
+
+    assert [(name, outcome) for name, outcome, _ in outcomes(result)] == [
+        ("local", "done"),
+        ("kratos_list", "failed"),
+        ("kratos_sessions", "failed"),
+        *((name, "done") for name in ALL_STEPS[4:]),
+    ]
+    assert provider.login_sessions == {}
+    assert "identity_provider" in codes(result.unknown)
+
+
+def test_hydra_down_does_not_stop_kratos(
+    hydra: Network, kratos: Kratos, amber: Identity, at_hydra: SiteBrowser
+) -> None:
+    sid = at_hydra.user["sid"]
+    hydra.down()
+
+    result = force_logout(user=user())
+
+    assert kratos.sessions_of(amber.id) == []
+    assert at_hydra.user is None
+    assert result.untold == (Untold(sid, "default"),)
+    assert "identity_provider" not in codes(result.unknown)
+
+
+def test_what_is_left_at_hydra_can_be_done(
+    hydra: Network, provider: Provider, wire: KratosNetwork, at_hydra: SiteBrowser
+) -> None:
+    hydra.down()
+    (left,) = force_logout(user=user()).untold
+    hydra.mend()
+
+    assert force_logout(sid=left.sid, provider=left.provider).ok
+    assert provider.login_sessions == {}
+
+
+def test_pairwise_subject_is_no_identity(
+    hydra: Network, provider: Provider, kratos: Kratos, session: Session, signed_in: SignIn
+) -> None:
+    provider.register(replace(provider.clients[US], subject_type="pairwise"))
+    browser = signed_in(session)
+    subject = browser.user["subject"]
+
+    result = force_logout(user=user())
+
+    assert Remark("identity_unknown", subject) in result.unknown
+    assert Remark("identity_provider", subject) in result.unknown
+    assert [(name, code) for name, outcome, code in outcomes(result) if outcome == "failed"] == [
+        ("subject", "subject_pairwise")
+    ]
+    assert not any(name.startswith("kratos") for name, _, _ in outcomes(result))
+
+
+def test_dry_run_at_both(hydra: Network, provider: Provider, kratos: Kratos, at_hydra: SiteBrowser) -> None:
+    result = force_logout(user=user(), dry_run=True)
+
+    assert [name for name, _, _ in outcomes(result)] == ALL_STEPS
+    assert at_hydra.user is not None
+    assert len(provider.login_sessions) == 1
+    assert all(kratos.is_active(one) for one in kratos.sessions.values())
+    assert "identity_provider" not in codes(result.unknown)
+
+
+def test_one_login_session_at_hydra_costs_no_call_at_kratos(
+    hydra: Network, provider: Provider, at_hydra: SiteBrowser, wire: KratosNetwork
+) -> None:
+    sid = at_hydra.user["sid"]
+
+    result = force_logout(sid=sid)
+
+    assert at_hydra.user is None or at_hydra.user["issuer"] == KRATOS_URL
+    assert [name for name, _, _ in outcomes(result)] == ["local", "sid"]
+    assert provider.login_sessions == {}
+    assert admin_calls(wire) == []
+    assert Remark("counterpart", sid) in result.unknown
+
+
+def test_one_session_at_kratos_costs_no_call_at_hydra(
+    hydra: Network, kratos: Kratos, session: Session, browser: SiteBrowser
+) -> None:
+    assert browser.user["issuer"] == KRATOS_URL
+
+    result = force_logout(sid=session.id)
+
+    assert [name for name, _, _ in outcomes(result)] == ["local", "kratos_session"]
+    assert not kratos.is_active(session)
+    assert hydra.calls == []
+    assert (result.still_alive, codes(result.unknown)) == ((), ["kratos_tells_nobody", "counterpart"])
+
+
+def test_sid_that_nobody_knows_is_tried_at_both(
+    hydra: Network, kratos: Kratos, session: Session, browser: SiteBrowser
+) -> None:
+    result = force_logout(sid=session.id)
+
+    assert [name for name, _, _ in outcomes(result)] == ["local", "kratos_session", "sid"]
+    assert not kratos.is_active(session)
+    assert browser.user is None
+
+
+def test_consents_alone_leave_kratos_alone(
+    hydra: Network, provider: Provider, amber: Identity, browser: SiteBrowser, session: Session, wire: KratosNetwork
+) -> None:
+    assert browser.user
+    provider.sign_in(amber.id, US, "mail")
+
+    result = revoke_consents(user=user(), client_id="mail")
+
+    assert [consent.client_id for consent in provider.consents] == [US]
+    assert codes(result.still_alive) == ["login_sessions_kept", "recipients_lost"]
+    assert admin_calls(wire) == []
+
+
+# A Kratos beside a Hydra that has nothing to do with it
+
+
+@pytest.fixture
+def beside(settings: Any, hydra: Network, provider: Provider) -> None:
+    entry = {name: value for name, value in settings.ORY_LOGOUT["PROVIDERS"]["default"].items() if name != "KRATOS"}
+    providers = {"hydra": entry, "kratos": in_kratos()}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": providers}
+
+
+@pytest.mark.usefixtures("beside")
+def test_user_of_kratos_is_nobody_at_a_hydra_beside_it(
+    hydra: Network, amber: Identity, kratos: Kratos, browser: SiteBrowser
+) -> None:
+    assert browser.user
+
+    result = force_logout(user=user())
+
+    assert result.ok
+    assert hydra.calls == []
+    assert kratos.sessions_of(amber.id) == []
+    assert [(name, code) for name, _, code in outcomes(revoke_consents(user=user()))] == [
+        ("subject", "subject_unknown")
+    ]
+
+
+@pytest.mark.usefixtures("beside")
+def test_subject_or_sid_needs_one_of_the_two_named(hydra: Network, kratos: Kratos, amber: Identity) -> None:
+    with pytest.raises(ValueError, match="several providers"):
+        force_logout(subject=amber.id)
+    with pytest.raises(ValueError, match="several providers"):
+        force_logout(sid=NOBODY)
+
+    kratos.sign_in(amber)
+    assert force_logout(subject=amber.id, provider="kratos").ok
+    assert hydra.calls == []
+    assert kratos.sessions_of(amber.id) == []
+
+
+@pytest.mark.usefixtures("beside")
+def test_user_is_ended_at_the_one_that_is_named(
+    hydra: Network, kratos: Kratos, browser: SiteBrowser, session: Session
+) -> None:
+    assert browser.user
+    Subject.objects.create(user=user(), issuer=django_settings.ISSUER, subject="amber")
+
+    result = force_logout(user=Subject.objects.get(subject="amber").user, provider="hydra")
+
+    assert browser.user is not None
+    assert kratos.is_active(session)
+    assert "kratos_list" not in [name for name, _, _ in outcomes(result)]
+
+
+@pytest.mark.usefixtures("beside")
+def test_access_tokens_are_of_the_hydra_beside_it(hydra: Network) -> None:
+    assert revoke_access_tokens(US).ok
+    with pytest.raises(ValueError, match="no OpenID provider"):
+        revoke_access_tokens("mail", provider="kratos")
+
+
+def test_entry_of_the_same_kratos_alone_means_no_hydra(
+    hydra: Network, kratos: Kratos, amber: Identity, browser: SiteBrowser, settings: Any
+) -> None:
+    providers = {**settings.ORY_LOGOUT["PROVIDERS"], "kratos": in_kratos()}
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": providers}
+    assert browser.user
+
+    result = force_logout(user=user(), provider="kratos")
+
+    assert kratos.sessions_of(amber.id) == []
+    assert (hydra.calls, result.still_alive) == ([], ())

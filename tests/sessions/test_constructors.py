@@ -1,0 +1,78 @@
+"""Session stores whose constructors take more than a key: what the site's middleware gave them stays."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.sessions.models import Session
+
+from django_ory_logout.models import LoginSession
+from django_ory_logout.sessions import engines
+
+from .engines import of_request
+from .world import MIDDLEWARE, World, notice, site_settings, world
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MOSS = "Moss 1.0"
+
+
+@pytest.fixture(
+    params=[of_request.KeywordStore, of_request.RequestStore, of_request.OtherNameStore, of_request.RestStore]
+)
+def site(
+    request: pytest.FixtureRequest, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    monkeypatch.setattr(of_request, "SessionStore", request.param)
+    for name, value in site_settings(of_request.__name__, tmp_path).items():
+        setattr(settings, name, value)
+    settings.MIDDLEWARE = [f"{of_request.__name__}.RequestMiddleware", *MIDDLEWARE[1:]]
+    with world() as site:
+        yield site
+
+
+def visit(site: World, path: str, key: str | None = None) -> str:
+    answer = site.response(path, key, user_agent=MOSS)
+    assert answer.status_code == 200
+    cookie = answer.cookies.get("sessionid")
+    return str(cookie.value) if cookie else key or ""
+
+
+def browsers() -> list[str]:
+    keys = Session.objects.values_list("session_key", flat=True)
+    return [engines.without_request(engines.site_store(), key).load()["browser"] for key in keys]
+
+
+@pytest.mark.parametrize("path", ["/public/", "/rotate/", "/write/", "/awrite/", "/arotate/", "/sign-in/"])
+def test_arguments_stay(site: World, path: str) -> None:
+    key = visit(site, path, visit(site, "/sign-in/"))
+    key = visit(site, "/who/", key)
+
+    assert browsers() == [MOSS]
+    assert LoginSession.objects.get().session_key == key
+
+
+def test_notice_ends_the_stored_session(site: World) -> None:
+    key = visit(site, "/sign-in/")
+
+    assert notice() == 1
+
+    assert not Session.objects.exists()
+    assert site.response("/who/", key, user_agent=MOSS).status_code == 401
+
+
+def test_logout_ends_the_stored_session(site: World) -> None:
+    visit(site, "/log-out/", visit(site, "/sign-in/"))
+
+    assert not Session.objects.exists()
+    assert not LoginSession.objects.exists()
+
+
+def test_stored_session_is_read_without_a_request(site: World) -> None:
+    key = visit(site, "/sign-in/")
+
+    stored = engines.without_request(engines.site_store(), key)
+
+    assert stored.load()["browser"] == MOSS
+    assert engines.without_request(engines.site_store()).session_key is None

@@ -1,0 +1,79 @@
+"""The shared cache: keys of our own, and faults without their text."""
+
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.locmem import LocMemCache
+
+from django_ory_logout.cache import SharedCache
+from django_ory_logout.exceptions import ProviderUnavailable, Undecided
+
+from .caches import ADDRESS, DownCache
+from .conftest import Clock
+
+
+@pytest.fixture
+def backend() -> Iterator[BaseCache]:
+    backend = LocMemCache("tests.test_cache", {})
+    yield backend
+    backend.clear()
+
+
+def test_what_is_set_can_be_got(backend: BaseCache) -> None:
+    cache = SharedCache(backend)
+
+    assert cache.get("key") is None
+    cache.set("key", {"a": [1]}, 10)
+    assert cache.get("key") == {"a": [1]}
+    cache.set("key", "another", 10)
+    assert cache.get("key") == "another"
+
+
+def test_keys_do_not_meet_those_of_the_site(backend: BaseCache) -> None:
+    backend.set("key", "of the site")
+    cache = SharedCache(backend)
+
+    assert cache.get("key") is None
+    assert cache.add("key", "ours", 10)
+    assert backend.get("key") == "of the site"
+    assert backend.get("ory_logout:key") == "ours"
+
+
+def test_what_is_there_is_not_added(backend: BaseCache) -> None:
+    cache = SharedCache(backend)
+
+    assert cache.add("key", "first", 10) is True
+    assert cache.add("key", "second", 10) is False
+    assert cache.get("key") == "first"
+
+
+@pytest.mark.parametrize("method", ["set", "add"])
+def test_an_entry_lasts_as_long_as_it_is_given(backend: BaseCache, clock: Clock, method: str) -> None:
+    cache = SharedCache(backend)
+    getattr(cache, method)("key", "value", 10)
+
+    clock.advance(9)
+    assert cache.get("key") == "value"
+    clock.advance(2)
+    assert cache.get("key") is None
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda cache: cache.get("key"),
+        lambda cache: cache.set("key", "value", 10),
+        lambda cache: cache.add("key", "value", 10),
+    ],
+    ids=["get", "set", "add"],
+)
+def test_a_cache_that_does_not_answer_leaves_it_undecided(call: Callable[[SharedCache], Any]) -> None:
+    with pytest.raises(Undecided) as caught:
+        call(SharedCache(DownCache()))
+
+    assert str(caught.value) == "cache_fault: ConnectionError"
+    assert not isinstance(caught.value, ProviderUnavailable)
+    assert ADDRESS not in "".join(traceback.format_exception_only(caught.value))

@@ -1,0 +1,36 @@
+"""Which faults of the database another try gets past."""
+
+import pytest
+from django.db import Error, OperationalError, ProgrammingError
+
+from django_ory_logout.views.errors import database_fault
+
+MIGRATE = "Run: python manage.py migrate"
+COLUMN = 'column "code" of relation "t" does not exist'
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OperationalError("no such table: ory_logout_loginsession"), "no such table: ory_logout_loginsession"),
+        (OperationalError("table t has no column named code"), "has no column named code"),
+        (ProgrammingError('relation "t" does not exist\nLINE 1: a key'), 'relation "t" does not exist'),
+        (ProgrammingError(COLUMN), COLUMN),
+        (ProgrammingError(1146, "Table 'site.t' doesn't exist"), "Table 'site.t' doesn't exist"),
+        (OperationalError(1054, "Unknown column 't.code' in 'field list'"), "Unknown column 't.code'"),
+    ],
+)
+def test_missing_migration(error: Error, words: str) -> None:
+    assert str(database_fault(error)) == f"not_migrated: {words}. {MIGRATE}"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ProgrammingError("permission denied for a key"), "database_unusable: ProgrammingError"),
+        (OperationalError("attempt to write a readonly database"), "database_unusable: OperationalError"),
+        (OperationalError("a key is locked"), "database_fault: OperationalError"),
+    ],
+)
+def test_other_faults(error: Error, said: str) -> None:
+    assert str(database_fault(error)) == said
