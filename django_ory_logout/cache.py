@@ -6,13 +6,13 @@ from typing import Any
 
 from django.core.cache.backends.base import BaseCache
 
-from .exceptions import Undecided
+from .exceptions import TemporaryError
 
 PREFIX = "ory_logout:"
 
 
 class SharedCache:
-    """``cache`` under our prefix. Each call raises :exc:`Undecided` (``cache_fault``) when it does not answer."""
+    """``cache`` under our prefix. Each call raises :exc:`TemporaryError` (``cache_fault``) when it does not answer."""
 
     def __init__(self, cache: BaseCache) -> None:
         self._cache = cache
@@ -41,4 +41,4 @@ def _faults() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise Undecided("cache_fault", type(error).__name__) from error
+        raise TemporaryError("cache_fault", type(error).__name__) from error

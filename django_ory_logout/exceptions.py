@@ -31,22 +31,22 @@ class InvalidToken(InvalidMessage):
     """A token that must not be trusted: form, signature or a claim."""
 
 
-class Undecided(OryLogoutError):
+class TemporaryError(OryLogoutError):
     """Cannot be decided now, through no fault of the message; worth another try. Answered with 503."""
 
 
-class ProviderUnavailable(Undecided):
+class ProviderUnavailable(TemporaryError):
     """The provider is out of reach, answers with a fault, or was asked too recently to be asked again."""
 
 
 class SetupError(ProviderUnavailable):
     """This site or the provider is set up wrongly: another try does not help, their operators have to repair it.
 
-    Answered with 500; a provider's notice with 503 like any :exc:`Undecided`, for the notice itself is not wrong.
+    Answered with 500; a provider's notice with 503 like any :exc:`TemporaryError`, for the notice itself is not wrong.
     """
 
 
-class LogoutUnconfirmed(Undecided):
+class LogoutUnconfirmed(TemporaryError):
     """A logout here that could not be written down. ``name`` and ``reason`` are what it takes to try it again."""
 
     def __init__(self, code: str, detail: str = "", *, name: Any = None, reason: str = "") -> None:

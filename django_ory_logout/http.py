@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, LocationValueError
 
 from . import strict_json
-from .exceptions import ProviderUnavailable, SetupError, Undecided
+from .exceptions import ProviderUnavailable, SetupError, TemporaryError
 
 #: What one wait may take: for a connection, and for the next bytes.
 CONNECT_SECONDS = 3.05
@@ -214,7 +214,7 @@ def nobody_listens(error: BaseException | None) -> bool:
     return isinstance(error, ConnectionRefusedError)
 
 
-def _failure(error: Exception, detail: str, *, is_over: bool) -> Undecided:
+def _failure(error: Exception, detail: str, *, is_over: bool) -> TemporaryError:
     if _is_untrusted(error):
         return SetupError("certificate_untrusted", detail)
     if isinstance(error, LocationValueError | InvalidURL | InvalidSchema | MissingSchema):

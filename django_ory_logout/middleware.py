@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import conf
 from .conf import KratosConfig
-from .exceptions import LogoutUnconfirmed, SetupError, Undecided
+from .exceptions import LogoutUnconfirmed, SetupError, TemporaryError
 from .kratos import error_reports, login, request_user, token_sessions, whoami
 from .ory.kratos import Credential
 from .sessions.store import LoginSessionStore
@@ -174,8 +174,8 @@ class KratosMiddleware(MiddlewareMixin):
         try:
             with database_faults():
                 request._ory_kratos_carried = token_sessions.load(request, kratos, credential), kratos, credential
-        except Undecided as error:
-            return _undecided(request, error)
+        except TemporaryError as error:
+            return _temporary_error(request, error)
         response = _entered(request, kratos, credential)
         if response is None and request.kratos_refusal is None:
             # Who can send this header is no page of somebody else's, and needs no cookie.
@@ -188,8 +188,8 @@ def _entered(request: Any, kratos: KratosConfig, credential: Credential) -> Http
     try:
         with database_faults():
             request.kratos_refusal = login.enter(request, kratos, credential)
-    except Undecided as error:
-        return _undecided(request, error)
+    except TemporaryError as error:
+        return _temporary_error(request, error)
     return None
 
 
@@ -201,7 +201,7 @@ def _asks_kratos(request: HttpRequest) -> bool:
         return True
 
 
-def _undecided(request: HttpRequest, error: Undecided) -> HttpResponse:
+def _temporary_error(request: HttpRequest, error: TemporaryError) -> HttpResponse:
     request_user.nobody(request)
     if wants_json(request) or "X-Session-Token" in request.headers:
         response: HttpResponse = error_json(error)

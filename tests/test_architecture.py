@@ -22,7 +22,7 @@ from django_ory_logout.exceptions import (
     SecondFactorRequired,
     SetupError,
     SignInRefused,
-    Undecided,
+    TemporaryError,
 )
 
 PACKAGE = Path(django_ory_logout.__file__).parent
@@ -71,7 +71,7 @@ ANSWERS = {
     InvalidMessage: 400,
     SignInRefused: 403,
     LoggedOutMeanwhile: 409,
-    Undecided: 503,
+    TemporaryError: 503,
     SetupError: 500,
     HydraError: None,
     KratosError: None,

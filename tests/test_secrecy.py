@@ -27,7 +27,7 @@ from django_ory_logout.oidc import messages, tokens
 from django_ory_logout.oidc import provider as documents
 from django_ory_logout.oidc.messages import Tokens
 from django_ory_logout.sessions import engines, index, opening
-from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.testing import Network, Provider
 from django_ory_logout.views import logout as logout_views
 from django_ory_logout.views.cookies import DONE
@@ -128,7 +128,7 @@ def logged_out_alone(stage: Stage) -> None:
 
 def logged_out_by_link(stage: Stage) -> None:
     stage.browser.get("/tags/")
-    stage.browser.get("/auth/logout/callback/", {"state": stage.browser.session[LOGIN]["logout_state"]})
+    stage.browser.get("/auth/logout/callback/", {"state": stage.browser.session[LOGIN_KEY]["logout_state"]})
 
 
 def notified(stage: Stage) -> None:
@@ -424,7 +424,7 @@ def post_logout(browser: SiteBrowser) -> Any:
 
 
 def return_by_link(browser: SiteBrowser) -> Any:
-    return browser.get("/auth/logout/callback/", {"state": browser.session[LOGIN]["logout_state"]})
+    return browser.get("/auth/logout/callback/", {"state": browser.session[LOGIN_KEY]["logout_state"]})
 
 
 def look(browser: SiteBrowser) -> Any:
@@ -471,10 +471,10 @@ def front_channel(browser: SiteBrowser) -> Any:
         (post_logout, messages, "end_session_request"),
         (post_logout, logout_views, "_WithHint"),
         (return_by_link, index, "mark_ended"),
-        (look, index, "living_row"),
+        (look, index, "get_active"),
         (look, index, "confirm_alive"),
         (look, messages, "end_session_request"),
-        (look_asynchronously, index, "living_row"),
+        (look_asynchronously, index, "get_active"),
         (rotate, index, "rekey"),
         (save, index, "slide"),
         (end_others, engines, "delete_stored"),
@@ -659,7 +659,7 @@ def test_cookies_of_sign_ins_are_left_out_of_every_report(
 def test_what_is_kept_as_json_is_what_is_searched_for(browser: SiteBrowser, sign_in: Any, secrets: Secrets) -> None:
     sign_in(browser)
 
-    kept = json.dumps(browser.session[LOGIN])
+    kept = json.dumps(browser.session[LOGIN_KEY])
 
     assert len(secrets.found_in(kept)) == 1
     done = next(cookie.value for name, cookie in browser.cookies.items() if DONE in name)

@@ -100,7 +100,7 @@ def test_ended_by_the_return_of_the_logout_link(browser: SiteBrowser, listen: Li
     ended = listen(login_session_ended)
     browser.sign_in("amber")
 
-    browser.get("/auth/logout/callback/", {"state": browser.session[index.LOGIN]["logout_state"]})
+    browser.get("/auth/logout/callback/", {"state": browser.session[index.LOGIN_KEY]["logout_state"]})
 
     assert reasons(ended) == [EndReason.RP_INITIATED]
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.template import Context, RequestContext, Template
 from django.test import RequestFactory
 
-from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.templatetags.ory_logout import browser_name
 from django_ory_logout.testing import Network, Person, Provider
 
@@ -41,7 +41,7 @@ def url_of(browser: SiteBrowser) -> str:
 
 
 def test_url_is_the_providers_with_hint_redirect_uri_and_state(signed_in: SiteBrowser) -> None:
-    login = signed_in.session[LOGIN]
+    login = signed_in.session[LOGIN_KEY]
 
     url = url_of(signed_in)
 

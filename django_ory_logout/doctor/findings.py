@@ -35,7 +35,7 @@ class Scope(TextChoices):
 
 
 @dataclass(frozen=True)
-class Said:
+class CheckResult:
     """What a check says: its verdict, what was found, and what to do. Never a token, a secret or a cookie."""
 
     verdict: Verdict
@@ -66,7 +66,7 @@ class Finding:
         }
 
 
-Examine = Callable[[Any], Iterable[Said]]
+Examine = Callable[[Any], Iterable[CheckResult]]
 
 
 @dataclass(frozen=True)
@@ -83,20 +83,20 @@ class Check:
         """What comes before the dot of the id."""
         return self.id.partition(".")[0]
 
-    def findings(self, patient: Any, about: str) -> Iterator[Finding]:
+    def findings(self, target: Any, about: str) -> Iterator[Finding]:
         """Do the check. What goes wrong in it is *not known*, and hides neither another row nor what came before."""
-        said: list[Said] = []
+        said: list[CheckResult] = []
         try:
-            for one in self.examine(patient):
+            for one in self.examine(target):
                 said.append(one)
         except Exception as error:
             said.append(unknown(_reason(error)))
         for one in said:
             yield self.finding(one, about)
 
-    def finding(self, said: Said, about: str) -> Finding:
+    def finding(self, said: CheckResult, about: str) -> Finding:
         """What was ``said``, as a row."""
-        return Finding(self.id, str(self.title), about, said.verdict, harmless(said.found), harmless(said.todo))
+        return Finding(self.id, str(self.title), about, said.verdict, redact(said.found), redact(said.todo))
 
 
 class NotKnown(Exception):
@@ -134,14 +134,14 @@ _SECRET = re.compile(
 _LENGTH = 120
 
 
-def harmless(text: str) -> str:
+def redact(text: str) -> str:
     """``text`` without what could be a secret or move the cursor of a terminal, whoever has put it there."""
     return "".join(one if one.isprintable() else "?" for one in _SECRET.sub(r"\g<name>***", text))
 
 
 def address(url: str) -> str:
     """``url`` without name, password, query and fragment, in which a secret can stand."""
-    return quoted(re.split(r"[?#]", harmless(url))[0])
+    return quoted(re.split(r"[?#]", redact(url))[0])
 
 
 def quoted(value: object) -> str:
@@ -166,17 +166,17 @@ def check(identifier: str, title: str | Promise, scope: Scope = Scope.SITE) -> C
     return register
 
 
-def passed(found: str) -> Said:
-    return Said(Verdict.PASS, found)
+def passed(found: str) -> CheckResult:
+    return CheckResult(Verdict.PASS, found)
 
 
-def warned(found: str, todo: str) -> Said:
-    return Said(Verdict.WARN, found, todo)
+def warned(found: str, todo: str) -> CheckResult:
+    return CheckResult(Verdict.WARN, found, todo)
 
 
-def failed(found: str, todo: str) -> Said:
-    return Said(Verdict.FAIL, found, todo)
+def failed(found: str, todo: str) -> CheckResult:
+    return CheckResult(Verdict.FAIL, found, todo)
 
 
-def unknown(found: str, todo: str = "") -> Said:
-    return Said(Verdict.UNKNOWN, found, todo)
+def unknown(found: str, todo: str = "") -> CheckResult:
+    return CheckResult(Verdict.UNKNOWN, found, todo)

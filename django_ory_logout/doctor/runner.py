@@ -20,10 +20,10 @@ from .checks import (
 )
 from .checks import site as deployment
 from .findings import CHECKS, SECTIONS, Check, Finding, Scope, unknown
-from .targets import KratosPatient, ProviderPatient, SitePatient, UnreadProvider
+from .targets import KratosTarget, ProviderTarget, SiteTarget, UnreadProviderTarget
 
 #: Who has the checks, section by section, in the order in which they are done.
-ROOMS = (
+SECTION_MODULES = (
     deployment,
     site_cookies,
     provider,
@@ -36,9 +36,9 @@ ROOMS = (
     hydra_sessions,
 )
 #: No check begins later than this, in seconds. One by itself takes what its calls may take.
-PATIENCE = 120
+LAST_START_SECONDS = 120
 
-Patients = dict[Scope, list[tuple[Any, str]]]
+Targets = dict[Scope, list[tuple[Any, str]]]
 
 
 def examine(*, alias: str | None = None, only: Collection[str] = ()) -> Iterator[Finding]:
@@ -50,40 +50,47 @@ def examine(*, alias: str | None = None, only: Collection[str] = ()) -> Iterator
     if strange:
         raise ValueError(_("There is no check %(id)r.") % {"id": strange[0]})
     chosen = [one for one in in_order() if not only or {one.id, one.section} & {*only}]
-    return _findings(_patients(alias), chosen)
+    return _findings(_targets(alias), chosen)
 
 
 def in_order() -> list[Check]:
     """All checks, section by section."""
-    names = [room.__name__ for room in ROOMS]
+    names = [room.__name__ for room in SECTION_MODULES]
     return sorted(CHECKS.values(), key=lambda one: names.index(one.examine.__module__))
 
 
-def _findings(patients: Patients, checks: list[Check]) -> Iterator[Finding]:
-    deadline = time.monotonic() + PATIENCE
+def _findings(targets: Targets, checks: list[Check]) -> Iterator[Finding]:
+    deadline = time.monotonic() + LAST_START_SECONDS
     for one in checks:
-        for patient, about in patients[one.scope]:
+        for target, about in targets[one.scope]:
             if time.monotonic() < deadline:
-                yield from one.findings(patient, about)
+                yield from one.findings(target, about)
             else:
-                late = _("Not looked at: what came before took more than %(seconds)d s.") % {"seconds": PATIENCE}
+                late = _("Not looked at: what came before took more than %(seconds)d s.") % {
+                    "seconds": LAST_START_SECONDS
+                }
                 yield one.finding(unknown(late), about)
 
 
-def _patients(alias: str | None) -> Patients:
+def _targets(alias: str | None) -> Targets:
     config = _config()
-    site = SitePatient(config)
+    site = SiteTarget(config)
     if config is None:
         # Which providers there are is not known: one row for all.
-        return {Scope.SITE: [(site, "")], Scope.PROVIDER: [(UnreadProvider(), "")], Scope.HYDRA: [], Scope.KRATOS: []}
+        return {
+            Scope.SITE: [(site, "")],
+            Scope.PROVIDER: [(UnreadProviderTarget(), "")],
+            Scope.HYDRA: [],
+            Scope.KRATOS: [],
+        }
     if alias is not None and alias not in {*config.providers, *(one.alias for one in config.kratos)}:
         raise ValueError(_("There is no provider %(alias)r in the settings.") % {"alias": alias})
-    providers = [ProviderPatient(one, site) for one in config.providers.values() if alias in {None, one.alias}]
+    providers = [ProviderTarget(one, site) for one in config.providers.values() if alias in {None, one.alias}]
     return {
         Scope.SITE: [(site, "")],
         Scope.PROVIDER: [(one, one.config.alias) for one in providers],
         Scope.HYDRA: [(one, one.config.alias) for one in providers if one.config.hydra],
-        Scope.KRATOS: [(KratosPatient(one), one.alias) for one in config.kratos if alias in {None, one.alias}],
+        Scope.KRATOS: [(KratosTarget(one), one.alias) for one in config.kratos if alias in {None, one.alias}],
     }
 
 

@@ -50,7 +50,7 @@ class Fetched:
         return self.answer.json()
 
 
-class SitePatient:
+class SiteTarget:
     """This site. ``config`` is ``None`` where the settings cannot be read."""
 
     def __init__(self, config: conf.Config | None) -> None:
@@ -82,7 +82,7 @@ class SitePatient:
 
 
 @dataclass(frozen=True)
-class Begun:
+class LogoutProbeResult:
     """What Hydra makes of the beginning of a logout. ``error``: the words of its error page."""
 
     status: int
@@ -91,22 +91,22 @@ class Begun:
     error: str = ""
 
 
-class UnreadProvider:
+class UnreadProviderTarget:
     """Stands for providers where the settings cannot be read: whatever is asked of it is not known."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise see("site.checks")
 
 
-class ProviderPatient:
+class ProviderTarget:
     """An OpenID provider as it is now."""
 
-    def __init__(self, config: conf.ProviderConfig, site: SitePatient | None = None) -> None:
+    def __init__(self, config: conf.ProviderConfig, site: SiteTarget | None = None) -> None:
         self.config = config
         self.registration = config.registration
-        self.site = site or SitePatient(conf.get())
+        self.site = site or SiteTarget(conf.get())
         #: By the key of a login session: ``None`` where it cannot be read.
-        self.begun: dict[UUID, Begun | None] = {}
+        self.begun: dict[UUID, LogoutProbeResult | None] = {}
         self._consents: dict[str, list[ConsentSession]] = {}
 
     @property
@@ -172,7 +172,7 @@ class ProviderPatient:
 
 
 @dataclass(frozen=True)
-class KratosPatient:
+class KratosTarget:
     """A Kratos."""
 
     config: conf.KratosConfig

@@ -17,13 +17,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
-from ..exceptions import InvalidMessage, SignInRefused, Undecided
+from ..exceptions import InvalidMessage, SignInRefused, TemporaryError
 from ..models import Authentication, EndReason, SessionName, digest
 from ..oidc import messages
 from ..oidc.messages import Tokens
 from ..oidc.tokens import IDToken, check_authentication
 from ..sessions import ending, index, opening
-from ..sessions.index import MARK
+from ..sessions.index import INDEX_KEY
 from ..sessions.store import LoginSessionStore
 from . import logout
 
@@ -95,13 +95,13 @@ class PendingSignIn:
         if self.code_verifier and self.config.cache.add(self._used_key, UNDER_WAY, SIGN_IN_SECONDS):
             return True
         login_session = self.config.cache.get(self._used_key)
-        if login_session == UNDER_WAY or (login_session and index.living_row(login_session)):
+        if login_session == UNDER_WAY or (login_session and index.get_active(login_session)):
             return False
         raise InvalidMessage("state_used", "this sign-in came back before")
 
     def came_to(self, login_session: str) -> None:
         """Keep what the first callback has opened, or that it opened nothing. Raises nothing."""
-        with suppress(Undecided):
+        with suppress(TemporaryError):
             self.config.cache.set(self._used_key, login_session, SIGN_IN_SECONDS)
 
     @property
@@ -153,10 +153,10 @@ def begin(
     *,
     is_retry: bool = False,
 ) -> tuple[PendingSignIn, str]:
-    """A new sign-in, and the URL to send the browser to. Raises :exc:`~.exceptions.Undecided`."""
+    """A new sign-in, and the URL to send the browser to. Raises :exc:`~.exceptions.TemporaryError`."""
     pending = PendingSignIn(provider.alias, next_url, is_retry=is_retry)
     if provider.response_mode == "form_post":
-        pending = replace(pending, login_session=request.session.get(MARK, {}).get("id", ""))
+        pending = replace(pending, login_session=request.session.get(INDEX_KEY, {}).get("id", ""))
     extra = dict(provider.authorization_parameters)
     if "max_age" in extra:
         pending = replace(pending, oldest_auth_time=int(time.time()) - int(extra["max_age"]))
@@ -198,7 +198,7 @@ def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, 
     login_session = ""
     try:
         _sign_in(request, pending, response)
-        login_session = request.session[MARK]["id"]
+        login_session = request.session[INDEX_KEY]["id"]
     finally:
         pending.came_to(login_session)
 
@@ -212,11 +212,11 @@ def _sign_in(request: HttpRequest, pending: PendingSignIn, response: Mapping[str
     user = auth.authenticate(request, id_token=id_token, provider=config)
     if user is None:
         raise SignInRefused("user_refused", "no authentication backend lets this subject in")
-    admit(request, user, id_token, _remembered(config, id_token, received), replaces=pending.login_session)
+    start_session(request, user, id_token, _remembered(config, id_token, received), replaces=pending.login_session)
 
 
 @sensitive_variables()
-def admit(
+def start_session(
     request: HttpRequest,
     user: AbstractBaseUser,
     authentication: Authentication,

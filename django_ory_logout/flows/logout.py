@@ -16,14 +16,14 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
-from ..exceptions import InvalidMessage, InvalidToken, LogoutUnconfirmed, Undecided, fault_name
+from ..exceptions import InvalidMessage, InvalidToken, LogoutUnconfirmed, TemporaryError, fault_name
 from ..models import EndReason, EventKind, LogoutNotice, moment
 from ..oidc import messages
 from ..oidc.messages import EndSessionRequest
 from ..oidc.metadata import ProviderMetadata, origin
 from ..oidc.tokens import LogoutToken, unverified_recipient
 from ..sessions import ending, events, index, receipts
-from ..sessions.index import LOGIN
+from ..sessions.index import LOGIN_KEY
 from ..sessions.store import LoginSessionStore
 
 logger = logging.getLogger("django_ory_logout")
@@ -32,7 +32,7 @@ logger = logging.getLogger("django_ory_logout")
 STATE_SECONDS = 24 * 60 * 60
 SALT = "django_ory_logout.logout"
 #: What the doctor sends in place of a logout token, and the code that refuses it.
-PROBE, OF_DOCTOR = "ory_doctor", "doctors_probe"
+DOCTOR_PROBE_TOKEN, OF_DOCTOR = "ory_doctor", "doctors_probe"
 
 
 # RP-initiated
@@ -54,7 +54,7 @@ def sign_out(request: HttpRequest) -> tuple[Mapping[str, Any] | None, bool]:
 def login_of(request: HttpRequest) -> Mapping[str, Any] | None:
     """What the session of ``request`` keeps of the provider that opened it, if it can be read. Raises nothing."""
     opened = LoginSessionStore.of(request).opened
-    login: Mapping[str, Any] | None = opened[LOGIN] if opened else None
+    login: Mapping[str, Any] | None = opened[LOGIN_KEY] if opened else None
     return login
 
 
@@ -104,7 +104,7 @@ def _metadata(config: conf.ProviderConfig) -> ProviderMetadata | None:
     """What the provider says of itself, if that has an end session endpoint; else why not, in the log."""
     try:
         metadata = config.provider.metadata(time.time())
-    except Undecided as error:
+    except TemporaryError as error:
         logger.warning("logout at the provider left out: %s", error)
         return None
     if metadata.end_session_endpoint is None:
@@ -205,7 +205,7 @@ def _return_by_link(request: HttpRequest, row_id: str) -> None:
 def back_channel(token: str) -> int:
     """Do what a logout token says (Back-Channel Logout 2.5 to 2.7); says how many login sessions ended.
 
-    Raises :exc:`InvalidToken` for a token to refuse and :exc:`Undecided` for one to send again.
+    Raises :exc:`InvalidToken` for a token to refuse and :exc:`TemporaryError` for one to send again.
     """
     if _is_own_probe(token):
         raise InvalidToken("doctors_probe", "the doctor looks whether this receiver answers")
@@ -213,24 +213,28 @@ def back_channel(token: str) -> int:
     notice = LogoutNotice(verified.issuer, verified.subject, verified.sid, moment(verified.iat))
     began = time.monotonic()
     receipt = receipts.record(notice, verified.jti)
-    ended = index.work_off(receipt, EndReason.BACK_CHANNEL)
+    ended = index.process(receipt, EndReason.BACK_CHANNEL)
     events.accepted(EventKind.BACK_CHANNEL, notice, verified.jti, ended=ended, seconds=time.monotonic() - began)
     return ended
 
 
 def own_probe() -> str:
-    """A :data:`PROBE` that this site alone knows for its own, by its ``SECRET_KEY``."""
-    return signing.TimestampSigner(salt=PROBE).sign(PROBE)
+    """A :data:`DOCTOR_PROBE_TOKEN` that this site alone knows for its own, by its ``SECRET_KEY``."""
+    return signing.TimestampSigner(salt=DOCTOR_PROBE_TOKEN).sign(DOCTOR_PROBE_TOKEN)
 
 
 def is_probe(token: str) -> bool:
     """Whether a doctor has sent that, this site's or another's: nobody counts it."""
-    return token.startswith(PROBE)
+    return token.startswith(DOCTOR_PROBE_TOKEN)
 
 
 def _is_own_probe(token: str) -> bool:
     try:
-        return token == PROBE or signing.TimestampSigner(salt=PROBE).unsign(token, max_age=STATE_SECONDS) == PROBE
+        return (
+            token == DOCTOR_PROBE_TOKEN
+            or signing.TimestampSigner(salt=DOCTOR_PROBE_TOKEN).unsign(token, max_age=STATE_SECONDS)
+            == DOCTOR_PROBE_TOKEN
+        )
     except signing.BadSignature:
         return False
 
@@ -269,7 +273,7 @@ def front_channel(request: HttpRequest, issuer: str | None, sid: str | None) -> 
     ended = ending.end_rows(index.rows().named_by(notice), EndReason.FRONT_CHANNEL)
     if ended:  # a stranger can name what is not there, as often as he likes
         events.accepted(EventKind.FRONT_CHANNEL, notice, sid, ended=ended, seconds=time.monotonic() - began)
-    elif sid != PROBE:
+    elif sid != DOCTOR_PROBE_TOKEN:
         events.note(EventKind.FRONT_CHANNEL, issuer=issuer, sid=sid)
     return False
 
@@ -284,7 +288,7 @@ def _ends_cookie_session(session: LoginSessionStore) -> bool:
     if not allowed:
         raise InvalidMessage("iss_and_sid_required", "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED, and neither came")
     if session.opened:
-        login = session.opened[LOGIN]
+        login = session.opened[LOGIN_KEY]
         return (login["issuer"], login["client_id"]) in allowed
     # Where the session cannot be read, its key still names its row.
     row = index.rows().named_as(session.name).filter(ended_at=None).first()

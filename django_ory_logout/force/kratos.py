@@ -49,7 +49,7 @@ def end_session(report: Report, kratos: KratosAdmin | None, issuer: str, sid: st
 def refuse(issuer: str, sid: str, expires_at: datetime | None = None) -> int:
     """From here on, nobody signs in by the session ``sid`` of the Kratos at ``issuer``. Says how many were."""
     ends = moment(expires_at.timestamp()) if expires_at else None
-    return index.work_off(receipts.record_logout(issuer, sid, ends), EndReason.FORCED)
+    return index.process(receipts.record_logout(issuer, sid, ends), EndReason.FORCED)
 
 
 def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Session] | None:

@@ -11,7 +11,7 @@ MAX_DIGITS = 18
 
 
 @dataclass(frozen=True)
-class Asked:
+class AuthorizationPrompt:
     """``prompt`` and ``max_age`` of the authorization request. ``opaque``: they may stand where we cannot read them."""
 
     prompt: frozenset[str]
@@ -46,7 +46,7 @@ class Asked:
 def with_prompt_login(request_url: str) -> str:
     """The same authorization request, for somebody who signs in anew."""
     parts = urlsplit(request_url)
-    prompt = "login consent" if Asked.parse(request_url).consent else "login"
+    prompt = "login consent" if AuthorizationPrompt.parse(request_url).consent else "login"
     query = {**parse_qs(parts.query, keep_blank_values=True), "prompt": [prompt]}
     return parts._replace(query=urlencode(query, doseq=True)).geturl()
 

@@ -18,7 +18,7 @@ from django.db import Error as DatabaseFault
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from ..exceptions import OryLogoutError, Undecided
+from ..exceptions import OryLogoutError, TemporaryError
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -30,7 +30,7 @@ MAX_SIDS_IN_COOKIE = 50
 
 
 @dataclass(frozen=True)
-class Kept:
+class HydraLogins:
     """``sids``: the login sessions to revoke when this session ends. ``signed_in_at``: seconds since the epoch.
 
     ``by_form``: through our login form, which asked for a password.
@@ -45,12 +45,12 @@ class Kept:
         return self.signed_in_at is None or time.time() - self.signed_in_at >= seconds
 
 
-def read(session: SessionBase) -> Kept:
+def read(session: SessionBase) -> HydraLogins:
     """What ``session`` keeps."""
-    return Kept(**session.get(KEY, {}))
+    return HydraLogins(**session.get(KEY, {}))
 
 
-def write(session: SessionBase, kept: Kept) -> None:
+def write(session: SessionBase, kept: HydraLogins) -> None:
     """Keep this instead."""
     session[KEY] = asdict(kept)
 
@@ -76,14 +76,14 @@ def note_sign_in(*, request: Any, **_kwargs: Any) -> None:
     """Receives ``user_logged_in``: ``max_age`` goes by when this was, wherever in the site it happened."""
     session = getattr(request, "session", None)
     if session is not None:
-        write(session, Kept(signed_in_at=int(time.time()), sids=read(session).sids))
+        write(session, HydraLogins(signed_in_at=int(time.time()), sids=read(session).sids))
 
 
 @sensitive_variables()
 def save(session: SessionBase) -> None:
     """Save now, where a fault can still become a page. The middleware's own save is left out if nothing changes.
 
-    Raises a fault of the database, or :exc:`Undecided` (``session_store_fault``).
+    Raises a fault of the database, or :exc:`TemporaryError` (``session_store_fault``).
     """
     try:
         if is_indexed(session):
@@ -93,7 +93,7 @@ def save(session: SessionBase) -> None:
     except (DatabaseFault, OryLogoutError):
         raise
     except Exception as error:
-        raise Undecided("session_store_fault", type(error).__name__) from error
+        raise TemporaryError("session_store_fault", type(error).__name__) from error
     saved, save_again = _dumped(session), session.save
 
     def save_changes(must_create: bool = False) -> None:
@@ -124,7 +124,7 @@ def is_indexed(session: SessionBase) -> bool:
 def end(request: HttpRequest) -> None:
     """Django's own ``logout()``, after which nothing can bring the session back, whatever a receiver does.
 
-    Raises :exc:`Undecided` (``session_not_ended``), or :exc:`~..exceptions.LogoutUnconfirmed` for an indexed session.
+    Raises :exc:`TemporaryError` (``session_not_ended``), or :exc:`~..exceptions.LogoutUnconfirmed`.
     """
     session = request.session
     if is_indexed(session):
@@ -138,7 +138,7 @@ def end(request: HttpRequest) -> None:
     except Exception as error:
         # Some engines forget the key when they cannot look. Without it the cookie would go, and with it the way to end.
         session._session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-        raise Undecided("session_not_ended", type(error).__name__) from error
+        raise TemporaryError("session_not_ended", type(error).__name__) from error
     try:
         auth.logout(request)
     except Exception:
@@ -154,7 +154,7 @@ def end_stored(request: HttpRequest) -> None:
     """End what is stored of the session of ``request``. It can still be read in this request.
 
     The key comes from the cookie too: an engine that cannot look forgets it, and takes the browser for a new visitor.
-    Raises what the engine raises, or :exc:`~..exceptions.LogoutUnconfirmed` for an indexed session.
+    Raises what the engine raises, or :exc:`~..exceptions.LogoutUnconfirmed`.
     """
     session = request.session
     if is_indexed(session):

@@ -43,7 +43,7 @@ def sign_in(request: HttpRequest, form: AuthenticationForm) -> None:
 def sign_out(request: HttpRequest) -> Sequence[str]:
     """End the session here, and nothing else. Return the login sessions that this browser has at Hydra.
 
-    Raises :exc:`~..exceptions.Undecided` when the session could not be ended: Hydra must not be asked then.
+    Raises :exc:`~..exceptions.TemporaryError` when the session could not be ended: Hydra must not be asked then.
     """
     sids = _taken_sids(request.session)
     try:

@@ -16,9 +16,9 @@ from ..exceptions import KratosError, LoggedOutMeanwhile, OryLogoutError, Second
 from ..flows import login, logout
 from ..models import EndReason
 from ..ory.kratos import Credential
-from ..sessions.index import LOGIN
+from ..sessions.index import LOGIN_KEY
 from . import request_user, whoami
-from .whoami import KratosSession, Verdict
+from .whoami import KratosSession, WhoamiResult
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -40,7 +40,7 @@ def asked_for(parameters: Mapping[str, str]) -> KratosConfig | None:
 def leave(request: Any, kratos: KratosConfig) -> None:
     """No credential came: a session that Kratos opened ends when it is read, or now if a middleware has read it."""
     request.session.not_carried = kratos.issuer
-    if request.session.accessed and request.session.get(LOGIN, {}).get("issuer") == kratos.issuer:
+    if request.session.accessed and request.session.get(LOGIN_KEY, {}).get("issuer") == kratos.issuer:
         logout.end_current(request, EndReason.KRATOS)
         request_user.look_again(request)
 
@@ -50,12 +50,12 @@ def enter(request: HttpRequest, kratos: KratosConfig, credential: Credential) ->
     """Sign in whom ``credential`` stands for, unless it is done; what it stands for no longer ends.
 
     Who signed in here in another way is left alone. Says why nobody is signed in by it: :exc:`KratosError`,
-    :exc:`SignInRefused`, :exc:`LoggedOutMeanwhile`. Raises :exc:`~..exceptions.Undecided`.
+    :exc:`SignInRefused`, :exc:`LoggedOutMeanwhile`. Raises :exc:`~..exceptions.TemporaryError`.
     """
-    kept = request.session.get(LOGIN)
+    kept = request.session.get(LOGIN_KEY)
     if SESSION_KEY in request.session and (not kept or kept["issuer"] != kratos.issuer):
         return None
-    found = whoami.verdict(kratos, credential)
+    found = whoami.lookup(kratos, credential)
     if kept and found.admitted and _is_same(request.session, found.admitted):
         _prolong(request.session, found.admitted)
         return None
@@ -71,32 +71,32 @@ def enter(request: HttpRequest, kratos: KratosConfig, credential: Credential) ->
 
 
 def _is_same(session: SessionBase, at_kratos: KratosSession) -> bool:
-    kept = session[LOGIN]
+    kept = session[LOGIN_KEY]
     return bool(kept["sid"] == at_kratos.sid and kept["subject"] == at_kratos.subject)
 
 
 def _prolong(session: SessionBase, at_kratos: KratosSession) -> None:
     """The session at Kratos may live longer by now, and as long a logout here has to be remembered."""
-    if at_kratos.expires_at > session[LOGIN]["expires_at"]:
-        session[LOGIN]["expires_at"] = at_kratos.expires_at
+    if at_kratos.expires_at > session[LOGIN_KEY]["expires_at"]:
+        session[LOGIN_KEY]["expires_at"] = at_kratos.expires_at
         session.modified = True
 
 
 @sensitive_variables()
-def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: Verdict) -> None:
+def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: WhoamiResult) -> None:
     at_kratos = _session(found)
     if whoami.is_logged_out(kratos, credential, at_kratos):
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
     user = auth.authenticate(request, kratos_session=at_kratos, provider=kratos)
     if user is None:
         # Who may not sign in is not looked up with each request.
-        whoami.hold(kratos, credential, Verdict(code="user_refused"))
+        whoami.keep(kratos, credential, WhoamiResult(code="user_refused"))
         raise SignInRefused("user_refused", "no authentication backend lets this identity in")
-    login.admit(request, user, at_kratos, _remembered(kratos, at_kratos))
+    login.start_session(request, user, at_kratos, _remembered(kratos, at_kratos))
     request.kratos_signed_in = True
 
 
-def _session(found: Verdict) -> KratosSession:
+def _session(found: WhoamiResult) -> KratosSession:
     if found.code == "session_aal2_required":
         raise SecondFactorRequired(found.redirect_browser_to)
     if found.code == "user_refused":

@@ -18,7 +18,7 @@ from ..flows import logout as journey
 from ..models import EndReason, EventKind
 from ..ory.kratos import Credential
 from ..sessions import events
-from ..sessions.index import LOGIN
+from ..sessions.index import LOGIN_KEY
 from ..sessions.store import LoginSessionStore
 from . import error_reports, revoked_credentials, whoami
 
@@ -31,7 +31,7 @@ NO_ANSWER = whoami.SILENCE | {"cooling_down"}
 
 
 @dataclass(frozen=True)
-class Told:
+class KratosLogoutResult:
     """What came of telling Kratos: whether it failed, and the cookies with which Kratos answers the browser."""
 
     failed: bool = False
@@ -52,7 +52,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Departure:
+class PendingKratosLogout:
     """A logout at Kratos that is still to come: where, and by what. Made before the session here ends.
 
     ``opened_it``: Kratos opened that session. ``signs_in``: this site signs people in by the cookie, and one may be on
@@ -71,31 +71,31 @@ class Departure:
         return self.opened_it and self.kratos is not None and self.kratos.alias not in conf.get().providers
 
     @sensitive_variables()
-    def tell(self) -> Told:
+    def tell(self) -> KratosLogoutResult:
         """End the session at Kratos. What fails is logged, and is refused here from now on."""
         if self.kratos is None or self.credential is None:
-            return Told()
+            return KratosLogoutResult()
         try:
-            with whoami.asking(self.kratos):
+            with whoami.cool_down(self.kratos):
                 set_cookies = _ended(self.kratos, self.credential, self.logout_token)
         except OryLogoutError as error:
             logger.error("logout at Kratos failed: %s", error)
-            read = revoked_credentials.held if error.code in NO_ANSWER else revoked_credentials.verdict
+            read = revoked_credentials.cached if error.code in NO_ANSWER else revoked_credentials.lookup
             revoked_credentials.refuse(self.kratos, self.credential, read(self.kratos, self.credential))
             events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer, code=error.code)
-            return Told(failed=True)
+            return KratosLogoutResult(failed=True)
         if set_cookies is not None and self.signs_in and not self.opened_it:
             # Who is on the way in has asked Kratos already, and no session that ended here left a receipt.
             revoked_credentials.refuse(
-                self.kratos, self.credential, revoked_credentials.held(self.kratos, self.credential)
+                self.kratos, self.credential, revoked_credentials.cached(self.kratos, self.credential)
             )
         revoked_credentials.forget(self.kratos, self.credential)
         events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer)
-        return Told(False, set_cookies or (), self.kratos.cookie_name)
+        return KratosLogoutResult(False, set_cookies or (), self.kratos.cookie_name)
 
 
 @sensitive_variables()
-def departure(request: HttpRequest) -> Departure:
+def pending_logout(request: HttpRequest) -> PendingKratosLogout:
     """What a logout of ``request`` has to end at Kratos.
 
     The session that opened this one, or the one that people who sign in at Hydra have there besides.
@@ -109,7 +109,7 @@ def departure(request: HttpRequest) -> Departure:
         error_reports.leave_out(request, kratos.cookie_name)
     cookie = whoami.cookie_of(request, kratos) if kratos else None
     signs_in = hasattr(request, "kratos_refusal")
-    return Departure(kratos, cookie, opener is not None, signs_in, login.get(LOGOUT_TOKEN, ""))
+    return PendingKratosLogout(kratos, cookie, opener is not None, signs_in, login.get(LOGOUT_TOKEN, ""))
 
 
 # Server-rendered pages, and single-page applications
@@ -119,15 +119,15 @@ def departure(request: HttpRequest) -> Departure:
 def logout_token(request: HttpRequest) -> str:
     """The token for a logout link of a session that Kratos opened: one call, once in the session's life.
 
-    Raises :exc:`KratosError` (``session_inactive``) where there is no such session, and :exc:`Undecided`.
+    Raises :exc:`KratosError` (``session_inactive``) where there is no such session, and :exc:`TemporaryError`.
     """
-    login = request.session.get(LOGIN, {})
+    login = request.session.get(LOGIN_KEY, {})
     kratos = conf.get().kratos_of(login.get("issuer", ""))
     cookie = whoami.cookie_of(request, kratos) if kratos else None
     if kratos is None or cookie is None:
         raise KratosError("session_inactive", "Kratos' cookie opened no session here")
     if LOGOUT_TOKEN not in login:
-        with whoami.asking(kratos):
+        with whoami.cool_down(kratos):
             login[LOGOUT_TOKEN] = _token(kratos, cookie)
         LoginSessionStore.of(request).store()
     token: str = login[LOGOUT_TOKEN]
@@ -142,11 +142,11 @@ def logout_url(token: str, return_to: str = "") -> str:
 
 
 @sensitive_variables()
-def log_out(request: HttpRequest, token: str) -> Told:
+def log_out(request: HttpRequest, token: str) -> KratosLogoutResult:
     """End the session of ``request`` here, and then at Kratos, if ``token`` is its logout token.
 
-    Raises :exc:`KratosError`: ``session_inactive``, ``logout_token_foreign``; and :exc:`Undecided` where only Kratos
-    knows that token.
+    Raises :exc:`KratosError`: ``session_inactive``, ``logout_token_foreign``. Raises :exc:`TemporaryError` where only
+    Kratos knows that token.
     """
     leaving = _with_token(request)
     if not constant_time_compare(leaving.logout_token, token):
@@ -156,15 +156,15 @@ def log_out(request: HttpRequest, token: str) -> Told:
 
 
 @sensitive_variables()
-def _with_token(request: HttpRequest) -> Departure:
+def _with_token(request: HttpRequest) -> PendingKratosLogout:
     """A link outlives the session here that it was made in: where another has come since, or none, Kratos is asked."""
-    leaving = departure(request)
-    is_another_providers = LOGIN in request.session and not leaving.opened_it
+    leaving = pending_logout(request)
+    is_another_providers = LOGIN_KEY in request.session and not leaving.opened_it
     if leaving.kratos is None or leaving.credential is None or is_another_providers:
         raise KratosError("session_inactive", "Kratos' cookie stands for no session here")
     if leaving.logout_token:
         return leaving
-    with whoami.asking(leaving.kratos):
+    with whoami.cool_down(leaving.kratos):
         return replace(leaving, logout_token=_token(leaving.kratos, leaving.credential))
 
 

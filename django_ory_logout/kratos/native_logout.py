@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
-from ..exceptions import KratosError, Undecided
+from ..exceptions import KratosError, TemporaryError
 from ..models import EndReason
 from ..ory.kratos import Credential
 from ..sessions import receipts
@@ -20,14 +20,14 @@ logger = logging.getLogger("django_ory_logout")
 def log_out(request: HttpRequest, kratos: KratosConfig, session_token: str) -> None:
     """End what ``session_token`` opened here, and then its session at Kratos. Safe to repeat.
 
-    Raises :exc:`Undecided` when Kratos could not be told, or nobody could say what the token opened here: that is
+    Raises :exc:`TemporaryError` when Kratos could not be told, or nobody could say what the token opened here: that is
     refused already, and ends when Kratos is asked about it next.
     """
     credential = Credential(session_token)
     fault = _end_carried(request, kratos, credential)
-    unsure = revoked_credentials.refuse(kratos, credential, revoked_credentials.verdict(kratos, credential))
+    unsure = revoked_credentials.refuse(kratos, credential, revoked_credentials.lookup(kratos, credential))
     try:
-        with whoami.asking(kratos):
+        with whoami.cool_down(kratos):
             kratos.public.log_out_natively(session_token)
     except KratosError as error:
         # Kratos does not know it, or no longer: there is nothing left to end.
@@ -40,14 +40,14 @@ def log_out(request: HttpRequest, kratos: KratosConfig, session_token: str) -> N
 
 
 @sensitive_variables()
-def _end_carried(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> Undecided | None:
+def _end_carried(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> TemporaryError | None:
     """End the session here that is tied to ``credential``; or say why nobody knows whether there is one.
 
     The session of a cookie that came with it is left alone.
     """
     try:
         session = token_sessions.tied(LoginSessionStore.of(request), kratos, credential)
-    except Undecided as error:
+    except TemporaryError as error:
         logger.warning("session of a token not looked for: %s", error)
         return error
     session.end(EndReason.RP_INITIATED)

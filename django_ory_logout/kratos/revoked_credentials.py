@@ -5,39 +5,39 @@ import logging
 from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
-from ..exceptions import Undecided
+from ..exceptions import TemporaryError
 from ..models import EndReason, LogoutReceipt, moment
 from ..ory.kratos import Credential
 from ..sessions import index, receipts
 from . import whoami
-from .whoami import Verdict
+from .whoami import WhoamiResult
 
 logger = logging.getLogger("django_ory_logout")
 
 
 @sensitive_variables()
-def held(kratos: KratosConfig, credential: Credential) -> Verdict:
+def cached(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
     """What Kratos said lately, if anybody knows. Asks nobody."""
     try:
-        return whoami.held(kratos, credential) or Verdict()
-    except Undecided:
-        return Verdict()
+        return whoami.cached(kratos, credential) or WhoamiResult()
+    except TemporaryError:
+        return WhoamiResult()
 
 
 @sensitive_variables()
-def verdict(kratos: KratosConfig, credential: Credential) -> Verdict:
+def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
     """What Kratos said lately, or says; it is asked also where the cache does not answer."""
-    found = held(kratos, credential)
-    if found != Verdict():
+    found = cached(kratos, credential)
+    if found != WhoamiResult():
         return found
     try:
-        return whoami.asked(kratos, credential)
-    except Undecided:
-        return Verdict()
+        return whoami.ask(kratos, credential)
+    except TemporaryError:
+        return WhoamiResult()
 
 
 @sensitive_variables()
-def refuse(kratos: KratosConfig, credential: Credential, found: Verdict) -> LogoutReceipt | None:
+def refuse(kratos: KratosConfig, credential: Credential, found: WhoamiResult) -> LogoutReceipt | None:
     """From here on, nobody is signed in by ``credential``; ``found`` is what is known of it.
 
     Where that is not whose session it is, the receipt, which is given back, names the credential itself. What is dead
@@ -48,8 +48,8 @@ def refuse(kratos: KratosConfig, credential: Credential, found: Verdict) -> Logo
     if found.session:
         receipt = receipts.record_logout(kratos.issuer, found.session.sid, moment(found.session.expires_at))
     else:
-        receipt = receipts.record_refusal(kratos.issuer, whoami.named(kratos, credential))
-    index.work_off(receipt, EndReason.RP_INITIATED)
+        receipt = receipts.record_refusal(kratos.issuer, whoami.credential_digest(kratos, credential))
+    index.process(receipt, EndReason.RP_INITIATED)
     return None if found.session else receipt
 
 
@@ -58,5 +58,5 @@ def forget(kratos: KratosConfig, credential: Credential) -> None:
     """A fault of the cache leaves a verdict that a receipt outweighs."""
     try:
         whoami.forget(kratos, credential)
-    except Undecided as error:
+    except TemporaryError as error:
         logger.warning("verdict of Kratos not forgotten: %s", error)

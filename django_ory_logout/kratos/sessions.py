@@ -12,13 +12,13 @@ from ..exceptions import KratosError
 from ..models import EndReason, LoginSessionQuerySet, moment
 from ..ory.kratos import Credential, Session
 from ..sessions import ending, index, receipts
-from ..sessions.index import LOGIN
+from ..sessions.index import LOGIN_KEY
 from . import whoami
 
 
 def is_signed_in(request: HttpRequest) -> bool:
     """Whether it is Kratos that says who is signed in."""
-    return conf.get().kratos_of(request.session.get(LOGIN, {}).get("issuer", "")) is not None
+    return conf.get().kratos_of(request.session.get(LOGIN_KEY, {}).get("issuer", "")) is not None
 
 
 def apart(request: HttpRequest, rows: LoginSessionQuerySet) -> LoginSessionQuerySet:
@@ -26,13 +26,13 @@ def apart(request: HttpRequest, rows: LoginSessionQuerySet) -> LoginSessionQuery
 
     There can be several: a browser whose first requests come at once signs in once with each.
     """
-    login = request.session.get(LOGIN, {})
+    login = request.session.get(LOGIN_KEY, {})
     return rows.exclude(issuer=login["issuer"], sid=login["sid"]) if is_signed_in(request) else rows
 
 
 def alive(request: HttpRequest, rows: LoginSessionQuerySet, at_kratos: Iterable[Session]) -> LoginSessionQuerySet:
     """``rows`` without those of the same person that Kratos has ended: ``at_kratos`` are all its others."""
-    login = request.session[LOGIN]
+    login = request.session[LOGIN_KEY]
     living = Q(sid__in=[login["sid"], *(one.id for one in at_kratos)])
     return rows.exclude(~living, issuer=login["issuer"], subject=login["subject"])
 
@@ -41,10 +41,10 @@ def alive(request: HttpRequest, rows: LoginSessionQuerySet, at_kratos: Iterable[
 def others(request: HttpRequest) -> list[Session]:
     """The other living sessions of whoever is signed in by Kratos.
 
-    Raises :exc:`KratosError`, ``session_inactive`` for nobody, and :exc:`~..exceptions.Undecided`.
+    Raises :exc:`KratosError`, ``session_inactive`` for nobody, and :exc:`~..exceptions.TemporaryError`.
     """
     kratos, credential = _caller(request)
-    with whoami.asking(kratos):
+    with whoami.cool_down(kratos):
         return kratos.public.sessions(credential)
 
 
@@ -52,10 +52,10 @@ def others(request: HttpRequest) -> list[Session]:
 def end_one(request: HttpRequest, sid: str) -> None:
     """End one other session, if it is one of the same person's. Raises as :func:`others`."""
     kratos, credential = _caller(request)
-    if sid == request.session[LOGIN]["sid"]:
+    if sid == request.session[LOGIN_KEY]["sid"]:
         raise KratosError("session_is_current", "a session does not end itself here: it logs out")
     ending.end_rows(_rows(request, kratos).filter(sid=sid), EndReason.USER)
-    with whoami.asking(kratos):
+    with whoami.cool_down(kratos):
         for session in kratos.public.sessions(credential):
             if session.id == sid:
                 _refuse(kratos, session)
@@ -67,8 +67,8 @@ def end_one(request: HttpRequest, sid: str) -> None:
 def end_others(request: HttpRequest) -> int:
     """End all other sessions of the person; says how many Kratos ended. Raises as :func:`others`."""
     kratos, credential = _caller(request)
-    ending.end_rows(_rows(request, kratos).exclude(sid=request.session[LOGIN]["sid"]), EndReason.USER)
-    with whoami.asking(kratos):
+    ending.end_rows(_rows(request, kratos).exclude(sid=request.session[LOGIN_KEY]["sid"]), EndReason.USER)
+    with whoami.cool_down(kratos):
         for session in kratos.public.sessions(credential):
             _refuse(kratos, session)
         return kratos.public.end_other_sessions(credential)
@@ -76,7 +76,7 @@ def end_others(request: HttpRequest) -> int:
 
 @sensitive_variables()
 def _caller(request: HttpRequest) -> tuple[KratosConfig, Credential]:
-    kratos = conf.get().kratos_of(request.session.get(LOGIN, {}).get("issuer", ""))
+    kratos = conf.get().kratos_of(request.session.get(LOGIN_KEY, {}).get("issuer", ""))
     credential = whoami.credential_of(request, kratos) if kratos else None
     if kratos is None or credential is None:
         refusal = getattr(request, "kratos_refusal", None)
@@ -90,4 +90,4 @@ def _rows(request: HttpRequest, kratos: KratosConfig) -> LoginSessionQuerySet:
 
 def _refuse(kratos: KratosConfig, session: Session) -> None:
     receipt = receipts.record_logout(kratos.issuer, session.id, moment(whoami.seconds(session.expires_at)))
-    index.work_off(receipt, EndReason.USER)
+    index.process(receipt, EndReason.USER)

@@ -11,10 +11,10 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
-from ..exceptions import Undecided
+from ..exceptions import TemporaryError
 from ..models import EndReason
 from ..ory.kratos import Credential
-from ..sessions.index import LOGIN
+from ..sessions.index import LOGIN_KEY
 from ..sessions.store import LoginSessionStore
 from . import request_user, whoami
 
@@ -32,7 +32,7 @@ def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> 
 
 @sensitive_variables()
 def tied(cookies: LoginSessionStore, kratos: KratosConfig, credential: Credential) -> LoginSessionStore:
-    """The session that Kratos opened for ``credential``, or a new one. Raises :exc:`Undecided` without the cache."""
+    """The session that Kratos opened for ``credential``, or a new one. Raises :exc:`TemporaryError` without cache."""
     session = cookies.another(kratos.cache.get(_key(kratos, credential)))
     return session if _is_opened(session, kratos) else cookies.another()
 
@@ -51,13 +51,13 @@ def save(session: LoginSessionStore, kratos: KratosConfig, credential: Credentia
         elif session.modified:
             session.save()
             kratos.cache.set(_key(kratos, credential), session.session_key, session.get_expiry_age())
-    except (UpdateError, Undecided) as error:  # it was logged out meanwhile, or the cache keeps nothing
+    except (UpdateError, TemporaryError) as error:  # it was logged out meanwhile, or the cache keeps nothing
         logger.warning("session of a token not kept: %s", type(error).__name__)
 
 
 def _is_opened(session: SessionBase, kratos: KratosConfig) -> bool:
-    return bool(session.get(LOGIN, {}).get("issuer") == kratos.issuer)
+    return bool(session.get(LOGIN_KEY, {}).get("issuer") == kratos.issuer)
 
 
 def _key(kratos: KratosConfig, credential: Credential) -> str:
-    return f"kratos:session:{whoami.named(kratos, credential)}"
+    return f"kratos:session:{whoami.credential_digest(kratos, credential)}"

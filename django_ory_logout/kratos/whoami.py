@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
-from ..exceptions import KratosError, ProviderUnavailable, SecondFactorRequired, Undecided
+from ..exceptions import KratosError, ProviderUnavailable, SecondFactorRequired, TemporaryError
 from ..models import digest, moment
 from ..ory.kratos import Credential, Identity, Session
 from ..sessions import receipts
@@ -45,7 +45,7 @@ class KratosSession:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class WhoamiResult:
     """What Kratos, or this site, said of a credential: whose session it is, or the ``code`` of the refusal.
 
     ``logged_out_here``: Kratos still knows the session, and this site signs nobody in by it.
@@ -97,19 +97,19 @@ def cookie_of(request: HttpRequest, kratos: KratosConfig) -> Credential | None:
 
 
 @sensitive_variables()
-def verdict(kratos: KratosConfig, credential: Credential) -> Verdict:
-    """What Kratos says of ``credential``, or said lately. Raises :exc:`~..exceptions.Undecided`."""
-    found = held(kratos, credential)
+def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
+    """What Kratos says of ``credential``, or said lately. Raises :exc:`~..exceptions.TemporaryError`."""
+    found = cached(kratos, credential)
     if found is None:
-        found = _unless_logged_out(kratos, credential, asked(kratos, credential))
+        found = _unless_logged_out(kratos, credential, ask(kratos, credential))
         # A token stays the same when its session is given a second factor, and nobody would notice.
         if not (credential.is_token and found.code == "session_aal2_required"):
-            hold(kratos, credential, found)
+            keep(kratos, credential, found)
     return found
 
 
 @sensitive_variables()
-def _unless_logged_out(kratos: KratosConfig, credential: Credential, found: Verdict) -> Verdict:
+def _unless_logged_out(kratos: KratosConfig, credential: Credential, found: WhoamiResult) -> WhoamiResult:
     if found.session and is_logged_out(kratos, credential, found.session):
         return replace(found, code="logged_out_here")
     return found
@@ -121,7 +121,7 @@ def is_logged_out(kratos: KratosConfig, credential: Credential, session: KratosS
 
     That is remembered for as long as the session at Kratos may live by now.
     """
-    names = session.sid, named(kratos, credential)
+    names = session.sid, credential_digest(kratos, credential)
     if not any(receipts.is_logged_out(kratos.issuer, name) for name in names):
         return False
     for name in names:
@@ -130,17 +130,17 @@ def is_logged_out(kratos: KratosConfig, credential: Credential, session: KratosS
 
 
 @sensitive_variables()
-def held(kratos: KratosConfig, credential: Credential) -> Verdict | None:
-    """What Kratos said lately; asks nobody. Raises :exc:`~..exceptions.Undecided` without the cache."""
+def cached(kratos: KratosConfig, credential: Credential) -> WhoamiResult | None:
+    """What Kratos said lately; asks nobody. Raises :exc:`~..exceptions.TemporaryError` without the cache."""
     kept = kratos.cache.get(_key(kratos, credential))
     if kept is None:
         return None
     session = kept["session"]
-    return Verdict(**{**kept, "session": KratosSession(**session) if session else None})
+    return WhoamiResult(**{**kept, "session": KratosSession(**session) if session else None})
 
 
 @sensitive_variables()
-def hold(kratos: KratosConfig, credential: Credential, found: Verdict) -> None:
+def keep(kratos: KratosConfig, credential: Credential, found: WhoamiResult) -> None:
     """Keep a verdict for as long as it holds."""
     if kratos.whoami_seconds:
         kratos.cache.set(_key(kratos, credential), asdict(found), kratos.whoami_seconds)
@@ -153,7 +153,7 @@ def forget(kratos: KratosConfig, credential: Credential) -> None:
 
 
 @contextmanager
-def asking(kratos: KratosConfig) -> Iterator[None]:
+def cool_down(kratos: KratosConfig) -> Iterator[None]:
     """Around any call of ours to ``kratos``: one that has just not answered is not waited for again.
 
     Raises :exc:`ProviderUnavailable` (``cooling_down``). Without the cache nobody knows, and Kratos is asked.
@@ -165,35 +165,35 @@ def asking(kratos: KratosConfig) -> Iterator[None]:
         yield
     except ProviderUnavailable as error:
         if error.code in SILENCE:
-            with suppress(Undecided):
+            with suppress(TemporaryError):
                 kratos.cache.set(silent, True, COOL_DOWN_SECONDS)
         raise
 
 
 def _noted(kratos: KratosConfig, silent: str) -> bool:
-    with suppress(Undecided):
+    with suppress(TemporaryError):
         return bool(kratos.cache.get(silent))
     return False
 
 
 @sensitive_variables()
-def asked(kratos: KratosConfig, credential: Credential) -> Verdict:
+def ask(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
     """What Kratos says of ``credential``. Raises :exc:`~..exceptions.ProviderUnavailable`."""
     try:
-        with asking(kratos):
-            return Verdict(KratosSession.of(kratos.issuer, kratos.public.whoami(credential)))
+        with cool_down(kratos):
+            return WhoamiResult(KratosSession.of(kratos.issuer, kratos.public.whoami(credential)))
     except SecondFactorRequired as error:
-        return Verdict(code=error.code, redirect_browser_to=error.redirect_browser_to)
+        return WhoamiResult(code=error.code, redirect_browser_to=error.redirect_browser_to)
     except KratosError as error:
         if error.code != "session_inactive":
             raise ProviderUnavailable("kratos_fault", str(error)) from error
-        return Verdict(code=error.code)
+        return WhoamiResult(code=error.code)
 
 
-def named(kratos: KratosConfig, credential: Credential) -> str:
+def credential_digest(kratos: KratosConfig, credential: Credential) -> str:
     """``credential`` in a receipt, where nobody can say whose session it is. Tells nothing of it."""
     return digest(kratos.issuer, credential.cookie_name, credential.value)
 
 
 def _key(kratos: KratosConfig, credential: Credential) -> str:
-    return f"kratos:verdict:{named(kratos, credential)}"
+    return f"kratos:verdict:{credential_digest(kratos, credential)}"

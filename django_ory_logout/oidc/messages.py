@@ -12,7 +12,7 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from django.views.decorators.debug import sensitive_variables
 
-from ..exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SetupError, SignInRefused, Undecided
+from ..exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SetupError, SignInRefused, TemporaryError
 from ..http import Response
 from .metadata import ProviderMetadata, Registration
 
@@ -189,7 +189,7 @@ def check_userinfo_subject(claims: Claims, subject: str) -> None:
         raise InvalidToken("userinfo_sub_mismatch", "userinfo speaks of another subject than the ID token")
 
 
-def _fault(response: Response, name: str, where: str) -> Undecided:
+def _fault(response: Response, name: str, where: str) -> TemporaryError:
     detail = f"{where} answers {response.status}"
     return ProviderUnavailable(f"{name}_fault", detail) if response.may_pass else SetupError(f"{name}_unusable", detail)
 

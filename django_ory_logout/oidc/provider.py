@@ -18,7 +18,7 @@ from joserfc.jws import JWSRegistry
 
 from .. import http
 from ..cache import SharedCache
-from ..exceptions import InvalidToken, ProviderUnavailable, SetupError, Undecided
+from ..exceptions import InvalidToken, ProviderUnavailable, SetupError, TemporaryError
 from . import messages, tokens
 from .metadata import ProviderMetadata, Registration, parse_jwks
 
@@ -65,7 +65,7 @@ class Document(Generic[T]):
         """The copy that is held, unless too old to serve; no call. Without the cache, this process has its own."""
         try:
             held = self._shared()
-        except Undecided:  # no cache, or what an earlier version of this app has put there
+        except TemporaryError:  # no cache, or what an earlier version of this app has put there
             held = _parsed.get(self.key)
         return held if held and now < held.fetched_at + STALE_SECONDS else None
 
@@ -79,13 +79,13 @@ class Document(Generic[T]):
         return parsed
 
     def read(self, now: float) -> Held[T]:
-        """The document, at most an hour old while the provider answers. Raises :exc:`Undecided`."""
+        """The document, at most an hour old while the provider answers. Raises :exc:`TemporaryError`."""
         held = self.held(now)
         if held and now < held.fetched_at + FRESH_SECONDS:
             return held
         try:
             return self.fetch(now, held) if held else self.fetch_or_await(now, None)
-        except Undecided:
+        except TemporaryError:
             if held is None:
                 raise
             return held
@@ -105,7 +105,7 @@ class Document(Generic[T]):
     def fetch(
         self, now: float, held: Held[T] | None = None, settles: Callable[[T], bool] = lambda _value: True
     ) -> Held[T]:
-        """Ask the provider: one process at a time. Raises :exc:`Undecided`.
+        """Ask the provider: one process at a time. Raises :exc:`TemporaryError`.
 
         Nobody asks again for the cool-down if the call fails, or if what it brings does not settle what it was made
         for. No call is made if another process has just brought a copy newer than ``held`` that does.
@@ -268,7 +268,7 @@ class Provider:
     def key_ids(self, now: float) -> frozenset[str]:
         """The ids of the keys in its JWKS, read anew whenever this is called: not for what strangers can cause.
 
-        Raises :exc:`Undecided`.
+        Raises :exc:`TemporaryError`.
         """
         response = http.get(self.metadata(now).jwks_uri)
         if not response.ok:

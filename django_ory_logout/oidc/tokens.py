@@ -45,7 +45,7 @@ _CODES: dict[str, str] = {
     "syntax": "malformed",
 }
 
-#: Gives the keys to try for a ``kid`` (``None``: the token names none). Raises ``Undecided`` when it cannot say now.
+#: Gives the keys to try for a ``kid`` (``None``: the token names none). Raises ``TemporaryError`` if it cannot say now.
 Keys = Callable[[str | None], Iterable[Key]]
 Claims = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
-from ..exceptions import LogoutUnconfirmed, Undecided, fault_name
+from ..exceptions import LogoutUnconfirmed, TemporaryError, fault_name
 from ..models import EndReason, LoginSessionQuerySet, LogoutReceipt, SessionName, moment
 from . import engines, index, receipts, token_revocation
 
@@ -29,7 +29,7 @@ class Ending:
     #: How many of the rows had not ended before.
     count: int = 0
     receipts: Sequence[LogoutReceipt] = ()
-    tokens: Sequence[token_revocation.Left] = field(default=(), repr=False)
+    tokens: Sequence[token_revocation.TokensToRevoke] = field(default=(), repr=False)
 
 
 @sensitive_variables()
@@ -53,12 +53,12 @@ def begin(name: SessionName, login: Mapping[str, Any] | None, reason: EndReason)
         raise LogoutUnconfirmed("database_fault", type(error).__name__, name=name, reason=reason) from error
     except Exception as error:
         raise LogoutUnconfirmed(
-            "session_store_fault" if isinstance(error, Undecided) else "internal_error",
-            error.detail if isinstance(error, Undecided) else type(error).__name__,
+            "session_store_fault" if isinstance(error, TemporaryError) else "internal_error",
+            error.detail if isinstance(error, TemporaryError) else type(error).__name__,
             name=name,
             reason=reason,
         ) from error
-    return Ending(rows, reason, count, written, token_revocation.left_by(login, reason))
+    return Ending(rows, reason, count, written, token_revocation.tokens_of(login, reason))
 
 
 @sensitive_variables()
@@ -78,7 +78,7 @@ def complete(ending: Ending) -> None:
     try:
         index.finish(ending.rows)
         for receipt in ending.receipts:
-            index.work_off(receipt, ending.reason)
+            index.process(receipt, ending.reason)
     except Exception as error:
         index.forget_seen(None)
         logger.error("logout not completed, ory_purge will: %s", fault_name(error))

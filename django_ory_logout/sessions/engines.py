@@ -18,7 +18,7 @@ from django.db import router
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from ..exceptions import OryLogoutError, Undecided
+from ..exceptions import OryLogoutError, TemporaryError
 from ..models import LoginSession
 
 
@@ -89,7 +89,7 @@ def faults() -> Iterator[None]:
     except (DatabaseFault, CreateError, OryLogoutError):
         raise
     except Exception as error:
-        raise Undecided("session_store_fault", type(error).__name__) from error
+        raise TemporaryError("session_store_fault", type(error).__name__) from error
 
 
 @sensitive_variables()
@@ -109,7 +109,7 @@ def load_from_writer(store: SessionBase, key: str | None) -> dict[str, Any]:
 def delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
     """Delete the sessions stored under ``keys``: first from the database, committed, then from the cache.
 
-    Raises :exc:`Undecided` (``session_store_fault``), or the fault of the database.
+    Raises :exc:`TemporaryError` (``session_store_fault``), or the fault of the database.
     """
     if keys:
         with faults():

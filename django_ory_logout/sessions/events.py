@@ -61,7 +61,7 @@ def accepted(kind: EventKind, notice: LogoutNotice, name: str, *, ended: int, se
     _tried(lambda: _added(rows().filter(key=key), new, ended=F("ended") + ended))
 
 
-def departed(issuer: str, sid: str | None, state_id: str = "") -> None:
+def sent_to_provider(issuer: str, sid: str | None, state_id: str = "") -> None:
     """A browser that was logged out here was sent on to the provider, which owes this site a notice now.
 
     ``state_id``: of the ``state`` with which it left, and comes back.

@@ -34,9 +34,9 @@ from . import engines, events, receipts, token_revocation
 logger = logging.getLogger("django_ory_logout")
 
 #: What the Django session holds of us: the mark ``{id, key}`` (our row, and the key it is indexed under) ...
-MARK = "_ory_logout_mark"
+INDEX_KEY = "_ory_logout_mark"
 #: ... and what logging out needs: provider, ID token, ``sid``.
-LOGIN = "_ory_logout_login"
+LOGIN_KEY = "_ory_logout_login"
 
 CHUNK = 500
 #: The level of the line about a login session that ended. A purge may end very many.
@@ -63,7 +63,7 @@ def end(notice: LogoutNotice, reason: EndReason) -> int:
     return finish(named)
 
 
-def work_off(receipt: LogoutReceipt, reason: EndReason) -> int:
+def process(receipt: LogoutReceipt, reason: EndReason) -> int:
     """Do what ``receipt`` asks for; says how many login sessions ended."""
     ended = end(receipt.notice, reason)
     receipts.complete(receipt)
@@ -88,7 +88,7 @@ def finish(these: LoginSessionQuerySet, progress: Callable[[int], None] = lambda
     """Delete the stored sessions of those that have ended, then their rows. ``progress`` is told how many."""
     store = engines.site_store()
     ended = these.exclude(ended_at=None).order_by("pk")
-    count, left = 0, list[token_revocation.Left]()
+    count, left = 0, list[token_revocation.TokensToRevoke]()
     while chunk := list(ended[:CHUNK]):
         left += [one for row in chunk for one in _left_by(store, row)]
         engines.delete_stored(store, [row.session_key for row in chunk if row.session_key])
@@ -104,19 +104,19 @@ def finish(these: LoginSessionQuerySet, progress: Callable[[int], None] = lambda
 
 
 @sensitive_variables()
-def revoke_after_commit(left: list[token_revocation.Left]) -> None:
+def revoke_after_commit(left: list[token_revocation.TokensToRevoke]) -> None:
     """Revoke the tokens of sessions once nothing can bring these back."""
     transaction.on_commit(lambda: token_revocation.revoke(left), using=rows().db)
 
 
 @sensitive_variables()
-def _left_by(store: type[SessionBase], row: LoginSession) -> list[token_revocation.Left]:
+def _left_by(store: type[SessionBase], row: LoginSession) -> list[token_revocation.TokensToRevoke]:
     """What of the tokens in the stored session of ``row`` is to be revoked; it is read only where a setting says so."""
     if not row.session_key or not token_revocation.asked_for(row.issuer, row.client_id):
         return []
     try:
-        return token_revocation.left_by(
-            engines.without_request(store, row.session_key).load().get(LOGIN), row.end_reason
+        return token_revocation.tokens_of(
+            engines.without_request(store, row.session_key).load().get(LOGIN_KEY), row.end_reason
         )
     except Exception:
         # Whatever is wrong with the stored session, it has to end.
@@ -139,7 +139,7 @@ def rekey(mark: Mapping[str, Any], key: str) -> bool:
     return bool(rows().filter(pk=mark["id"], session_key=mark["key"], ended_at=None).update(session_key=key))
 
 
-def living_row(row_id: str) -> LoginSession | None:
+def get_active(row_id: str) -> LoginSession | None:
     """The row, unless it is gone or has ended."""
     return rows().filter(pk=row_id, ended_at=None).first()
 
@@ -148,7 +148,7 @@ def confirm_alive(row_id: str, recheck_seconds: float) -> bool:
     """Whether the row lives, asked no more often than every ``recheck_seconds``. Notes now and then that it is used."""
     if _seen.get(row_id):
         return True
-    row = living_row(row_id)
+    row = get_active(row_id)
     if row is None:
         return False
     if recheck_seconds > 0:
@@ -162,8 +162,8 @@ def confirm_alive(row_id: str, recheck_seconds: float) -> bool:
 
 def current(request: HttpRequest) -> LoginSession | None:
     """The login session of ``request``, unless none is signed in here through a provider."""
-    mark = request.session.get(MARK)
-    return living_row(mark["id"]) if mark else None
+    mark = request.session.get(INDEX_KEY)
+    return get_active(mark["id"]) if mark else None
 
 
 def slide(row_id: str, age: int) -> None:
@@ -226,7 +226,7 @@ def _purge(progress: Progress | None) -> Purged:
     failed = 0
     for number, receipt in enumerate(left_undone, start=1):
         try:
-            worked_off.append(work_off(receipt, EndReason.BACK_CHANNEL))
+            worked_off.append(process(receipt, EndReason.BACK_CHANNEL))
         except Exception as error:
             # It must not keep the others waiting, and a thousand of them have one cause.
             logger.log(

@@ -19,11 +19,11 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
-from ..exceptions import Undecided, fault_name
+from ..exceptions import TemporaryError, fault_name
 from ..models import EndReason, SessionName
 from . import ending as local_logout
 from . import engines, index
-from .index import LOGIN, MARK
+from .index import INDEX_KEY, LOGIN_KEY
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -97,7 +97,7 @@ class LoginSessionStore(SessionBase):
     def successor(self, user: AbstractBaseUser) -> Self:
         """A session for ``user`` with a new key and the data that Django's ``login()`` keeps. Nothing is stored yet."""
         new = self.another()
-        dropped = {MARK, LOGIN, SESSION_KEY}
+        dropped = {INDEX_KEY, LOGIN_KEY, SESSION_KEY}
         new._session_cache = {name: value for name, value in self._kept_for(user).items() if name not in dropped}
         if engines.has_keys(self.engine):
             with engines.faults():
@@ -153,10 +153,10 @@ class LoginSessionStore(SessionBase):
     @sensitive_variables()
     def _checked(self, data: dict[str, Any]) -> dict[str, Any]:
         """``data`` if it is signed in; otherwise nothing, and it is deleted."""
-        if MARK not in data:
+        if INDEX_KEY not in data:
             return data
-        self._opened = {MARK: data[MARK], LOGIN: data.get(LOGIN)}
-        if self._signed_in(data[MARK]) and self._carried(data):
+        self._opened = {INDEX_KEY: data[INDEX_KEY], LOGIN_KEY: data.get(LOGIN_KEY)}
+        if self._signed_in(data[INDEX_KEY]) and self._carried(data):
             return data
         self._opened = None
         self._delete_dead()
@@ -176,9 +176,9 @@ class LoginSessionStore(SessionBase):
         return index.confirm_alive(mark["id"], self._recheck_seconds())
 
     def _carried(self, data: dict[str, Any]) -> bool:
-        if not self.not_carried or data[LOGIN]["issuer"] != self.not_carried:
+        if not self.not_carried or data[LOGIN_KEY]["issuer"] != self.not_carried:
             return True
-        local_logout.end_row(data[MARK]["id"], EndReason.KRATOS)
+        local_logout.end_row(data[INDEX_KEY]["id"], EndReason.KRATOS)
         return False
 
     def _recheck_seconds(self) -> float:
@@ -192,7 +192,7 @@ class LoginSessionStore(SessionBase):
         """Somebody rotated the session key. Whoever comes first tells the index; who comes later is still served."""
         key = self.session_key or ""
         if not index.rekey(mark, key):
-            row = index.living_row(mark["id"])
+            row = index.get_active(mark["id"])
             if row is None:
                 return False
             if row.session_key != key:
@@ -210,21 +210,21 @@ class LoginSessionStore(SessionBase):
 
     def tie(self, mark: dict[str, Any], login: dict[str, Any]) -> None:
         """From here on, this session belongs to the login session of ``mark``."""
-        self._opened = {MARK: mark, LOGIN: login}
+        self._opened = {INDEX_KEY: mark, LOGIN_KEY: login}
         self.update(self._opened)
 
     @sensitive_variables()
     def store(self) -> None:
         """Save now. The middleware's own save is left out if nothing changes after this one.
 
-        Raises :exc:`Undecided` (``session_store_fault``), or the fault of the database.
+        Raises :exc:`TemporaryError` (``session_store_fault``), or the fault of the database.
         """
         try:
             self.save()
         except CreateError as error:  # its key is new, so the engine took nothing
-            raise Undecided("session_store_fault", type(error).__name__) from error
+            raise TemporaryError("session_store_fault", type(error).__name__) from error
         if not engines.is_stored(self):
-            raise Undecided("session_store_fault", "the engine kept nothing, and did not say why")
+            raise TemporaryError("session_store_fault", "the engine kept nothing, and did not say why")
         self._stored = self._dumped()
 
     def _dumped(self) -> bytes:
@@ -241,7 +241,7 @@ class LoginSessionStore(SessionBase):
             self._session_key = None  # what is stored under that key is not ours to write over
             self._unread = False
         # Reading the mark loads the session first: one that has ended is saved as a new, anonymous one.
-        mark = None if must_create else self.get(MARK)
+        mark = None if must_create else self.get(INDEX_KEY)
         self._keep_tie()
         creates = must_create or self._unstored
         with engines.faults():
@@ -287,12 +287,12 @@ class LoginSessionStore(SessionBase):
         """How the index knows this session, also where it cannot be read. Raises nothing."""
         opened = self.opened
         key = (self.session_key or self._sent_key) if engines.has_keys(self.engine) else None
-        return SessionName(opened[MARK]["id"] if opened else None, key)
+        return SessionName(opened[INDEX_KEY]["id"] if opened else None, key)
 
     def belongs_to(self, row_id: str) -> bool:
         """Whether this is the session of the login session ``row_id``, also where it cannot be read now."""
         if self.opened:
-            return bool(self.opened[MARK]["id"] == row_id)
+            return bool(self.opened[INDEX_KEY]["id"] == row_id)
         key = self.name.key
         return key is not None and index.rows().filter(pk=row_id, session_key=key).exists()
 
@@ -304,7 +304,7 @@ class LoginSessionStore(SessionBase):
         """
         if self._ending is None:
             opened = self.opened
-            self._ending = local_logout.begin(self.name, opened[LOGIN] if opened else None, reason)
+            self._ending = local_logout.begin(self.name, opened[LOGIN_KEY] if opened else None, reason)
             self._opened = None
         return self._ending.count > 0
 
@@ -330,8 +330,8 @@ class LoginSessionStore(SessionBase):
     @property
     def needs_settling(self) -> bool:
         """Whether the session was emptied, and nobody has said yet what becomes of its login session."""
-        data = getattr(self, "_session_cache", {MARK: None})
-        cut_off = self._opened is not None and MARK not in data and not self._unread
+        data = getattr(self, "_session_cache", {INDEX_KEY: None})
+        cut_off = self._opened is not None and INDEX_KEY not in data and not self._unread
         return cut_off or self._flushed is not None
 
     def settle(self) -> None:
@@ -351,7 +351,7 @@ class LoginSessionStore(SessionBase):
     def _keep_tie(self) -> None:
         data = getattr(self, "_session_cache", None)
         if data and self._opened and SESSION_KEY in data:
-            if MARK not in data:
+            if INDEX_KEY not in data:
                 self.update(self._opened)
             self._flushed = None
 

@@ -32,14 +32,16 @@ OFFLINE = frozenset({"offline_access", "offline"})
 
 
 @dataclass(frozen=True)
-class Left:
+class TokensToRevoke:
     """The tokens that a session left behind and that are to be revoked, by their ``token_type_hint``."""
 
     config: conf.ProviderConfig
     tokens: Mapping[str, str] = field(repr=False)
 
 
-_waiting: ContextVar[list[Left] | None] = ContextVar("django_ory_logout.sessions.token_revocation", default=None)
+_waiting: ContextVar[list[TokensToRevoke] | None] = ContextVar(
+    "django_ory_logout.sessions.token_revocation", default=None
+)
 
 
 def asked_for(issuer: str, client_id: str) -> conf.ProviderConfig | None:
@@ -49,7 +51,7 @@ def asked_for(issuer: str, client_id: str) -> conf.ProviderConfig | None:
 
 
 @sensitive_variables()
-def left_by(login: Mapping[str, Any] | None, reason: str) -> list[Left]:
+def tokens_of(login: Mapping[str, Any] | None, reason: str) -> list[TokensToRevoke]:
     """What of the tokens in ``login`` is to be revoked when its session ends for ``reason``. Raises nothing."""
     try:
         return _left_by(login, reason)
@@ -60,12 +62,12 @@ def left_by(login: Mapping[str, Any] | None, reason: str) -> list[Left]:
 
 
 @sensitive_variables()
-def _left_by(login: Mapping[str, Any] | None, reason: str) -> list[Left]:
+def _left_by(login: Mapping[str, Any] | None, reason: str) -> list[TokensToRevoke]:
     config = asked_for(login["issuer"], login["client_id"]) if login else None
     if not login or not config:
         return []
     tokens = {hint: login[hint] for hint in _hints(login, reason) if login.get(hint)}
-    return [Left(config, tokens)] if tokens else []
+    return [TokensToRevoke(config, tokens)] if tokens else []
 
 
 def _hints(login: Mapping[str, Any], reason: str) -> Sequence[str]:
@@ -76,7 +78,7 @@ def _hints(login: Mapping[str, Any], reason: str) -> Sequence[str]:
     return ()
 
 
-def revoke(left: Sequence[Left]) -> None:
+def revoke(left: Sequence[TokensToRevoke]) -> None:
     """Revoke ``left``: at once, or when what :func:`collected` wraps is over."""
     waiting = _waiting.get()
     if waiting is None:
@@ -86,9 +88,9 @@ def revoke(left: Sequence[Left]) -> None:
 
 
 @contextmanager
-def collected() -> Iterator[list[Left]]:
+def collected() -> Iterator[list[TokensToRevoke]]:
     """Collect what is to be revoked instead of revoking it."""
-    left: list[Left] = []
+    left: list[TokensToRevoke] = []
     token = _waiting.set(left)
     try:
         yield left
@@ -97,7 +99,7 @@ def collected() -> Iterator[list[Left]]:
 
 
 @sensitive_variables()
-def revoke_now(left: Sequence[Left]) -> None:
+def revoke_now(left: Sequence[TokensToRevoke]) -> None:
     """Revoke ``left``. What fails is logged; a provider, or a Hydra, that does not answer is not asked again."""
     deadline = time.monotonic() + SECONDS
     silent: set[str | HydraAdmin] = set()

@@ -14,7 +14,7 @@ from .. import conf
 from ..exceptions import OryLogoutError
 from ..flows import logout
 from ..kratos import logout as at_kratos
-from ..sessions.index import LOGIN
+from ..sessions.index import LOGIN_KEY
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -63,7 +63,7 @@ def logout_url(context: RequestContext) -> str:
     session endpoint is not known without a call, the URL would be too long, or the template has no ``request``, it is
     this site's own logout page. For a session that Kratos opened it ends the session here first, and then at Kratos.
     """
-    login = context["request"].session.get(LOGIN) if "request" in context else None
+    login = context["request"].session.get(LOGIN_KEY) if "request" in context else None
     if login and conf.get().kratos_of(login["issuer"]):
         return _kratos_logout_url(context["request"])
     request = logout.held_end_session_request(login, login["logout_state"]) if login else None

@@ -30,7 +30,7 @@ from ..exceptions import (
     OryLogoutError,
     SetupError,
     SignInRefused,
-    Undecided,
+    TemporaryError,
     fault_name,
 )
 from ..models import IAT_TOLERANCE, EventKind
@@ -151,7 +151,7 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     """Our page for ``error``, which is reported as Django reports it: by its signal, and by ``django.request``."""
     errors.forget_query(request)
     got_request_exception.send(sender=None, request=request)
-    code = Undecided("internal_error", type(error).__name__)
+    code = TemporaryError("internal_error", type(error).__name__)
     response = _fault(request, code, HTTPStatus.INTERNAL_SERVER_ERROR)
     log_response("Internal Server Error: %s", request.path, response=response, request=request, exception=error)
     return response
@@ -177,7 +177,7 @@ def journey_of(request: HttpRequest) -> str:
     return "sign-in" if name in {"login", "callback", "provider_callback"} else name
 
 
-def asks_nobody(view: View) -> View:
+def skip_kratos(view: View) -> View:
     """A view that ends sessions, and must not wait for Kratos to say whose."""
     view.__dict__["asks_kratos"] = False
     return view
@@ -222,14 +222,14 @@ def single_values(parameters: QueryDict) -> dict[str, str]:
 
 @contextmanager
 def database_faults() -> Iterator[None]:
-    """A fault of our database is :exc:`Undecided`, without its text, which can hold a session key."""
+    """A fault of our database is :exc:`TemporaryError`, without its text, which can hold a session key."""
     try:
         yield
     except DatabaseFault as error:
         raise errors.database_fault(error) from error
 
 
-def onward(request: HttpRequest, next_url: str, **context: bool | str) -> HttpResponse:
+def redirect_after_logout(request: HttpRequest, next_url: str, **context: bool | str) -> HttpResponse:
     """Where a browser goes that is logged out: ``next_url``, the site's own page, or ours, which shows ``context``."""
     if not context and (next_url or settings.LOGOUT_REDIRECT_URL):
         return HttpResponseRedirect(next_url or resolve_url(cast(str, settings.LOGOUT_REDIRECT_URL)))
@@ -238,7 +238,7 @@ def onward(request: HttpRequest, next_url: str, **context: bool | str) -> HttpRe
 
 def logged_out(request: HttpRequest, **context: bool | str) -> HttpResponse:
     """The page that says so."""
-    return render(request, "ory_logout/logged_out.html", {**context, **who(request)})
+    return render(request, "ory_logout/logged_out.html", {**context, **user_context(request)})
 
 
 def signed_in_already(request: HttpRequest, next_url: str, provider: str = "") -> HttpResponse:
@@ -250,7 +250,7 @@ def signed_in_already(request: HttpRequest, next_url: str, provider: str = "") -
     return render(request, "ory_logout/signed_in_already.html", context, status=HTTPStatus.FORBIDDEN)
 
 
-def who(request: HttpRequest) -> dict[str, bool]:
+def user_context(request: HttpRequest) -> dict[str, bool]:
     """For templates of ours: the site's may lack the context processor for ``request``."""
     return {"signed_in": request.user.is_authenticated}
 
@@ -279,7 +279,7 @@ _AGAIN_SECONDS = {
 #: The status of each class of error, the narrower classes first.
 _STATUS = {
     SetupError: HTTPStatus.INTERNAL_SERVER_ERROR,
-    Undecided: HTTPStatus.SERVICE_UNAVAILABLE,
+    TemporaryError: HTTPStatus.SERVICE_UNAVAILABLE,
     SignInRefused: HTTPStatus.FORBIDDEN,
     KratosError: HTTPStatus.FORBIDDEN,
     LoggedOutMeanwhile: HTTPStatus.CONFLICT,
@@ -293,7 +293,7 @@ def _status(error: OryLogoutError) -> HTTPStatus:
 
 def _is_counted(error: OryLogoutError) -> bool:
     """Whether a logout overtook the sign-in, or the provider's answer failed; not what people and strangers cause."""
-    return error.code == "client_refused" or isinstance(error, LoggedOutMeanwhile | InvalidToken | Undecided)
+    return error.code == "client_refused" or isinstance(error, LoggedOutMeanwhile | InvalidToken | TemporaryError)
 
 
 def _noted(error: OryLogoutError, journey: str) -> str:
@@ -350,4 +350,4 @@ def _logged_once(response: HttpResponse) -> HttpResponse:
 
 def may_pass(error: OryLogoutError) -> bool:
     """Whether a program may try again a little later."""
-    return isinstance(error, Undecided) and not isinstance(error, SetupError)
+    return isinstance(error, TemporaryError) and not isinstance(error, SetupError)

@@ -26,7 +26,7 @@ from ..exceptions import (
     OryLogoutError,
     SetupError,
     SignInRefused,
-    Undecided,
+    TemporaryError,
     fault_name,
 )
 
@@ -48,7 +48,7 @@ class Group(Enum):
 #: The group of each class of error, the narrower classes first.
 _OF_CLASSES = {
     SetupError: Group.SET_UP_WRONGLY,
-    Undecided: Group.WAIT,
+    TemporaryError: Group.WAIT,
     InvalidToken: Group.SET_UP_WRONGLY,  # the provider would sign the same again
     InvalidMessage: Group.AGAIN,
     LoggedOutMeanwhile: Group.AGAIN,
@@ -238,7 +238,7 @@ _MISSING = re.compile(
 )
 
 
-def database_fault(error: DatabaseFault) -> Undecided:
+def database_fault(error: DatabaseFault) -> TemporaryError:
     """``error`` without its text, which can hold a session key. :exc:`SetupError`: another try does not help."""
     missing = _MISSING.search(str(error))
     if missing:
@@ -246,4 +246,4 @@ def database_fault(error: DatabaseFault) -> Undecided:
         return SetupError("not_migrated", f"{missing[0]}. Run: python manage.py migrate{each}")
     if isinstance(error, ProgrammingError) or "readonly database" in str(error):
         return SetupError("database_unusable", type(error).__name__)
-    return Undecided("database_fault", type(error).__name__)
+    return TemporaryError("database_fault", type(error).__name__)

@@ -26,7 +26,7 @@ from ..exceptions import (
     OryLogoutError,
     SecondFactorRequired,
     SignInRefused,
-    Undecided,
+    TemporaryError,
 )
 from ..flows.login import safe_next
 from ..kratos import login as sign_in
@@ -34,8 +34,8 @@ from ..kratos import logout as journey
 from ..kratos import native_logout as native
 from ..kratos import sessions as my_sessions
 from ..ory.kratos import Session
-from ..sessions.index import LOGIN
-from .base import asks_nobody, error_json, error_page, journey_of, onward, public, signed_in_already
+from ..sessions.index import LOGIN_KEY
+from .base import error_json, error_page, journey_of, public, redirect_after_logout, signed_in_already, skip_kratos
 from .errors import forget_query, wants_json
 
 #: The status of a refusal, as at Kratos.
@@ -57,7 +57,7 @@ def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResp
     retry_url = login_url(kratos, next_url)
     refusal = getattr(request, "kratos_refusal", None)
     is_authenticated = request.user.is_authenticated
-    if request.session.get(LOGIN, {}).get("issuer") == kratos.issuer:
+    if request.session.get(LOGIN_KEY, {}).get("issuer") == kratos.issuer:
         if is_authenticated:
             return _signed_in(request, next_url)
         refusal = SignInRefused("user_refused", "this user was deactivated after the sign-in")
@@ -83,15 +83,15 @@ def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
 
 def _log_out_again(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
     """Kratos still has a session that was logged out here: it has to end before another can begin."""
-    told = journey.departure(request).tell()
+    told = journey.pending_logout(request).tell()
     if told.failed:
         again_url = "" if "retried" in request.GET else login_url(kratos, next_url, retried="1")
         return error_page(request, _not_told(), retry_url=login_url(kratos, next_url), again_url=again_url)
     return told.relay(HttpResponseRedirect(at_kratos(kratos, next_url)))
 
 
-def _not_told() -> Undecided:
-    return Undecided("kratos_not_told", "a session that was logged out here lives on at Kratos")
+def _not_told() -> TemporaryError:
+    return TemporaryError("kratos_not_told", "a session that was logged out here lives on at Kratos")
 
 
 def login_url(kratos: KratosConfig, next_url: str, **query: str) -> str:
@@ -136,7 +136,7 @@ def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
 
 def refused(request: HttpRequest, error: OryLogoutError) -> JsonResponse:
     """``error`` for a program."""
-    if isinstance(error, Undecided):
+    if isinstance(error, TemporaryError):
         return error_json(error, journey=journey_of(request))
     said = {"error": error.code}
     if isinstance(error, SecondFactorRequired):
@@ -154,7 +154,7 @@ def logout_flow(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"logout_url": url, "logout_token": token})
 
 
-@asks_nobody
+@skip_kratos
 @public
 @require_GET  # HEAD is what looks at links before anybody follows them
 def logout(request: HttpRequest) -> HttpResponse:
@@ -172,15 +172,15 @@ def logout(request: HttpRequest) -> HttpResponse:
         if as_json:
             return refused(request, error)
         if error.code == "session_inactive":
-            return onward(request, return_to)
+            return redirect_after_logout(request, return_to)
         return error_page(request, error, journey="logout", retry_url=reverse("ory_logout:logout"), action=_("Log out"))
     if as_json:
         return refused(request, _not_told()) if told.failed else told.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
-    return told.relay(onward(request, return_to, **{"provider_not_told": True} if told.failed else {}))
+    return told.relay(redirect_after_logout(request, return_to, **{"provider_not_told": True} if told.failed else {}))
 
 
 @csrf_exempt  # it carries what it ends
-@asks_nobody
+@skip_kratos
 @public
 @answering_in_json
 @require_http_methods(["DELETE"])

@@ -17,17 +17,17 @@ from ..exceptions import OryLogoutError
 from ..flows import login as journey
 from ..flows.login import PendingSignIn
 from ..kratos.login import asked_for
-from ..sessions.index import LOGIN
+from ..sessions.index import LOGIN_KEY
 from . import cookies
 from . import kratos as at_kratos
 from .base import (
-    asks_nobody,
     database_faults,
     error_page,
     is_navigation,
     public,
     signed_in_already,
     single_values,
+    skip_kratos,
 )
 from .errors import forget_query
 
@@ -89,11 +89,11 @@ def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: st
     if "next" not in parameters and {"iss", "login_hint"} & parameters.keys():
         return False
     is_named = bool({"iss", "provider"} & parameters.keys())
-    return not is_named or request.session.get(LOGIN, {}).get("provider") == alias
+    return not is_named or request.session.get(LOGIN_KEY, {}).get("provider") == alias
 
 
 @csrf_exempt  # bound to this browser by the cookie of its state
-@asks_nobody
+@skip_kratos
 @public
 @sensitive_post_parameters("code", "state")
 @require_http_methods(["GET", "POST"])

@@ -7,12 +7,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from ..exceptions import LogoutUnconfirmed
 from ..flows import logout as journey
 from ..flows.login import safe_next
-from ..kratos.logout import departure
+from ..kratos.logout import pending_logout
 from ..oidc.messages import EndSessionRequest
 from ..sessions import events
 from ..sessions.store import LoginSessionStore
 from . import unconfirmed
-from .base import asks_nobody, logged_out, onward, public, who
+from .base import logged_out, public, redirect_after_logout, skip_kratos, user_context
 from .csrf import csrf_or
 
 
@@ -21,13 +21,14 @@ def _confirmation(request: HttpRequest) -> HttpResponse:
     parameters = request.POST if request.method == "POST" else request.GET
     context = {
         "next": safe_next(parameters.get("next")),
-        "opened_by_provider": LoginSessionStore.of(request).may_be_opened or departure(request).credential is not None,
-        **who(request),
+        "opened_by_provider": LoginSessionStore.of(request).may_be_opened
+        or pending_logout(request).credential is not None,
+        **user_context(request),
     }
     return render(request, "ory_logout/logout.html", context, status=403 if request.method == "POST" else None)
 
 
-@asks_nobody
+@skip_kratos
 @public
 @csrf_or(_confirmation)
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -36,7 +37,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _confirmation(request)
     next_url = safe_next(request.POST.get("next"))
-    leaving = departure(request)
+    leaving = pending_logout(request)
     login, was_opened = journey.sign_out(request)
     if unconfirmed.is_pending(request):
         raise LogoutUnconfirmed("logout_unconfirmed", "an earlier logout of this browser is still open")
@@ -44,15 +45,15 @@ def logout(request: HttpRequest) -> HttpResponse:
     state = journey.new_state(next_url, incomplete=told.failed)
     asked = journey.end_session_request(login, state) if login else None
     if login and asked:
-        events.departed(login["issuer"], login["sid"], journey.state_id(state))
+        events.sent_to_provider(login["issuer"], login["sid"], journey.state_id(state))
         return told.relay(_to_provider(request, asked))
     # After an unconfirmed logout, nothing is left here by which the provider could be told.
     was_opened = was_opened or "was_opened" in request.POST
     not_told = told.failed or (was_opened and not leaving.is_all)
-    return told.relay(onward(request, next_url, **{"provider_not_told": True} if not_told else {}))
+    return told.relay(redirect_after_logout(request, next_url, **{"provider_not_told": True} if not_told else {}))
 
 
-@asks_nobody
+@skip_kratos
 @public
 @require_safe
 def logout_callback(request: HttpRequest) -> HttpResponse:
@@ -60,7 +61,9 @@ def logout_callback(request: HttpRequest) -> HttpResponse:
     returned = journey.return_from_provider(request, request.GET.get("state", ""))
     if not returned.started_here:
         return logged_out(request, not_started_here=True)
-    return onward(request, safe_next(returned.next), **{"provider_not_told": True} if returned.incomplete else {})
+    return redirect_after_logout(
+        request, safe_next(returned.next), **{"provider_not_told": True} if returned.incomplete else {}
+    )
 
 
 def _to_provider(request: HttpRequest, end_session: EndSessionRequest) -> HttpResponse:

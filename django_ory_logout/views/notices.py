@@ -11,13 +11,13 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from ..exceptions import InvalidMessage, LogoutUnconfirmed, OryLogoutError, Undecided
+from ..exceptions import InvalidMessage, LogoutUnconfirmed, OryLogoutError, TemporaryError
 from ..flows import logout as journey
 from ..models import EndReason
 from ..oidc.messages import FORM
 from ..sessions import events
 from ..signals import logout_notice_refused
-from .base import asks_nobody, database_faults, public, single_values
+from .base import database_faults, public, single_values, skip_kratos
 from .errors import render_safely
 from .unconfirmed import replace_session
 
@@ -29,7 +29,7 @@ RETRY_AFTER_SECONDS = 5
 
 
 @csrf_exempt
-@asks_nobody
+@skip_kratos
 @public
 @sensitive_post_parameters("logout_token")
 @require_POST
@@ -43,7 +43,7 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
     except InvalidMessage as error:
         _refused(EndReason.BACK_CHANNEL, error, token)
         return _logged(JsonResponse({"error": "invalid_request", "error_description": error.code}, status=400))
-    except Undecided as error:
+    except TemporaryError as error:
         events.log_refusal(logging.ERROR, "back-channel logout cannot be decided now", error)
         events.refused(EndReason.BACK_CHANNEL, error.code)
         return _logged(_try_again())
@@ -84,7 +84,7 @@ def _try_again() -> HttpResponse:
 
 
 @xframe_options_exempt
-@asks_nobody
+@skip_kratos
 @public
 @require_safe
 def frontchannel_logout(request: HttpRequest) -> HttpResponse:
@@ -99,7 +99,7 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     except InvalidMessage as error:
         _refused(EndReason.FRONT_CHANNEL, error, request.GET.get("sid", ""))
         status = HTTPStatus.BAD_REQUEST
-    except Undecided as error:
+    except TemporaryError as error:
         events.log_refusal(logging.ERROR, "front-channel logout cannot be decided now", error)
         events.refused(EndReason.FRONT_CHANNEL, error.code)
         status = HTTPStatus.SERVICE_UNAVAILABLE

@@ -14,11 +14,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import conf
-from ..exceptions import KratosError, OryLogoutError, SecondFactorRequired, Undecided
+from ..exceptions import KratosError, OryLogoutError, SecondFactorRequired, TemporaryError
 from ..kratos import sessions as my_sessions
 from ..models import EndReason, LoginSession, LoginSessionQuerySet
 from ..sessions import ending, index
-from ..sessions.index import LOGIN, MARK
+from ..sessions.index import INDEX_KEY, LOGIN_KEY
 from .base import always_answering, non_atomic, public, readable, revoking_afterwards
 from .csrf import csrf_or
 from .kratos import second_factor_url
@@ -32,7 +32,7 @@ def whoami(request: HttpRequest) -> JsonResponse:
     """200 with who is signed in and by which provider; 401: nobody; 403: Kratos asks for a second factor."""
     if not request.user.is_authenticated:
         return _nobody(request, getattr(request, "kratos_refusal", None))
-    login = request.session.get(LOGIN, {})
+    login = request.session.get(LOGIN_KEY, {})
     names = ("provider", "issuer", "subject", "sid")
     return JsonResponse(
         {"authenticated": True, "username": request.user.get_username(), **{name: login.get(name) for name in names}}
@@ -74,7 +74,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
             _end_others(request, others)
         else:
             _end_one(request, others, _uuid(chosen))
-    except Undecided as error:
+    except TemporaryError as error:
         return _listed(request, mine, current, error)
     except KratosError as error:
         logger.info("not ended at Kratos: %s", error)
@@ -83,7 +83,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
 
 def _mine(request: HttpRequest) -> tuple[LoginSessionQuerySet, str | None]:
     """The login sessions of the person, and which of them is that of this browser."""
-    return index.rows().filter(user_id=str(request.user.pk)), request.session.get(MARK, {}).get("id")
+    return index.rows().filter(user_id=str(request.user.pk)), request.session.get(INDEX_KEY, {}).get("id")
 
 
 def _listed(

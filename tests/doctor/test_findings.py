@@ -9,22 +9,22 @@ from django.urls import NoReverseMatch
 
 from django_ory_logout.doctor.findings import (
     Check,
+    CheckResult,
     NotKnown,
-    Said,
     Scope,
     Verdict,
     address,
     failed,
-    harmless,
     passed,
     quoted,
+    redact,
     see,
 )
-from django_ory_logout.exceptions import HydraError, Undecided
+from django_ory_logout.exceptions import HydraError, TemporaryError
 
 
-def check_of(*said: Said | Exception) -> Check:
-    def examine(_patient: object) -> Iterator[Said]:
+def check_of(*said: CheckResult | Exception) -> Check:
+    def examine(_patient: object) -> Iterator[CheckResult]:
         for one in said:
             if isinstance(one, Exception):
                 raise one
@@ -42,8 +42,8 @@ def check_of(*said: Said | Exception) -> Check:
         (NoReverseMatch("a password"), "See site.checks."),
         (ModuleNotFoundError("a password"), "See site.checks."),
         (OperationalError("a password"), "See site.database."),
-        (Undecided("database_fault", "OperationalError"), "See site.database."),
-        (Undecided("cache_fault", "ConnectionError"), "See site.cache."),
+        (TemporaryError("database_fault", "OperationalError"), "See site.database."),
+        (TemporaryError("cache_fault", "ConnectionError"), "See site.cache."),
         (HydraError("hydra_refused", "in words"), "hydra_refused: in words"),
         (RuntimeError("a password"), "The check itself failed: RuntimeError."),
     ],
@@ -97,7 +97,7 @@ def test_a_row_as_json() -> None:
     ],
 )
 def test_no_row_shows_a_secret_or_moves_the_cursor(text: str, shown: str) -> None:
-    assert harmless(text) == shown
+    assert redact(text) == shown
     (finding,) = check_of(failed(text, text)).findings(None, "")
     assert (finding.found, finding.todo) == (shown, shown)
 

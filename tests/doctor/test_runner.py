@@ -9,7 +9,7 @@ import pytest
 from django_ory_logout import conf
 from django_ory_logout.doctor import CHECKS, examine, runner
 from django_ory_logout.doctor.findings import SECTIONS, NotKnown
-from django_ory_logout.doctor.targets import KratosPatient
+from django_ory_logout.doctor.targets import KratosTarget
 from django_ory_logout.testing import Network
 
 from ..conftest import Clock
@@ -52,7 +52,7 @@ def test_a_kratos_without_an_admin_api(settings: Any) -> None:
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": entry}}
 
     with pytest.raises(NotKnown, match="No ADMIN_URL"):
-        _ = KratosPatient(conf.get().kratos[0]).admin
+        _ = KratosTarget(conf.get().kratos[0]).admin
 
 
 def test_settings_that_fail_in_any_way_can_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_a_run_ends_in_bounded_time(network: Network, clock: Clock, monkeypatch:
     rows = examine(only=["site.cache", "provider"])
     assert next(rows).verdict == "pass"
 
-    clock.advance(runner.PATIENCE)
+    clock.advance(runner.LAST_START_SECONDS)
 
     left = list(rows)
     assert {one.verdict for one in left} == {"unknown"}

@@ -21,14 +21,14 @@ from django_ory_logout.testing.hydra.backchannel import BackChannel, Report
 from django_ory_logout.testing.hydra.endpoints import Answer, Request
 from django_ory_logout.testing.network import Place, Wire
 from django_ory_logout.testing.server import sign_in, sign_out
-from django_ory_logout.testing.server.site import Face
+from django_ory_logout.testing.server.site import ProviderSite
 from django_ory_logout.testing.server.urls import URLConf
 from django_ory_logout.testing.uris import set_query
 
 SITE_URL, ADMIN_URL = "https://rp.example", "http://hydra:4445"
 CARRIED = ("Accept", "Cookie", "Origin", "Referer", "User-Agent")
 
-VIEWS: dict[str, Callable[[HttpRequest, Face], HttpResponse]] = {
+VIEWS: dict[str, Callable[[HttpRequest, ProviderSite], HttpResponse]] = {
     "/oauth2/auth": sign_in.authorize,
     "/oauth2/sessions/logout": sign_out.end_session,
 }
@@ -62,7 +62,7 @@ class World(Wire):
             Place(provider.issuer, self._of_provider),
             Place(SITE_URL, of_site),
         )
-        self.provider, self.face = provider, Face(provider, AtOnce())
+        self.provider, self.face = provider, ProviderSite(provider, AtOnce())
         self._urlconf: Any = URLConf(self.face)
         self.admin = Admin(provider, self.face.logout_requests, self.face.backchannel.deliver_in_background)
 

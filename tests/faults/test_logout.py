@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from django_ory_logout.models import LoginSession
-from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.index import LOGIN_KEY
 
 from ..conftest import Configure, SiteBrowser
 from .conftest import Stage
@@ -36,7 +36,7 @@ def test_log_out(stage: Stage, engine: str, kind: str, onward: bool) -> None:
 def test_return_by_the_link(stage: Stage, engine: str, kind: str, onward: bool) -> None:
     def run() -> None:
         browser, copy, other = stage.reset()
-        state = browser.session[LOGIN]["logout_state"]
+        state = browser.session[LOGIN_KEY]["logout_state"]
         answer = stage.act(lambda one: one.get("/auth/logout/callback/", {"state": state}), browser)
         assert_out(browser, copy, answer)
         assert other.user

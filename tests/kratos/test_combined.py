@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django_ory_logout.flows.logout import SALT
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.sessions import receipts
-from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.testing import Client, Kratos, KratosNetwork, Network, Provider, connect
 from django_ory_logout.testing.kratos import Identity, Session, login_session, sign_in_by
 
@@ -78,7 +78,7 @@ def test_login_page_is_hydras(network: Network) -> None:
 
 
 def test_one_click_ends_all_three(browser: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
-    id_token = browser.session[LOGIN]["id_token"]
+    id_token = browser.session[LOGIN_KEY]["id_token"]
 
     answer = browser.post("/auth/logout/", {"next": "/bye/"})
 

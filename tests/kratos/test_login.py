@@ -13,7 +13,7 @@ from django_ory_logout.kratos import login, whoami
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt, LogoutReceiptQuerySet, Subject, moment
 from django_ory_logout.ory.kratos import Credential
 from django_ory_logout.sessions import index, opening, receipts
-from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.signals import login_session_ended, login_session_opened
 from django_ory_logout.testing import Kratos, KratosNetwork, Provider, connect
 from django_ory_logout.testing.kratos import Address, Identity, Session
@@ -293,12 +293,12 @@ def test_prolonged_session_is_remembered_as_long_when_it_is_logged_out(
 ) -> None:
     """What Kratos was not told of must not sign in when the receipt has gone and the session has not."""
     assert browser.user
-    assert (before := browser.session[LOGIN]["expires_at"]) == pytest.approx(session.expires_at)
+    assert (before := browser.session[LOGIN_KEY]["expires_at"]) == pytest.approx(session.expires_at)
     kratos.lifespan = 30 * 24 * 60 * 60
     kratos.prove(session, "password")
     clock.advance(11)
     assert browser.user
-    assert browser.session[LOGIN]["expires_at"] == pytest.approx(session.expires_at)
+    assert browser.session[LOGIN_KEY]["expires_at"] == pytest.approx(session.expires_at)
     assert before < session.expires_at
 
     browser.post("/auth/logout/")
@@ -516,7 +516,7 @@ def config() -> conf.KratosConfig:
 @pytest.mark.parametrize("name", ["session", "credential"])
 def test_receipt_refuses(browser: SiteBrowser, session: Session, name: str, logged: Logged) -> None:
     cookie = Credential(session.cookie, COOKIE)
-    named = session.id if name == "session" else whoami.named(config(), cookie)
+    named = session.id if name == "session" else whoami.credential_digest(config(), cookie)
     receipts.record_logout(PUBLIC_URL, named)
 
     assert browser.user is None
@@ -543,7 +543,7 @@ def test_receipt_of_another_session_or_another_kratos_refuses_nobody(
 ) -> None:
     receipts.record_logout(PUBLIC_URL, kratos.sign_in(amber).id)
     receipts.record_logout("https://other.example", session.id)
-    receipts.record_logout(PUBLIC_URL, whoami.named(config(), Credential(session.token)))
+    receipts.record_logout(PUBLIC_URL, whoami.credential_digest(config(), Credential(session.token)))
 
     assert browser.user
 
@@ -557,7 +557,7 @@ def test_receipt_that_comes_while_somebody_signs_in_refuses(
 
     def save_late(row: LoginSession, *args: Any, **kwargs: Any) -> None:
         receipt = receipts.record_logout(PUBLIC_URL, session.id)
-        assert index.work_off(receipt, EndReason.RP_INITIATED) == 0
+        assert index.process(receipt, EndReason.RP_INITIATED) == 0
         save(row, *args, **kwargs)
 
     monkeypatch.setattr(LoginSession, "save", save_late)
@@ -593,7 +593,7 @@ def test_session_that_a_receipt_names_ends_at_the_next_verdict(
     """It was not found when it was logged out."""
     assert browser.user
     cookie = Credential(session.cookie, COOKIE)
-    receipts.record_logout(PUBLIC_URL, session.id if name == "session" else whoami.named(config(), cookie))
+    receipts.record_logout(PUBLIC_URL, session.id if name == "session" else whoami.credential_digest(config(), cookie))
     assert browser.user, "no request asks for receipts"
     clock.advance(11)
 

@@ -11,12 +11,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from django_ory_logout.kratos import whoami
-from django_ory_logout.kratos.logout import Told
+from django_ory_logout.kratos.logout import KratosLogoutResult
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt, digest
 from django_ory_logout.sessions import ending, index, receipts
 from django_ory_logout.sessions.engines import site_store
-from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.sessions.store import indexed
 from django_ory_logout.signals import login_session_ended
 from django_ory_logout.testing import Kratos, KratosNetwork
@@ -116,7 +116,7 @@ def test_removal_of_kratos_cookie_is_handed_on_and_nothing_else(signed_in: SiteB
 
 def test_removal_for_a_domain_is_for_that_domain() -> None:
     header = f"{COOKIE}=x; Path=/; Domain=example.org; Max-Age=0; HttpOnly; Secure; SameSite=None"
-    response = Told(False, (header,), COOKIE).relay(HttpResponse())
+    response = KratosLogoutResult(False, (header,), COOKIE).relay(HttpResponse())
 
     assert response.cookies[COOKIE].OutputString() == (
         f"{COOKIE}=x; Domain=example.org; HttpOnly; Max-Age=0; Path=/; SameSite=None; Secure"
@@ -136,7 +136,7 @@ def test_removal_for_a_domain_is_for_that_domain() -> None:
     ],
 )
 def test_what_removes_no_session_of_kratos_is_not_handed_on(header: str) -> None:
-    assert not Told(False, (header,), COOKIE).relay(HttpResponse()).cookies
+    assert not KratosLogoutResult(False, (header,), COOKIE).relay(HttpResponse()).cookies
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_sign_in_that_is_under_way_does_not_outlive_a_logout_by_the_cookie_alone
     browser_of: KratosBrowser, session: Session, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
     """Of one browser, as where two requests come at once: Kratos has said who that is, and is told of the logout."""
-    late, leaving, hold = browser_of(session), browser_of(session), whoami.hold
+    late, leaving, keep = browser_of(session), browser_of(session), whoami.keep
 
     def hold_late(*args: Any) -> None:
         monkeypatch.undo()
@@ -259,9 +259,9 @@ def test_sign_in_that_is_under_way_does_not_outlive_a_logout_by_the_cookie_alone
         else:
             leaving.get("/auth/kratos/logout/", {"token": session.logout_token})
         assert not session.active
-        hold(*args)
+        keep(*args)
 
-    monkeypatch.setattr(whoami, "hold", hold_late)
+    monkeypatch.setattr(whoami, "keep", hold_late)
 
     assert late.user is None
     assert late.user is None
@@ -611,7 +611,7 @@ def test_logout_that_is_rolled_back_is_none(signed_in: SiteBrowser, session: Ses
 def test_flush_of_a_session_that_kratos_did_not_open_leaves_no_receipt(signed_in: SiteBrowser, settings: Any) -> None:
     """A provider sends notices itself, and may give its sid again."""
     session = indexed(site_store())(signed_in.key)
-    session[LOGIN]["issuer"] = "https://op.example"
+    session[LOGIN_KEY]["issuer"] = "https://op.example"
 
     session.end(EndReason.USER)
     session.flush()

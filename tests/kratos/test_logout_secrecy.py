@@ -113,7 +113,7 @@ def end_one(browser: SiteBrowser, kratos: Kratos) -> Any:
         (look, logout, "urlencode"),
         (look, http, "_read"),
         (end_natively, token_sessions, "tied"),
-        (end_natively, whoami, "asked"),
+        (end_natively, whoami, "ask"),
         (end_natively, receipts, "record_logout"),
         (end_natively, KratosPublic, "log_out_natively"),
         (end_natively, http, "_read"),

@@ -87,7 +87,7 @@ def test_what_is_searched_for_would_be_found(client: SiteBrowser, session: Sessi
         (auth, "authenticate"),
         (sign_in, "_remembered"),
         (logout, "new_state"),
-        (login, "admit"),
+        (login, "start_session"),
         (opening, "open_login_session"),
         (opening, "_new_row"),
         (LoginSession, "save"),
@@ -111,7 +111,7 @@ def test_no_report_of_a_faulty_sign_in(
     ("where", "what"),
     [
         (index, "confirm_alive"),
-        (whoami, "Verdict"),
+        (whoami, "WhoamiResult"),
         (sign_in, "_is_same"),
         (sign_in, "_prolong"),
         (logout, "end_current"),

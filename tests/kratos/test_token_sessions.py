@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_ory_logout import conf
 from django_ory_logout.cache import SharedCache
-from django_ory_logout.exceptions import Undecided
+from django_ory_logout.exceptions import TemporaryError
 from django_ory_logout.kratos import token_sessions
 from django_ory_logout.models import EndReason, LoginSession
 from django_ory_logout.ory.kratos import Credential
@@ -431,7 +431,7 @@ def test_cache_that_fails_after_the_view_spoils_no_answer(
     client: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged, path: str
 ) -> None:
     assert client.user
-    fault = Undecided("cache_fault")
+    fault = TemporaryError("cache_fault")
 
     def fail(cache: SharedCache, key: str, *_args: object) -> None:
         if "session:" in key:
@@ -442,7 +442,7 @@ def test_cache_that_fails_after_the_view_spoils_no_answer(
 
     assert client.get(path).status_code == 200
 
-    assert logged() == ["session of a token not kept: Undecided"]
+    assert logged() == ["session of a token not kept: TemporaryError"]
 
 
 def test_database_down_decides_nothing(client: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:

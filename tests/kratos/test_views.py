@@ -11,7 +11,7 @@ from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.ory.kratos import KratosPublic
 from django_ory_logout.sessions import index, receipts
-from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Identity, Session
 from django_ory_logout.testing.kratos.totp import new_secret
@@ -737,7 +737,7 @@ def test_native_logout_does_not_ask_who_is_there(
 
 def test_token_is_kept_with_the_session_and_in_no_receipt(signed_in: SiteBrowser, session: Session) -> None:
     flow(signed_in)
-    assert signed_in.session[LOGIN]["logout_token"] == session.logout_token
+    assert signed_in.session[LOGIN_KEY]["logout_token"] == session.logout_token
 
     complete(signed_in, session.logout_token)
 

@@ -12,9 +12,9 @@ from django.test import RequestFactory
 from django_ory_logout import conf
 from django_ory_logout.cache import SharedCache
 from django_ory_logout.conf import KratosConfig
-from django_ory_logout.exceptions import KratosError, OryLogoutError, ProviderUnavailable, Undecided
+from django_ory_logout.exceptions import KratosError, OryLogoutError, ProviderUnavailable, TemporaryError
 from django_ory_logout.kratos import whoami
-from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS, KratosSession, Verdict
+from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS, KratosSession, WhoamiResult
 from django_ory_logout.models import LogoutReceipt, moment
 from django_ory_logout.ory import kratos as documents
 from django_ory_logout.ory.kratos import Credential
@@ -44,8 +44,8 @@ def credential(request: pytest.FixtureRequest, session: Session) -> Credential:
     return cookie_of(session) if request.param == "cookie" else Credential(session.token)
 
 
-def asked(credential: Credential) -> Verdict:
-    return whoami.verdict(configured(), credential)
+def asked(credential: Credential) -> WhoamiResult:
+    return whoami.lookup(configured(), credential)
 
 
 # What a request carries
@@ -150,19 +150,19 @@ every_end = pytest.mark.parametrize("end", [disabled, deactivated, deleted, expi
 def test_dead_session(wire: KratosNetwork, kratos: Kratos, session: Session, credential: Credential, end: End) -> None:
     end(kratos, session)
 
-    assert asked(credential) == Verdict(code="session_inactive")
+    assert asked(credential) == WhoamiResult(code="session_inactive")
 
 
 @pytest.mark.parametrize("value", ["unknown", "not sendable\n", "Ünicode", "\u2028", "x" * 10_000])
 @pytest.mark.parametrize("cookie_name", ["", COOKIE])
 def test_made_up_credential(wire: KratosNetwork, value: str, cookie_name: str) -> None:
-    assert asked(Credential(value, cookie_name)) == Verdict(code="session_inactive")
+    assert asked(Credential(value, cookie_name)) == WhoamiResult(code="session_inactive")
 
 
 def test_second_factor(wire: KratosNetwork, kratos: Kratos, session: Session, credential: Credential) -> None:
     kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
 
-    assert asked(credential) == Verdict(
+    assert asked(credential) == WhoamiResult(
         code="session_aal2_required", redirect_browser_to=f"{PUBLIC_URL}/self-service/login/browser?aal=aal2"
     )
 
@@ -199,7 +199,7 @@ def test_what_is_no_answer_decides_nothing(
 ) -> None:
     wire.replace(WHOAMI, body, status=status)
 
-    with pytest.raises(Undecided):
+    with pytest.raises(TemporaryError):
         asked(credential)
 
     wire.mend()
@@ -209,7 +209,7 @@ def test_what_is_no_answer_decides_nothing(
 def test_session_that_is_said_not_to_be_active(wire: KratosNetwork, credential: Credential) -> None:
     wire.change(WHOAMI, lambda document: {**document, "active": False})
 
-    assert asked(credential) == Verdict(code="session_inactive")
+    assert asked(credential) == WhoamiResult(code="session_inactive")
 
 
 def test_times_that_kratos_does_not_say_are_now(wire: KratosNetwork, credential: Credential, clock: Clock) -> None:
@@ -301,7 +301,7 @@ def test_verdict_holds_for_some_seconds(
 
 def test_refusal_holds_as_long(wire: KratosNetwork, clock: Clock, whoami_calls: Calls) -> None:
     for _ in range(3):
-        assert asked(Credential("unknown")) == Verdict(code="session_inactive")
+        assert asked(Credential("unknown")) == WhoamiResult(code="session_inactive")
     assert whoami_calls() == 1
 
     clock.advance(11)
@@ -422,9 +422,9 @@ def test_forgotten_verdict_is_asked_for_anew(
 
 
 def test_verdict_can_be_another_than_kratos(wire: KratosNetwork, credential: Credential, whoami_calls: Calls) -> None:
-    whoami.hold(configured(), credential, Verdict(code="user_refused"))
+    whoami.keep(configured(), credential, WhoamiResult(code="user_refused"))
 
-    assert asked(credential) == Verdict(code="user_refused")
+    assert asked(credential) == WhoamiResult(code="user_refused")
     assert whoami_calls() == 0
 
 
@@ -438,7 +438,7 @@ def test_no_key_of_the_cache_tells_the_credential(
 
     assert len(keys) == 1
     assert credential.value not in keys[0]
-    assert whoami.named(configured(), credential) in keys[0]
+    assert whoami.credential_digest(configured(), credential) in keys[0]
 
 
 # Logged out here
@@ -448,7 +448,7 @@ def test_no_key_of_the_cache_tells_the_credential(
 def test_logout_here_outweighs_kratos(
     wire: KratosNetwork, credential: Credential, session: Session, whoami_calls: Calls, name: str
 ) -> None:
-    named = session.id if name == "session" else whoami.named(configured(), credential)
+    named = session.id if name == "session" else whoami.credential_digest(configured(), credential)
     receipts.record_logout(PUBLIC_URL, named)
 
     found = asked(credential)
@@ -547,14 +547,14 @@ def test_cache_down_decides_nothing(
 ) -> None:
     cache_down()
 
-    with pytest.raises(Undecided, match="cache_fault"):
+    with pytest.raises(TemporaryError, match="cache_fault"):
         asked(credential)
     assert whoami_calls() == 0, "or each request would ask"
 
 
 @pytest.mark.parametrize("code", ["unreachable", "too_slow"])
 def test_silence_at_one_call_spares_any(wire: KratosNetwork, credential: Credential, code: str) -> None:
-    with pytest.raises(ProviderUnavailable, match=code), whoami.asking(configured()):
+    with pytest.raises(ProviderUnavailable, match=code), whoami.cool_down(configured()):
         raise ProviderUnavailable(code)
 
     with pytest.raises(ProviderUnavailable, match="cooling_down"):
@@ -564,7 +564,7 @@ def test_silence_at_one_call_spares_any(wire: KratosNetwork, credential: Credent
 
 @pytest.mark.parametrize("error", [ProviderUnavailable("kratos_fault"), KratosError("session_inactive")])
 def test_answer_is_no_silence(wire: KratosNetwork, credential: Credential, error: OryLogoutError) -> None:
-    with pytest.raises(type(error)), whoami.asking(configured()):
+    with pytest.raises(type(error)), whoami.cool_down(configured()):
         raise error
 
     assert asked(credential).session
@@ -575,7 +575,7 @@ def test_without_the_cache_kratos_is_asked(cache_down: Callable[[], None]) -> No
     cache_down()
 
     for _ in range(2):
-        with pytest.raises(ProviderUnavailable, match="unreachable"), whoami.asking(configured()):
+        with pytest.raises(ProviderUnavailable, match="unreachable"), whoami.cool_down(configured()):
             raise ProviderUnavailable("unreachable")
 
 

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, Key, RSAKey
 
 from django_ory_logout import http
 from django_ory_logout.cache import SharedCache
-from django_ory_logout.exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SetupError, Undecided
+from django_ory_logout.exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SetupError, TemporaryError
 from django_ory_logout.oidc import provider as room
 from django_ory_logout.oidc.metadata import Registration, parse_jwks
 from django_ory_logout.oidc.provider import Document, fitting
@@ -442,16 +442,16 @@ def test_without_the_cache_a_process_has_its_own_copy(
     for now in (clock.now, NOW + HOUR, NOW + 24 * HOUR - 1):
         assert without_cache().metadata(now) == without_cache().held_metadata(now) == metadata
         assert kids(list(without_cache().verification_keys(signing_key.kid, now))) == [signing_key.kid]
-    with refused(Undecided, "cache_fault"):
+    with refused(TemporaryError, "cache_fault"):
         without_cache().metadata(NOW + 24 * HOUR)
     assert asked() == []
 
 
 def test_without_the_cache_nobody_is_asked(warm: room.Provider, clock: Clock, asked: Asked) -> None:
-    with refused(Undecided, "cache_fault"):
+    with refused(TemporaryError, "cache_fault"):
         list(without_cache().verification_keys("unknown", clock.now))
     room._parsed.clear()
-    with refused(Undecided, "cache_fault"):
+    with refused(TemporaryError, "cache_fault"):
         without_cache().metadata(clock.now)
     assert without_cache().held_metadata(clock.now) is None
     assert asked() == []

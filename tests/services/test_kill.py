@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.sessions import index
 from django_ory_logout.sessions.engines import has_keys, site_store
-from django_ory_logout.sessions.index import LOGIN, MARK
+from django_ory_logout.sessions.index import INDEX_KEY, LOGIN_KEY
 from django_ory_logout.sessions.store import indexed
 from django_ory_logout.testing import Network, Provider
 
@@ -91,7 +91,7 @@ def assert_nothing_loose() -> None:
     rows = {str(pk) for pk in LoginSession.objects.values_list("pk", flat=True)}
     for data in stored():
         if SESSION_KEY in data:
-            assert data[MARK]["id"] in rows
+            assert data[INDEX_KEY]["id"] in rows
 
 
 def assert_nothing_left(subject: str) -> None:
@@ -177,7 +177,7 @@ def test_log_out(killer: Killer) -> None:
 def test_the_link(killer: Killer) -> None:
     def follow_link(browser: SiteBrowser) -> Any:
         data = indexed(site_store())(browser.key).load()
-        state = data[LOGIN]["logout_state"] if data else ""
+        state = data[LOGIN_KEY]["logout_state"] if data else ""
         return browser.get("/auth/logout/callback/", {"state": state})
 
     assert_logged_out_by(killer, follow_link, {200})

@@ -10,7 +10,7 @@ from django.db import connection, connections, transaction
 from django_ory_logout.models import LoginSession
 from django_ory_logout.sessions import index
 from django_ory_logout.sessions.engines import site_store
-from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.sessions.store import indexed
 from django_ory_logout.testing import Provider
 
@@ -197,7 +197,7 @@ def test_a_frame_right_after_the_sign_in(readers: Readers, new_browser: NewBrows
 
 
 def test_the_link_right_after_the_sign_in(readers: Readers) -> None:
-    state = indexed(site_store())(readers.browser.key)[LOGIN]["logout_state"]
+    state = indexed(site_store())(readers.browser.key)[LOGIN_KEY]["logout_state"]
 
     assert readers.browser.get("/auth/logout/callback/", {"state": state}).status_code == 200
 

@@ -185,7 +185,7 @@ def test_the_stored_session_is_the_sites_own(site: World) -> None:
     data = site_store()(key).load()
 
     assert data[SESSION_KEY]
-    assert data[index.MARK]["id"] == str(LoginSession.objects.get().pk)
+    assert data[index.INDEX_KEY]["id"] == str(LoginSession.objects.get().pk)
 
 
 @pytest.mark.parametrize("engine", ["django.contrib.sessions.backends.file"], indirect=True)

@@ -118,13 +118,13 @@ def test_browser_of_nobody_is_not_kept(browser: SiteBrowser) -> None:
 
 
 def test_provider_without_sid() -> None:
-    events.departed(settings.ISSUER, None)
+    events.sent_to_provider(settings.ISSUER, None)
 
     assert LogoutEvent.objects.get().sid == ""
 
 
 def provider_login(browser: SiteBrowser) -> dict[str, Any]:
-    login: dict[str, Any] = browser.session[index.LOGIN]
+    login: dict[str, Any] = browser.session[index.LOGIN_KEY]
     return login
 
 

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from django.db import OperationalError
 
-from django_ory_logout.exceptions import Undecided
+from django_ory_logout.exceptions import TemporaryError
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.sessions import index
 
@@ -52,7 +52,7 @@ def test_an_interrupted_notice_says_so_and_what_is_marked_is_signed_out(
     for error in faults(actors[0], lambda: start_notice(site)):
         steps += 1
         # That a file cannot be deleted, Django's file engine keeps to itself.
-        assert isinstance(error, OperationalError | Undecided) or not LoginSession.objects.exists()
+        assert isinstance(error, OperationalError | TemporaryError) or not LoginSession.objects.exists()
         if not LoginSession.objects.filter(ended_at=None).exists():
             assert site.survivors() == []
     assert steps > 4

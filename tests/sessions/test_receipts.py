@@ -83,7 +83,7 @@ def test_logout_is_of_one_session_at_one_kratos() -> None:
 
 def test_purge_keeps_a_logout_until_its_session_has_ended() -> None:
     receipt = record_logout(KRATOS, "a", timezone.now() + timedelta(days=30))
-    index.work_off(receipt, EndReason.RP_INITIATED)
+    index.process(receipt, EndReason.RP_INITIATED)
     assert index.purge().deleted == 0
 
     LogoutReceipt.objects.update(expires_at=timezone.now() - timedelta(seconds=1))

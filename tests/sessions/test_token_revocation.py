@@ -19,7 +19,7 @@ from django_ory_logout.exceptions import InvalidMessage, ProviderUnavailable
 from django_ory_logout.force import force_logout
 from django_ory_logout.models import EndReason, LoginSession
 from django_ory_logout.sessions import engines, token_revocation
-from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.sessions.store import indexed
 from django_ory_logout.testing import Network, Provider
 
@@ -190,7 +190,7 @@ def test_signing_in_anew_revokes_nothing(amber: SiteBrowser, network: Network) -
 
 def test_provider_without_refresh_tokens(amber: SiteBrowser, network: Network, browser: SiteBrowser) -> None:
     session = engines.site_store()(amber.key)
-    session[LOGIN] = session[LOGIN] | {REFRESH: None}
+    session[LOGIN_KEY] = session[LOGIN_KEY] | {REFRESH: None}
     session.save()
 
     log_out(amber)
@@ -202,7 +202,7 @@ def test_provider_without_refresh_tokens_has_nothing_to_revoke_at_a_notice(
     amber: SiteBrowser, provider: Provider, network: Network
 ) -> None:
     session = engines.site_store()(amber.key)
-    session[LOGIN] = session[LOGIN] | {REFRESH: None}
+    session[LOGIN_KEY] = session[LOGIN_KEY] | {REFRESH: None}
     session.save()
 
     amber.deliver(provider.end(amber.user["sid"]))
@@ -460,5 +460,5 @@ def test_setting_is_true_or_false(configure: Configure) -> None:
 
 
 def test_login_that_cannot_be_read_is_in_nobodys_way(logged: Logged) -> None:
-    assert token_revocation.left_by({"issuer": "https://op.example"}, EndReason.USER) == []
+    assert token_revocation.tokens_of({"issuer": "https://op.example"}, EndReason.USER) == []
     assert "tokens not revoked: session_unreadable" in logged()

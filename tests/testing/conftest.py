@@ -15,7 +15,7 @@ from joserfc.jwk import Key
 from django_ory_logout.testing import Client, LoginSession, Provider
 from django_ory_logout.testing.hydra.backchannel import BackChannel
 from django_ory_logout.testing.server import serve
-from django_ory_logout.testing.server.site import Face
+from django_ory_logout.testing.server.site import ProviderSite
 
 CALLBACK = "http://rp.example/auth/callback/"
 LOGGED_OUT = "http://rp.example/auth/logout/callback/"
@@ -105,9 +105,9 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def face(provider: Provider, pauses: list[float]) -> Iterator[Face]:
+def face(provider: Provider, pauses: list[float]) -> Iterator[ProviderSite]:
     """The web face, as the provider's own process configures it."""
-    face = Face(provider, BackChannel(sleep=pauses.append))
+    face = ProviderSite(provider, BackChannel(sleep=pauses.append))
     with override_settings(**serve.configuration(face)):
         yield face
 
@@ -141,7 +141,7 @@ class Browser(DjangoClient):
 
 
 @pytest.fixture
-def new_browser(face: Face) -> Callable[[], Browser]:
+def new_browser(face: ProviderSite) -> Callable[[], Browser]:
     return Browser
 
 

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.utils.html import escape
 
 from django_ory_logout.testing import Client, LoginSession, Provider
-from django_ory_logout.testing.server.site import SESSION_COOKIE, Face
+from django_ory_logout.testing.server.site import SESSION_COOKIE, ProviderSite
 
 from .conftest import CALLBACK, LOGGED_OUT, Browser, Clock, Receiver, elements
 from .test_authorization import VALID
@@ -228,7 +228,7 @@ class TestSignOut:
         return browser.open("/oauth2/sessions/logout", query)
 
     def test_the_person_is_asked_and_the_browser_goes_back(
-        self, browser: Browser, provider: Provider, receiver: Receiver, hint: str, face: Face
+        self, browser: Browser, provider: Provider, receiver: Receiver, hint: str, face: ProviderSite
     ) -> None:
         page = self.log_out(browser, id_token_hint=hint, post_logout_redirect_uri=LOGGED_OUT, state="st")
         assert "the site</strong> asks to sign out" in page.content.decode()
@@ -271,7 +271,9 @@ class TestSignOut:
         assert page.status_code == 400
         assert "id_token_hint is missing" in page.content.decode()
 
-    def test_a_client_can_skip_the_question(self, browser: Browser, provider: Provider, hint: str, face: Face) -> None:
+    def test_a_client_can_skip_the_question(
+        self, browser: Browser, provider: Provider, hint: str, face: ProviderSite
+    ) -> None:
         browser.switch("client", client_id="site", skip_logout_consent=True, backchannel_logout_uri=None)
 
         page = self.log_out(browser, id_token_hint=hint)

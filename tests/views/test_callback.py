@@ -18,7 +18,7 @@ from django.db import connection, connections
 from django_ory_logout.flows.login import SALT, PendingSignIn
 from django_ory_logout.models import LoginSession
 from django_ory_logout.sessions import engines
-from django_ory_logout.sessions.index import LOGIN, MARK
+from django_ory_logout.sessions.index import INDEX_KEY, LOGIN_KEY
 from django_ory_logout.testing import Client, Network, Person, Provider
 from django_ory_logout.views.cookies import DONE, PENDING
 
@@ -293,7 +293,7 @@ def test_id_token_outweighs_userinfo(
 def test_session_keeps_what_logging_out_needs(browser: SiteBrowser) -> None:
     browser.sign_in()
 
-    assert set(browser.session[LOGIN]) == {
+    assert set(browser.session[LOGIN_KEY]) == {
         "provider", "issuer", "client_id", "subject", "sid", "id_token", "logout_state",
     }  # fmt: skip
 
@@ -306,8 +306,8 @@ def test_other_tokens_are_kept_when_a_setting_asks(
 
     browser.sign_in()
 
-    assert browser.session[LOGIN]["access_token"].startswith("ory_at_")
-    assert browser.session[LOGIN]["refresh_token"] == "ory_rt_1"
+    assert browser.session[LOGIN_KEY]["access_token"].startswith("ory_at_")
+    assert browser.session[LOGIN_KEY]["refresh_token"] == "ory_rt_1"
 
 
 def test_encrypted_id_token(encrypted: None, browser: SiteBrowser) -> None:
@@ -958,7 +958,7 @@ def test_notice_between_the_look_for_receipts_and_the_save(
     answers: list[int] = []
 
     def overtaken(session: Any, must_create: bool = False) -> None:
-        if MARK in session._session_cache and not answers:
+        if INDEX_KEY in session._session_cache and not answers:
             [at_provider] = provider.login_sessions.values()
             answers.extend(new_browser().deliver(provider.end(at_provider.sid)))
         save(session, must_create)

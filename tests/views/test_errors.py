@@ -46,7 +46,7 @@ def test_only_codes_that_there_are_have_words_of_their_own() -> None:
         (exceptions.SignInRefused("provider_refused"), Group.AGAIN),
         (exceptions.InvalidToken("nonce_mismatch"), Group.AGAIN),
         (exceptions.ProviderUnavailable("cooling_down"), Group.WAIT),
-        (exceptions.Undecided("database_fault"), Group.WAIT),
+        (exceptions.TemporaryError("database_fault"), Group.WAIT),
         (exceptions.LoggedOutMeanwhile("subject_logged_out"), Group.WAIT),
         (exceptions.SetupError("issuer_mismatch"), Group.SET_UP_WRONGLY),
         (exceptions.InvalidMessage("client_refused"), Group.SET_UP_WRONGLY),

@@ -11,7 +11,7 @@ from django.core.cache import cache
 
 from django_ory_logout.flows.logout import new_state
 from django_ory_logout.models import LoginSession
-from django_ory_logout.sessions.index import LOGIN
+from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.testing import Network, Person, Provider
 
 from ..conftest import Clock, Configure, Connect, Logged, NewBrowser, SiteBrowser, query_of
@@ -57,7 +57,7 @@ def test_nobody_is_asked_nothing(browser: SiteBrowser) -> None:
 
 
 def test_post_ends_the_session_here_and_goes_to_the_provider(signed_in: SiteBrowser) -> None:
-    id_token, key = signed_in.session[LOGIN]["id_token"], signed_in.key
+    id_token, key = signed_in.session[LOGIN_KEY]["id_token"], signed_in.key
 
     answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
 
@@ -210,7 +210,7 @@ def assert_posts_on(answer: Any) -> dict[str, str]:
 
 def test_form_where_a_setting_asks_for_post(signed_in: SiteBrowser, configure: Configure) -> None:
     configure(END_SESSION_REQUEST_METHOD="POST")
-    id_token = signed_in.session[LOGIN]["id_token"]
+    id_token = signed_in.session[LOGIN_KEY]["id_token"]
 
     fields = assert_posts_on(signed_in.post("/auth/logout/", {"next": "/bye/"}))
 
@@ -371,7 +371,7 @@ def test_expired_state_leads_nowhere(signed_in: SiteBrowser, clock: Clock) -> No
 def test_state_of_the_link_ends_the_session_on_return(signed_in: SiteBrowser, settings: Any) -> None:
     settings.LOGOUT_REDIRECT_URL = "/bye/"
 
-    answer = back(signed_in, signed_in.session[LOGIN]["logout_state"])
+    answer = back(signed_in, signed_in.session[LOGIN_KEY]["logout_state"])
 
     assert answer["Location"] == "/bye/"
     assert signed_in.user is None
@@ -381,7 +381,7 @@ def test_state_of_the_link_ends_the_session_on_return(signed_in: SiteBrowser, se
 def test_state_of_the_link_lasts_as_long_as_the_session(signed_in: SiteBrowser, clock: Clock) -> None:
     clock.advance(7 * 24 * 60 * 60)
 
-    assert_page(back(signed_in, signed_in.session[LOGIN]["logout_state"]), 200, "You are logged out")
+    assert_page(back(signed_in, signed_in.session[LOGIN_KEY]["logout_state"]), 200, "You are logged out")
     assert signed_in.user is None
 
 
@@ -389,7 +389,7 @@ def test_state_of_another_browser_ends_nothing(signed_in: SiteBrowser, new_brows
     other = new_browser()
     other.sign_in("amber")
 
-    answer = back(signed_in, other.session[LOGIN]["logout_state"])
+    answer = back(signed_in, other.session[LOGIN_KEY]["logout_state"])
 
     assert_page(answer, 200, "You are still signed in here")
     assert signed_in.user

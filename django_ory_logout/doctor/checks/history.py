@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from ...models import EventKind, LoginSessionQuerySet, moment
 from ...sessions import events, index, receipts
-from ..findings import Said, Scope, check, failed, passed, see, warned
-from ..targets import ProviderPatient, SitePatient
+from ..findings import CheckResult, Scope, check, failed, passed, see, warned
+from ..targets import ProviderTarget, SiteTarget
 
 #: How far back refusals count, how old a receipt may be that is not completed, and how long a notice may be on its way.
 LATELY, PATIENCE, ON_ITS_WAY = timedelta(hours=24), timedelta(minutes=5), timedelta(minutes=1)
@@ -26,16 +26,16 @@ MANY = 1000
 
 
 @check("history.sid", gettext_lazy("Login sessions with sid"), Scope.PROVIDER)
-def with_sid(patient: ProviderPatient) -> Iterator[Said]:
+def with_sid(target: ProviderTarget) -> Iterator[CheckResult]:
     """A notice that names a ``sid`` ends none without."""
-    living = living_of(patient).aggregate(all=Count("pk"), named=Count("sid"))
+    living = living_of(target).aggregate(all=Count("pk"), named=Count("sid"))
     missing = living["all"] - living["named"]
     if not missing:
         yield passed(_("%(count)d live, all with sid.") % {"count": living["all"]})
         return
     found = ngettext("%(count)d login session has none.", "%(count)d login sessions have none.", missing)
     found %= {"count": missing}
-    if patient.discovery.get("backchannel_logout_session_supported") is True:
+    if target.discovery.get("backchannel_logout_session_supported") is True:
         yield warned(
             found,
             _("Notices by sid do not end them: let the provider put sid into ID tokens, or send sub in logout tokens."),
@@ -45,13 +45,13 @@ def with_sid(patient: ProviderPatient) -> Iterator[Said]:
 
 
 @check("history.notices", gettext_lazy("Notices that arrived"), Scope.PROVIDER)
-def notices(patient: ProviderPatient) -> Iterator[Said]:
+def notices(target: ProviderTarget) -> Iterator[CheckResult]:
     """Where none arrives, or none names a session here, nothing else need be red and nobody is logged out."""
-    rows, arrived = _events_of(patient), _notices_of(patient)
+    rows, arrived = _events_of(target), _notices_of(target)
     count = arrived.aggregate(all=Count("pk"), ended=Sum("ended"))
-    silent = unanswered(patient)
-    if silent and patient.config.hydra:
-        yield _silent(patient, silent)
+    silent = unanswered(target)
+    if silent and target.config.hydra:
+        yield _silent(target, silent)
     elif not count["all"]:
         words = _("None in the last %(days)d days; none was due.") if not silent else _NOT_TOLD
         yield passed(str(words) % {"days": events.LIFETIME.days})
@@ -80,8 +80,8 @@ _NOT_TOLD = gettext_lazy(
 )
 
 
-def _silent(patient: ProviderPatient, count: int) -> Said:
-    if not patient.client.backchannel_logout_uri:
+def _silent(target: ProviderTarget, count: int) -> CheckResult:
+    if not target.client.backchannel_logout_uri:
         raise see("registration.backchannel")
     return warned(
         ngettext(
@@ -98,12 +98,12 @@ def _silent(patient: ProviderPatient, count: int) -> Said:
     )
 
 
-def unanswered(patient: ProviderPatient) -> int:
+def unanswered(target: ProviderTarget) -> int:
     """How many of the newest logouts went from here to the provider, if not one of them was answered by a notice.
 
     What came before the registration at Hydra was changed says nothing of it.
     """
-    rows, before = _events_of(patient), timezone.now() - ON_ITS_WAY
+    rows, before = _events_of(target), timezone.now() - ON_ITS_WAY
     gone = rows.filter(kind=EventKind.TO_PROVIDER, at__lt=before).exclude(sid="").order_by("-at")
     newest = list(gone.values_list("sid", "at")[:NEWEST])
     if not newest:
@@ -111,12 +111,12 @@ def unanswered(patient: ProviderPatient) -> int:
     since = rows.filter(kind=EventKind.BACK_CHANNEL, at__gte=newest[-1][1])
     if _sids(since) & {sid for sid, _at in newest}:
         return 0
-    registered_at = _registered_at(patient) if patient.config.hydra else None
+    registered_at = _registered_at(target) if target.config.hydra else None
     return len([at for _sid, at in newest if registered_at is None or at > registered_at])
 
 
 @check("history.receipts", gettext_lazy("Receipts not completed"))
-def receipts_left(_site: SitePatient) -> Iterator[Said]:
+def receipts_left(_site: SiteTarget) -> Iterator[CheckResult]:
     """A notice was taken, and its work was not done."""
     left = receipts.rows().filter(completed_at=None, received_at__lt=timezone.now() - PATIENCE).count()
     if left:
@@ -135,7 +135,7 @@ def receipts_left(_site: SitePatient) -> Iterator[Said]:
 
 
 @check("history.late", gettext_lazy("Sessions ended late"))
-def late(_site: SitePatient) -> Iterator[Said]:
+def late(_site: SiteTarget) -> Iterator[CheckResult]:
     """From the making of the logout token to the end of what it names."""
     found = receipts.rows().filter(completed_at__gt=F("iat") + LATE, received_at__gt=timezone.now() - LATELY)
     count = found.exclude(jti__startswith=receipts.OURS).count()
@@ -156,31 +156,31 @@ def late(_site: SitePatient) -> Iterator[Said]:
         yield passed(_("None in the last 24 hours."))
 
 
-def living_of(patient: ProviderPatient) -> LoginSessionQuerySet:
+def living_of(target: ProviderTarget) -> LoginSessionQuerySet:
     """The living login sessions of a provider."""
     living = index.rows().filter(ended_at=None, expires_at__gt=timezone.now())
-    return living.filter(issuer=patient.registration.issuer, client_id=patient.registration.client_id)
+    return living.filter(issuer=target.registration.issuer, client_id=target.registration.client_id)
 
 
-def _events_of(patient: ProviderPatient) -> Any:
-    return events.rows().filter(issuer=patient.registration.issuer)
+def _events_of(target: ProviderTarget) -> Any:
+    return events.rows().filter(issuer=target.registration.issuer)
 
 
-def has_notices(patient: ProviderPatient) -> bool:
+def has_notices(target: ProviderTarget) -> bool:
     """Whether back-channel notices arrive by the URI that is registered at Hydra now."""
-    notices = _notices_of(patient).filter(kind=EventKind.BACK_CHANNEL)
-    registered_at = _registered_at(patient)
+    notices = _notices_of(target).filter(kind=EventKind.BACK_CHANNEL)
+    registered_at = _registered_at(target)
     return bool(registered_at and notices.filter(at__gt=registered_at).exists())
 
 
-def _registered_at(patient: ProviderPatient) -> datetime | None:
+def _registered_at(target: ProviderTarget) -> datetime | None:
     """When the client was registered at Hydra as it is now."""
-    said = parse_datetime(str(patient.client.raw.get("updated_at", "")))
+    said = parse_datetime(str(target.client.raw.get("updated_at", "")))
     return moment(said.timestamp()) if said else None
 
 
-def _notices_of(patient: ProviderPatient) -> Any:
-    return _events_of(patient).filter(kind__in=[EventKind.BACK_CHANNEL, EventKind.FRONT_CHANNEL])
+def _notices_of(target: ProviderTarget) -> Any:
+    return _events_of(target).filter(kind__in=[EventKind.BACK_CHANNEL, EventKind.FRONT_CHANNEL])
 
 
 def _sids(rows: Any) -> set[str]:

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from ...sessions import events, index
-from ..findings import Said, check, failed, passed, warned
-from ..targets import SitePatient
+from ..findings import CheckResult, check, failed, passed, warned
+from ..targets import SiteTarget
 
 #: How far back refusals count.
 LATELY = timedelta(hours=24)
@@ -68,7 +68,7 @@ OF_ANYBODY = frozenset({"cooling_down", "provider_fault"})
 
 
 @check("history.refused", gettext_lazy("Notices refused"))
-def refused(_site: SitePatient) -> Iterator[Said]:
+def refused(_site: SiteTarget) -> Iterator[CheckResult]:
     """In the last 24 hours, by channel and code. Strangers can send what they like: that alone fails nothing."""
     counted = _counted().exclude(channel="sign-in")
     for channel, code, total, last_at in counted:
@@ -84,7 +84,7 @@ def refused(_site: SitePatient) -> Iterator[Said]:
 
 
 @check("history.overtaken", gettext_lazy("Sign-ins refused because of a logout"))
-def overtaken(_site: SitePatient) -> Iterator[Said]:
+def overtaken(_site: SiteTarget) -> Iterator[CheckResult]:
     """A receipt refuses a sign-in that a notice has overtaken, or whose session at Kratos was logged out here."""
     counted = _counted().filter(channel="sign-in", code__in=OVERTAKEN)
     for _channel, code, total, _last_at in counted:
@@ -103,7 +103,7 @@ def overtaken(_site: SitePatient) -> Iterator[Said]:
 
 
 @check("history.sign_ins", gettext_lazy("Sign-ins that failed"))
-def sign_ins(_site: SitePatient) -> Iterator[Said]:
+def sign_ins(_site: SiteTarget) -> Iterator[CheckResult]:
     """In the last 24 hours, by what the provider answered, or did not."""
     counted = _counted().filter(channel="sign-in").exclude(code__in=OVERTAKEN)
     for channel, code, total, last_at in counted:

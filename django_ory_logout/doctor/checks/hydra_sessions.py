@@ -13,11 +13,11 @@ from ...exceptions import OryLogoutError
 from ...models import LoginSession
 from ...ory.hydra import ConsentSession
 from ...sessions import engines
-from ..findings import Said, Scope, Verdict, check, failed, passed, see, unknown, warned
-from ..targets import Begun, ProviderPatient
+from ..findings import CheckResult, Scope, Verdict, check, failed, passed, see, unknown, warned
+from ..targets import LogoutProbeResult, ProviderTarget
 from .logout_probe import PEOPLE, begun_of, may_be_elsewhere, newest_of, sample_of
 
-Sample = list[tuple[LoginSession, Begun]]
+Sample = list[tuple[LoginSession, LogoutProbeResult]]
 
 #: How long people are looked for at Hydra, in seconds; the last look may take as long as a call does.
 PATIENCE = 30
@@ -38,12 +38,12 @@ CAUSES = (
 
 
 @check("history.logout_request", gettext_lazy("What Hydra makes of a logout"), Scope.HYDRA)
-def logout_request(patient: ProviderPatient) -> Iterator[Said]:
+def logout_request(target: ProviderTarget) -> Iterator[CheckResult]:
     """Begins logouts of the newest sessions, and leaves it at that: nobody has said yes, and nothing ends."""
-    sample = sample_of(patient)
+    sample = sample_of(target)
     if sample:
-        yield from _judged(patient, sample)
-    elif may_be_elsewhere() and newest_of(patient):
+        yield from _judged(target, sample)
+    elif may_be_elsewhere() and newest_of(target):
         yield unknown(
             _("Sessions live here, and none of them can be read by this process."),
             _("Run the doctor where the site's sessions are, or use --try. See site.sessions."),
@@ -54,10 +54,10 @@ def logout_request(patient: ProviderPatient) -> Iterator[Said]:
         yield passed(_("Sessions stand in browsers' cookies, where the doctor cannot read them. Use --try."))
 
 
-def _judged(patient: ProviderPatient, sample: Sample) -> Iterator[Said]:
+def _judged(target: ProviderTarget, sample: Sample) -> Iterator[CheckResult]:
     """One row for each kind of answer that is not as it should be."""
-    kinds: dict[tuple[str, str], list[Said]] = {}
-    for said in (_judged_one(patient, row, begun) for row, begun in sample):
+    kinds: dict[tuple[str, str], list[CheckResult]] = {}
+    for said in (_judged_one(target, row, begun) for row, begun in sample):
         kinds.setdefault((said.verdict, said.todo), []).append(said)
     bad = [several for (verdict, _todo), several in kinds.items() if verdict != Verdict.PASS]
     yield from (_of_all(several, len(sample)) for several in bad)
@@ -65,17 +65,17 @@ def _judged(patient: ProviderPatient, sample: Sample) -> Iterator[Said]:
         yield passed(_("It asks at its logout page, and would end the login session."))
 
 
-def _of_all(several: list[Said], count: int) -> Said:
+def _of_all(several: list[CheckResult], count: int) -> CheckResult:
     """The first of them, of how many; what some logouts come to, and others do not, is a warning."""
     first = several[0]
     if count == 1:
         return first
     found = _("%(part)d of %(count)d: %(found)s") % {"part": len(several), "count": count, "found": first.found}
     some = first.verdict == Verdict.FAIL and len(several) < count
-    return Said(Verdict.WARN if some else first.verdict, found, first.todo)
+    return CheckResult(Verdict.WARN if some else first.verdict, found, first.todo)
 
 
-def _judged_one(patient: ProviderPatient, row: LoginSession, begun: Begun) -> Said:
+def _judged_one(target: ProviderTarget, row: LoginSession, begun: LogoutProbeResult) -> CheckResult:
     if begun.asks:
         return passed("")
     if begun.error:
@@ -87,7 +87,7 @@ def _judged_one(patient: ProviderPatient, row: LoginSession, begun: Begun) -> Sa
     if not begun.sends_back:
         return unknown(_("Hydra answers %(status)d.") % {"status": begun.status}, _("See provider.endpoints."))
     remember = _("Accept logins with remember: true; with Kratos as login page, set session.cookie.persistent.")
-    if _is_listed(patient, row):
+    if _is_listed(target, row):
         return failed(
             _("It sends the browser straight back: the login was not remembered."),
             _("Nothing ends there, and nobody is told.") + f" {remember}",
@@ -98,41 +98,41 @@ def _judged_one(patient: ProviderPatient, row: LoginSession, begun: Begun) -> Sa
     )
 
 
-def _is_listed(patient: ProviderPatient, row: LoginSession) -> bool:
+def _is_listed(target: ProviderTarget, row: LoginSession) -> bool:
     try:
-        return row.sid in _sids(patient.consents(row.subject))
+        return row.sid in _sids(target.consents(row.subject))
     except OryLogoutError:
         return False
 
 
 @check("history.known_at_hydra", gettext_lazy("Login sessions that Hydra knows"), Scope.HYDRA)
-def known_at_hydra(patient: ProviderPatient) -> Iterator[Said]:
+def known_at_hydra(target: ProviderTarget) -> Iterator[CheckResult]:
     """Sessions that live here, while Hydra's are gone, or while Hydra has forgotten whom to tell of their end."""
-    if patient.client.subject_type == "pairwise":
+    if target.client.subject_type == "pairwise":
         yield passed(_("Subjects are pairwise: Hydra knows these people by other names, and cannot be asked."))
         return
-    newest = [row for row in newest_of(patient) if row.sid]
+    newest = [row for row in newest_of(target) if row.sid]
     in_time = _in_time()
     subjects = list(dict.fromkeys(row.subject for row in newest))[:PEOPLE]
-    consents = {subject: patient.consents(subject) for subject in takewhile(in_time, subjects)}
+    consents = {subject: target.consents(subject) for subject in takewhile(in_time, subjects)}
     unlisted = [row for row in newest if row.subject in consents and row.sid not in _sids(consents[row.subject])]
     asked = list(takewhile(in_time, unlisted[:PEOPLE]))
-    found = [said for row in asked for said in _lost(patient, row, consents)]
+    found = [said for row in asked for said in _lost(target, row, consents)]
     # One row for each kind of loss.
     yield from {said.todo: said for said in reversed(found)}.values()
     if not found:
-        yield _nothing_lost(patient, newest, asked, is_late=not in_time(None))
+        yield _nothing_lost(target, newest, asked, is_late=not in_time(None))
 
 
 def _nothing_lost(
-    patient: ProviderPatient, newest: list[LoginSession], asked: list[LoginSession], *, is_late: bool
-) -> Said:
+    target: ProviderTarget, newest: list[LoginSession], asked: list[LoginSession], *, is_late: bool
+) -> CheckResult:
     if is_late:
         return unknown(
             _("Hydra is slow: after %(seconds)d s nobody further was looked at.") % {"seconds": PATIENCE},
             _("See Hydra's log, or ask for this row alone: --only history.known_at_hydra."),
         )
-    if asked and may_be_elsewhere() and not any(patient.begun.get(row.pk) for row in asked):
+    if asked and may_be_elsewhere() and not any(target.begun.get(row.pk) for row in asked):
         raise see("history.logout_request")
     return passed(_("All that could be looked at, of %(count)d.") % {"count": len(newest)})
 
@@ -143,11 +143,13 @@ def _in_time() -> Callable[[object], bool]:
     return lambda _one: time.monotonic() < deadline
 
 
-def _lost(patient: ProviderPatient, row: LoginSession, consents: dict[str, list[ConsentSession]]) -> Iterator[Said]:
+def _lost(
+    target: ProviderTarget, row: LoginSession, consents: dict[str, list[ConsentSession]]
+) -> Iterator[CheckResult]:
     """Hydra does not list ``row``. That alone means nothing: a flow that reuses a consent is not listed."""
-    ours = [one for one in consents[row.subject] if _client_id(one) == patient.registration.client_id]
+    ours = [one for one in consents[row.subject] if _client_id(one) == target.registration.client_id]
     lapsed = _may_have_lapsed(row, [one for several in consents.values() for one in several])
-    begun = begun_of(patient, row)
+    begun = begun_of(target, row)
     if row.session_key and not begun:
         return  # it does not live here either, or not where it can be read
     # None: Hydra takes no hint of it.

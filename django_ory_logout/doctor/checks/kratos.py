@@ -13,8 +13,8 @@ from ... import conf, http
 from ...exceptions import KratosError, OryLogoutError, ProviderUnavailable
 from ...ory.kratos import Credential
 from ...sessions import index
-from ..findings import Said, Scope, check, failed, passed, see, unknown
-from ..targets import KratosPatient
+from ..findings import CheckResult, Scope, check, failed, passed, see, unknown
+from ..targets import KratosTarget
 from .history import LATELY
 
 #: A session token that Kratos cannot know, and an identity that it cannot have.
@@ -27,11 +27,11 @@ CSRF = "csrf_token"
 
 
 @check("kratos.public", gettext_lazy("Kratos' public API"), Scope.KRATOS)
-def public(patient: KratosPatient) -> Iterator[Said]:
+def public(target: KratosTarget) -> Iterator[CheckResult]:
     """Whether it answers, in Kratos' words, about a session that there is not."""
-    url = patient.config.public.base_url
+    url = target.config.public.base_url
     try:
-        patient.config.public.whoami(Credential(NOBODY))
+        target.config.public.whoami(Credential(NOBODY))
     except KratosError as error:
         if error.code == "session_inactive":
             yield passed(_("%(url)s answers.") % {"url": url})
@@ -45,9 +45,9 @@ def public(patient: KratosPatient) -> Iterator[Said]:
 
 
 @check("kratos.return_to", gettext_lazy("Way back from Kratos"), Scope.KRATOS)
-def return_to(patient: KratosPatient) -> Iterator[Said]:
+def return_to(target: KratosTarget) -> Iterator[CheckResult]:
     """Whether this site is among Kratos' ``allowed_return_urls``."""
-    response, site = _login_flow(patient), conf.get().site_url
+    response, site = _login_flow(target), conf.get().site_url
     if response.ok:
         yield passed(_("Kratos sends people back to %(url)s.") % {"url": site})
     elif response.status == HTTPStatus.BAD_REQUEST and FORBIDDEN.encode() in response.body:
@@ -62,20 +62,20 @@ def return_to(patient: KratosPatient) -> Iterator[Said]:
 
 
 @check("kratos.cookie", gettext_lazy("Kratos' cookie"), Scope.KRATOS)
-def cookie(patient: KratosPatient) -> Iterator[Said]:
+def cookie(target: KratosTarget) -> Iterator[CheckResult]:
     """Whether Kratos' cookies reach this site: by domain and path of the one that a sign-in begins with.
 
     ``session.cookie.domain`` can say otherwise of the session's: who is signed in by that proves it.
     """
-    given, login = _csrf_cookie(patient), urlsplit(conf.get().absolute("login"))
+    given, login = _csrf_cookie(target), urlsplit(conf.get().absolute("login"))
     if given is None:
         yield unknown(_("Kratos sets no cookie at the start of a sign-in."), _("See kratos.return_to, and a proxy."))
         return
-    site, domain, path = login.hostname or "", _domain(patient, given), given["path"] or "/"
+    site, domain, path = login.hostname or "", _domain(target, given), given["path"] or "/"
     words = {"domain": domain, "path": path, "site": site}
     if _reaches(site, domain, of_host=not given["domain"]) and login.path.startswith(path):
         yield passed(_("Domain %(domain)s, path %(path)s.") % words)
-    elif _signs_people_in(patient):
+    elif _signs_people_in(target):
         yield passed(_("Domain %(domain)s, path %(path)s; that of sessions has to be another: it arrives.") % words)
     else:
         yield failed(
@@ -84,13 +84,13 @@ def cookie(patient: KratosPatient) -> Iterator[Said]:
         )
 
 
-def _csrf_cookie(patient: KratosPatient) -> "Morsel[str] | None":
-    given = [one for header in _login_flow(patient).set_cookies for one in SimpleCookie(header).values()]
+def _csrf_cookie(target: KratosTarget) -> "Morsel[str] | None":
+    given = [one for header in _login_flow(target).set_cookies for one in SimpleCookie(header).values()]
     return next((one for one in given if one.key.startswith(CSRF)), None)
 
 
-def _domain(patient: KratosPatient, given: "Morsel[str]") -> str:
-    return (given["domain"].lstrip(".") or urlsplit(patient.config.issuer).hostname or "").lower()
+def _domain(target: KratosTarget, given: "Morsel[str]") -> str:
+    return (given["domain"].lstrip(".") or urlsplit(target.config.issuer).hostname or "").lower()
 
 
 def _reaches(host: str, domain: str, *, of_host: bool) -> bool:
@@ -98,19 +98,19 @@ def _reaches(host: str, domain: str, *, of_host: bool) -> bool:
     return host == domain or (not of_host and host.endswith(f".{domain}"))
 
 
-def _signs_people_in(patient: KratosPatient) -> bool:
+def _signs_people_in(target: KratosTarget) -> bool:
     lately = index.rows().filter(created_at__gt=timezone.now() - LATELY)
-    return lately.filter(issuer=patient.config.issuer, ended_at=None).exists()
+    return lately.filter(issuer=target.config.issuer, ended_at=None).exists()
 
 
 @check("kratos.admin", gettext_lazy("Kratos' admin API"), Scope.KRATOS)
-def admin(patient: KratosPatient) -> Iterator[Said]:
+def admin(target: KratosTarget) -> Iterator[CheckResult]:
     """Whether it can be asked; without it, a forced logout leaves sessions at Kratos alive."""
-    if patient.config.admin is None:
+    if target.config.admin is None:
         yield passed(_("None is configured: a forced logout of a person cannot end their sessions at Kratos."))
         return
     try:
-        list(patient.admin.sessions(NO_IDENTITY))
+        list(target.admin.sessions(NO_IDENTITY))
     except OryLogoutError as error:
         yield failed(
             _("It cannot be asked: %(error)s.") % {"error": error}, _("Compare KRATOS: ADMIN_URL, and ADMIN_TOKEN.")
@@ -119,10 +119,10 @@ def admin(patient: KratosPatient) -> Iterator[Said]:
         yield passed(_("It answers."))
 
 
-def _login_flow(patient: KratosPatient) -> http.Response:
+def _login_flow(target: KratosTarget) -> http.Response:
     """What Kratos answers to the start of a sign-in that is to come back here; in JSON, for which exactly that asks."""
     query = urlencode({"return_to": conf.get().absolute("login")})
     try:
-        return http.get(f"{patient.config.public.base_url.rstrip('/')}{LOGIN}?{query}", {"Accept": "application/json"})
+        return http.get(f"{target.config.public.base_url.rstrip('/')}{LOGIN}?{query}", {"Accept": "application/json"})
     except ProviderUnavailable as error:
         raise see("kratos.public") from error

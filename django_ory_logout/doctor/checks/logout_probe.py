@@ -14,9 +14,9 @@ from ... import conf, http
 from ...models import LoginSession
 from ...oidc import messages
 from ...sessions import engines
-from ...sessions.index import LOGIN
+from ...sessions.index import LOGIN_KEY
 from ..findings import quoted, see
-from ..targets import Begun, ProviderPatient
+from ..targets import LogoutProbeResult, ProviderTarget
 from .history import living_of
 
 #: How many of the newest login sessions are looked at, and how many people Hydra is asked about.
@@ -25,24 +25,24 @@ SAMPLE, PEOPLE = 20, 5
 PREAMBLE = "otherwise malformed. "
 
 
-def newest_of(patient: ProviderPatient) -> list[LoginSession]:
+def newest_of(target: ProviderTarget) -> list[LoginSession]:
     """The newest sessions that live here."""
-    return list(living_of(patient).order_by("-created_at")[:SAMPLE])
+    return list(living_of(target).order_by("-created_at")[:SAMPLE])
 
 
-def sample_of(patient: ProviderPatient) -> list[tuple[LoginSession, Begun]]:
+def sample_of(target: ProviderTarget) -> list[tuple[LoginSession, LogoutProbeResult]]:
     """What Hydra makes of a logout of the newest sessions that can be read: of different people, where there are."""
-    sample: list[tuple[LoginSession, Begun]] = []
-    for row in _different_people_first(newest_of(patient)):
-        begun = begun_of(patient, row) if len(sample) < PEOPLE else None
+    sample: list[tuple[LoginSession, LogoutProbeResult]] = []
+    for row in _different_people_first(newest_of(target)):
+        begun = begun_of(target, row) if len(sample) < PEOPLE else None
         if begun:
             sample.append((row, begun))
     return sample
 
 
-def is_forgotten(patient: ProviderPatient) -> bool:
+def is_forgotten(target: ProviderTarget) -> bool:
     """Whether Hydra finds nothing to end, of which nobody would be told."""
-    sample = sample_of(patient)
+    sample = sample_of(target)
     return bool(sample) and all(begun.sends_back for _row, begun in sample)
 
 
@@ -53,12 +53,12 @@ def may_be_elsewhere() -> bool:
 
 
 @sensitive_variables()
-def begun_of(patient: ProviderPatient, row: LoginSession) -> Begun | None:
+def begun_of(target: ProviderTarget, row: LoginSession) -> LogoutProbeResult | None:
     """What Hydra makes of a logout of ``row``; ``None`` where its sign-in cannot be read."""
-    if row.pk not in patient.begun:
+    if row.pk not in target.begun:
         login = _login_of(row)
-        patient.begun[row.pk] = _begun(patient, login) if login else None
-    return patient.begun[row.pk]
+        target.begun[row.pk] = _begun(target, login) if login else None
+    return target.begun[row.pk]
 
 
 def _different_people_first(rows: list[LoginSession]) -> Iterator[LoginSession]:
@@ -73,24 +73,24 @@ def _login_of(row: LoginSession) -> dict[str, Any] | None:
     if not row.session_key:
         return None
     stored = engines.without_request(engines.site_store(), row.session_key).load()
-    login: dict[str, Any] | None = stored.get(LOGIN)
+    login: dict[str, Any] | None = stored.get(LOGIN_KEY)
     return login
 
 
 @sensitive_variables()
-def _begun(patient: ProviderPatient, login: dict[str, Any]) -> Begun:
-    redirect_uri = patient.config.post_logout_redirect_uri or conf.get().absolute("logout_callback")
-    endpoint = patient.metadata.end_session_endpoint
+def _begun(target: ProviderTarget, login: dict[str, Any]) -> LogoutProbeResult:
+    redirect_uri = target.config.post_logout_redirect_uri or conf.get().absolute("logout_callback")
+    endpoint = target.metadata.end_session_endpoint
     if not endpoint:
         raise see("provider.endpoints")
     form = {"id_token_hint": login["id_token"], "post_logout_redirect_uri": redirect_uri, "state": "doctor"}
     response = http.post(endpoint, urlencode(form), {"Content-Type": messages.FORM, "Accept": "text/html"})
     if response.status not in {HTTPStatus.FOUND, HTTPStatus.SEE_OTHER}:
-        return Begun(response.status)
+        return LogoutProbeResult(response.status)
     location = response.headers.get("Location", "")
     query = parse_qs(urlsplit(location).query)
     said = query.get("error_description") or query.get("error") or [""]
-    return Begun(
+    return LogoutProbeResult(
         response.status,
         asks="logout_challenge" in query,
         sends_back=location.partition("?")[0] == redirect_uri.partition("?")[0],

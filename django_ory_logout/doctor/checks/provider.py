@@ -13,8 +13,8 @@ from ...exceptions import ProviderUnavailable
 from ...oidc.metadata import ProviderMetadata, parse_jwks
 from ...oidc.provider import fitting
 from ...oidc.tokens import CLOCK_SKEW_SECONDS
-from ..findings import NotKnown, Said, Scope, address, check, failed, passed, quoted, see, unknown, warned
-from ..targets import Fetched, ProviderPatient, fault
+from ..findings import CheckResult, NotKnown, Scope, address, check, failed, passed, quoted, see, unknown, warned
+from ..targets import Fetched, ProviderTarget, fault
 
 #: Tokens are refused by a clock that is further off than is allowed for; less is worth a word. In seconds.
 WRONG, OFF = CLOCK_SKEW_SECONDS, 10
@@ -37,10 +37,10 @@ LOGOUT = (
 
 
 @check("provider.discovery", gettext_lazy("Discovery document"), Scope.PROVIDER)
-def discovery(patient: ProviderPatient) -> Iterator[Said]:
+def discovery(target: ProviderTarget) -> Iterator[CheckResult]:
     """Whether it can be fetched, and is a JSON object."""
-    url = {"url": patient.registration.discovery_url}
-    answer = patient.fetched_discovery.answer
+    url = {"url": target.registration.discovery_url}
+    answer = target.fetched_discovery.answer
     if isinstance(answer, ProviderUnavailable):
         yield failed(
             _("%(url)s does not answer: %(error)s.") % {**url, "error": fault(answer)},
@@ -61,10 +61,10 @@ def discovery(patient: ProviderPatient) -> Iterator[Said]:
             _("Compare ISSUER: the path behind it is fixed."),
         )
     else:
-        yield _read(patient.fetched_discovery, url)
+        yield _read(target.fetched_discovery, url)
 
 
-def _read(fetched: Fetched, url: Mapping[str, str]) -> Said:
+def _read(fetched: Fetched, url: Mapping[str, str]) -> CheckResult:
     try:
         fetched.document()
     except ProviderUnavailable:
@@ -76,9 +76,9 @@ def _read(fetched: Fetched, url: Mapping[str, str]) -> Said:
 
 
 @check("provider.issuer", gettext_lazy("Issuer, byte for byte"), Scope.PROVIDER)
-def issuer(patient: ProviderPatient) -> Iterator[Said]:
+def issuer(target: ProviderTarget) -> Iterator[CheckResult]:
     """Whether the provider calls itself as the settings do (Discovery 4.3)."""
-    named, configured = patient.discovery.get("issuer"), patient.registration.issuer
+    named, configured = target.discovery.get("issuer"), target.registration.issuer
     if named == configured:
         yield passed(_("Both say %(issuer)s.") % {"issuer": configured})
     else:
@@ -90,9 +90,9 @@ def issuer(patient: ProviderPatient) -> Iterator[Said]:
 
 
 @check("provider.endpoints", gettext_lazy("Endpoints"), Scope.PROVIDER)
-def endpoints(patient: ProviderPatient) -> Iterator[Said]:
+def endpoints(target: ProviderTarget) -> Iterator[CheckResult]:
     """Whether they can be used, and browsers are sent to where the issuer is."""
-    home, document = patient.registration.issuer, patient.discovery
+    home, document = target.registration.issuer, target.discovery
     try:
         ProviderMetadata.parse({**document, "issuer": home}, home)
     except ProviderUnavailable as error:
@@ -113,7 +113,7 @@ def endpoints(patient: ProviderPatient) -> Iterator[Said]:
         yield _services(document, home)
 
 
-def _services(document: Mapping[str, Any], home: str) -> Said:
+def _services(document: Mapping[str, Any], home: str) -> CheckResult:
     host = {"host": urlsplit(home).hostname or ""}
     others = [name for name in SERVICES if document.get(name) and _host(document[name]) != _host(home)]
     if others:
@@ -127,15 +127,15 @@ def _host(url: str) -> tuple[str | None, int]:
 
 
 @check("provider.algorithm", gettext_lazy("Algorithms"), Scope.PROVIDER)
-def algorithm(patient: ProviderPatient) -> Iterator[Said]:
+def algorithm(target: ProviderTarget) -> Iterator[CheckResult]:
     """Whether the provider signs, and encrypts where that is registered, by the registered algorithms."""
     for name, field in ALGORITHMS.items():
-        if name == "id_token_signed_response_alg" or patient.registration.id_token_encrypted_response_alg:
-            pinned = getattr(patient.registration, name)
-            yield _offered(name.upper(), pinned, patient.discovery.get(field))
+        if name == "id_token_signed_response_alg" or target.registration.id_token_encrypted_response_alg:
+            pinned = getattr(target.registration, name)
+            yield _offered(name.upper(), pinned, target.discovery.get(field))
 
 
-def _offered(setting: str, pinned: str, offered: object) -> Said:
+def _offered(setting: str, pinned: str, offered: object) -> CheckResult:
     found = {"setting": setting, "pinned": pinned}
     if not isinstance(offered, list):
         return unknown(_("The provider does not say whether it can do %(pinned)s (%(setting)s).") % found)
@@ -149,20 +149,20 @@ def _offered(setting: str, pinned: str, offered: object) -> Said:
 
 
 @check("provider.keys", gettext_lazy("Signing keys"), Scope.PROVIDER)
-def keys(patient: ProviderPatient) -> Iterator[Said]:
+def keys(target: ProviderTarget) -> Iterator[CheckResult]:
     """Whether the JWK Set has a key that can verify the registered algorithm."""
-    pinned = {"algorithm": patient.registration.id_token_signed_response_alg}
+    pinned = {"algorithm": target.registration.id_token_signed_response_alg}
     if pinned["algorithm"].startswith("HS"):
         yield passed(_("%(algorithm)s needs none: the client secret is the key.") % pinned)
         return
-    fetched = patient.fetched_jwks
+    fetched = target.fetched_jwks
     try:
         published = parse_jwks(fetched.document())
     except ProviderUnavailable as error:
         status = fetched.response.status if fetched.response else 0
         reason = _("it answers %(status)d") % {"status": status} if status not in {0, 200} else fault(error)
         yield failed(
-            _("%(url)s cannot be read: %(reason)s.") % {"url": address(patient.endpoints.jwks_uri), "reason": reason},
+            _("%(url)s cannot be read: %(reason)s.") % {"url": address(target.endpoints.jwks_uri), "reason": reason},
             _("No token can be verified without the JWK Set. Does this machine reach it, and who answers there?"),
         )
         return
@@ -178,9 +178,9 @@ def keys(patient: ProviderPatient) -> Iterator[Said]:
 
 
 @check("provider.clock", gettext_lazy("Clocks"), Scope.PROVIDER)
-def clock(patient: ProviderPatient) -> Iterator[Said]:
+def clock(target: ProviderTarget) -> Iterator[CheckResult]:
     """This machine's clock against the provider's ``Date``."""
-    fetched = patient.fetched_discovery
+    fetched = target.fetched_discovery
     if fetched.response is None:
         raise see("provider.discovery")
     ahead = _ahead(fetched, _date(fetched.response.headers))
@@ -215,12 +215,12 @@ def _ahead(fetched: Fetched, date: float) -> float:
 
 
 @check("provider.logout", gettext_lazy("What it announces about logout"), Scope.PROVIDER)
-def announced(patient: ProviderPatient) -> Iterator[Said]:
+def announced(target: ProviderTarget) -> Iterator[CheckResult]:
     """The four fields of discovery. Hydra announces all of them, whatever its configuration."""
-    document = patient.discovery
+    document = target.discovery
     missing = [name for name in LOGOUT if document.get(name) is not True]
     names = {"names": ", ".join(missing)}
-    if not missing and patient.config.hydra:
+    if not missing and target.config.hydra:
         yield passed(_("Everything, as Hydra always does: it says nothing about this client's registration."))
     elif not missing:
         yield passed(_("Back channel and front channel, with sid."))

@@ -12,17 +12,17 @@ from django.utils.translation import gettext_lazy
 
 from ... import http
 from ...exceptions import ProviderUnavailable
-from ...flows.logout import OF_DOCTOR, PROBE
+from ...flows.logout import DOCTOR_PROBE_TOKEN, OF_DOCTOR
 from ...oidc.messages import FORM
-from ..findings import NotKnown, Said, address, check, failed, passed, quoted, unknown
+from ..findings import CheckResult, NotKnown, address, check, failed, passed, quoted, unknown
 from ..local_request import answered_here
-from ..targets import NOTICE_HEADERS, SitePatient, fault, notice
+from ..targets import NOTICE_HEADERS, SiteTarget, fault, notice
 
 REDIRECTS = {301, 302, 303, 307, 308}
 
 
 @check("receiver.inside", gettext_lazy("Back-channel receiver, behind this site's own middleware"))
-def inside(site: SitePatient) -> Iterator[Said]:
+def inside(site: SiteTarget) -> Iterator[CheckResult]:
     """In this process, without the network: what the settings alone put in the way of a notice."""
     url = site.config.absolute("backchannel_logout")
     try:
@@ -37,7 +37,7 @@ def inside(site: SitePatient) -> Iterator[Said]:
 
 
 @check("receiver.backchannel", gettext_lazy("Back-channel receiver, from outside"))
-def backchannel(site: SitePatient) -> Iterator[Said]:
+def backchannel(site: SiteTarget) -> Iterator[CheckResult]:
     """An invalid token has to come back as our own 400."""
     url, answer = site.config.absolute("backchannel_logout"), site.receiver.answer
     if isinstance(answer, ProviderUnavailable) and http.nobody_listens(answer):
@@ -53,21 +53,21 @@ def backchannel(site: SitePatient) -> Iterator[Said]:
                 "Ask from the provider's machine, by curl -i -d logout_token=%(probe)s %(url)s: it has to answer 400 "
                 "with %(code)s. What it cannot reach, or does not trust the certificate of, gets no notice."
             )
-            % {"url": url, "probe": PROBE, "code": OF_DOCTOR},
+            % {"url": url, "probe": DOCTOR_PROBE_TOKEN, "code": OF_DOCTOR},
         )
         return
     yield _judged(url, answer)
 
 
 @check("receiver.slash", gettext_lazy("The same without its last slash"))
-def without_slash(site: SitePatient) -> Iterator[Said]:
+def without_slash(site: SiteTarget) -> Iterator[CheckResult]:
     """Hydra turns a redirected POST into a GET, and calls it a success."""
     site.must_be_reachable()
     url = site.config.absolute("backchannel_logout").rstrip("/")
     yield _judged(url, http.post(url, notice(), NOTICE_HEADERS))
 
 
-def _judged(url: str, response: http.Response) -> Said:
+def _judged(url: str, response: http.Response) -> CheckResult:
     said = _said(response)
     if response.status == HTTPStatus.BAD_REQUEST and said.get("error") == "invalid_request":
         code = said.get("error_description")
@@ -90,7 +90,7 @@ def _said(response: http.Response) -> Mapping[str, Any]:
         return {}
 
 
-def in_the_way(url: str, response: http.Response) -> Said:
+def in_the_way(url: str, response: http.Response) -> CheckResult:
     """Something else than our view has answered at ``url``: what, as far as its answer tells."""
     found = {"url": url, "status": response.status}
     if response.status in REDIRECTS:
@@ -133,7 +133,7 @@ def _answering(response: http.Response) -> str:
 
 
 @check("receiver.logout", gettext_lazy("Logout button, from outside"))
-def logout(site: SitePatient) -> Iterator[Said]:
+def logout(site: SiteTarget) -> Iterator[CheckResult]:
     """Whether Django's CSRF check takes a form of this site for its own. Nobody is signed in there; nothing ends."""
     if settings.CSRF_USE_SESSIONS:
         raise NotKnown(_("CSRF_USE_SESSIONS is on: only a browser's session has the token."))

@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ... import conf, http
-from ...flows.logout import PROBE
+from ...flows.logout import DOCTOR_PROBE_TOKEN
 from ...oidc.metadata import origin
-from ..findings import Said, Scope, check, failed, passed, warned
-from ..targets import ProviderPatient
+from ..findings import CheckResult, Scope, check, failed, passed, warned
+from ..targets import ProviderTarget
 from .receiver import in_the_way
 
 #: A host source of a Content Security Policy (CSP 3, 2.3.1).
@@ -21,11 +21,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @check("receiver.frontchannel", gettext_lazy("Front-channel page, framed"), Scope.PROVIDER)
-def frontchannel(patient: ProviderPatient) -> Iterator[Said]:
+def frontchannel(target: ProviderTarget) -> Iterator[CheckResult]:
     """Whether the provider's page may frame it, and nothing between has forbidden that."""
-    issuer, url = patient.registration.issuer, patient.site.config.absolute("frontchannel_logout")
-    patient.site.must_be_reachable()
-    response = http.get(f"{url}?{urlencode({'iss': issuer, 'sid': PROBE})}", {"Accept": "text/html"})
+    issuer, url = target.registration.issuer, target.site.config.absolute("frontchannel_logout")
+    target.site.must_be_reachable()
+    response = http.get(f"{url}?{urlencode({'iss': issuer, 'sid': DOCTOR_PROBE_TOKEN})}", {"Accept": "text/html"})
     if response.status == HTTPStatus.BAD_REQUEST and policies(response):
         yield failed(
             _("%(url)s does not know the issuer %(issuer)s.") % {"url": url, "issuer": issuer},
@@ -40,14 +40,14 @@ def frontchannel(patient: ProviderPatient) -> Iterator[Said]:
         )
     else:
         yield _framed(url, response, origin(issuer))
-    if not patient.config.frontchannel_logout_session_required:
+    if not target.config.frontchannel_logout_session_required:
         yield warned(
             _("FRONTCHANNEL_LOGOUT_SESSION_REQUIRED is off: without iss and sid, the cookie has to tell who is meant."),
             _("Browsers bring no Lax cookie into a frame, and Safari none at all: let the provider send iss and sid."),
         )
 
 
-def _framed(url: str, response: http.Response, provider: str) -> Said:
+def _framed(url: str, response: http.Response, provider: str) -> CheckResult:
     found = {"url": url, "provider": provider}
     if any(not allows(policy, provider, origin(url)) for policy in policies(response)):
         return failed(

@@ -23,11 +23,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ...cache import SharedCache
-from ...exceptions import Undecided
+from ...exceptions import TemporaryError
 from ...models import LoginSession
 from ...sessions import engines
-from ..findings import Said, check, failed, passed, warned
-from ..targets import SitePatient, fault
+from ..findings import CheckResult, check, failed, passed, warned
+from ..targets import SiteTarget, fault
 
 OURS = ("ory_logout.", "ory_hydra_ui.")
 #: Who silences this says that one process serves the site.
@@ -35,7 +35,7 @@ NOT_SHARED = "ory_logout.W061"
 
 
 @check("site.checks", gettext_lazy("System checks"))
-def system_checks(_site: SitePatient) -> Iterator[Said]:
+def system_checks(_site: SiteTarget) -> Iterator[CheckResult]:
     """Every system check of this app, and the errors of all others. A silenced error is an error all the same."""
     said = sorted((one for one in _messages() if _matters(one)), key=lambda one: (-one.level, str(one.id)))
     for one in said:
@@ -67,7 +67,7 @@ def _is_ours(one: checks.CheckMessage) -> bool:
 
 
 @check("site.sessions", gettext_lazy("Session engine"))
-def session_engine(_site: SitePatient) -> Iterator[Said]:
+def session_engine(_site: SiteTarget) -> Iterator[CheckResult]:
     """Whether it answers, and every process and every server sees the same sessions."""
     name = settings.SESSION_ENGINE
     try:
@@ -82,7 +82,7 @@ def session_engine(_site: SitePatient) -> Iterator[Said]:
     yield _shared(store, {"engine": name})
 
 
-def _shared(store: type[SessionBase], name: dict[str, str]) -> Said:
+def _shared(store: type[SessionBase], name: dict[str, str]) -> CheckResult:
     cache = caches[settings.SESSION_CACHE_ALIAS] if issubclass(store, cache_engine.SessionStore) else None
     copies = caches[settings.SESSION_CACHE_ALIAS] if issubclass(store, cached_db.SessionStore) else None
     if isinstance(cache, DummyCache):
@@ -113,12 +113,12 @@ def _by_one_process() -> bool:
 
 
 @check("site.cache", gettext_lazy("Cache"))
-def cache(site: SitePatient) -> Iterator[Said]:
+def cache(site: SiteTarget) -> Iterator[CheckResult]:
     """Whether the cache keeps what it is given, and all processes can share it."""
     alias = {"alias": site.config.cache_alias}
     try:
         kept = _keeps(site.config.cache)
-    except Undecided as error:
+    except TemporaryError as error:
         yield failed(
             _("The cache %(alias)r does not answer: %(error)s.") % {**alias, "error": fault(error)},
             _("Nobody can sign in without it: mend the cache, or see CACHES."),
@@ -147,7 +147,7 @@ def _keeps(shared: SharedCache) -> bool:
 
 
 @check("site.database", gettext_lazy("Database of the index"))
-def database(_site: SitePatient) -> Iterator[Said]:
+def database(_site: SiteTarget) -> Iterator[CheckResult]:
     """Whether the index's tables are there, as this version of the app wants them, and keep what is written."""
     alias = router.db_for_write(LoginSession)
     try:

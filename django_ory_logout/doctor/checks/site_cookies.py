@@ -10,12 +10,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ... import conf
-from ..findings import Said, check, failed, passed, warned
-from ..targets import SitePatient
+from ..findings import CheckResult, check, failed, passed, warned
+from ..targets import SiteTarget
 
 
 @check("site.cookies", gettext_lazy("Cookies"))
-def cookies(site: SitePatient) -> Iterator[Said]:
+def cookies(site: SiteTarget) -> Iterator[CheckResult]:
     """Whether browsers keep the session's cookie and that against CSRF, and bring both to this app's pages."""
     kinds = ["SESSION_COOKIE"] if settings.CSRF_USE_SESSIONS else ["SESSION_COOKIE", "CSRF_COOKIE"]
     wrong = [said for kind in kinds for said in _wrong(kind, site.config.site_url)]
@@ -24,7 +24,7 @@ def cookies(site: SitePatient) -> Iterator[Said]:
         yield passed(_("Browsers keep them at %(url)s.") % {"url": site.config.site_url})
 
 
-def _wrong(kind: str, site_url: str) -> Iterator[Said]:
+def _wrong(kind: str, site_url: str) -> Iterator[CheckResult]:
     host = urlsplit(site_url).hostname or ""
     domain = str(_setting(kind, "DOMAIN") or "").lstrip(".").lower()
     if domain and host != domain and not host.endswith(f".{domain}"):
@@ -42,7 +42,7 @@ def _wrong(kind: str, site_url: str) -> Iterator[Said]:
     yield from _insecure(kind, site_url)
 
 
-def _insecure(kind: str, site_url: str) -> Iterator[Said]:
+def _insecure(kind: str, site_url: str) -> Iterator[CheckResult]:
     secure, name = _setting(kind, "SECURE"), {"name": f"{kind}_SECURE"}
     if str(_setting(kind, "SAMESITE")).lower() == "none" and not secure:
         yield failed(

@@ -9,8 +9,8 @@ from ... import conf
 from ...models import EndReason, EventKind, LogoutEvent
 from ..checks.history_refusals import FAULTS, SIGNED
 from ..findings import CHECKS, NotKnown, Scope
-from ..targets import ProviderPatient
-from .messages import MEANS
+from ..targets import ProviderTarget
+from .messages import MESSAGES
 
 #: Why a session ended, where that was a logout; the others are signed in anew, or forgotten.
 LOGOUTS = frozenset(EndReason) - {EndReason.SUPERSEDED, EndReason.EXPIRED}
@@ -126,19 +126,19 @@ class Expectations:
 
 def _notice_of(provider: conf.ProviderConfig) -> EventKind | None:
     """What the provider sends to this site as well, when the logout began here."""
-    patient = ProviderPatient(provider)
+    target = ProviderTarget(provider)
     try:
-        client = patient.client
+        client = target.client
     except NotKnown:
-        return _announced_by(patient)
+        return _announced_by(target)
     if client.backchannel_logout_uri:
         return EventKind.BACK_CHANNEL
     return EventKind.FRONT_CHANNEL if client.frontchannel_logout_uri else None
 
 
-def _announced_by(patient: ProviderPatient) -> EventKind | None:
+def _announced_by(target: ProviderTarget) -> EventKind | None:
     try:
-        announced = patient.discovery.get("backchannel_logout_supported")
+        announced = target.discovery.get("backchannel_logout_supported")
     except NotKnown:
         return None
     return EventKind.BACK_CHANNEL if announced is True else None
@@ -157,13 +157,13 @@ def _explained(kind: EventKind, came: Sequence[LogoutEvent], kinds: set[str]) ->
         return _missing(name, step, "refused" if refusals[0] in PROVEN else "refused unverified", refusals[0])
     if kind == EventKind.ENDED and kinds & NOTICES == {EventKind.FRONT_CHANNEL}:
         return _missing(name, step, "ended after request")
-    if f"{name} after notice" in MEANS and kinds & NOTICES:
+    if f"{name} after notice" in MESSAGES and kinds & NOTICES:
         return _missing(name, step, f"{name} after notice")
     return _missing(name, step)
 
 
 def _missing(name: str, step: str, why: str = "", code: str = "") -> Missing:
-    means, rows = MEANS[why or name]
+    means, rows = MESSAGES[why or name]
     return Missing(f"follow.{name}", step, str(means).format(code=code), _of_this_site(rows))
 
 

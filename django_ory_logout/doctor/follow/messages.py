@@ -6,7 +6,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 #: What it means that a step did not come, and which checks tell more.
-MEANS: Mapping[str, tuple[str | Promise, tuple[str, ...]]] = {
+MESSAGES: Mapping[str, tuple[str | Promise, tuple[str, ...]]] = {
     "nothing": (
         gettext_lazy(
             "No step of a logout reached this site. Of a logout elsewhere it hears by a notice alone, and none came: "

@@ -16,9 +16,9 @@ from django.utils.translation import gettext as _
 from ... import users
 from ...models import EndReason, EventKind, LoginSessionQuerySet, LogoutEvent, Subject, digest
 from ...sessions import ending, events, index, receipts
-from ..findings import Said, failed, passed
-from ..targets import ProviderPatient
-from .hydra_user import PREFIX, Synthetic
+from ..findings import CheckResult, failed, passed
+from ..targets import ProviderTarget
+from .hydra_user import PREFIX, TestUser
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -28,13 +28,13 @@ OF_TRY = re.compile(f"{PREFIX}[0-9a-f]{{16}}")
 NAMELESS = (EventKind.REFUSED, EventKind.RETURNED)
 
 
-def tidy(person: Synthetic) -> Said:
+def clean_up(person: TestUser) -> CheckResult:
     """Forget ``person``: each part whatever comes of the others. At Hydra first, which then sends no more notices."""
     if not person.is_at_hydra:
         return passed(_("Nothing was made."))
     parts: list[tuple[str, Callable[[], object]]] = [
-        (_("the login at Hydra"), lambda: person.patient.hydra.revoke_login_sessions(person.subject)),
-        (_("the consent at Hydra"), lambda: person.patient.hydra.revoke_all_consents(person.subject)),
+        (_("the login at Hydra"), lambda: person.target.hydra.revoke_login_sessions(person.subject)),
+        (_("the consent at Hydra"), lambda: person.target.hydra.revoke_all_consents(person.subject)),
         (_("login sessions"), lambda: ending.end_rows(_login_sessions(person), EndReason.USER)),
         (_("the user"), lambda: _forget_users(person)),
         (_("receipts"), lambda: receipts.rows().filter(_named(person)).delete()),
@@ -54,7 +54,7 @@ def tidy(person: Synthetic) -> Said:
     return passed(_("Nothing is left of it, here and at Hydra."))
 
 
-def _counted(person: Synthetic) -> list[str]:
+def _counted(person: TestUser) -> list[str]:
     """What the counters keep of it: they are of hours, and one refusal in them is like another."""
     since = person.started.replace(minute=0, second=0, microsecond=0)
     with suppress(DatabaseFault):
@@ -64,22 +64,22 @@ def _counted(person: Synthetic) -> list[str]:
     return []
 
 
-def leftovers(patient: ProviderPatient) -> list[Synthetic]:
+def left_behind(target: ProviderTarget) -> list[TestUser]:
     """Whom tries have left that were killed: by their subjects, which nobody real has."""
     links = Subject.objects.using(router.db_for_write(Subject)).all()
     found: dict[str, datetime] = {}
     for rows in (links, index.rows()):
-        of_issuer = rows.filter(issuer=patient.registration.issuer, subject__startswith=PREFIX)
+        of_issuer = rows.filter(issuer=target.registration.issuer, subject__startswith=PREFIX)
         for subject, created_at in of_issuer.values_list("subject", "created_at"):
             found.setdefault(subject, created_at)
     return [
-        Synthetic(patient, subject, created_at, is_at_hydra=True)
+        TestUser(target, subject, created_at, is_at_hydra=True)
         for subject, created_at in found.items()
         if OF_TRY.fullmatch(subject)
     ]
 
 
-def of_earlier(said: Said) -> Said:
+def of_earlier_trials(said: CheckResult) -> CheckResult:
     """What came of tidying up behind a try that was killed."""
     return replace(said, found=_("Of an earlier try: %(found)s") % {"found": said.found})
 
@@ -92,28 +92,28 @@ def _done(undo: Callable[[], object]) -> bool:
         return False
 
 
-def _named(person: Synthetic) -> Q:
+def _named(person: TestUser) -> Q:
     """By what rows of the index, and receipts, know ``person``."""
-    issuer = person.patient.registration.issuer
+    issuer = person.target.registration.issuer
     sids = [digest(issuer, sid) for sid in person.sids]
     return Q(sid_digest__in=sids) | Q(subject_digest__in=[digest(issuer, one) for one in person.subjects])
 
 
-def _login_sessions(person: Synthetic) -> LoginSessionQuerySet:
+def _login_sessions(person: TestUser) -> LoginSessionQuerySet:
     return index.rows().filter(_named(person))
 
 
-def _events(person: Synthetic) -> QuerySet[LogoutEvent]:
+def _events(person: TestUser) -> QuerySet[LogoutEvent]:
     """Of ``person``, and those without a name that are kept because it is listened to."""
     named = Q(sid__in=person.sids) | Q(subject__in=person.subjects)
     nameless = Q(pk__gt=person.after, kind__in=NAMELESS, issuer="", sid="", subject="")
-    return events.rows().filter(nameless | named & Q(issuer=person.patient.registration.issuer))
+    return events.rows().filter(nameless | named & Q(issuer=person.target.registration.issuer))
 
 
-def _forget_users(person: Synthetic) -> bool:
+def _forget_users(person: TestUser) -> bool:
     """Delete users whom the try has made, and links alone of others; whether none of these remains."""
     links = Subject.objects.using(router.db_for_write(Subject))
-    issuer = person.patient.registration.issuer
+    issuer = person.target.registration.issuer
     ours = list(links.filter(subject_digest__in=[digest(issuer, one) for one in person.subjects]))
     remaining = 0
     for link in ours:
@@ -127,7 +127,7 @@ def _forget_users(person: Synthetic) -> bool:
     return not remaining
 
 
-def _is_made_for(link: Subject, user: AbstractBaseUser, person: Synthetic) -> bool:
+def _is_made_for(link: Subject, user: AbstractBaseUser, person: TestUser) -> bool:
     """Whether the user did not exist before: by the name that is made of the subject, or by when they joined."""
     joined = getattr(user, "date_joined", None)
     by_name = user.get_username() == digest(link.issuer, link.subject)[:30]

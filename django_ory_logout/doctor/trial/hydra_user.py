@@ -18,7 +18,7 @@ from ...models import EventKind, digest
 from ...sessions import events, index
 from ..browser import REDIRECTS, Browser, Page, query_of
 from ..findings import address
-from ..targets import ProviderPatient
+from ..targets import ProviderTarget
 
 #: How long Hydra remembers a login of ours, in seconds, should nobody make it forget.
 REMEMBER_SECONDS = 600
@@ -31,7 +31,7 @@ LONGEST = 200
 LEASE_SECONDS = 120
 
 
-class Amiss(Exception):
+class TrialFailed(Exception):
     """Something is not as it should be. Its text says what, and never a code, a token or a cookie; ``todo``, a way."""
 
     def __init__(self, found: str, todo: str) -> None:
@@ -39,7 +39,7 @@ class Amiss(Exception):
         self.todo = todo
 
 
-class Came(Amiss):
+class UnexpectedResponse(TrialFailed):
     """Something else came than should have; ``said`` of it, if anything, by this site's own log."""
 
     def __init__(self, page: Page, todo: str, said: str = "") -> None:
@@ -67,10 +67,10 @@ def leads_to(url: str, target: str) -> bool:
 
 
 @dataclass
-class Synthetic:
+class TestUser:
     """A person made up for one try: nobody's subject, and what came of it."""
 
-    patient: ProviderPatient
+    target: ProviderTarget
     subject: str = field(default_factory=lambda: f"{PREFIX}{secrets.token_hex(8)}")
     started: datetime = field(default_factory=timezone.now)
     #: The newest event of that time.
@@ -87,11 +87,11 @@ class Synthetic:
         self.subjects.add(self.subject)
 
     @sensitive_variables()
-    def sign_in(self) -> "Visitor":
-        """By the login page of this site, and back. Raises :exc:`Came`, and whatever calls raise."""
-        visitor = Visitor(Browser())
+    def sign_in(self) -> "TestBrowser":
+        """By the login page of this site, and back. Raises :exc:`UnexpectedResponse`, and whatever calls raise."""
+        visitor = TestBrowser(Browser())
         with overheard("sign-in") as refusals:
-            page = visitor.browser.get(f"{conf.get().absolute('login')}?provider={self.patient.config.alias}")
+            page = visitor.browser.get(f"{conf.get().absolute('login')}?provider={self.target.config.alias}")
             _let_in(page, refusals)
             answer = self._called_back(visitor.browser, self._accepted(visitor.browser, page))
             _let_in(answer, refusals)
@@ -101,9 +101,11 @@ class Synthetic:
     @sensitive_variables()
     def _accepted(self, browser: Browser, page: Page) -> Page:
         """From the redirect of the login page to Hydra; where that goes on once login and consent are accepted."""
-        hydra = self.patient.hydra
-        if not leads_to(page.location, self.patient.metadata.authorization_endpoint):
-            raise Came(page, _("The login page should send the browser to Hydra. See provider.endpoints."))
+        hydra = self.target.hydra
+        if not leads_to(page.location, self.target.metadata.authorization_endpoint):
+            raise UnexpectedResponse(
+                page, _("The login page should send the browser to Hydra. See provider.endpoints.")
+            )
         page = browser.get(page.location)
         challenge = _challenge(page, "login_challenge")
         to = hydra.accept_login_request(challenge, subject=self.subject, remember_for=REMEMBER_SECONDS)
@@ -120,69 +122,75 @@ class Synthetic:
 
     @sensitive_variables()
     def _called_back(self, browser: Browser, page: Page) -> Page:
-        callback = self.patient.config.redirect_uri
+        callback = self.target.config.redirect_uri
         forms = [one for one in page.forms if leads_to(one.action, callback)]
         if leads_to(page.location, callback) and "error" not in page.query:
             return browser.get(page.location)
         if forms:
             return browser.submit(forms[0], page.url)
-        raise Came(page, _("Hydra should send the browser back with a code. See registration.redirect_uri."))
+        raise UnexpectedResponse(
+            page, _("Hydra should send the browser back with a code. See registration.redirect_uri.")
+        )
 
-    def _recognized(self, visitor: "Visitor") -> str:
+    def _recognized(self, visitor: "TestBrowser") -> str:
         said = visitor.whoami()
         if said is None or not self._is_us(said):
-            raise Came(
+            raise UnexpectedResponse(
                 visitor.answer, _("Somebody should be signed in now. See site.sessions, and this site's cookies.")
             )
         self.subjects.add(str(said["subject"]))
         if not said.get("sid"):
-            raise Came(visitor.answer, _("The ID token has no sid: no notice by sid can end this session."))
+            raise UnexpectedResponse(
+                visitor.answer, _("The ID token has no sid: no notice by sid can end this session.")
+            )
         self.sids.append(str(said["sid"]))
         self._require_row(self.sids[-1])
         return self.sids[-1]
 
     def _require_row(self, sid: str) -> None:
         """Of this database: else nothing that was made can be seen or unmade here."""
-        if not index.rows().filter(sid_digest=digest(self.patient.registration.issuer, sid)).exists():
+        if not index.rows().filter(sid_digest=digest(self.target.registration.issuer, sid)).exists():
             self.is_elsewhere = True
-            raise Amiss(
+            raise TrialFailed(
                 _("The site that answers uses another database than this command."),
                 _("Run the command with the settings and the environment of the site, where the site runs."),
             )
 
     def _is_us(self, said: Mapping[str, Any]) -> bool:
-        return said.get("subject") == self.subject or self.patient.client.subject_type == PAIRWISE
+        return said.get("subject") == self.subject or self.target.client.subject_type == PAIRWISE
 
 
 @dataclass
-class Visitor:
+class TestBrowser:
     """A browser in which somebody synthetic has signed in."""
 
     browser: Browser
     sid: str = ""
 
     def whoami(self) -> Mapping[str, Any] | None:
-        """Who is signed in, by the site's own answer; ``None`` for nobody. Raises :exc:`Came`."""
+        """Who is signed in, by the site's own answer; ``None`` for nobody. Raises :exc:`UnexpectedResponse`."""
         self.answer = self.browser.get(conf.get().absolute("whoami"), {"Accept": "application/json"})
         if self.answer.status == HTTPStatus.UNAUTHORIZED:
             return None
         if not self.answer.response.ok:
-            raise Came(self.answer, _("whoami should say who is signed in. See the log of this site."))
+            raise UnexpectedResponse(self.answer, _("whoami should say who is signed in. See the log of this site."))
         return self.answer.response.json()
 
 
 def _let_in(page: Page, refusals: Callable[[], list[str]]) -> None:
-    """Raises :exc:`Came` where this site does not send the browser on."""
+    """Raises :exc:`UnexpectedResponse` where this site does not send the browser on."""
     if page.status not in REDIRECTS:
         codes = refusals()
         todo = _("Run manage.py ory_doctor --explain %(code)s.") % {"code": codes[0]} if codes else _("See its log.")
-        raise Came(page, todo, _("this site lets nobody in (%(codes)s).") % {"codes": ", ".join(codes) or "?"})
+        raise UnexpectedResponse(
+            page, todo, _("this site lets nobody in (%(codes)s).") % {"codes": ", ".join(codes) or "?"}
+        )
 
 
 def _challenge(page: Page, name: str) -> str:
     if name not in page.query:
         todo = _("Hydra should send the browser to its %(name)s page. See registration.redirect_uri.")
-        raise Came(page, todo % {"name": name.partition("_")[0]})
+        raise UnexpectedResponse(page, todo % {"name": name.partition("_")[0]})
     return page.query[name]
 
 

@@ -12,8 +12,8 @@ from ... import conf
 from ...exceptions import KratosError, OryLogoutError
 from ...ory.kratos import KratosAdmin
 from ..browser import Browser, Cookie
-from ..findings import Said, failed, passed, unknown
-from .hydra_user import PREFIX, Came
+from ..findings import CheckResult, failed, passed, unknown
+from .hydra_user import PREFIX, UnexpectedResponse
 from .interrupts import undisturbed
 
 LOGIN = "/self-service/login"
@@ -21,8 +21,8 @@ LOGIN = "/self-service/login"
 
 @sensitive_variables()
 def try_kratos(
-    kratos: conf.KratosConfig, when_stopped: Callable[[Said], None], *, is_login_page: bool
-) -> Iterator[tuple[str, Said]]:
+    kratos: conf.KratosConfig, when_stopped: Callable[[CheckResult], None], *, is_login_page: bool
+) -> Iterator[tuple[str, CheckResult]]:
     """Make an identity, sign it in by the browser flow, look at the cookie, and delete it; rows by their ids.
 
     ``is_login_page``: of a Hydra, which remembers a login as long as Kratos' cookie lasts. ``when_stopped``: told what
@@ -36,21 +36,21 @@ def try_kratos(
         said = _tried(kratos, kratos.admin, email, is_login_page=is_login_page)
     except BaseException:
         with undisturbed():
-            when_stopped(_tidied(kratos.admin, email))
+            when_stopped(_cleaned_up(kratos.admin, email))
         raise
     with undisturbed():
-        tidied = _tidied(kratos.admin, email)
+        tidied = _cleaned_up(kratos.admin, email)
     yield "try.kratos", said
     yield "try.cleanup", tidied
 
 
 @sensitive_variables()
-def _tried(kratos: conf.KratosConfig, admin: KratosAdmin, email: str, *, is_login_page: bool) -> Said:
+def _tried(kratos: conf.KratosConfig, admin: KratosAdmin, email: str, *, is_login_page: bool) -> CheckResult:
     password = secrets.token_urlsafe(24)
     try:
         admin.create_identity({"email": email}, password)
         cookie = _cookie(kratos, email, password)
-    except Came as came:
+    except UnexpectedResponse as came:
         return unknown(str(came), came.todo)
     except KratosError as error:
         return unknown(
@@ -80,12 +80,12 @@ def _cookie(kratos: conf.KratosConfig, email: str, password: str) -> Cookie | No
     browser = Browser()
     page = browser.get(f"{kratos.issuer}{LOGIN}/browser", {"Accept": "application/json"})
     if not page.response.ok:
-        raise Came(page, _("A sign-in should begin there. See kratos.public."))
+        raise UnexpectedResponse(page, _("A sign-in should begin there. See kratos.public."))
     flow = page.response.json()
     answer = {"method": "password", "identifier": email, "password": password, "csrf_token": _csrf_token(flow)}
     page = browser.send(f"{kratos.issuer}{LOGIN}?flow={flow.get('id', '')}", answer)
     if not page.response.ok:
-        raise Came(page, _("Somebody should be signed in now. Does Kratos let people in by password?"))
+        raise UnexpectedResponse(page, _("Somebody should be signed in now. Does Kratos let people in by password?"))
     cookies = [Cookie.parse(header) for header in page.response.set_cookies]
     return next((one for one in cookies if one.name == kratos.cookie_name), None)
 
@@ -99,7 +99,7 @@ def _csrf_token(flow: dict[str, Any]) -> str:
     return ""
 
 
-def _tidied(admin: KratosAdmin, email: str) -> Said:
+def _cleaned_up(admin: KratosAdmin, email: str) -> CheckResult:
     """By the address: of an identity that was made, the answer can have been lost."""
     try:
         found = admin.identity_of(email)

@@ -19,10 +19,10 @@ from ...models import EndReason, digest
 from ...sessions import receipts
 from ..browser import REDIRECTS, Browser, Page, query_of
 from ..checks.registration import MEND
-from ..findings import Finding, NotKnown, Said, failed, harmless, passed, unknown
-from ..targets import ProviderPatient
-from .cleanup import leftovers, of_earlier, tidy
-from .hydra_user import Amiss, Came, Synthetic, Visitor, leads_to, overheard
+from ..findings import CheckResult, Finding, NotKnown, failed, passed, redact, unknown
+from ..targets import ProviderTarget
+from .cleanup import clean_up, left_behind, of_earlier_trials
+from .hydra_user import TestBrowser, TestUser, TrialFailed, UnexpectedResponse, leads_to, overheard
 from .interrupts import undisturbed
 from .kratos_user import try_kratos
 
@@ -62,52 +62,54 @@ def _attempts(
     when_stopped: Callable[[Finding], None],
 ) -> Generator[Finding, None, None]:
     for name, config in providers.items():
-        for row, said in _try_hydra(ProviderPatient(config), _cleanup_told(name, when_stopped)):
+        for row, said in _try_hydra(ProviderTarget(config), _cleanup_told(name, when_stopped)):
             yield _finding(row, name, said)
     for name, one in kratos.items():
         for row, said in try_kratos(one, _cleanup_told(name, when_stopped), is_login_page=name in providers):
             yield _finding(row, name, said)
 
 
-def _cleanup_told(about: str, when_stopped: Callable[[Finding], None]) -> Callable[[Said], None]:
+def _cleanup_told(about: str, when_stopped: Callable[[Finding], None]) -> Callable[[CheckResult], None]:
     return lambda said: when_stopped(_finding("try.cleanup", about, said))
 
 
-def _finding(row: str, about: str, said: Said) -> Finding:
-    return Finding(row, str(ROWS[row]), about, said.verdict, harmless(said.found), harmless(said.todo))
+def _finding(row: str, about: str, said: CheckResult) -> Finding:
+    return Finding(row, str(ROWS[row]), about, said.verdict, redact(said.found), redact(said.todo))
 
 
-def _try_hydra(patient: ProviderPatient, when_stopped: Callable[[Said], None]) -> Iterator[tuple[str, Said]]:
-    if patient.config.hydra is None:
+def _try_hydra(
+    target: ProviderTarget, when_stopped: Callable[[CheckResult], None]
+) -> Iterator[tuple[str, CheckResult]]:
+    if target.config.hydra is None:
         yield "try.sign_in", unknown(_("No HYDRA is configured for this provider: nobody can be signed in for a try."))
         return
-    if not patient.config.create_users:
+    if not target.config.create_users:
         yield "try.sign_in", unknown(_("CREATE_USERS is False: nobody synthetic is let in."))
         return
     try:
-        before, person = leftovers(patient), Synthetic(patient)
+        before, person = left_behind(target), TestUser(target)
     except DatabaseFault:
         yield "try.sign_in", unknown(_("See site.database."))
         return
     for one in before:
-        yield "try.cleanup", of_earlier(tidy(one))
+        yield "try.cleanup", of_earlier_trials(clean_up(one))
     attempt = Attempt(person)
     try:
         for row, step in attempt.steps.items():
             yield row, _said(step)
     except BaseException:
         with undisturbed():
-            when_stopped(tidy(person))
+            when_stopped(clean_up(person))
         raise
     with undisturbed():
-        tidied = tidy(person)
+        tidied = clean_up(person)
     yield "try.cleanup", tidied
 
 
-def _said(step: Callable[[], Said]) -> Said:
+def _said(step: Callable[[], CheckResult]) -> CheckResult:
     try:
         return step()
-    except Amiss as amiss:
+    except TrialFailed as amiss:
         return failed(str(amiss), amiss.todo)
     except NotKnown as reason:
         return unknown(str(reason))
@@ -121,31 +123,31 @@ def _said(step: Callable[[], Said]) -> Said:
 class Attempt:
     """One journey of ``person``, step by step; what a step needs of an earlier one is *not known* without it."""
 
-    def __init__(self, person: Synthetic) -> None:
-        self.person, self.hydra = person, person.patient.hydra
-        self.steps: Mapping[str, Callable[[], Said]] = {
+    def __init__(self, person: TestUser) -> None:
+        self.person, self.hydra = person, person.target.hydra
+        self.steps: Mapping[str, Callable[[], CheckResult]] = {
             "try.sign_in": self.sign_in,
             "try.backchannel": self.backchannel,
             "try.rp_initiated": self.rp_initiated,
             "try.frontchannel": self.frontchannel,
             "try.returned": self.returned,
         }
-        self._first: Visitor | None = None
-        self._second: Visitor | None = None
+        self._first: TestBrowser | None = None
+        self._second: TestBrowser | None = None
         self._farewell: Page | None = None
         self._state = ""
         self._hears = False
 
-    def sign_in(self) -> Said:
+    def sign_in(self) -> CheckResult:
         """By code and ID token; the site then knows the ``sid``."""
         self._first = self.person.sign_in()
         return passed(_("Signed in, with sid %(sid)s.") % {"sid": self._first.sid})
 
-    def backchannel(self) -> Said:
+    def backchannel(self) -> CheckResult:
         """Hydra ends the login by its ``sid``, and tells this site."""
         if self._first is None:
             raise NotKnown(_("See try.sign_in."))
-        if not self.person.patient.client.backchannel_logout_uri:
+        if not self.person.target.client.backchannel_logout_uri:
             raise NotKnown(_("No back-channel URI is registered. See registration.backchannel."))
         visitor, began = self._first, time.monotonic()
         with overheard(EndReason.BACK_CHANNEL) as refusals:
@@ -168,17 +170,19 @@ class Attempt:
         )
 
     @sensitive_variables()
-    def rp_initiated(self) -> Said:
+    def rp_initiated(self) -> CheckResult:
         """Signs in anew, presses the button, and says yes at Hydra."""
         if self._first is None:
             raise NotKnown(_("See try.sign_in."))
         visitor = self._second = self.person.sign_in()
         page = self._pressed(visitor.browser)
         if visitor.whoami() is not None:
-            raise Came(page, _("The session should have ended here before anything else. See the log of this site."))
+            raise UnexpectedResponse(
+                page, _("The session should have ended here before anything else. See the log of this site.")
+            )
         asked = self._at_hydra(visitor.browser, page)
         if "logout_challenge" not in asked.query:
-            raise Came(asked, _("Hydra should ask at its logout page. See history.logout_request."))
+            raise UnexpectedResponse(asked, _("Hydra should ask at its logout page. See history.logout_request."))
         self._farewell = visitor.browser.get(self.hydra.accept_logout_request(asked.query["logout_challenge"]))
         return passed(_("The session ended here first; Hydra asked, and was told yes."))
 
@@ -189,12 +193,12 @@ class Attempt:
         for form in page.forms:
             if leads_to(form.action, url):
                 return browser.submit(form, page.url)
-        raise Came(page, _("The logout page should have a form with {% logout_button %}."))
+        raise UnexpectedResponse(page, _("The logout page should have a form with {% logout_button %}."))
 
     @sensitive_variables()
     def _at_hydra(self, browser: Browser, page: Page) -> Page:
         """Where the site sends the browser, by redirect or by a form."""
-        endpoint = self.person.patient.metadata.end_session_endpoint or ""
+        endpoint = self.person.target.metadata.end_session_endpoint or ""
         forms = [one for one in page.forms if leads_to(one.action, endpoint)]
         if leads_to(page.location, endpoint):
             self._state = page.query.get("state", "")
@@ -202,9 +206,11 @@ class Attempt:
         if forms:
             self._state = forms[0].fields.get("state", "")
             return browser.submit(forms[0], page.url)
-        raise Came(page, _("The site should send the browser to Hydra. See provider.endpoints, and the log."))
+        raise UnexpectedResponse(
+            page, _("The site should send the browser to Hydra. See provider.endpoints, and the log.")
+        )
 
-    def frontchannel(self) -> Said:
+    def frontchannel(self) -> CheckResult:
         """What Hydra's page loads in a frame is loaded, without cookies, as most browsers do today."""
         visitor, page = self._left()
         if not page.frames:
@@ -215,40 +221,40 @@ class Attempt:
             return failed(_("Hydra's page loads %(url)s, which is not this site's.") % {"url": url}, str(MEND))
         loaded = Browser().get(ours[0])
         if not loaded.response.ok:
-            raise Came(loaded, _("The frame should be answered with 200. See receiver.frontchannel."))
+            raise UnexpectedResponse(loaded, _("The frame should be answered with 200. See receiver.frontchannel."))
         if query_of(ours[0]).get("sid") != visitor.sid:
-            raise Came(loaded, _("The frame names another sid than the one that was signed in with."))
+            raise UnexpectedResponse(loaded, _("The frame names another sid than the one that was signed in with."))
         return passed(_("Hydra's page loads it, and it answers 200."))
 
-    def _without_frames(self) -> Said:
-        if self.person.patient.client.frontchannel_logout_uri:
+    def _without_frames(self) -> CheckResult:
+        if self.person.target.client.frontchannel_logout_uri:
             return failed(_("Hydra's page loads no frame, though one is registered."), _("See Hydra's log."))
         return passed(_("None is registered, and Hydra's page loads none."))
 
     @sensitive_variables()
-    def returned(self) -> Said:
+    def returned(self) -> CheckResult:
         """With our own ``state``, to where the registration says."""
         (visitor, page), here = self._left(), conf.get().absolute("logout_callback")
-        wanted, target = self.person.patient.config.post_logout_redirect_uri or here, page.location or page.refresh
+        wanted, target = self.person.target.config.post_logout_redirect_uri or here, page.location or page.refresh
         if not leads_to(target, wanted):
-            raise Came(page, _("Hydra should send the browser to %(url)s.") % {"url": wanted})
+            raise UnexpectedResponse(page, _("Hydra should send the browser to %(url)s.") % {"url": wanted})
         if query_of(target).get("state") != self._state:
             return failed(_("The browser is back with another state."), _("Something between changes the URL."))
         if wanted == here:
             answer = visitor.browser.get(target)
             if not answer.response.ok and answer.status not in REDIRECTS:
-                raise Came(answer, _("The way back should be answered. See the log of this site."))
+                raise UnexpectedResponse(answer, _("The way back should be answered. See the log of this site."))
         self._await_notice(visitor)
         return passed(_("The browser is back, with the state that it left with."))
 
-    def _left(self) -> tuple[Visitor, Page]:
+    def _left(self) -> tuple[TestBrowser, Page]:
         if self._second is None or self._farewell is None:
             raise NotKnown(_("See try.rp_initiated."))
         return self._second, self._farewell
 
-    def _await_notice(self, visitor: Visitor) -> None:
+    def _await_notice(self, visitor: TestBrowser) -> None:
         """Hydra tells this site of this logout too: what comes after the tidying up would be left."""
-        issuer = self.person.patient.registration.issuer
+        issuer = self.person.target.registration.issuer
         if self._hears:
             self._soon(lambda: receipts.rows().filter(sid_digest=digest(issuer, visitor.sid)).exists())
 

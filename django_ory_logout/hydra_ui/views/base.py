@@ -25,7 +25,7 @@ from ...exceptions import (
     LogoutUnconfirmed,
     OryLogoutError,
     SetupError,
-    Undecided,
+    TemporaryError,
 )
 from ...parameters import check_charset
 from ...views import errors
@@ -154,10 +154,10 @@ def _non_atomic(view: View) -> View:
 
 def redirect(url: str) -> HttpResponse:
     """To where Hydra says, which is under its own address; a client may make it go on to an app's own scheme."""
-    return _Onward(url)
+    return _SeeOther(url)
 
 
-class _Onward(HttpResponseRedirect):
+class _SeeOther(HttpResponseRedirect):
     """A redirect whose verifier does not show in a report of a later fault."""
 
     def __repr__(self) -> str:
@@ -174,14 +174,14 @@ def _challenge(request: HttpRequest, kind: str) -> str:
 def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResponse:
     if isinstance(error, ChallengeHandled) and urlsplit(error.redirect_to).netloc:
         return redirect(error.redirect_to)
-    unavailable = isinstance(error, Undecided) and not isinstance(error, SetupError)
+    unavailable = isinstance(error, TemporaryError) and not isinstance(error, SetupError)
     status = _STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.BAD_GATEWAY)
     return _answered(request, error, kind, status, request.get_full_path() if unavailable else "")
 
 
 def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
     """500: something that nobody expects, as in a hook of the site. Django reports it as it reports any other."""
-    code = Undecided("internal_error", type(error).__name__)
+    code = TemporaryError("internal_error", type(error).__name__)
     response = _answered(request, code, kind, HTTPStatus.INTERNAL_SERVER_ERROR, request.get_full_path())
     said = "%s page: internal_error: %s", kind, type(error).__name__
     log_response(*said, response=response, request=request, exception=error)

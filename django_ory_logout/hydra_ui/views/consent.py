@@ -7,7 +7,7 @@ from django.shortcuts import render
 
 from ...ory.hydra import ConsentRequest
 from .. import conf
-from ..authorization_prompt import Asked
+from ..authorization_prompt import AuthorizationPrompt
 from ..subjects import is_subject
 from .base import page, redirect
 
@@ -36,7 +36,7 @@ def _is_trusted(consent: ConsentRequest) -> bool:
     it too, and then does not say ``skip``. In a request object we cannot read it, and the registration counts: to ask
     each time, in case it is there, would leave nothing of ``skip_consent``.
     """
-    return consent.client.skip_consent and not Asked.parse(consent.request_url).consent
+    return consent.client.skip_consent and not AuthorizationPrompt.parse(consent.request_url).consent
 
 
 def _context(consent: ConsentRequest) -> dict[str, Any]:

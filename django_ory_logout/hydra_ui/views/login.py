@@ -5,7 +5,7 @@ from django.shortcuts import render
 
 from ...ory.hydra import LoginRequest
 from .. import conf, hydra_logins, revocation
-from ..authorization_prompt import Asked, with_prompt_login
+from ..authorization_prompt import AuthorizationPrompt, with_prompt_login
 from ..subjects import is_subject, known_subject
 from .base import page, redirect
 
@@ -14,7 +14,7 @@ from .base import page, redirect
 def login(request: HttpRequest, challenge: str) -> HttpResponse:
     """The login page."""
     login = conf.get().admin.login_request(challenge)
-    asked = Asked.parse(login.request_url)
+    asked = AuthorizationPrompt.parse(login.request_url)
     if login.skip:
         return _remembered(request, login, asked)
     if asked.silent:
@@ -24,7 +24,7 @@ def login(request: HttpRequest, challenge: str) -> HttpResponse:
     return _form(request, login)
 
 
-def _remembered(request: HttpRequest, login: LoginRequest, asked: Asked) -> HttpResponse:
+def _remembered(request: HttpRequest, login: LoginRequest, asked: AuthorizationPrompt) -> HttpResponse:
     """Hydra remembers ``login.subject``, so that nobody else can be accepted."""
     if not _is_ours(request, login):
         return _login_required(login) if asked.silent else _forget(login)
@@ -49,7 +49,7 @@ def _forget(login: LoginRequest) -> HttpResponse:
     return redirect(login.request_url)
 
 
-def _too_old(request: HttpRequest, asked: Asked) -> bool:
+def _too_old(request: HttpRequest, asked: AuthorizationPrompt) -> bool:
     """Hydra counts ``max_age`` from when we accepted, and that may have been long after somebody gave a password."""
     return asked.max_age is not None and hydra_logins.read(request.session).older_than(asked.max_age)
 

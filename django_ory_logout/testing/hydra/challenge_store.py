@@ -10,7 +10,7 @@ from authlib.oauth2.rfc6749.errors import OAuth2Error
 SECONDS = 30 * 60
 
 
-class Sealed:
+class ChallengeStore:
     """Values that travel as opaque words. Opening a word changes nothing, as Hydra's hold their value encrypted."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

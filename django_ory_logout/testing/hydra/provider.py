@@ -9,7 +9,7 @@ from uuid import uuid4
 from joserfc.jwk import Key
 
 from ..uris import set_query
-from .challenge_store import Sealed
+from .challenge_store import ChallengeStore
 from .grants import TokenIssuer
 from .issuer import Issuer
 from .records import Client, Consent, Delivery, LoginSession
@@ -52,7 +52,7 @@ class Provider(TokenIssuer):
         #: Laid over the discovery document.
         self.metadata: dict[str, Any] = {}
         self.consents: list[Consent] = []
-        self.sealed = Sealed(self.clock)
+        self.sealed = ChallengeStore(self.clock)
         self.pages = Pages.of(self)
         self.identity_provider: IdentityProvider | None = None
 

@@ -4,10 +4,10 @@ from django.http import HttpRequest, HttpResponse
 
 from ..hydra import endpoints
 from ..hydra.endpoints import Request
-from .site import Face
+from .site import ProviderSite
 
 
-def answer(request: HttpRequest, face: Face) -> HttpResponse:
+def answer(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     asked = Request(request.method or "", request.path, request.headers, request.POST.dict())
     given = endpoints.answer(face.provider, asked)
     return HttpResponse(given.body, status=given.status, headers=dict(given.headers))

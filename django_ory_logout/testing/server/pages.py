@@ -6,14 +6,14 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST, require_safe
 
-from .site import Face, found, page
+from .site import ProviderSite, found, page
 
 #: A delivery that succeeds at once is in the list when the page comes back; one that is tried again is not waited for.
 WAIT_SECONDS = 2.0
 
 
 @require_safe
-def home(request: HttpRequest, face: Face) -> HttpResponse:
+def home(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     sessions = [
         {
             "session": session,
@@ -27,7 +27,7 @@ def home(request: HttpRequest, face: Face) -> HttpResponse:
 
 
 @require_POST
-def end(request: HttpRequest, face: Face) -> HttpResponse:
+def end(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     """End one login session by its ``sid``, or all of a person by ``subject``."""
     if subject := request.POST.get("subject"):
         deliveries = face.provider.end_subject(subject)
@@ -38,11 +38,11 @@ def end(request: HttpRequest, face: Face) -> HttpResponse:
 
 
 @require_safe
-def error(request: HttpRequest, face: Face) -> HttpResponse:
+def error(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     """Hydra's ``urls.error``."""
     context = {name: request.GET.get(name, "") for name in ("error", "error_description")}
     return page(request, face, "error", context, status=HTTPStatus.BAD_REQUEST)
 
 
-def not_found(request: HttpRequest, face: Face) -> HttpResponse:
+def not_found(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     return page(request, face, "error", {"error": "There is no such page."}, status=HTTPStatus.NOT_FOUND)

@@ -8,14 +8,14 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from ..hydra import challenges
-from .site import REMEMBER_SECONDS, Face, View, found, page
+from .site import REMEMBER_SECONDS, ProviderSite, View, found, page
 
 
 def _with_challenge(view: View) -> View:
     """What is refused, as a challenge that is unknown or too old, ends at an error page."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, face: Face) -> HttpResponse:
+    def wrapped(request: HttpRequest, face: ProviderSite) -> HttpResponse:
         try:
             return view(request, face)
         except OAuth2Error as error:
@@ -25,7 +25,7 @@ def _with_challenge(view: View) -> View:
 
 
 @_with_challenge
-def login(request: HttpRequest, face: Face) -> HttpResponse:
+def login(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     """Choose a demo person. ``auto=1`` with a ``login_hint`` asks nobody; ``remember=0`` goes with it."""
     provider, challenge = face.provider, request.GET.get(challenges.LOGIN, "")
     flow = challenges.login_flow(provider, challenge)
@@ -42,21 +42,21 @@ def login(request: HttpRequest, face: Face) -> HttpResponse:
     return page(request, face, "sign_in", {**context, "known": face.login_session(request)})
 
 
-def _choose(request: HttpRequest, face: Face, challenge: str) -> HttpResponse:
+def _choose(request: HttpRequest, face: ProviderSite, challenge: str) -> HttpResponse:
     person = face.provider.persons.get(request.POST.get("subject", ""))
     if person is None:
         return page(request, face, "error", {"error": "Nobody was chosen."}, status=HTTPStatus.BAD_REQUEST)
     return _enter(face, challenge, person.subject, remember="remember" in request.POST)
 
 
-def _enter(face: Face, challenge: str, subject: str, *, remember: bool) -> HttpResponse:
+def _enter(face: ProviderSite, challenge: str, subject: str, *, remember: bool) -> HttpResponse:
     answer = {"subject": subject, "remember": remember, "remember_for": REMEMBER_SECONDS}
     return found(challenges.accept_login(face.provider, challenge, answer))
 
 
 @require_safe
 @_with_challenge
-def consent(request: HttpRequest, face: Face) -> HttpResponse:
+def consent(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     """Agree to all that is asked for, for ever, and ask nobody."""
     challenge = request.GET.get(challenges.CONSENT, "")
     flow = challenges.consent_flow(face.provider, challenge)
@@ -65,7 +65,7 @@ def consent(request: HttpRequest, face: Face) -> HttpResponse:
 
 
 @_with_challenge
-def logout(request: HttpRequest, face: Face) -> HttpResponse:
+def logout(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     """Ask whether to log out, but where the client is registered to skip that."""
     challenge = request.GET.get("logout_challenge", "")
     asked = face.logout_requests.get(challenge)

@@ -17,8 +17,8 @@ from ..hydra.admin import Admin
 from ..hydra.provider import Provider
 from ..hydra.records import Client
 from .admin import AdminApplication
-from .kratos import KratosFace, admin_application, demo, public_application
-from .site import Face
+from .kratos import KratosSite, admin_application, demo, public_application
+from .site import ProviderSite
 from .urls import URLConf
 from .wsgi import Application
 
@@ -47,7 +47,7 @@ def serve(
     there is no admin API. With ``kratos_port`` there is a Kratos, which is the login page unless another site serves
     that, and with ``kratos_admin_port`` its admin API. Exits with a sentence when a port is taken.
     """
-    face = Face(Provider(f"http://{ADDRESS}:{port}"))
+    face = ProviderSite(Provider(f"http://{ADDRESS}:{port}"))
     face.provider.pages = replace(face.provider.pages, **(pages or {}))
     face.provider.register(
         Client.of_site(
@@ -58,7 +58,7 @@ def serve(
     django.setup()
     applications: dict[int | None, Application] = {admin_port: AdminApplication(_admin(face))}
     if kratos_port is not None:
-        kratos = KratosFace(demo.demo(f"http://localhost:{kratos_port}", site_url, face.provider))
+        kratos = KratosSite(demo.demo(f"http://localhost:{kratos_port}", site_url, face.provider))
         kratos.kratos.required_aal, kratos.kratos.persistent = kratos_required_aal, kratos_persistent
         if "login" not in (pages or {}):
             demo.use(face.provider, kratos.kratos)
@@ -70,7 +70,7 @@ def serve(
         listen(port)
 
 
-def configuration(face: Face) -> dict[str, object]:
+def configuration(face: ProviderSite) -> dict[str, object]:
     """Django's settings. The host is the address alone: ``localhost`` would share its cookies with the site."""
     return {
         "SECRET_KEY": get_random_secret_key(),
@@ -87,7 +87,7 @@ def configuration(face: Face) -> dict[str, object]:
     }
 
 
-def _admin(face: Face) -> Admin:
+def _admin(face: ProviderSite) -> Admin:
     return Admin(face.provider, face.logout_requests, face.backchannel.deliver_in_background)
 
 

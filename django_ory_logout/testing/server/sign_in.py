@@ -6,10 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from ..hydra import authorization, challenges
 from ..hydra.authorization import AuthorizationRequest
 from ..hydra.flow import Flow
-from .site import Face, found, page, refusal
+from .site import ProviderSite, found, page, refusal
 
 
-def authorize(request: HttpRequest, face: Face) -> HttpResponse:
+def authorize(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     """``/oauth2/auth`` by GET or POST: to the login page; from there to the consent page; from there to the client."""
     query = {**request.GET.dict(), **request.POST.dict()}
     asked = None
@@ -26,7 +26,7 @@ def authorize(request: HttpRequest, face: Face) -> HttpResponse:
         return _refuse(request, face, error, query.get("response_mode", ""))
 
 
-def _ask_login(request: HttpRequest, face: Face, asked: AuthorizationRequest) -> HttpResponse:
+def _ask_login(request: HttpRequest, face: ProviderSite, asked: AuthorizationRequest) -> HttpResponse:
     browser = face.browser(request)
     challenge = challenges.begin(face.provider, asked, face.login_session(request), browser)
     response = found(face.provider.pages.login, login_challenge=challenge)
@@ -34,7 +34,7 @@ def _ask_login(request: HttpRequest, face: Face, asked: AuthorizationRequest) ->
     return response
 
 
-def _ask_consent(request: HttpRequest, face: Face, verifier: str) -> HttpResponse:
+def _ask_consent(request: HttpRequest, face: ProviderSite, verifier: str) -> HttpResponse:
     """Only a remembered login has a cookie; another silently ends what was remembered before."""
     flow = challenges.log_in(face.provider, verifier, face.browser(request))
     response = found(face.provider.pages.consent, consent_challenge=challenges.ask_consent(face.provider, flow))
@@ -43,7 +43,7 @@ def _ask_consent(request: HttpRequest, face: Face, verifier: str) -> HttpRespons
     return response
 
 
-def _remember(request: HttpRequest, face: Face, response: HttpResponse, flow: Flow) -> None:
+def _remember(request: HttpRequest, face: ProviderSite, response: HttpResponse, flow: Flow) -> None:
     before = face.login_session(request)
     if flow.login.get("remember"):
         face.remember(response, flow.sid, flow.login.get("remember_for"))
@@ -52,12 +52,12 @@ def _remember(request: HttpRequest, face: Face, response: HttpResponse, flow: Fl
         face.forget(response)
 
 
-def _finish(request: HttpRequest, face: Face, asked: AuthorizationRequest, verifier: str) -> HttpResponse:
+def _finish(request: HttpRequest, face: ProviderSite, asked: AuthorizationRequest, verifier: str) -> HttpResponse:
     parameters = challenges.finish(face.provider, verifier, face.browser(request))
     return _send(request, face, asked.redirect_uri, parameters, asked.response_mode)
 
 
-def _refuse(request: HttpRequest, face: Face, error: OAuth2Error, response_mode: str) -> HttpResponse:
+def _refuse(request: HttpRequest, face: ProviderSite, error: OAuth2Error, response_mode: str) -> HttpResponse:
     """An error goes back to the client where its ``redirect_uri`` is good, and to the error page where not."""
     if not error.redirect_uri:
         return refusal(face, error)
@@ -65,7 +65,7 @@ def _refuse(request: HttpRequest, face: Face, error: OAuth2Error, response_mode:
 
 
 def _send(
-    request: HttpRequest, face: Face, redirect_uri: str, parameters: dict[str, str], response_mode: str
+    request: HttpRequest, face: ProviderSite, redirect_uri: str, parameters: dict[str, str], response_mode: str
 ) -> HttpResponse:
     if response_mode == "form_post":
         return page(request, face, "form_post", {"redirect_uri": redirect_uri, "parameters": parameters})

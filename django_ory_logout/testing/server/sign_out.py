@@ -6,12 +6,12 @@ from django.views.decorators.http import require_safe
 
 from ..hydra import end_session as logout
 from ..hydra.end_session import LogoutRequest
-from .site import Face, found, page, refusal
+from .site import ProviderSite, found, page, refusal
 
 REFRESH_SECONDS = 7
 
 
-def end_session(request: HttpRequest, face: Face) -> HttpResponse:
+def end_session(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     """``/oauth2/sessions/logout`` by GET or POST, and again with the verifier that the logout page was given."""
     query = {**request.GET.dict(), **request.POST.dict()}
     try:
@@ -25,7 +25,7 @@ def end_session(request: HttpRequest, face: Face) -> HttpResponse:
     return found(face.provider.pages.logout, logout_challenge=face.logout_requests.add(asked, request.get_full_path()))
 
 
-def _end(request: HttpRequest, face: Face, asked: LogoutRequest) -> HttpResponse:
+def _end(request: HttpRequest, face: ProviderSite, asked: LogoutRequest) -> HttpResponse:
     ended = logout.end(face.provider, asked, face.login_session(request))
     face.backchannel.deliver_in_background(ended.deliveries)
     response = _frontchannel(request, face, asked, ended.frontchannel_uris)
@@ -33,7 +33,7 @@ def _end(request: HttpRequest, face: Face, asked: LogoutRequest) -> HttpResponse
     return response
 
 
-def _frontchannel(request: HttpRequest, face: Face, asked: LogoutRequest, uris: list[str]) -> HttpResponse:
+def _frontchannel(request: HttpRequest, face: ProviderSite, asked: LogoutRequest, uris: list[str]) -> HttpResponse:
     """The page of iframes (Front-Channel Logout, 4); it leaves by script, and without script by ``Refresh``."""
     if not uris:
         return found(asked.redirect_uri)
@@ -43,5 +43,5 @@ def _frontchannel(request: HttpRequest, face: Face, asked: LogoutRequest, uris: 
 
 
 @require_safe
-def signed_out(request: HttpRequest, face: Face) -> HttpResponse:
+def signed_out(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     return page(request, face, "signed_out")

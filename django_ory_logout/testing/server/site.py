@@ -23,7 +23,7 @@ BROWSER_COOKIE = "ory_hydra_login_csrf_dev"
 REMEMBER_SECONDS = 24 * 60 * 60
 
 
-class Face:
+class ProviderSite:
     """A provider, its back-channel, its logout requests, and the faults that were ordered for its paths."""
 
     def __init__(self, provider: Provider, backchannel: BackChannel | None = None) -> None:
@@ -54,12 +54,12 @@ class Face:
         response.delete_cookie(SESSION_COOKIE, samesite="Lax")
 
 
-View = Callable[[HttpRequest, Face], HttpResponse]
+View = Callable[[HttpRequest, ProviderSite], HttpResponse]
 
 
 def page(
     request: HttpRequest,
-    face: Face,
+    face: ProviderSite,
     name: str,
     context: Mapping[str, object] | None = None,
     *,
@@ -80,7 +80,7 @@ def _engine() -> DjangoTemplates:
     return DjangoTemplates({"NAME": "provider", "DIRS": [directory], "APP_DIRS": False, "OPTIONS": {}})
 
 
-def refusal(face: Face, error: OAuth2Error) -> HttpResponse:
+def refusal(face: ProviderSite, error: OAuth2Error) -> HttpResponse:
     """Hydra's error page: the client never hears of it."""
     return found(face.provider.pages.error, **dict(error.get_body()))
 
@@ -93,7 +93,7 @@ def faulty(view: View) -> View:
     """Answer with the fault that was ordered for the path, if any. Nothing may be cached."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, face: Face) -> HttpResponse:
+    def wrapped(request: HttpRequest, face: ProviderSite) -> HttpResponse:
         status = face.faults.get(request.path)
         response = HttpResponse(status=status) if status else view(request, face)
         response.headers.setdefault("Cache-Control", "no-store")

@@ -15,14 +15,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from ..hydra.backchannel import Report
 from ..hydra.records import LoginSession
-from .site import Face, View
+from .site import ProviderSite, View
 
 Json = dict[str, Any]
 
 
-def _switch(act: Callable[[Face, Json], Json]) -> View:
+def _switch(act: Callable[[ProviderSite, Json], Json]) -> View:
     @wraps(act)
-    def view(request: HttpRequest, face: Face) -> HttpResponse:
+    def view(request: HttpRequest, face: ProviderSite) -> HttpResponse:
         if request.method != "POST":
             return JsonResponse({"error": "POST only"}, status=HTTPStatus.METHOD_NOT_ALLOWED)
         if request.content_type != "application/json":
@@ -32,7 +32,7 @@ def _switch(act: Callable[[Face, Json], Json]) -> View:
     return view
 
 
-def sessions(request: HttpRequest, face: Face) -> HttpResponse:
+def sessions(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     """The login sessions, oldest first."""
     listed = [
         {**asdict(session), "clients": face.provider.clients_of(session)}
@@ -41,19 +41,19 @@ def sessions(request: HttpRequest, face: Face) -> HttpResponse:
     return JsonResponse({"sessions": listed})
 
 
-def reports(request: HttpRequest, face: Face) -> HttpResponse:
+def reports(request: HttpRequest, face: ProviderSite) -> HttpResponse:
     """What came of the latest back-channel deliveries, oldest first."""
     return JsonResponse(_reports(list(face.backchannel.reports)))
 
 
 @_switch
-def end(face: Face, order: Json) -> Json:
+def end(face: ProviderSite, order: Json) -> Json:
     """End by ``sid`` or by ``sub``, deliver, and tell what the clients answered."""
     return _reports(_end(face, **order))
 
 
 @_switch
-def overtake(face: Face, order: Json) -> Json:
+def overtake(face: ProviderSite, order: Json) -> Json:
     """End the login session of the next code, ``by`` its ``sid`` or ``sub``, before the tokens are given."""
 
     def hook(session: LoginSession) -> None:
@@ -64,13 +64,13 @@ def overtake(face: Face, order: Json) -> Json:
 
 
 @_switch
-def logout_token(face: Face, order: Json) -> Json:
+def logout_token(face: ProviderSite, order: Json) -> Json:
     """A logout token for ``client_id`` with ``sid``, ``sub`` or both, which ends nothing here and is not delivered."""
     return {"logout_token": face.provider.logout_token(**order)}
 
 
 @_switch
-def rotate_keys(face: Face, order: Json) -> Json:
+def rotate_keys(face: ProviderSite, order: Json) -> Json:
     """Sign with a new key; with ``withdraw`` the old ones leave the JWKS."""
     key = face.provider.rotate_keys()
     if order.get("withdraw"):
@@ -79,14 +79,14 @@ def rotate_keys(face: Face, order: Json) -> Json:
 
 
 @_switch
-def client(face: Face, order: Json) -> Json:
+def client(face: ProviderSite, order: Json) -> Json:
     """Change the registration of ``client_id``."""
     face.provider.register(replace(face.provider.clients[order["client_id"]], **order))
     return {"changed": sorted(order)}
 
 
 @_switch
-def fault(face: Face, order: Json) -> Json:
+def fault(face: ProviderSite, order: Json) -> Json:
     """Answer every request for ``path`` with ``status``, until ``status`` is null."""
     if order["status"] is None:
         face.faults.pop(order["path"], None)
@@ -95,7 +95,7 @@ def fault(face: Face, order: Json) -> Json:
     return {"faults": face.faults}
 
 
-def _end(face: Face, *, sid: str = "", sub: str = "") -> list[Report]:
+def _end(face: ProviderSite, *, sid: str = "", sub: str = "") -> list[Report]:
     return face.backchannel.deliver(face.provider.end_subject(sub) if sub else face.provider.end(sid))
 
 

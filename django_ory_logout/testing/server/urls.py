@@ -6,7 +6,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect, requires_csr
 
 from ..hydra import endpoints
 from . import machine, pages, questions, sign_in, sign_out, switches
-from .site import Face, View, faulty
+from .site import ProviderSite, View, faulty
 
 #: What sites and machines send; some of these answer with a form of ours.
 _VIEWS: dict[str, View] = {
@@ -30,7 +30,7 @@ _PAGES: dict[str, View] = {
 class URLConf:
     """A ``ROOT_URLCONF`` for one face; two of them can live in one process."""
 
-    def __init__(self, face: Face) -> None:
+    def __init__(self, face: ProviderSite) -> None:
         views = {
             **{route: csrf_exempt(requires_csrf_token(faulty(view))) for route, view in _VIEWS.items()},
             **{route: csrf_protect(faulty(view)) for route, view in _PAGES.items()},

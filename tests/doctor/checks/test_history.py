@@ -19,7 +19,7 @@ from django_ory_logout.doctor import Verdict
 from django_ory_logout.doctor.checks import hydra_sessions as logins
 from django_ory_logout.doctor.checks import logout_probe
 from django_ory_logout.doctor.checks.history_refusals import FAULTS, SIGNED
-from django_ory_logout.flows.logout import PROBE, own_probe
+from django_ory_logout.flows.logout import DOCTOR_PROBE_TOKEN, own_probe
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutNotice, LogoutReceipt, RefusalCount
 from django_ory_logout.ory.hydra import HydraAdmin
 from django_ory_logout.sessions import events, index, receipts
@@ -99,7 +99,7 @@ def test_reads_only(network: Town, provider: Provider, browser: SiteBrowser) -> 
 
 def test_no_row_has_a_secret(network: Town, provider: Provider, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
-    login, key = browser.session[index.LOGIN], browser.key
+    login, key = browser.session[index.LOGIN_KEY], browser.key
     provider.forget("amber")
     said = " ".join(f"{one.found} {one.todo}" for one in found("registration", "history"))
     provider.keys = [new_signing_key(), *provider.keys]
@@ -258,7 +258,7 @@ def test_probe_of_another_doctor_is_not_counted(network: Town, browser: SiteBrow
 
     answer = browser.post_form("/auth/logout/backchannel/", {"logout_token": token})
     assert answer.json()["error_description"] == "malformed"
-    browser.get("/auth/logout/frontchannel/", {"iss": "https://op.example/", "sid": PROBE})
+    browser.get("/auth/logout/frontchannel/", {"iss": "https://op.example/", "sid": DOCTOR_PROBE_TOKEN})
     assert not RefusalCount.objects.exists()
 
     browser.get("/auth/logout/frontchannel/", {"iss": "https://op.example/", "sid": "any"})

@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, RSAKey
 from django_ory_logout import conf
 from django_ory_logout.doctor.checks import provider as checks
 from django_ory_logout.doctor.findings import NotKnown
-from django_ory_logout.doctor.targets import Fetched, ProviderPatient
+from django_ory_logout.doctor.targets import Fetched, ProviderTarget
 from django_ory_logout.http import Response
 from django_ory_logout.testing import Network, Provider
 
@@ -97,14 +97,14 @@ def test_another_issuer(provider: Provider, named: Any) -> None:
 
 
 def test_what_needs_the_whole_document_names_the_row(provider: Provider) -> None:
-    patient = ProviderPatient(conf.get().providers["default"])
-    assert patient.metadata.issuer == "https://op.example"
+    target = ProviderTarget(conf.get().providers["default"])
+    assert target.metadata.issuer == "https://op.example"
 
     provider.metadata["issuer"] = "https://op.example/"
     with pytest.raises(NotKnown, match=r"See provider\.issuer\."):
-        _ = ProviderPatient(conf.get().providers["default"]).metadata
+        _ = ProviderTarget(conf.get().providers["default"]).metadata
     with pytest.raises(NotKnown, match="No HYDRA"):
-        _ = patient.hydra
+        _ = target.hydra
 
 
 # provider.endpoints

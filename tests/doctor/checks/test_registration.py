@@ -51,9 +51,9 @@ def register(provider: Provider) -> Register:
     return register
 
 
-def departed(sid: str = "sid") -> None:
+def sent_to_provider(sid: str = "sid") -> None:
     """A browser went to Hydra to log out, long enough ago."""
-    events.departed(settings.ISSUER, sid)
+    events.sent_to_provider(settings.ISSUER, sid)
     LogoutEvent.objects.filter(sid=sid).update(at=timezone.now() - timedelta(minutes=2))
 
 
@@ -240,7 +240,7 @@ def test_back_channel_out_of_reach_by_which_notices_came_once(network: Town, reg
     register(backchannel_logout_uri=f"{INTERNAL}{RECEIVER}", more={"updated_at": "2026-01-01T00:00:00.123456789Z"})
     network.down(RECEIVER)
     arrived("another sid")
-    departed()
+    sent_to_provider()
 
     assert not_green("registration.backchannel", "history.notices") == {
         "registration.backchannel": Verdict.WARN,
@@ -314,7 +314,7 @@ def test_address_matters_once_notices_do_not_arrive(
     assert red() == {}
     assert words in row("registration.address").found
 
-    departed()
+    sent_to_provider()
 
     assert red() == {"registration.address": Verdict.WARN, "history.notices": Verdict.WARN}
     assert "disallow_private_ip_ranges" in row("registration.address").todo
@@ -325,13 +325,13 @@ def test_address_is_not_why_nobody_is_told_of_logins_that_are_not_remembered(
 ) -> None:
     addresses["rp.example"] = ["10.0.0.7"]
     browser.sign_in("amber", login_session=provider.sign_in("amber", settings.CLIENT_ID, remember=False))
-    departed()
+    sent_to_provider()
 
     assert red() == {"history.notices": Verdict.WARN, "history.logout_request": Verdict.FAIL}
 
 
 def test_registration_that_was_mended_since(register: Register) -> None:
-    departed()
+    sent_to_provider()
     register(more={"updated_at": (timezone.now() - timedelta(minutes=3)).isoformat()})
     assert red() == {"history.notices": Verdict.WARN}
 
@@ -340,7 +340,7 @@ def test_registration_that_was_mended_since(register: Register) -> None:
 
 
 def test_public_address_is_not_why_notices_do_not_arrive(addresses: dict[str, list[str]]) -> None:
-    departed()
+    sent_to_provider()
 
     assert red() == {"history.notices": Verdict.WARN}
 

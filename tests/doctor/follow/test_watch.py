@@ -15,7 +15,7 @@ from django.utils import timezone
 from django_ory_logout.doctor import CHECKS, examine, explain
 from django_ory_logout.doctor.follow import watch as follow
 from django_ory_logout.doctor.follow.expected_steps import Missing
-from django_ory_logout.doctor.follow.messages import MEANS
+from django_ory_logout.doctor.follow.messages import MESSAGES
 from django_ory_logout.doctor.follow.watch import LEASE_SECONDS, Outcome, Step
 from django_ory_logout.management.commands import ory_doctor
 from django_ory_logout.models import EventKind, LogoutEvent
@@ -239,7 +239,7 @@ def test_nothing_came(world: World) -> None:
     assert watch.missing == Missing(
         "follow.nothing",
         "any step",
-        str(MEANS["nothing"][0]),
+        str(MESSAGES["nothing"][0]),
         ("receiver.backchannel", "registration.backchannel", "history.logout_request", "history.known_at_hydra"),
     )
     assert watch.now == pytest.approx(5, abs=0.3)
@@ -299,7 +299,7 @@ def test_what_a_stranger_posts_explains_nothing(world: World, body: dict[str, st
     watch = Watch(person.press, post, person.go, person.come_back)
 
     assert REFUSED in watch.kinds
-    assert watch.missing.means == str(MEANS["back_channel"][0])
+    assert watch.missing.means == str(MESSAGES["back_channel"][0])
 
 
 def test_what_a_stranger_can_post_as_well_is_said_to_be_that(world: World, configure: Configure) -> None:
@@ -327,9 +327,9 @@ def test_a_request_to_the_front_channel_that_names_no_session(world: World) -> N
     watch = Watch(load)
 
     assert [one.words for one in watch.steps] == ["front-channel request, which ended nothing"]
-    assert (watch.missing.id, watch.missing.means) == ("follow.ended", str(MEANS["ended after request"][0]))
+    assert (watch.missing.id, watch.missing.means) == ("follow.ended", str(MESSAGES["ended after request"][0]))
     person.login = world.provider.sign_in("amber", "django-site")
-    assert Watch(load, person.end_there).missing.means == str(MEANS["ended after notice"][0])
+    assert Watch(load, person.end_there).missing.means == str(MESSAGES["ended after notice"][0])
 
 
 def test_a_notice_that_names_another_sid(world: World) -> None:
@@ -340,7 +340,7 @@ def test_a_notice_that_names_another_sid(world: World) -> None:
     watch = Watch(person.end_there)
 
     assert watch.kinds == [BACK_CHANNEL]
-    assert (watch.missing.id, watch.missing.means) == ("follow.ended", str(MEANS["ended after notice"][0]))
+    assert (watch.missing.id, watch.missing.means) == ("follow.ended", str(MESSAGES["ended after notice"][0]))
     assert "history.known_at_hydra" in watch.missing.rows
 
 
@@ -352,7 +352,7 @@ def test_a_browser_that_comes_back_from_a_logout_before(world: World) -> None:
     watch = Watch(person.come_back)
 
     assert watch.kinds == [RETURNED]
-    assert (watch.missing.id, watch.missing.means) == ("follow.ended", str(MEANS["ended"][0]))
+    assert (watch.missing.id, watch.missing.means) == ("follow.ended", str(MESSAGES["ended"][0]))
 
 
 def test_a_provider_that_is_out_of_reach(world: World) -> None:
@@ -377,14 +377,14 @@ def test_a_browser_that_stays_at_the_provider(world: World, goes: bool) -> None:
     watch = Watch(person.press, *([person.go] if goes else []))
 
     assert watch.kinds == [ENDED, TO_PROVIDER]
-    assert (watch.missing.id, watch.missing.means) == ("follow.returned", str(MEANS["returned"][0]))
+    assert (watch.missing.id, watch.missing.means) == ("follow.returned", str(MESSAGES["returned"][0]))
     assert "registration.post_logout_redirect_uri" in watch.missing.rows
 
 
 def test_a_browser_that_stays_at_the_page_of_frames(world: World) -> None:
     watch = Watch(*Person(world).logout[:-1])
 
-    assert (watch.missing.id, watch.missing.means) == ("follow.returned", str(MEANS["returned after notice"][0]))
+    assert (watch.missing.id, watch.missing.means) == ("follow.returned", str(MESSAGES["returned after notice"][0]))
 
 
 def test_a_login_that_was_not_remembered(world: World) -> None:
@@ -434,7 +434,7 @@ def test_a_logout_from_here_whose_notice_is_sent_elsewhere(world: World) -> None
     assert watch.kinds == [ENDED, TO_PROVIDER, FRONT_CHANNEL, RETURNED]
     assert (watch.missing.id, watch.missing.means) == (
         "follow.back_channel",
-        str(MEANS["back_channel after notice"][0]),
+        str(MESSAGES["back_channel after notice"][0]),
     )
     assert watch.missing.rows[0] == "registration.backchannel"
 
@@ -553,11 +553,11 @@ def test_ctrl_c_ends_it_with_what_came(world: World) -> None:
 
 
 def test_each_row_that_it_names_is_a_check() -> None:
-    assert {row for _, rows in MEANS.values() for row in rows} <= CHECKS.keys()
+    assert {row for _, rows in MESSAGES.values() for row in rows} <= CHECKS.keys()
 
 
 def test_each_step_is_explained() -> None:
-    names = {f"follow.{name.partition(' ')[0]}" for name in MEANS if not name.startswith("refused")}
+    names = {f"follow.{name.partition(' ')[0]}" for name in MESSAGES if not name.startswith("refused")}
 
     assert [name for name in names if not explain(name)] == []
     assert {f"follow.{kind.name.lower()}" for kind in AWAITED} <= names

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from django_ory_logout.backends import ProviderBackend
 from django_ory_logout.doctor import Finding, Verdict, explain
-from django_ory_logout.doctor.findings import Said, passed
+from django_ory_logout.doctor.findings import CheckResult, passed
 from django_ory_logout.doctor.trial import cleanup, hydra_user, runner
 from django_ory_logout.doctor.trial.interrupts import stoppable
 from django_ory_logout.doctor.trial.runner import ROWS, Attempt, attempts
@@ -196,7 +196,7 @@ def rotated(world: World, _configure: Configure, _patch: PATCH) -> None:
 
 
 def site_down_later(world: World, _configure: Configure, patch: PATCH) -> None:
-    def backchannel(_attempt: Attempt) -> Said:
+    def backchannel(_attempt: Attempt) -> CheckResult:
         world.down("/auth/login/")
         return passed("")
 
@@ -411,7 +411,7 @@ def test_a_notice_that_comes_late_is_waited_for(world: World, monkeypatch: PATCH
 
 
 def test_a_site_with_another_database_is_found_out(world: World, monkeypatch: PATCH) -> None:
-    monkeypatch.setattr(hydra_user, "sessions", SimpleNamespace(rows=LoginSession.objects.none))
+    monkeypatch.setattr(hydra_user, "index", SimpleNamespace(rows=LoginSession.objects.none))
 
     found = list(attempts())
 
@@ -427,7 +427,7 @@ def test_without_a_database_nobody_is_tried(world: World, monkeypatch: PATCH) ->
     def fail(_patient: Any) -> None:
         raise DatabaseError("a secret")
 
-    monkeypatch.setattr(runner, "leftovers", fail)
+    monkeypatch.setattr(runner, "left_behind", fail)
 
     [one] = attempts()
 
@@ -466,7 +466,7 @@ def test_counters_that_cannot_be_read_keep_nothing_from_being_tidied_up(world: W
 
 
 def test_the_next_try_removes_what_a_killed_one_left(world: World, monkeypatch: PATCH) -> None:
-    monkeypatch.setattr(runner, "tidy", lambda _person: passed("killed"))
+    monkeypatch.setattr(runner, "clean_up", lambda _person: passed("killed"))
     monkeypatch.setattr(Attempt, "backchannel", lambda _attempt: passed(""))
     monkeypatch.setattr(Attempt, "rp_initiated", lambda _attempt: passed(""))
     list(attempts())
@@ -571,14 +571,14 @@ def test_a_signal_in_a_step_and_another_while_it_tidies_up(
     world: World, monkeypatch: PATCH, number: signal.Signals
 ) -> None:
     """Whoever is impatient presses Ctrl-C twice."""
-    tidy = cleanup.tidy
+    clean_up = cleanup.clean_up
 
-    def impatient(person: Any) -> Said:
+    def impatient(person: Any) -> CheckResult:
         signal.raise_signal(number)
-        return tidy(person)
+        return clean_up(person)
 
     monkeypatch.setattr(HydraAdmin, "revoke_login_session", lambda *_args: signal.raise_signal(number))
-    monkeypatch.setattr(runner, "tidy", impatient)
+    monkeypatch.setattr(runner, "clean_up", impatient)
     before = signal.getsignal(number)
 
     text, status = command()

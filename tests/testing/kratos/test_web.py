@@ -11,7 +11,7 @@ from django.test.html import Element, parse_html
 from django_ory_logout.testing import Kratos, Provider
 from django_ory_logout.testing.kratos import Identity, Session
 from django_ory_logout.testing.server import serve
-from django_ory_logout.testing.server.kratos import KratosFace, admin_application, demo, public_application
+from django_ory_logout.testing.server.kratos import KratosSite, admin_application, demo, public_application
 
 from ..test_server import free_port
 
@@ -65,12 +65,12 @@ def _forms(element: Element) -> Iterator[Element]:
 
 
 @pytest.fixture
-def face(provider: Provider) -> KratosFace:
-    return KratosFace(demo.demo(f"http://localhost:{free_port()}", "http://rp.example", provider))
+def face(provider: Provider) -> KratosSite:
+    return KratosSite(demo.demo(f"http://localhost:{free_port()}", "http://rp.example", provider))
 
 
 @pytest.fixture
-def kratos(face: KratosFace) -> Kratos:
+def kratos(face: KratosSite) -> Kratos:
     return face.kratos
 
 
@@ -87,13 +87,13 @@ def session(kratos: Kratos, amber: Identity) -> Session:
 
 
 @pytest.fixture
-def browser(face: KratosFace) -> Iterator[Browser]:
+def browser(face: KratosSite) -> Iterator[Browser]:
     with serve.served(int(face.kratos.public_url.rpartition(":")[2]), public_application(face)):
         yield Browser(face.kratos.public_url)
 
 
 @pytest.fixture
-def admin_url(face: KratosFace) -> Iterator[str]:
+def admin_url(face: KratosSite) -> Iterator[str]:
     port = free_port()
     with serve.served(port, admin_application(face)):
         yield f"http://127.0.0.1:{port}"

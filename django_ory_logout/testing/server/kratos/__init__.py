@@ -4,12 +4,12 @@ from ...hydra.endpoints import Answer, Request
 from ...kratos import routes
 from ..wsgi import Application, MachineApplication
 from . import pages, switches
-from .site import KratosFace
+from .site import KratosSite
 
-__all__ = ["KratosFace", "admin_application", "public_application"]
+__all__ = ["KratosSite", "admin_application", "public_application"]
 
 
-def public_application(face: KratosFace) -> Application:
+def public_application(face: KratosSite) -> Application:
     """The public API, the pages and the switches."""
 
     def answer(request: Request) -> Answer:
@@ -19,5 +19,5 @@ def public_application(face: KratosFace) -> Application:
     return Application(answer)
 
 
-def admin_application(face: KratosFace) -> Application:
+def admin_application(face: KratosSite) -> Application:
     return MachineApplication(lambda request: face.fault(request) or routes.private(face.kratos, request))

@@ -7,7 +7,7 @@ from ...kratos import Kratos
 
 
 @dataclass
-class KratosFace:
+class KratosSite:
     """A Kratos, and the faults that were ordered for its paths."""
 
     kratos: Kratos

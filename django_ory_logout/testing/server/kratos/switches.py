@@ -7,12 +7,12 @@ from typing import Any
 
 from ...hydra.endpoints import Answer, Request
 from ...kratos import documents, totp
-from .site import KratosFace
+from .site import KratosSite
 
 Json = dict[str, Any]
 
 
-def answer(face: KratosFace, request: Request) -> Answer | None:
+def answer(face: KratosSite, request: Request) -> Answer | None:
     """None for a path that is no switch."""
     switch = SWITCHES.get(request.path)
     if switch is None:
@@ -24,24 +24,24 @@ def answer(face: KratosFace, request: Request) -> Answer | None:
     return Answer.of_json(switch(face, json.loads(request.body)))
 
 
-def sessions(face: KratosFace, order: Json) -> Json:
+def sessions(face: KratosSite, order: Json) -> Json:
     """The sessions, oldest first."""
     return {"sessions": [documents.session(face.kratos, one) for one in list(face.kratos.sessions.values())]}
 
 
-def end(face: KratosFace, order: Json) -> Json:
+def end(face: KratosSite, order: Json) -> Json:
     """End the session with ``session_id``; nobody is told."""
     return {"ended": face.kratos.end(order["session_id"])}
 
 
-def configure(face: KratosFace, order: Json) -> Json:
+def configure(face: KratosSite, order: Json) -> Json:
     """Set ``required_aal``, ``persistent``, ``lifespan`` or ``allowed_return_urls``."""
     for name in ("required_aal", "persistent", "lifespan", "allowed_return_urls"):
         setattr(face.kratos, name, order.get(name, getattr(face.kratos, name)))
     return order
 
 
-def second_factor(face: KratosFace, order: Json) -> Json:
+def second_factor(face: KratosSite, order: Json) -> Json:
     """Give who is called ``identifier`` a second factor: its secret, and the code of now."""
     identity = face.kratos.called(order["identifier"])
     secret = totp.new_secret()
@@ -50,7 +50,7 @@ def second_factor(face: KratosFace, order: Json) -> Json:
     return {"totp_secret": secret, "totp_code": totp.code(secret, face.kratos.clock())}
 
 
-def fault(face: KratosFace, order: Json) -> Json:
+def fault(face: KratosSite, order: Json) -> Json:
     """Answer every request for ``path`` with ``status``, until ``status`` is null; the path ``""`` is all of them."""
     if order["status"] is None:
         face.faults.pop(order["path"], None)
@@ -59,7 +59,7 @@ def fault(face: KratosFace, order: Json) -> Json:
     return {"faults": face.faults}
 
 
-SWITCHES: dict[str, Callable[[KratosFace, Json], Json]] = {
+SWITCHES: dict[str, Callable[[KratosSite, Json], Json]] = {
     "/testing/sessions": sessions,
     "/testing/end": end,
     "/testing/configure": configure,
