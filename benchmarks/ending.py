@@ -21,10 +21,11 @@ from django.utils import timezone
 
 from django_ory_logout.models import EndReason, LoginSession, LogoutNotice, digest
 from django_ory_logout.sessions import index
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from tests.sessions.world import ENGINES, MIDDLEWARE, World, rows_of, site_settings, world
 
 SID = "the session to end"
-LOGIN_KEY = {"issuer": settings.ISSUER, "subject": "amber", "id_token": "x" * 1000}
+LOGIN = {"issuer": settings.ISSUER, "subject": "amber", "id_token": "x" * 1000}
 ROUNDS, REQUESTS = 100, 10
 
 
@@ -44,7 +45,7 @@ def milliseconds(act: Callable[[], object]) -> float:
 
 def store(sids: list[str]) -> None:
     """A session for each of ``sids``, stored in the database and indexed."""
-    data = SessionStore().encode({index.LOGIN_KEY: LOGIN_KEY | {"sid": sids[0]}})
+    data = SessionStore().encode({LOGIN_KEY: LOGIN | {"sid": sids[0]}})
     expires = timezone.now() + timedelta(days=1)
     rows = rows_of("amber", len(sids))
     for row, sid in zip(rows, sids, strict=True):
@@ -61,7 +62,7 @@ def end_by_index() -> None:
 def end_by_decoding() -> None:
     """What is left to do without an index: read every session to find the one."""
     for stored in Session.objects.iterator():
-        if stored.get_decoded().get(index.LOGIN_KEY, {}).get("sid") == SID:
+        if stored.get_decoded().get(LOGIN_KEY, {}).get("sid") == SID:
             stored.delete()
 
 

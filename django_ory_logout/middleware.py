@@ -135,13 +135,13 @@ def _needs_settling(request: HttpRequest) -> bool:
 class KratosMiddleware(MiddlewareMixin):
     """Signs in whom Kratos' cookie or an ``X-Session-Token`` stands for, and asks for neither where there is none.
 
-    What cannot be decided now is answered with 503. ``request.kratos_refusal`` says why somebody with a credential is
-    not signed in by it (:class:`~.exceptions.OryLogoutError`), or is ``None``.
+    What cannot be decided now is answered with 503. ``request.kratos`` is a :class:`~.request_user.KratosState`: its
+    ``refusal`` says why somebody with a credential is not signed in by it.
     """
 
     @sensitive_variables()
     def process_request(self, request: Any) -> HttpResponse | None:
-        request.kratos_refusal = None
+        request.kratos = request_user.KratosState()
         kratos = login.configured()
         if kratos is None:
             return None
@@ -157,13 +157,12 @@ class KratosMiddleware(MiddlewareMixin):
 
     @sensitive_variables()
     def process_response(self, request: Any, response: HttpResponse) -> HttpResponse:
-        held = getattr(request, "_ory_kratos_carried", None)
-        if held is None:
+        by_token = request_user.state_of(request).token_session
+        if by_token is None:
             return response
-        cookies, kratos, credential = held
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-            token_sessions.save(request.session, kratos, credential)
-        request.session = cookies
+            token_sessions.save(request.session, by_token.kratos, by_token.credential)
+        request.session = by_token.cookies
         request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
         patch_vary_headers(response, ["X-Session-Token"])
         return response
@@ -173,11 +172,11 @@ class KratosMiddleware(MiddlewareMixin):
         """The session of a token takes the place of a cookie's until the response, which sets no cookie."""
         try:
             with database_faults():
-                request._ory_kratos_carried = token_sessions.load(request, kratos, credential), kratos, credential
+                request.kratos.token_session = token_sessions.load(request, kratos, credential)
         except TemporaryError as error:
             return _temporary_error(request, error)
         response = _entered(request, kratos, credential)
-        if response is None and request.kratos_refusal is None:
+        if response is None and request.kratos.refusal is None:
             # Who can send this header is no page of somebody else's, and needs no cookie.
             request._dont_enforce_csrf_checks = True
         return response
@@ -187,7 +186,7 @@ class KratosMiddleware(MiddlewareMixin):
 def _entered(request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
     try:
         with database_faults():
-            request.kratos_refusal = login.enter(request, kratos, credential)
+            request.kratos.refusal = login.enter(request, kratos, credential)
     except TemporaryError as error:
         return _temporary_error(request, error)
     return None

@@ -46,7 +46,14 @@ LAYERS = [
 #: The same inside a room.
 INSIDE = {
     "oidc": [{"metadata"}, {"messages", "tokens"}, {"provider"}],
-    "sessions": [{"engines", "events", "receipts", "token_revocation"}, {"index"}, {"ending"}, {"store"}, {"opening"}],
+    "sessions": [
+        {"engines", "events", "receipts", "stored_login"},
+        {"token_revocation"},
+        {"index"},
+        {"ending"},
+        {"store"},
+        {"opening"},
+    ],
     "flows": [{"client_registration", "logout"}, {"login"}],
     "views": [
         {"errors"},

@@ -27,7 +27,7 @@ from django_ory_logout.oidc import messages, tokens
 from django_ory_logout.oidc import provider as documents
 from django_ory_logout.oidc.messages import Tokens
 from django_ory_logout.sessions import engines, index, opening
-from django_ory_logout.sessions.index import LOGIN_KEY
+from django_ory_logout.sessions.stored_login import LOGIN_KEY, StoredLogin
 from django_ory_logout.testing import Network, Provider
 from django_ory_logout.views import logout as logout_views
 from django_ory_logout.views.cookies import DONE
@@ -610,7 +610,7 @@ def test_report_of_a_faulty_purge_has_no_secret(
 TOKENS = Tokens("header.an-id-token-with-a-signature.end", "an-access-token-for-userinfo", "a-refresh-token")
 LOGOUT_TOKEN = "header.a-logout-token-with-a-signature.end"
 NOW = time.time()
-LOGIN_KEPT = {"issuer": "https://op.example", "client_id": "django-site", "id_token": TOKENS.id_token}
+LOGIN_KEPT = StoredLogin(issuer="https://op.example", client_id="django-site", id_token=TOKENS.id_token)
 
 
 @pytest.mark.parametrize(

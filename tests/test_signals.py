@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from django_ory_logout.models import EndReason, LoginSession
 from django_ory_logout.sessions import index
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.signals import login_session_ended, login_session_opened, logout_notice_refused
 from django_ory_logout.testing import Provider
 
@@ -100,7 +101,7 @@ def test_ended_by_the_return_of_the_logout_link(browser: SiteBrowser, listen: Li
     ended = listen(login_session_ended)
     browser.sign_in("amber")
 
-    browser.get("/auth/logout/callback/", {"state": browser.session[index.LOGIN_KEY]["logout_state"]})
+    browser.get("/auth/logout/callback/", {"state": browser.session[LOGIN_KEY]["logout_state"]})
 
     assert reasons(ended) == [EndReason.RP_INITIATED]
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.template import Context, RequestContext, Template
 from django.test import RequestFactory
 
-from django_ory_logout.sessions.index import LOGIN_KEY
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.templatetags.ory_logout import browser_name
 from django_ory_logout.testing import Network, Person, Provider
 

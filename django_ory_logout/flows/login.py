@@ -25,6 +25,7 @@ from ..oidc.tokens import IDToken, check_authentication
 from ..sessions import ending, index, opening
 from ..sessions.index import INDEX_KEY
 from ..sessions.store import LoginSessionStore
+from ..sessions.stored_login import StoredLogin
 from . import logout
 
 logger = logging.getLogger("django_ory_logout")
@@ -212,7 +213,7 @@ def _sign_in(request: HttpRequest, pending: PendingSignIn, response: Mapping[str
     user = auth.authenticate(request, id_token=id_token, provider=config)
     if user is None:
         raise SignInRefused("user_refused", "no authentication backend lets this subject in")
-    start_session(request, user, id_token, _remembered(config, id_token, received), replaces=pending.login_session)
+    start_session(request, user, id_token, _stored_login(config, id_token, received), replaces=pending.login_session)
 
 
 @sensitive_variables()
@@ -220,7 +221,7 @@ def start_session(
     request: HttpRequest,
     user: AbstractBaseUser,
     authentication: Authentication,
-    login: Mapping[str, Any],
+    login: StoredLogin,
     *,
     replaces: str = "",
 ) -> None:
@@ -232,7 +233,7 @@ def start_session(
     user_before = {name: vars(request)[name] for name in _USER if name in vars(request)}
     came = any(before.name)
     row_id, session = uuid4(), before.successor(user)
-    kept = {**login, "logout_state": logout.new_state("", login_session=str(row_id))}
+    kept = replace(login, logout_state=logout.new_state("", login_session=str(row_id)))
     user_agent = request.headers.get("User-Agent", "")
     try:
         request.session = session
@@ -274,20 +275,16 @@ def _redeemed(config: conf.ProviderConfig, code: str, pending: PendingSignIn) ->
 
 
 @sensitive_variables()
-def _remembered(config: conf.ProviderConfig, id_token: IDToken, received: Tokens) -> dict[str, Any]:
+def _stored_login(config: conf.ProviderConfig, id_token: IDToken, received: Tokens) -> StoredLogin:
     """What the Django session keeps: what logging out needs, and the other tokens only when a setting asks for them."""
-    login = {
-        "provider": config.alias,
-        "issuer": id_token.issuer,
-        "client_id": config.registration.client_id,
-        "subject": id_token.subject,
-        "sid": id_token.sid,
-        "id_token": id_token.raw,
-    }
-    if config.keep_tokens:
-        login |= {
-            "access_token": received.access_token,
-            "refresh_token": received.refresh_token,
-            "scope": received.scope or config.scope,
-        }
-    return login
+    login = StoredLogin.of(
+        id_token, provider=config.alias, client_id=config.registration.client_id, id_token=id_token.raw
+    )
+    if not config.keep_tokens:
+        return login
+    return replace(
+        login,
+        access_token=received.access_token,
+        refresh_token=received.refresh_token,
+        scope=received.scope or config.scope,
+    )

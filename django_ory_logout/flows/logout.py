@@ -3,9 +3,7 @@
 import logging
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib import auth
 from django.contrib.auth.models import AnonymousUser
@@ -23,8 +21,8 @@ from ..oidc.messages import EndSessionRequest
 from ..oidc.metadata import ProviderMetadata, origin
 from ..oidc.tokens import LogoutToken, unverified_recipient
 from ..sessions import ending, events, index, receipts
-from ..sessions.index import LOGIN_KEY
 from ..sessions.store import LoginSessionStore
+from ..sessions.stored_login import StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -39,23 +37,15 @@ DOCTOR_PROBE_TOKEN, OF_DOCTOR = "ory_doctor", "doctors_probe"
 
 
 @sensitive_variables()
-def sign_out(request: HttpRequest) -> tuple[Mapping[str, Any] | None, bool]:
+def sign_out(request: HttpRequest) -> tuple[StoredLogin | None, bool]:
     """End the local session, whatever comes after.
 
     Gives what it kept of the provider that opened it, if that can be read, and whether a provider did. Raises
     :exc:`~.exceptions.LogoutUnconfirmed`.
     """
-    login = login_of(request)
+    login = LoginSessionStore.of(request).login
     was_opened = end_current(request, EndReason.RP_INITIATED if login else EndReason.USER)
     return login, was_opened or login is not None
-
-
-@sensitive_variables()
-def login_of(request: HttpRequest) -> Mapping[str, Any] | None:
-    """What the session of ``request`` keeps of the provider that opened it, if it can be read. Raises nothing."""
-    opened = LoginSessionStore.of(request).opened
-    login: Mapping[str, Any] | None = opened[LOGIN_KEY] if opened else None
-    return login
 
 
 def end_current(request: HttpRequest, reason: EndReason) -> bool:
@@ -77,12 +67,12 @@ def end_current(request: HttpRequest, reason: EndReason) -> bool:
 
 
 @sensitive_variables()
-def end_session_request(login: Mapping[str, Any], state: str) -> EndSessionRequest | None:
+def end_session_request(login: StoredLogin, state: str) -> EndSessionRequest | None:
     """The request to the provider that opened ``login``, or ``None`` when there is no way to tell it now (logged)."""
-    kratos = conf.get().kratos_of(login["issuer"])
+    kratos = conf.get().kratos_of(login.issuer)
     if kratos:
         return _request_to_hydra(kratos.alias)
-    config = conf.get().of_client(login["issuer"], login["client_id"])
+    config = conf.get().of_client(login.issuer, login.client_id)
     if config is None:
         logger.warning("logout at the provider left out: provider_unknown: its registration is no longer configured")
         return None
@@ -114,12 +104,12 @@ def _metadata(config: conf.ProviderConfig) -> ProviderMetadata | None:
 
 
 @sensitive_variables()
-def held_end_session_request(login: Mapping[str, Any], state: str) -> EndSessionRequest | None:
+def held_end_session_request(login: StoredLogin, state: str) -> EndSessionRequest | None:
     """The same for a link, which ends the session here only when the browser comes back to ``logout_callback``.
 
     By what is known already: a page that shows it neither waits for the provider nor fills the log.
     """
-    config = conf.get().of_client(login["issuer"], login["client_id"])
+    config = conf.get().of_client(login.issuer, login.client_id)
     if config is None or config.post_logout_redirect_uri:
         return None
     metadata = config.provider.held_metadata(time.time())
@@ -130,12 +120,12 @@ def held_end_session_request(login: Mapping[str, Any], state: str) -> EndSession
 
 @sensitive_variables()
 def _end_session_request(
-    config: conf.ProviderConfig, metadata: ProviderMetadata, login: Mapping[str, Any], state: str
+    config: conf.ProviderConfig, metadata: ProviderMetadata, login: StoredLogin, state: str
 ) -> EndSessionRequest:
     return messages.end_session_request(
         metadata.end_session_endpoint or "",
         config.end_session_request_method,
-        id_token_hint=login["id_token"],
+        id_token_hint=login.id_token,
         client_id=config.registration.client_id,
         post_logout_redirect_uri=config.post_logout_redirect_uri or conf.get().absolute("logout_callback"),
         state=state,
@@ -193,9 +183,9 @@ def _return_by_link(request: HttpRequest, row_id: str) -> None:
         reason = EndReason.RP_INITIATED
         raise LogoutUnconfirmed("database_fault", type(error).__name__, name=session.name, reason=reason) from error
     if ends:
-        login = login_of(request) or {}
+        login = session.login or StoredLogin()
         end_current(request, EndReason.RP_INITIATED)
-        events.note(EventKind.RETURNED, issuer=login.get("issuer", ""), sid=login.get("sid") or "")
+        events.note(EventKind.RETURNED, issuer=login.issuer, sid=login.sid or "")
 
 
 # Back-channel
@@ -287,9 +277,9 @@ def _ends_cookie_session(session: LoginSessionStore) -> bool:
     }
     if not allowed:
         raise InvalidMessage("iss_and_sid_required", "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED, and neither came")
-    if session.opened:
-        login = session.opened[LOGIN_KEY]
-        return (login["issuer"], login["client_id"]) in allowed
+    login = session.login
+    if login:
+        return (login.issuer, login.client_id) in allowed
     # Where the session cannot be read, its key still names its row.
     row = index.rows().named_as(session.name).filter(ended_at=None).first()
     return row is not None and (row.issuer, row.client_id) in allowed

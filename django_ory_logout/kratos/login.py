@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import auth
@@ -16,8 +17,9 @@ from ..exceptions import KratosError, LoggedOutMeanwhile, OryLogoutError, Second
 from ..flows import login, logout
 from ..models import EndReason
 from ..ory.kratos import Credential
-from ..sessions.index import LOGIN_KEY
+from ..sessions.stored_login import LOGIN_KEY, StoredLogin
 from . import request_user, whoami
+from .request_user import state_of
 from .whoami import KratosSession, WhoamiResult
 
 logger = logging.getLogger("django_ory_logout")
@@ -39,8 +41,8 @@ def asked_for(parameters: Mapping[str, str]) -> KratosConfig | None:
 
 def leave(request: Any, kratos: KratosConfig) -> None:
     """No credential came: a session that Kratos opened ends when it is read, or now if a middleware has read it."""
-    request.session.not_carried = kratos.issuer
-    if request.session.accessed and request.session.get(LOGIN_KEY, {}).get("issuer") == kratos.issuer:
+    request.session.refused_issuer = kratos.issuer
+    if request.session.accessed and StoredLogin.read_if_opened_by(request.session, kratos.issuer):
         logout.end_current(request, EndReason.KRATOS)
         request_user.look_again(request)
 
@@ -52,12 +54,12 @@ def enter(request: HttpRequest, kratos: KratosConfig, credential: Credential) ->
     Who signed in here in another way is left alone. Says why nobody is signed in by it: :exc:`KratosError`,
     :exc:`SignInRefused`, :exc:`LoggedOutMeanwhile`. Raises :exc:`~..exceptions.TemporaryError`.
     """
-    kept = request.session.get(LOGIN_KEY)
-    if SESSION_KEY in request.session and (not kept or kept["issuer"] != kratos.issuer):
+    kept = StoredLogin.read(request.session)
+    if SESSION_KEY in request.session and (not kept or kept.issuer != kratos.issuer):
         return None
     found = whoami.lookup(kratos, credential)
-    if kept and found.admitted and _is_same(request.session, found.admitted):
-        _prolong(request.session, found.admitted)
+    if kept and found.admitted and (kept.sid, kept.subject) == (found.admitted.sid, found.admitted.subject):
+        _prolong(request.session, kept, found.admitted)
         return None
     if kept:
         logout.end_current(request, EndReason.KRATOS)
@@ -70,16 +72,10 @@ def enter(request: HttpRequest, kratos: KratosConfig, credential: Credential) ->
     return None
 
 
-def _is_same(session: SessionBase, at_kratos: KratosSession) -> bool:
-    kept = session[LOGIN_KEY]
-    return bool(kept["sid"] == at_kratos.sid and kept["subject"] == at_kratos.subject)
-
-
-def _prolong(session: SessionBase, at_kratos: KratosSession) -> None:
+def _prolong(session: SessionBase, kept: StoredLogin, at_kratos: KratosSession) -> None:
     """The session at Kratos may live longer by now, and as long a logout here has to be remembered."""
-    if at_kratos.expires_at > session[LOGIN_KEY]["expires_at"]:
-        session[LOGIN_KEY]["expires_at"] = at_kratos.expires_at
-        session.modified = True
+    if at_kratos.expires_at > kept.expires_at:
+        session[LOGIN_KEY] = replace(kept, expires_at=at_kratos.expires_at).as_dict()
 
 
 @sensitive_variables()
@@ -92,8 +88,9 @@ def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: Wh
         # Who may not sign in is not looked up with each request.
         whoami.keep(kratos, credential, WhoamiResult(code="user_refused"))
         raise SignInRefused("user_refused", "no authentication backend lets this identity in")
-    login.start_session(request, user, at_kratos, _remembered(kratos, at_kratos))
-    request.kratos_signed_in = True
+    kept = StoredLogin.of(at_kratos, provider=kratos.alias, expires_at=at_kratos.expires_at)
+    login.start_session(request, user, at_kratos, kept)
+    state_of(request).has_signed_in = True
 
 
 def _session(found: WhoamiResult) -> KratosSession:
@@ -106,14 +103,3 @@ def _session(found: WhoamiResult) -> KratosSession:
     if found.session is None:
         raise KratosError("session_inactive", "Kratos knows no such session any more")
     return found.session
-
-
-def _remembered(kratos: KratosConfig, at_kratos: KratosSession) -> dict[str, object]:
-    return {
-        "provider": kratos.alias,
-        "issuer": at_kratos.issuer,
-        "client_id": "",
-        "subject": at_kratos.subject,
-        "sid": at_kratos.sid,
-        "expires_at": at_kratos.expires_at,
-    }

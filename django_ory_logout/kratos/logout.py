@@ -1,10 +1,8 @@
 """Logging out of a browser's session at Kratos: here first, whatever comes after, and then there."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -18,14 +16,13 @@ from ..flows import logout as journey
 from ..models import EndReason, EventKind
 from ..ory.kratos import Credential
 from ..sessions import events
-from ..sessions.index import LOGIN_KEY
 from ..sessions.store import LoginSessionStore
+from ..sessions.stored_login import LOGIN_KEY, StoredLogin
 from . import error_reports, revoked_credentials, whoami
+from .request_user import has_state
 
 logger = logging.getLogger("django_ory_logout")
 
-#: Where the Django session keeps the logout token, which is fixed for a session at Kratos.
-LOGOUT_TOKEN = "logout_token"
 #: The codes of a Kratos that did not answer, which is not asked for more then.
 NO_ANSWER = whoami.SILENCE | {"cooling_down"}
 
@@ -100,16 +97,15 @@ def pending_logout(request: HttpRequest) -> PendingKratosLogout:
 
     The session that opened this one, or the one that people who sign in at Hydra have there besides.
     """
-    login: Mapping[str, Any] = journey.login_of(request) or {}
+    login = LoginSessionStore.of(request).login or StoredLogin()
     config = conf.get()
-    opener = config.kratos_of(login.get("issuer", ""))
-    provider = config.of_client(login["issuer"], login["client_id"]) if login else None
+    opener = config.kratos_of(login.issuer)
+    provider = config.of_client(login.issuer, login.client_id)
     kratos = opener or (provider.kratos if provider else next(iter(config.kratos), None))
     if kratos:
         error_reports.leave_out(request, kratos.cookie_name)
     cookie = whoami.cookie_of(request, kratos) if kratos else None
-    signs_in = hasattr(request, "kratos_refusal")
-    return PendingKratosLogout(kratos, cookie, opener is not None, signs_in, login.get(LOGOUT_TOKEN, ""))
+    return PendingKratosLogout(kratos, cookie, opener is not None, has_state(request), login.logout_token)
 
 
 # Server-rendered pages, and single-page applications
@@ -121,16 +117,17 @@ def logout_token(request: HttpRequest) -> str:
 
     Raises :exc:`KratosError` (``session_inactive``) where there is no such session, and :exc:`TemporaryError`.
     """
-    login = request.session.get(LOGIN_KEY, {})
-    kratos = conf.get().kratos_of(login.get("issuer", ""))
+    login = StoredLogin.read(request.session)
+    kratos = conf.get().kratos_of(login.issuer) if login else None
     cookie = whoami.cookie_of(request, kratos) if kratos else None
-    if kratos is None or cookie is None:
+    if login is None or kratos is None or cookie is None:
         raise KratosError("session_inactive", "Kratos' cookie opened no session here")
-    if LOGOUT_TOKEN not in login:
-        with whoami.cool_down(kratos):
-            login[LOGOUT_TOKEN] = _token(kratos, cookie)
-        LoginSessionStore.of(request).store()
-    token: str = login[LOGOUT_TOKEN]
+    if login.logout_token:
+        return login.logout_token
+    with whoami.cool_down(kratos):
+        token = _token(kratos, cookie)
+    request.session[LOGIN_KEY] = replace(login, logout_token=token).as_dict()
+    LoginSessionStore.of(request).store()
     return token
 
 

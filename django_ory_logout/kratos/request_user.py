@@ -1,5 +1,9 @@
-"""Who is signed in by a request, where a middleware before ours may have asked already, and been told of another."""
+"""What ``KratosMiddleware`` learns about a request, and who ``request.user`` is after that.
 
+A middleware before ours may have read ``request.user`` already, and got another answer.
+"""
+
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -8,6 +12,42 @@ from django.contrib.auth.middleware import auser
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
+
+from ..conf import KratosConfig
+from ..exceptions import OryLogoutError
+from ..ory.kratos import Credential
+from ..sessions.store import LoginSessionStore
+
+
+@dataclass(frozen=True)
+class TokenSession:
+    """A session token came: its session stands in ``request.session`` until the response, in place of ``cookies``."""
+
+    cookies: LoginSessionStore
+    kratos: KratosConfig
+    credential: Credential
+
+
+@dataclass
+class KratosState:
+    """``request.kratos``: what :class:`~..middleware.KratosMiddleware` has learned about the request."""
+
+    #: Why somebody who sent a credential is not signed in by it.
+    refusal: OryLogoutError | None = None
+    #: Whether this request signed somebody in.
+    has_signed_in: bool = False
+    token_session: TokenSession | None = None
+
+
+def has_state(request: Any) -> bool:
+    """Whether the middleware is installed, so that Kratos' cookie signs people in here."""
+    return hasattr(request, "kratos")
+
+
+def state_of(request: Any) -> KratosState:
+    """What the middleware has learned; nothing where it is not installed."""
+    state: KratosState = getattr(request, "kratos", KratosState())
+    return state
 
 
 def look_again(request: Any) -> None:

@@ -12,13 +12,15 @@ from ..exceptions import KratosError
 from ..models import EndReason, LoginSessionQuerySet, moment
 from ..ory.kratos import Credential, Session
 from ..sessions import ending, index, receipts
-from ..sessions.index import LOGIN_KEY
+from ..sessions.stored_login import StoredLogin
 from . import whoami
+from .request_user import state_of
 
 
 def is_signed_in(request: HttpRequest) -> bool:
     """Whether it is Kratos that says who is signed in."""
-    return conf.get().kratos_of(request.session.get(LOGIN_KEY, {}).get("issuer", "")) is not None
+    login = StoredLogin.read(request.session)
+    return login is not None and conf.get().kratos_of(login.issuer) is not None
 
 
 def apart(request: HttpRequest, rows: LoginSessionQuerySet) -> LoginSessionQuerySet:
@@ -26,15 +28,15 @@ def apart(request: HttpRequest, rows: LoginSessionQuerySet) -> LoginSessionQuery
 
     There can be several: a browser whose first requests come at once signs in once with each.
     """
-    login = request.session.get(LOGIN_KEY, {})
-    return rows.exclude(issuer=login["issuer"], sid=login["sid"]) if is_signed_in(request) else rows
+    login = StoredLogin.read(request.session)
+    return rows.exclude(issuer=login.issuer, sid=login.sid) if login and is_signed_in(request) else rows
 
 
 def alive(request: HttpRequest, rows: LoginSessionQuerySet, at_kratos: Iterable[Session]) -> LoginSessionQuerySet:
     """``rows`` without those of the same person that Kratos has ended: ``at_kratos`` are all its others."""
-    login = request.session[LOGIN_KEY]
-    living = Q(sid__in=[login["sid"], *(one.id for one in at_kratos)])
-    return rows.exclude(~living, issuer=login["issuer"], subject=login["subject"])
+    login = StoredLogin.read(request.session) or StoredLogin()
+    living = Q(sid__in=[login.sid, *(one.id for one in at_kratos)])
+    return rows.exclude(~living, issuer=login.issuer, subject=login.subject)
 
 
 @sensitive_variables()
@@ -43,7 +45,7 @@ def others(request: HttpRequest) -> list[Session]:
 
     Raises :exc:`KratosError`, ``session_inactive`` for nobody, and :exc:`~..exceptions.TemporaryError`.
     """
-    kratos, credential = _caller(request)
+    kratos, credential, _login = _caller(request)
     with whoami.cool_down(kratos):
         return kratos.public.sessions(credential)
 
@@ -51,8 +53,8 @@ def others(request: HttpRequest) -> list[Session]:
 @sensitive_variables()
 def end_one(request: HttpRequest, sid: str) -> None:
     """End one other session, if it is one of the same person's. Raises as :func:`others`."""
-    kratos, credential = _caller(request)
-    if sid == request.session[LOGIN_KEY]["sid"]:
+    kratos, credential, login = _caller(request)
+    if sid == login.sid:
         raise KratosError("session_is_current", "a session does not end itself here: it logs out")
     ending.end_rows(_rows(request, kratos).filter(sid=sid), EndReason.USER)
     with whoami.cool_down(kratos):
@@ -66,8 +68,8 @@ def end_one(request: HttpRequest, sid: str) -> None:
 @sensitive_variables()
 def end_others(request: HttpRequest) -> int:
     """End all other sessions of the person; says how many Kratos ended. Raises as :func:`others`."""
-    kratos, credential = _caller(request)
-    ending.end_rows(_rows(request, kratos).exclude(sid=request.session[LOGIN_KEY]["sid"]), EndReason.USER)
+    kratos, credential, login = _caller(request)
+    ending.end_rows(_rows(request, kratos).exclude(sid=login.sid), EndReason.USER)
     with whoami.cool_down(kratos):
         for session in kratos.public.sessions(credential):
             _refuse(kratos, session)
@@ -75,13 +77,13 @@ def end_others(request: HttpRequest) -> int:
 
 
 @sensitive_variables()
-def _caller(request: HttpRequest) -> tuple[KratosConfig, Credential]:
-    kratos = conf.get().kratos_of(request.session.get(LOGIN_KEY, {}).get("issuer", ""))
+def _caller(request: HttpRequest) -> tuple[KratosConfig, Credential, StoredLogin]:
+    login = StoredLogin.read(request.session)
+    kratos = conf.get().kratos_of(login.issuer) if login else None
     credential = whoami.credential_of(request, kratos) if kratos else None
-    if kratos is None or credential is None:
-        refusal = getattr(request, "kratos_refusal", None)
-        raise refusal or KratosError("session_inactive", "nobody is signed in by Kratos")
-    return kratos, credential
+    if login is None or kratos is None or credential is None:
+        raise state_of(request).refusal or KratosError("session_inactive", "nobody is signed in by Kratos")
+    return kratos, credential, login
 
 
 def _rows(request: HttpRequest, kratos: KratosConfig) -> LoginSessionQuerySet:

@@ -14,20 +14,21 @@ from ..conf import KratosConfig
 from ..exceptions import TemporaryError
 from ..models import EndReason
 from ..ory.kratos import Credential
-from ..sessions.index import LOGIN_KEY
 from ..sessions.store import LoginSessionStore
+from ..sessions.stored_login import StoredLogin
 from . import request_user, whoami
+from .request_user import TokenSession
 
 logger = logging.getLogger("django_ory_logout")
 
 
 @sensitive_variables()
-def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> LoginSessionStore:
-    """The session tied to ``credential``, in place of the one that a cookie named, which is given back."""
+def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> TokenSession:
+    """Put the session tied to ``credential`` in place of the one that a cookie named."""
     cookies = LoginSessionStore.of(request)
     request.session = tied(cookies, kratos, credential)
     request_user.look_again(request)
-    return cookies
+    return TokenSession(cookies, kratos, credential)
 
 
 @sensitive_variables()
@@ -56,7 +57,7 @@ def save(session: LoginSessionStore, kratos: KratosConfig, credential: Credentia
 
 
 def _is_opened(session: SessionBase, kratos: KratosConfig) -> bool:
-    return bool(session.get(LOGIN_KEY, {}).get("issuer") == kratos.issuer)
+    return StoredLogin.read_if_opened_by(session, kratos.issuer) is not None
 
 
 def _key(kratos: KratosConfig, credential: Credential) -> str:

@@ -1,9 +1,8 @@
 """A logout that begins at this site: the row ends first, and everything that comes after it may fail."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db import Error as DatabaseFault
 from django.db import transaction
@@ -13,6 +12,7 @@ from .. import conf
 from ..exceptions import LogoutUnconfirmed, TemporaryError, fault_name
 from ..models import EndReason, LoginSessionQuerySet, LogoutReceipt, SessionName, moment
 from . import engines, index, receipts, token_revocation
+from .stored_login import StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -33,7 +33,7 @@ class Ending:
 
 
 @sensitive_variables()
-def begin(name: SessionName, login: Mapping[str, Any] | None, reason: EndReason) -> Ending:
+def begin(name: SessionName, login: StoredLogin | None, reason: EndReason) -> Ending:
     """End the row of the session ``name``, in which ``login`` was kept: wholly, or not at all.
 
     Raises :exc:`LogoutUnconfirmed`.
@@ -104,7 +104,7 @@ def end_rows(rows: LoginSessionQuerySet, reason: EndReason) -> int:
 
 
 @sensitive_variables()
-def _record(login: Mapping[str, Any] | None, rows: LoginSessionQuerySet, reason: EndReason) -> Sequence[LogoutReceipt]:
+def _record(login: StoredLogin | None, rows: LoginSessionQuerySet, reason: EndReason) -> Sequence[LogoutReceipt]:
     """Receipts for sessions that Kratos opened: it sends no notice, and its cookie would sign in again.
 
     How long such a session lives at Kratos is known from its ``login`` alone.
@@ -113,8 +113,8 @@ def _record(login: Mapping[str, Any] | None, rows: LoginSessionQuerySet, reason:
     if reason not in LOCAL or not at_kratos:
         return []
     if login:
-        is_there = login["issuer"] in at_kratos
-        expires_at = moment(login["expires_at"]) if is_there else None
-        return [receipts.record_logout(login["issuer"], login["sid"], expires_at)] if is_there else []
+        if login.issuer not in at_kratos:
+            return []
+        return [receipts.record_logout(login.issuer, login.sid or "", moment(login.expires_at))]
     names = set(rows.filter(issuer__in=at_kratos).values_list("issuer", "sid"))
     return [receipts.record_logout(issuer, sid) for issuer, sid in names if sid]

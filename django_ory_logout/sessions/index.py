@@ -30,13 +30,12 @@ from ..exceptions import fault_name
 from ..models import EndReason, LoginSession, LoginSessionQuerySet, LogoutNotice, LogoutReceipt
 from ..signals import login_session_ended
 from . import engines, events, receipts, token_revocation
+from .stored_login import StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
-#: What the Django session holds of us: the mark ``{id, key}`` (our row, and the key it is indexed under) ...
+#: The key of the Django session for its mark ``{id, key}``: our row, and the session key under which it is indexed.
 INDEX_KEY = "_ory_logout_mark"
-#: ... and what logging out needs: provider, ID token, ``sid``.
-LOGIN_KEY = "_ory_logout_login"
 
 CHUNK = 500
 #: The level of the line about a login session that ended. A purge may end very many.
@@ -115,9 +114,8 @@ def _left_by(store: type[SessionBase], row: LoginSession) -> list[token_revocati
     if not row.session_key or not token_revocation.asked_for(row.issuer, row.client_id):
         return []
     try:
-        return token_revocation.tokens_of(
-            engines.without_request(store, row.session_key).load().get(LOGIN_KEY), row.end_reason
-        )
+        login = StoredLogin.read(engines.without_request(store, row.session_key).load())
+        return token_revocation.tokens_of(login, row.end_reason)
     except Exception:
         # Whatever is wrong with the stored session, it has to end.
         logger.exception("tokens not revoked: session_unreadable")

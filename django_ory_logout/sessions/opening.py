@@ -4,9 +4,7 @@ The steps and their order are those of :mod:`.sessions`.
 """
 
 import logging
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -20,6 +18,7 @@ from ..models import Authentication, EndReason, EventKind, LoginSession, moment
 from ..signals import login_session_opened
 from . import engines, events, index, receipts
 from .store import LoginSessionStore
+from .stored_login import StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -29,7 +28,7 @@ def open_login_session(
     session: LoginSessionStore,
     user: AbstractBaseUser,
     authentication: Authentication,
-    login: Mapping[str, Any],
+    login: StoredLogin,
     *,
     row_id: UUID,
     user_agent: str,
@@ -39,9 +38,9 @@ def open_login_session(
     Raises :exc:`LoggedOutMeanwhile` when a back-channel notice about it has overtaken the sign-in. Whatever it raises,
     :func:`take_back` has to follow.
     """
-    row = _new_row(session, user, authentication, login["client_id"], user_agent)
+    row = _new_row(session, user, authentication, login.client_id, user_agent)
     row.pk = row_id
-    session.tie({"id": str(row.pk), "key": row.session_key}, dict(login))
+    session.attach({"id": str(row.pk), "key": row.session_key}, login)
     row.save(force_insert=True, using=index.rows().db)
     session.store()
     _require_no_notice(row)

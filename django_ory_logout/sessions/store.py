@@ -23,7 +23,8 @@ from ..exceptions import TemporaryError, fault_name
 from ..models import EndReason, SessionName
 from . import ending as local_logout
 from . import engines, index
-from .index import INDEX_KEY, LOGIN_KEY
+from .index import INDEX_KEY
+from .stored_login import LOGIN_KEY, StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -42,7 +43,7 @@ class LoginSessionStore(SessionBase):
     #: The site's own store.
     engine: type[SessionBase]
     #: A Kratos whose cookie did not come with the request: a session that it opened is not signed in without.
-    not_carried = ""
+    refused_issuer = ""
 
     #: Whether the engine or the index failed when the session was to be read.
     has_failed = False
@@ -156,7 +157,7 @@ class LoginSessionStore(SessionBase):
         if INDEX_KEY not in data:
             return data
         self._opened = {INDEX_KEY: data[INDEX_KEY], LOGIN_KEY: data.get(LOGIN_KEY)}
-        if self._signed_in(data[INDEX_KEY]) and self._carried(data):
+        if self._signed_in(data[INDEX_KEY]) and self._may_sign_in(data):
             return data
         self._opened = None
         self._delete_dead()
@@ -175,8 +176,8 @@ class LoginSessionStore(SessionBase):
             return self._adopted(mark)
         return index.confirm_alive(mark["id"], self._recheck_seconds())
 
-    def _carried(self, data: dict[str, Any]) -> bool:
-        if not self.not_carried or data[LOGIN_KEY]["issuer"] != self.not_carried:
+    def _may_sign_in(self, data: dict[str, Any]) -> bool:
+        if not self.refused_issuer or data[LOGIN_KEY]["issuer"] != self.refused_issuer:
             return True
         local_logout.end_row(data[INDEX_KEY]["id"], EndReason.KRATOS)
         return False
@@ -208,9 +209,9 @@ class LoginSessionStore(SessionBase):
 
     # Opening and saving
 
-    def tie(self, mark: dict[str, Any], login: dict[str, Any]) -> None:
+    def attach(self, mark: dict[str, Any], login: StoredLogin) -> None:
         """From here on, this session belongs to the login session of ``mark``."""
-        self._opened = {INDEX_KEY: mark, LOGIN_KEY: login}
+        self._opened = {INDEX_KEY: mark, LOGIN_KEY: login.as_dict()}
         self.update(self._opened)
 
     @sensitive_variables()
@@ -278,6 +279,11 @@ class LoginSessionStore(SessionBase):
         return self._opened
 
     @property
+    def login(self) -> StoredLogin | None:
+        """What this session keeps of its sign-in, if it can be read. Raises nothing."""
+        return StoredLogin.read(self.opened or {})
+
+    @property
     def may_be_opened(self) -> bool:
         """Whether a provider opened this session, or nobody can say because it cannot be read."""
         return self.opened is not None or self._unread or "_session_cache" not in vars(self)
@@ -303,8 +309,7 @@ class LoginSessionStore(SessionBase):
         It is not signed in any more then, whatever fails later. Raises :exc:`LogoutUnconfirmed`.
         """
         if self._ending is None:
-            opened = self.opened
-            self._ending = local_logout.begin(self.name, opened[LOGIN_KEY] if opened else None, reason)
+            self._ending = local_logout.begin(self.name, self.login, reason)
             self._opened = None
         return self._ending.count > 0
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
@@ -18,6 +17,7 @@ from .. import conf
 from ..exceptions import OryLogoutError, ProviderUnavailable
 from ..models import EndReason
 from ..ory.hydra import HydraAdmin
+from .stored_login import StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -51,10 +51,10 @@ def asked_for(issuer: str, client_id: str) -> conf.ProviderConfig | None:
 
 
 @sensitive_variables()
-def tokens_of(login: Mapping[str, Any] | None, reason: str) -> list[TokensToRevoke]:
+def tokens_of(login: StoredLogin | None, reason: str) -> list[TokensToRevoke]:
     """What of the tokens in ``login`` is to be revoked when its session ends for ``reason``. Raises nothing."""
     try:
-        return _left_by(login, reason)
+        return _tokens_of(login, reason)
     except Exception:
         # Whatever is wrong with the stored session, it has to end.
         logger.exception("tokens not revoked: session_unreadable")
@@ -62,18 +62,18 @@ def tokens_of(login: Mapping[str, Any] | None, reason: str) -> list[TokensToRevo
 
 
 @sensitive_variables()
-def _left_by(login: Mapping[str, Any] | None, reason: str) -> list[TokensToRevoke]:
-    config = asked_for(login["issuer"], login["client_id"]) if login else None
+def _tokens_of(login: StoredLogin | None, reason: str) -> list[TokensToRevoke]:
+    config = asked_for(login.issuer, login.client_id) if login else None
     if not login or not config:
         return []
-    tokens = {hint: login[hint] for hint in _hints(login, reason) if login.get(hint)}
+    tokens = {hint: token for hint in _hints(login, reason) if (token := getattr(login, hint))}
     return [TokensToRevoke(config, tokens)] if tokens else []
 
 
-def _hints(login: Mapping[str, Any], reason: str) -> Sequence[str]:
+def _hints(login: StoredLogin, reason: str) -> Sequence[str]:
     if reason in LOCAL:
         return "refresh_token", "access_token"
-    if reason in NOTICES and OFFLINE.isdisjoint(login.get("scope", "").split()):
+    if reason in NOTICES and OFFLINE.isdisjoint(login.scope.split()):
         return ("refresh_token",)
     return ()
 

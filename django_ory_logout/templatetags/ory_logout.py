@@ -14,7 +14,7 @@ from .. import conf
 from ..exceptions import OryLogoutError
 from ..flows import logout
 from ..kratos import logout as at_kratos
-from ..sessions.index import LOGIN_KEY
+from ..sessions.stored_login import StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -63,10 +63,10 @@ def logout_url(context: RequestContext) -> str:
     session endpoint is not known without a call, the URL would be too long, or the template has no ``request``, it is
     this site's own logout page. For a session that Kratos opened it ends the session here first, and then at Kratos.
     """
-    login = context["request"].session.get(LOGIN_KEY) if "request" in context else None
-    if login and conf.get().kratos_of(login["issuer"]):
+    login = StoredLogin.read(context["request"].session) if "request" in context else None
+    if login and conf.get().kratos_of(login.issuer):
         return _kratos_logout_url(context["request"])
-    request = logout.held_end_session_request(login, login["logout_state"]) if login else None
+    request = logout.held_end_session_request(login, login.logout_state) if login else None
     return reverse("ory_logout:logout") if request is None or request.by_post else request.url
 
 

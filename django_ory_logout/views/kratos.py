@@ -33,8 +33,9 @@ from ..kratos import login as sign_in
 from ..kratos import logout as journey
 from ..kratos import native_logout as native
 from ..kratos import sessions as my_sessions
+from ..kratos.request_user import state_of
 from ..ory.kratos import Session
-from ..sessions.index import LOGIN_KEY
+from ..sessions.stored_login import StoredLogin
 from .base import error_json, error_page, journey_of, public, redirect_after_logout, signed_in_already, skip_kratos
 from .errors import forget_query, wants_json
 
@@ -55,9 +56,9 @@ STATUS = {
 def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
     """Send the browser to Kratos' login page, unless it is signed in; or say what is in the way."""
     retry_url = login_url(kratos, next_url)
-    refusal = getattr(request, "kratos_refusal", None)
+    refusal = state_of(request).refusal
     is_authenticated = request.user.is_authenticated
-    if request.session.get(LOGIN_KEY, {}).get("issuer") == kratos.issuer:
+    if StoredLogin.read_if_opened_by(request.session, kratos.issuer):
         if is_authenticated:
             return _signed_in(request, next_url)
         refusal = SignInRefused("user_refused", "this user was deactivated after the sign-in")
@@ -76,7 +77,7 @@ def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResp
 
 def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
     """Go on to ``next_url``; but if no sign-in was missing, a page that sent the browser here would do so again."""
-    if "returned" not in request.GET and not getattr(request, "kratos_signed_in", False):
+    if "returned" not in request.GET and not state_of(request).has_signed_in:
         return signed_in_already(request, next_url)
     return HttpResponseRedirect(next_url or resolve_url(settings.LOGIN_REDIRECT_URL))
 

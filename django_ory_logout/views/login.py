@@ -17,7 +17,7 @@ from ..exceptions import OryLogoutError
 from ..flows import login as journey
 from ..flows.login import PendingSignIn
 from ..kratos.login import asked_for
-from ..sessions.index import LOGIN_KEY
+from ..sessions.stored_login import StoredLogin
 from . import cookies
 from . import kratos as at_kratos
 from .base import (
@@ -89,7 +89,8 @@ def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: st
     if "next" not in parameters and {"iss", "login_hint"} & parameters.keys():
         return False
     is_named = bool({"iss", "provider"} & parameters.keys())
-    return not is_named or request.session.get(LOGIN_KEY, {}).get("provider") == alias
+    login = StoredLogin.read(request.session)
+    return not is_named or (login is not None and login.provider == alias)
 
 
 @csrf_exempt  # bound to this browser by the cookie of its state

@@ -45,7 +45,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     state = journey.new_state(next_url, incomplete=told.failed)
     asked = journey.end_session_request(login, state) if login else None
     if login and asked:
-        events.sent_to_provider(login["issuer"], login["sid"], journey.state_id(state))
+        events.sent_to_provider(login.issuer, login.sid, journey.state_id(state))
         return told.relay(_to_provider(request, asked))
     # After an unconfirmed logout, nothing is left here by which the provider could be told.
     was_opened = was_opened or "was_opened" in request.POST

@@ -16,9 +16,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from .. import conf
 from ..exceptions import KratosError, OryLogoutError, SecondFactorRequired, TemporaryError
 from ..kratos import sessions as my_sessions
+from ..kratos.request_user import state_of
 from ..models import EndReason, LoginSession, LoginSessionQuerySet
 from ..sessions import ending, index
-from ..sessions.index import INDEX_KEY, LOGIN_KEY
+from ..sessions.index import INDEX_KEY
+from ..sessions.stored_login import StoredLogin
 from .base import always_answering, non_atomic, public, readable, revoking_afterwards
 from .csrf import csrf_or
 from .kratos import second_factor_url
@@ -31,11 +33,15 @@ logger = logging.getLogger("django_ory_logout")
 def whoami(request: HttpRequest) -> JsonResponse:
     """200 with who is signed in and by which provider; 401: nobody; 403: Kratos asks for a second factor."""
     if not request.user.is_authenticated:
-        return _nobody(request, getattr(request, "kratos_refusal", None))
-    login = request.session.get(LOGIN_KEY, {})
+        return _nobody(request, state_of(request).refusal)
+    login = StoredLogin.read(request.session)
     names = ("provider", "issuer", "subject", "sid")
     return JsonResponse(
-        {"authenticated": True, "username": request.user.get_username(), **{name: login.get(name) for name in names}}
+        {
+            "authenticated": True,
+            "username": request.user.get_username(),
+            **{name: getattr(login, name, None) for name in names},
+        }
     )
 
 

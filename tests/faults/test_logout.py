@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from django_ory_logout.models import LoginSession
-from django_ory_logout.sessions.index import LOGIN_KEY
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 
 from ..conftest import Configure, SiteBrowser
 from .conftest import Stage

@@ -1,5 +1,6 @@
 """States of a logout, and what a browser brings to the provider."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from django_ory_logout.flows import logout
 from django_ory_logout.flows.logout import end_session_request, held_end_session_request, new_state
 from django_ory_logout.sessions.store import indexed
+from django_ory_logout.sessions.stored_login import StoredLogin
 from django_ory_logout.testing import Network
 
 from ..conftest import Configure, Logged
 
-LOGIN = {"issuer": "https://op.example", "client_id": "django-site", "id_token": "the-id-token"}
+LOGIN = StoredLogin(issuer="https://op.example", client_id="django-site", id_token="the-id-token")
 
 
 @given(next_url=st.text())
@@ -70,7 +72,7 @@ def test_nothing_held_is_no_request_and_no_call(network: Network, logged: Logged
 
 
 KRATOS = "https://login.example"
-OF_KRATOS = {"issuer": KRATOS, "client_id": "", "subject": "", "sid": ""}
+OF_KRATOS = StoredLogin(issuer=KRATOS)
 
 
 def test_request_for_a_session_of_the_providers_own_login_page_has_no_parameter(
@@ -97,8 +99,8 @@ def test_no_request_for_a_session_of_kratos_alone(network: Network, settings: An
 
 @pytest.mark.parametrize("changes", [{"issuer": "https://other.example"}, {"client_id": "another"}])
 def test_client_no_longer_configured_is_no_request(network: Network, changes: dict[str, Any]) -> None:
-    assert end_session_request({**LOGIN, **changes}, "the-state") is None
-    assert held_end_session_request({**LOGIN, **changes}, "the-state") is None
+    assert end_session_request(replace(LOGIN, **changes), "the-state") is None
+    assert held_end_session_request(replace(LOGIN, **changes), "the-state") is None
     assert network.calls == []
 
 

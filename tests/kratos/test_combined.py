@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django_ory_logout.flows.logout import SALT
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.sessions import receipts
-from django_ory_logout.sessions.index import LOGIN_KEY
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.testing import Client, Kratos, KratosNetwork, Network, Provider, connect
 from django_ory_logout.testing.kratos import Identity, Session, login_session, sign_in_by
 

@@ -13,7 +13,7 @@ from django_ory_logout.kratos import login, whoami
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt, LogoutReceiptQuerySet, Subject, moment
 from django_ory_logout.ory.kratos import Credential
 from django_ory_logout.sessions import index, opening, receipts
-from django_ory_logout.sessions.index import LOGIN_KEY
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.signals import login_session_ended, login_session_opened
 from django_ory_logout.testing import Kratos, KratosNetwork, Provider, connect
 from django_ory_logout.testing.kratos import Address, Identity, Session

@@ -16,8 +16,8 @@ from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt, digest
 from django_ory_logout.sessions import ending, index, receipts
 from django_ory_logout.sessions.engines import site_store
-from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.sessions.store import indexed
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.signals import login_session_ended
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Identity, Session

@@ -16,6 +16,7 @@ from django_ory_logout.kratos import login as sign_in
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceiptQuerySet
 from django_ory_logout.ory.kratos import KratosPublic
 from django_ory_logout.sessions import ending, index, opening, receipts
+from django_ory_logout.sessions.stored_login import StoredLogin
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Session
 
@@ -85,7 +86,7 @@ def test_what_is_searched_for_would_be_found(client: SiteBrowser, session: Sessi
         (whoami, "is_logged_out"),
         (receipts, "is_logged_out"),
         (auth, "authenticate"),
-        (sign_in, "_remembered"),
+        (StoredLogin, "of"),
         (logout, "new_state"),
         (login, "start_session"),
         (opening, "open_login_session"),
@@ -112,7 +113,7 @@ def test_no_report_of_a_faulty_sign_in(
     [
         (index, "confirm_alive"),
         (whoami, "WhoamiResult"),
-        (sign_in, "_is_same"),
+        (StoredLogin, "read"),
         (sign_in, "_prolong"),
         (logout, "end_current"),
     ],

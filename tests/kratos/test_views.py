@@ -11,7 +11,7 @@ from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.ory.kratos import KratosPublic
 from django_ory_logout.sessions import index, receipts
-from django_ory_logout.sessions.index import LOGIN_KEY
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Identity, Session
 from django_ory_logout.testing.kratos.totp import new_secret

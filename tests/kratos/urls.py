@@ -39,8 +39,8 @@ def fail(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def refusal(request: HttpRequest) -> JsonResponse:
-    """What a view finds in ``request.kratos_refusal``."""
-    found = request.kratos_refusal  # type: ignore[attr-defined]
+    """What a view finds in ``request.kratos.refusal``."""
+    found = request.kratos.refusal  # type: ignore[attr-defined]
     return JsonResponse({"class": type(found).__name__, "code": getattr(found, "code", None)})
 
 

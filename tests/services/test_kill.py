@@ -16,8 +16,9 @@ from django.core.management import call_command
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.sessions import index
 from django_ory_logout.sessions.engines import has_keys, site_store
-from django_ory_logout.sessions.index import INDEX_KEY, LOGIN_KEY
+from django_ory_logout.sessions.index import INDEX_KEY
 from django_ory_logout.sessions.store import indexed
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.testing import Network, Provider
 
 from ..conftest import NewBrowser, SiteBrowser

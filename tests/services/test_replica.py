@@ -10,8 +10,8 @@ from django.db import connection, connections, transaction
 from django_ory_logout.models import LoginSession
 from django_ory_logout.sessions import index
 from django_ory_logout.sessions.engines import site_store
-from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.sessions.store import indexed
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.testing import Provider
 
 from ..conftest import NewBrowser, SiteBrowser

@@ -18,6 +18,7 @@ from joserfc.jwk import OctKey
 
 from django_ory_logout.models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutNotice, RefusalCount
 from django_ory_logout.sessions import ending, events, index
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.testing import Provider
 
 from ..conftest import Logged, NewBrowser, SiteBrowser
@@ -124,7 +125,7 @@ def test_provider_without_sid() -> None:
 
 
 def provider_login(browser: SiteBrowser) -> dict[str, Any]:
-    login: dict[str, Any] = browser.session[index.LOGIN_KEY]
+    login: dict[str, Any] = browser.session[LOGIN_KEY]
     return login
 
 

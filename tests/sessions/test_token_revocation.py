@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.conf import settings as django_settings
@@ -19,8 +20,8 @@ from django_ory_logout.exceptions import InvalidMessage, ProviderUnavailable
 from django_ory_logout.force import force_logout
 from django_ory_logout.models import EndReason, LoginSession
 from django_ory_logout.sessions import engines, token_revocation
-from django_ory_logout.sessions.index import LOGIN_KEY
 from django_ory_logout.sessions.store import indexed
+from django_ory_logout.sessions.stored_login import LOGIN_KEY, StoredLogin
 from django_ory_logout.testing import Network, Provider
 
 from ..conftest import Configure, Logged, NewBrowser, SiteBrowser
@@ -459,6 +460,8 @@ def test_setting_is_true_or_false(configure: Configure) -> None:
     assert [problem.code for problem in conf.problems()] == ["E042"]
 
 
-def test_login_that_cannot_be_read_is_in_nobodys_way(logged: Logged) -> None:
-    assert token_revocation.tokens_of({"issuer": "https://op.example"}, EndReason.USER) == []
+def test_fault_in_the_settings_does_not_stop_a_logout(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    monkeypatch.setattr(token_revocation, "asked_for", Mock(side_effect=ImproperlyConfigured))
+
+    assert token_revocation.tokens_of(StoredLogin(issuer="https://op.example"), EndReason.USER) == []
     assert "tokens not revoked: session_unreadable" in logged()

@@ -18,7 +18,8 @@ from django.db import connection, connections
 from django_ory_logout.flows.login import SALT, PendingSignIn
 from django_ory_logout.models import LoginSession
 from django_ory_logout.sessions import engines
-from django_ory_logout.sessions.index import INDEX_KEY, LOGIN_KEY
+from django_ory_logout.sessions.index import INDEX_KEY
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.testing import Client, Network, Person, Provider
 from django_ory_logout.views.cookies import DONE, PENDING
 

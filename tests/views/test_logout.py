@@ -11,7 +11,7 @@ from django.core.cache import cache
 
 from django_ory_logout.flows.logout import new_state
 from django_ory_logout.models import LoginSession
-from django_ory_logout.sessions.index import LOGIN_KEY
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.testing import Network, Person, Provider
 
 from ..conftest import Clock, Configure, Connect, Logged, NewBrowser, SiteBrowser, query_of

@@ -5,7 +5,6 @@ Nothing ends by that. Each session is asked about once, whichever rows need it.
 
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from django.views.decorators.debug import sensitive_variables
@@ -14,7 +13,7 @@ from ... import conf, http
 from ...models import LoginSession
 from ...oidc import messages
 from ...sessions import engines
-from ...sessions.index import LOGIN_KEY
+from ...sessions.stored_login import StoredLogin
 from ..findings import quoted, see
 from ..targets import LogoutProbeResult, ProviderTarget
 from .history import living_of
@@ -68,22 +67,20 @@ def _different_people_first(rows: list[LoginSession]) -> Iterator[LoginSession]:
 
 
 @sensitive_variables()
-def _login_of(row: LoginSession) -> dict[str, Any] | None:
+def _login_of(row: LoginSession) -> StoredLogin | None:
     """What the stored session keeps of its sign-in, where it can be read."""
     if not row.session_key:
         return None
-    stored = engines.without_request(engines.site_store(), row.session_key).load()
-    login: dict[str, Any] | None = stored.get(LOGIN_KEY)
-    return login
+    return StoredLogin.read(engines.without_request(engines.site_store(), row.session_key).load())
 
 
 @sensitive_variables()
-def _begun(target: ProviderTarget, login: dict[str, Any]) -> LogoutProbeResult:
+def _begun(target: ProviderTarget, login: StoredLogin) -> LogoutProbeResult:
     redirect_uri = target.config.post_logout_redirect_uri or conf.get().absolute("logout_callback")
     endpoint = target.metadata.end_session_endpoint
     if not endpoint:
         raise see("provider.endpoints")
-    form = {"id_token_hint": login["id_token"], "post_logout_redirect_uri": redirect_uri, "state": "doctor"}
+    form = {"id_token_hint": login.id_token, "post_logout_redirect_uri": redirect_uri, "state": "doctor"}
     response = http.post(endpoint, urlencode(form), {"Content-Type": messages.FORM, "Accept": "text/html"})
     if response.status not in {HTTPStatus.FOUND, HTTPStatus.SEE_OTHER}:
         return LogoutProbeResult(response.status)

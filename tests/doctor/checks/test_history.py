@@ -23,6 +23,7 @@ from django_ory_logout.flows.logout import DOCTOR_PROBE_TOKEN, own_probe
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutNotice, LogoutReceipt, RefusalCount
 from django_ory_logout.ory.hydra import HydraAdmin
 from django_ory_logout.sessions import events, index, receipts
+from django_ory_logout.sessions.stored_login import LOGIN_KEY
 from django_ory_logout.testing import Client, Provider
 from django_ory_logout.testing.hydra.keys import signing_key as new_signing_key
 
@@ -99,7 +100,7 @@ def test_reads_only(network: Town, provider: Provider, browser: SiteBrowser) -> 
 
 def test_no_row_has_a_secret(network: Town, provider: Provider, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
-    login, key = browser.session[index.LOGIN_KEY], browser.key
+    login, key = browser.session[LOGIN_KEY], browser.key
     provider.forget("amber")
     said = " ".join(f"{one.found} {one.todo}" for one in found("registration", "history"))
     provider.keys = [new_signing_key(), *provider.keys]

@@ -1,0 +1,78 @@
+"""What a Django session keeps of the sign-in that opened it: one value, and its one way into and out of the session."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from django.views.decorators.debug import sensitive_variables
+
+from ..models import Authentication
+
+#: The key of the Django session under which it is kept.
+LOGIN_KEY = "_ory_logout_login"
+
+
+@dataclass(frozen=True)
+class StoredLogin:
+    """The sign-in at a provider, or at Kratos.
+
+    Each field has a default: a session that an earlier version stored can lack it.
+    """
+
+    #: The alias of the provider, or of the Kratos.
+    provider: str = ""
+    #: The issuer, or the public URL of Kratos.
+    issuer: str = ""
+    #: This site's ``client_id`` at the provider; empty for Kratos.
+    client_id: str = ""
+    #: ``sub``, or the id of the identity at Kratos.
+    subject: str = ""
+    #: ``sid``, or the id of the session at Kratos; ``None`` if the provider sent none.
+    sid: str | None = None
+    #: When the session at Kratos expires, in seconds since the epoch; 0 for a provider.
+    expires_at: float = 0
+    #: The ``state`` of ``logout_link``: signed, and the same for the whole session.
+    logout_state: str = field(default="", repr=False)
+    #: The logout token of Kratos, once a page has needed it.
+    logout_token: str = field(default="", repr=False)
+    id_token: str = field(default="", repr=False)
+    #: The other tokens, and what they are good for, only with ``KEEP_TOKENS``.
+    access_token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    scope: str = ""
+
+    @classmethod
+    @sensitive_variables()
+    def of(cls, authentication: Authentication, *, provider: str, **more: Any) -> Self:
+        """What to keep of ``authentication``, which is a verified ID token or a session at Kratos."""
+        return cls(
+            provider=provider,
+            issuer=authentication.issuer,
+            subject=authentication.subject,
+            sid=authentication.sid,
+            **more,
+        )
+
+    @classmethod
+    @sensitive_variables()
+    def read(cls, session: Mapping[str, Any] | Any) -> Self | None:
+        """What ``session``, or the data of one, keeps; ``None`` if no provider opened it."""
+        stored = session.get(LOGIN_KEY)
+        if not isinstance(stored, Mapping):
+            return None
+        return cls(**{name: stored[name] for name in _NAMES if name in stored})
+
+    @classmethod
+    @sensitive_variables()
+    def read_if_opened_by(cls, session: Mapping[str, Any] | Any, issuer: str) -> Self | None:
+        """The same; ``None`` if another provider than ``issuer`` opened it, too."""
+        login = cls.read(session)
+        return login if login and login.issuer == issuer else None
+
+    @sensitive_variables()
+    def as_dict(self) -> dict[str, Any]:
+        """For the session, without what is empty. ``sid`` is always there."""
+        return {name: value for name, value in asdict(self).items() if value or name == "sid"}
+
+
+_NAMES = [field.name for field in fields(StoredLogin)]
