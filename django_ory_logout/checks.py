@@ -105,11 +105,10 @@ def check_backend(**_kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security)
 def check_urls(**_kwargs: Any) -> list[CheckMessage]:
     """E053 to E055: the provider has to find the receivers, in one place and without a redirect."""
-    try:
-        path = reverse(RECEIVER)
-    except NoReverseMatch:
-        hint = 'Add path("auth/", include("django_ory_logout.urls")) to the root URLconf.'
-        return [_error("E053", "The URLs of django_ory_logout are not included.", hint)]
+    path = _receiver()
+    if path is None:
+        message = f"ROOT_URLCONF, which is {settings.ROOT_URLCONF!r}, does not include the URLs of django_ory_logout."
+        return [_error("E053", message, f"Write in its urlpatterns: {conf.URLS_LINE}")]
     if len({_path_in(language) for language, _ in settings.LANGUAGES}) > 1:
         hint = "Include django_ory_logout.urls outside of i18n_patterns: a provider has no language."
         return [_error("E054", "The back-channel logout URL depends on the language.", hint)]
@@ -119,6 +118,13 @@ def check_urls(**_kwargs: Any) -> list[CheckMessage]:
         hint = "With and without its last slash it has to reach our view, or the logout is lost: move other patterns."
         return [_error("E055", "Another URL pattern takes the back-channel logout URL.", hint)]
     return []
+
+
+def _receiver() -> str | None:
+    try:
+        return reverse(RECEIVER)
+    except NoReverseMatch:
+        return None
 
 
 def _path_in(language: str) -> str:
@@ -136,7 +142,7 @@ def _match(path: str) -> ResolverMatch | None:
 @register(Tags.security)
 def check_redirect_uris(**_kwargs: Any) -> list[CheckMessage]:
     """W077: a hostile provider may want the code of another (RFC 9700, 4.4)."""
-    if conf.problems():
+    if conf.problems() or _receiver() is None:
         return []
     hint = "Sign-ins there need iss (RFC 9207). Register %s at the provider and remove SHARED_REDIRECT_URI."
     return [

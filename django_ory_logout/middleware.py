@@ -32,6 +32,9 @@ from .views.errors import wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
+#: What stands on Django's page for a ``NoReverseMatch`` where the namespace of our URLs is not there.
+_NO_URLS = b"ory_logout&#x27; is not a registered namespace"
+
 
 class LoginSessionMiddleware:
     """Puts a session store that asks the index in place of ``request.session``. Touches neither store nor database."""
@@ -63,7 +66,7 @@ class LoginSessionMiddleware:
         is_confirmed = await sync_to_async(unconfirmed.retry)(request) if unconfirmed.is_pending(request) else False
         session = self._enter(request)
         response = await self.get_response(request)
-        if is_confirmed or session.has_failed or _needs_settling(request) or _lacks_login_page(request, response):
+        if is_confirmed or session.has_failed or _needs_settling(request) or _set_up_wrongly(request, response):
             return await sync_to_async(self._leave)(request, response, session, is_confirmed)
         return response
 
@@ -96,10 +99,10 @@ class LoginSessionMiddleware:
                 request.session.settle()
             except LogoutUnconfirmed as refused:
                 response = unconfirmed.page(request, refused)
-        if _lacks_login_page(request, response):
-            written = f"there is no page at LOGIN_URL, which is {settings.LOGIN_URL!r}"
-            error = SetupError("login_url_unknown", f'{written}. Write: LOGIN_URL = "ory_logout:login"')
-            response = error_page(request, error)
+        error = _set_up_wrongly(request, response)
+        if error:
+            journey = "sign-in" if request.path == settings.LOGIN_URL else request.path
+            response = error_page(request, error, journey=journey)
         if is_confirmed:
             unconfirmed.delete_note(response)
         return response
@@ -122,9 +125,16 @@ def _own_answer(request: Any) -> HttpResponse | None:
         return unconfirmed.page(request, error)
 
 
-def _lacks_login_page(request: HttpRequest, response: HttpResponse) -> bool:
-    """Whether, under ``DEBUG``, somebody was sent to ``LOGIN_URL``, and nothing is there."""
-    return settings.DEBUG and response.status_code == HTTPStatus.NOT_FOUND and request.path == settings.LOGIN_URL
+def _set_up_wrongly(request: HttpRequest, response: HttpResponse) -> SetupError | None:
+    """What the site forgot, where ``response`` is Django's own page for it under ``DEBUG``."""
+    if not settings.DEBUG:
+        return None
+    if response.status_code == HTTPStatus.NOT_FOUND and request.path == settings.LOGIN_URL:
+        written = f"there is no page at LOGIN_URL, which is {settings.LOGIN_URL!r}"
+        return SetupError("login_url_unknown", f'{written}. Write: LOGIN_URL = "ory_logout:login"')
+    if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and _NO_URLS in getattr(response, "content", b""):
+        return SetupError("urls_missing", conf.URLS_MISSING)
+    return None
 
 
 def _needs_settling(request: HttpRequest) -> bool:

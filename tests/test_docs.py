@@ -263,7 +263,7 @@ def test_settings(heading: str, known: dict[str, conf.Setting]) -> None:
 
 
 def check_ids() -> set[str]:
-    trees = [ast.parse((PACKAGE / name).read_text()) for name in ("conf/rules.py", "checks.py")]
+    trees = [ast.parse((PACKAGE / name).read_text()) for name in ("conf/rules.py", "conf/setting.py", "checks.py")]
     texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[EW]\d{3}", text)}
 

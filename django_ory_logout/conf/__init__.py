@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from joserfc.jwk import JWKRegistry
 
 from ..cache import SharedCache
@@ -28,15 +28,13 @@ from .rules import (
     PROVIDER_SETTINGS,
     RESERVED_PARAMETERS,
     SETTINGS,
-    Problem,
-    Setting,
     is_kratos_alone,
     is_origin,
     is_secure,
     kratos_issuer,
     problems,
-    problems_in,
 )
+from .setting import Problem, Setting, in_the_clear, not_a_dict, problems_in
 
 __all__ = [
     "HYDRA_SETTINGS",
@@ -44,17 +42,26 @@ __all__ = [
     "PROVIDER_SETTINGS",
     "RESERVED_PARAMETERS",
     "SETTINGS",
+    "URLS_LINE",
+    "URLS_MISSING",
     "Config",
     "KratosConfig",
     "Problem",
     "ProviderConfig",
     "Setting",
     "get",
+    "in_the_clear",
     "is_origin",
     "is_secure",
+    "not_a_dict",
     "problems",
     "problems_in",
 ]
+
+
+#: What is wrong where a site has none of our URLs, and the line to write.
+URLS_LINE = 'path("auth/", include("django_ory_logout.urls"))'
+URLS_MISSING = f"ROOT_URLCONF does not include the URLs of django_ory_logout. Write in its urlpatterns: {URLS_LINE}"
 
 
 @dataclass(frozen=True)
@@ -154,8 +161,14 @@ class Config:
         return SharedCache(caches[self.cache_alias])
 
     def absolute(self, name: str, *args: str) -> str:
-        """The absolute URL of this app's view ``name``. Nothing in a request chooses our own host."""
-        return self.site_url + reverse(f"ory_logout:{name}", args=args)
+        """The absolute URL of this app's view ``name``. Nothing in a request chooses our own host.
+
+        Raises ``ImproperlyConfigured`` where the site does not include our URLs.
+        """
+        try:
+            return self.site_url + reverse(f"ory_logout:{name}", args=args)
+        except NoReverseMatch as error:
+            raise ImproperlyConfigured(URLS_MISSING) from error
 
     def of_alias(self, alias: str) -> ProviderConfig:
         """The provider that the settings call ``alias``. Raises :exc:`InvalidMessage` (``provider_unknown``)."""
@@ -182,7 +195,7 @@ def get() -> Config:
     """``ORY_LOGOUT``, read and checked. Raises ``ImproperlyConfigured`` with the first problem."""
     found = problems()
     if found:
-        raise ImproperlyConfigured(f"{found[0].message} {found[0].hint}".strip())
+        raise ImproperlyConfigured(f"{found[0].message} {found[0].hint}")
     given = {name: settings.ORY_LOGOUT.get(name, setting.default) for name, setting in SETTINGS.items()}
     return Config(
         site_url=given["SITE_URL"].rstrip("/"),

@@ -1,10 +1,9 @@
 """What ``settings.ORY_LOGOUT`` may hold, and what is wrong in it. Each setting is one line below."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
+from math import inf
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +13,8 @@ from joserfc.jwe import JWERegistry
 from joserfc.jwk import JWKRegistry
 from joserfc.jws import JWSRegistry
 
-from ..oidc.metadata import is_web_url, origin
+from ..oidc.metadata import DISCOVERY_PATH, is_web_url, origin
+from .setting import Problem, Setting, in_the_clear, named, not_a_dict, problems_in, shown
 
 RESERVED_PARAMETERS = frozenset(
     {
@@ -36,26 +36,6 @@ RESERVED_PARAMETERS = frozenset(
 _ALIAS = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 #: A token (RFC 6265, 4.1.1).
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong in the settings. ``code`` is the number of its system check."""
-
-    code: str
-    message: str
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One key: the number of its check, its type, its default (``...``: required), and what it must hold, in words."""
-
-    code: str
-    type: type | tuple[type, ...]
-    default: Any
-    words: str
-    holds: Callable[[Any], bool] = lambda _value: True
 
 
 def is_origin(value: str) -> bool:
@@ -98,12 +78,20 @@ def _are_words(value: Sequence[Any]) -> bool:
     return all(isinstance(word, str) and len(word.split()) == 1 for word in value)
 
 
+def _is_issuer(value: str) -> bool:
+    return is_web_url(value) and not value.rstrip("/").endswith(DISCOVERY_PATH)
+
+
 def _is_base_url(value: str) -> bool:
     return is_web_url(value) and not set("?#@") & set(value)
 
 
 def _is_admin_url(value: str) -> bool:
     return _is_base_url(value) and not urlsplit(value).path.rstrip("/").endswith("/admin")
+
+
+def _are_seconds(value: float) -> bool:
+    return 0 <= value < inf
 
 
 def _is_cookie_name(value: str) -> bool:
@@ -118,26 +106,60 @@ def _choice(code: str, *values: str) -> Setting:
     return Setting(code, str, values[0], "one of " + ", ".join(values), lambda value: value in values)
 
 
+def _token(code: str, variable: str) -> Setting:
+    words = "an API key, as Ory Network gives one, in printable ASCII"
+    return Setting(code, str, "", words, _is_header, example=f"os.environ[{variable!r}]")
+
+
 def _switch(code: str, default: bool) -> Setting:
     return Setting(code, bool, default, "True or False")
 
 
+_PROVIDER = """{'ISSUER': 'https://login.example.org', 'CLIENT_ID': os.environ['OIDC_CLIENT_ID'], """
+_PROVIDER += """'CLIENT_SECRET': os.environ['OIDC_CLIENT_SECRET']}"""
+_PROVIDERS = f"{{'default': {_PROVIDER}}}"
+
 SETTINGS = {
     "SITE_URL": Setting(
-        "E010", str, ..., 'scheme and host of this site, without a path, as "https://www.example.org"', is_origin
+        "E010", str, ..., "scheme and host of this site, without a path", is_origin, example="'https://www.example.org'"
     ),
-    "PROVIDERS": Setting("E011", dict, ..., "a dict of at least one provider", bool),
-    "SESSION_RECHECK_SECONDS": Setting("E012", (int, float), 10, "0 or more seconds", lambda value: value >= 0),
+    "PROVIDERS": Setting("E011", dict, ..., "a dict of at least one provider", bool, example=_PROVIDERS),
+    "SESSION_RECHECK_SECONDS": Setting("E012", (int, float), 10, "0 or more seconds", _are_seconds),
     "NEXT_ALLOWED_HOSTS": Setting(
-        "E014", (list, tuple, set), (), "host names", lambda value: all(isinstance(host, str) for host in value)
+        "E014",
+        (list, tuple, set),
+        (),
+        "host names",
+        lambda value: all(isinstance(host, str) for host in value),
+        example="['shop.example.org']",
     ),
     "CACHE_ALIAS": Setting("E013", str, "default", "a key of CACHES", lambda value: value in settings.CACHES),
 }
 
 PROVIDER_SETTINGS = {
-    "ISSUER": Setting("E020", str, ..., "the provider's issuer, byte for byte", is_web_url),
-    "CLIENT_ID": Setting("E021", str, ..., "the client id that the provider gave this site", bool),
-    "CLIENT_SECRET": Setting("E022", str, "", "the client secret that the provider gave this site"),
+    "ISSUER": Setting(
+        "E020",
+        str,
+        ...,
+        f"the provider's issuer, byte for byte, with https:// and without {DISCOVERY_PATH}",
+        _is_issuer,
+        example="'https://login.example.org'",
+    ),
+    "CLIENT_ID": Setting(
+        "E021",
+        str,
+        ...,
+        "the client id that the provider gave this site",
+        bool,
+        example="os.environ['OIDC_CLIENT_ID']",
+    ),
+    "CLIENT_SECRET": Setting(
+        "E022",
+        str,
+        "",
+        "the client secret that the provider gave this site",
+        example="os.environ['OIDC_CLIENT_SECRET']",
+    ),
     "TOKEN_ENDPOINT_AUTH_METHOD": _choice("E023", "client_secret_basic", "client_secret_post", "none"),
     "ID_TOKEN_SIGNED_RESPONSE_ALG": Setting(
         "E024", str, "RS256", "the JWS algorithm registered for this client, never none", _is_signing_algorithm
@@ -156,8 +178,17 @@ PROVIDER_SETTINGS = {
         "a JWE content encryption algorithm",
         lambda value: value in JWERegistry.algorithms["enc"],
     ),
-    "DECRYPTION_KEY": Setting("E027", dict, {}, "a private key as JSON Web Key", _is_key),
-    "SCOPE": Setting("E028", str, "openid", "scopes with openid among them", lambda value: "openid" in value.split()),
+    "DECRYPTION_KEY": Setting(
+        "E027", dict, {}, "a private key as JSON Web Key", _is_key, example="json.loads(os.environ['OIDC_KEY'])"
+    ),
+    "SCOPE": Setting(
+        "E028",
+        str,
+        "openid",
+        "scopes with openid among them, in one text with blanks between them",
+        lambda value: "openid" in value.split(),
+        example="'openid profile email'",
+    ),
     "RESPONSE_MODE": _choice("E029", "query", "form_post"),
     "SHARED_REDIRECT_URI": _switch("E075", False),
     "AUTHORIZATION_PARAMETERS": Setting(
@@ -166,10 +197,16 @@ PROVIDER_SETTINGS = {
         {},
         "further parameters, names and values text, none that is sent anyway, max_age a number of seconds",
         _are_parameters,
+        example="{'max_age': '60'}",
     ),
-    "ACR_VALUES_REQUIRED": Setting("E081", (list, tuple), (), "acr values, each a word", _are_words),
+    "ACR_VALUES_REQUIRED": Setting("E081", (list, tuple), (), "acr values, each a word", _are_words, example="['phr']"),
     "POST_LOGOUT_REDIRECT_URI": Setting(
-        "E031", str, "", "an absolute URL", lambda value: not value or is_web_url(value)
+        "E031",
+        str,
+        "",
+        "an absolute URL",
+        lambda value: not value or is_web_url(value),
+        example="'https://www.example.org/'",
     ),
     "END_SESSION_REQUEST_METHOD": _choice("E032", "GET", "POST"),
     "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED": _switch("E033", True),
@@ -186,23 +223,44 @@ PROVIDER_SETTINGS = {
     "ASSOCIATE_BY_EMAIL": _switch("E037", False),
     "KEEP_TOKENS": _switch("E038", False),
     "REVOKE_TOKENS_AT_LOGOUT": _switch("E042", False),
-    "HYDRA": Setting("E039", dict, None, "a dict with ADMIN_URL, where the provider is Ory Hydra"),
-    "KRATOS": Setting("E043", dict, None, "a dict with PUBLIC_URL, where people sign in at Ory Kratos"),
+    "HYDRA": Setting(
+        "E039",
+        dict,
+        None,
+        "a dict with ADMIN_URL, where the provider is Ory Hydra, or left out",
+        example="{'ADMIN_URL': 'http://hydra:4445'}",
+    ),
+    "KRATOS": Setting(
+        "E043",
+        dict,
+        None,
+        "a dict with PUBLIC_URL, where people sign in at Ory Kratos, or left out",
+        example="{'PUBLIC_URL': 'https://login.example.org'}",
+    ),
 }
-SECRETS = frozenset({"ADMIN_TOKEN", "CLIENT_SECRET", "DECRYPTION_KEY"})
 #: What an entry without ISSUER and CLIENT_ID may have: people sign in by Kratos alone.
 KRATOS_ALONE = frozenset({"KRATOS", "CREATE_USERS", "ASSOCIATE_BY_EMAIL"})
 
 HYDRA_SETTINGS = {
     "ADMIN_URL": Setting(
-        "E040", str, ..., 'where Hydra\'s admin API is, without /admin, as "http://hydra:4445"', _is_admin_url
+        "E040",
+        str,
+        ...,
+        "where Hydra's admin API is, without /admin",
+        _is_admin_url,
+        example="'http://hydra:4445'",
     ),
-    "ADMIN_TOKEN": Setting("E041", str, "", "an API key, as Ory Network gives one", _is_header),
+    "ADMIN_TOKEN": _token("E041", "HYDRA_ADMIN_TOKEN"),
 }
 
 KRATOS_SETTINGS = {
     "PUBLIC_URL": Setting(
-        "E044", str, ..., 'where browsers reach Kratos\' public API, as "https://login.example.org"', _is_base_url
+        "E044",
+        str,
+        ...,
+        "where browsers reach Kratos' public API",
+        _is_base_url,
+        example="'https://login.example.org'",
     ),
     "INTERNAL_URL": Setting(
         "E045",
@@ -210,17 +268,19 @@ KRATOS_SETTINGS = {
         "",
         "where this server reaches the public API, if elsewhere",
         lambda value: not value or _is_base_url(value),
+        example="'http://kratos:4433'",
     ),
     "ADMIN_URL": Setting(
         "E046",
         str,
         "",
-        'where Kratos\' admin API is, without /admin, as "http://kratos:4434"',
+        "where Kratos' admin API is, without /admin",
         lambda value: not value or _is_admin_url(value),
+        example="'http://kratos:4434'",
     ),
-    "ADMIN_TOKEN": Setting("E047", str, "", "an API key, as Ory Network gives one", _is_header),
+    "ADMIN_TOKEN": _token("E047", "KRATOS_ADMIN_TOKEN"),
     "COOKIE_NAME": Setting("E048", str, "ory_kratos_session", "the name of Kratos' session cookie", _is_cookie_name),
-    "WHOAMI_SECONDS": Setting("E049", (int, float), 10, "0 or more seconds", lambda value: value >= 0),
+    "WHOAMI_SECONDS": Setting("E049", (int, float), 10, "0 or more seconds", _are_seconds),
 }
 
 
@@ -228,57 +288,40 @@ def problems() -> list[Problem]:
     """All that is wrong in ``ORY_LOGOUT``."""
     given = getattr(settings, "ORY_LOGOUT", None)
     if not isinstance(given, dict):
-        return [Problem("E001", "ORY_LOGOUT is missing or not a dict.", "It needs SITE_URL and PROVIDERS.")]
+        line = f"ORY_LOGOUT = {{'SITE_URL': {SETTINGS['SITE_URL'].example}, 'PROVIDERS': {_PROVIDERS}}}"
+        return [not_a_dict("E001", "ORY_LOGOUT", given, line)]
     found = list(problems_in(given, SETTINGS, "ORY_LOGOUT"))
     providers = given.get("PROVIDERS")
-    if isinstance(providers, dict) and not PROVIDER_SETTINGS.keys().isdisjoint(providers):
-        return [*found, _without_alias(providers)]
-    for alias, entry in (providers if isinstance(providers, dict) else {}).items():
+    if not isinstance(providers, dict):
+        return found
+    misplaced = [name for name, entry in providers.items() if _is_misplaced(name, entry)]
+    if misplaced:
+        return [*found, _without_alias(misplaced)]
+    for alias, entry in providers.items():
         found += _provider_problems(alias, entry)
-    return found or [*_repeated(providers or {}), *_aliases_without_redirect_uri(providers or {})]
+    return found or [*_repeated(providers), *_aliases_without_redirect_uri(providers)]
 
 
-def _without_alias(providers: Mapping[Any, Any]) -> Problem:
-    names = ", ".join(repr(name) for name in providers if name in PROVIDER_SETTINGS)
+def _is_misplaced(name: Any, entry: Any) -> bool:
+    """Whether ``name`` is a setting where an alias should be; an alias may be called like a setting."""
+    if isinstance(entry, dict) and (name not in PROVIDER_SETTINGS or not PROVIDER_SETTINGS.keys().isdisjoint(entry)):
+        return False
+    return isinstance(name, str) and name.upper() in PROVIDER_SETTINGS
+
+
+def _without_alias(names: Sequence[str]) -> Problem:
+    line = ", ".join(f"{name.upper()!r}: …" for name in names)
     return Problem(
         "E085",
-        f"ORY_LOGOUT['PROVIDERS'] has {names}, and no alias of the provider that they belong to.",
-        'Put them into a dict of their own: "PROVIDERS": {"default": {"ISSUER": …, "CLIENT_ID": …}}.',
+        f"ORY_LOGOUT['PROVIDERS'] has {', '.join(map(repr, names))}, and no alias of the provider that they belong to.",
+        f"Put them into a dict of their own. Write: 'PROVIDERS': {{'default': {{{line}}}}}",
     )
 
 
-def problems_in(given: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> Iterator[Problem]:
-    """What is wrong in ``given``, of which ``known`` says what it may hold."""
-    for name in given.keys() - known.keys():
-        near = get_close_matches(str(name), known, 1)
-        yield Problem("E002", f"{where} has no setting {name!r}.", f"Did you mean {near[0]!r}?" if near else "")
-    for name, setting in known.items():
-        if name not in given and setting.default is ...:
-            yield Problem(setting.code, f"{where} lacks {name!r}.", f"It should be {setting.words}.")
-        if name in given and not _fits(given[name], setting):
-            yield Problem(
-                setting.code,
-                f"{where}[{name!r}] cannot be used{_seen(name, given[name])}.",
-                f"It should be {setting.words}.",
-            )
-
-
-def _seen(name: str, value: Any) -> str:
-    """``value`` for a message, if it is short and plain; never a secret, or a URL with a password."""
-    is_plain = isinstance(value, str | int | float | None) and "@" not in str(value)
-    return f": it is {value!r}" if is_plain and name not in SECRETS and len(str(value)) <= 100 else ""
-
-
-def _fits(value: Any, setting: Setting) -> bool:
-    # True and False are numbers to Python, and to nobody who writes settings.
-    mistaken = isinstance(value, bool) and setting.type is not bool
-    return isinstance(value, setting.type) and not mistaken and setting.holds(value)
-
-
 def _provider_problems(alias: Any, entry: Any) -> Iterator[Problem]:
-    where = f"ORY_LOGOUT['PROVIDERS'][{alias!r}]"
+    where = f"ORY_LOGOUT['PROVIDERS'][{named(alias)}]"
     if not isinstance(entry, dict):
-        yield Problem("E007", f"{where} is not a dict.", "It needs ISSUER and CLIENT_ID.")
+        yield not_a_dict("E007", where, entry, f"{named(alias)}: {_PROVIDER}")
         return
     alone = is_kratos_alone(entry)
     names = KRATOS_ALONE if alone else PROVIDER_SETTINGS.keys()
@@ -308,26 +351,37 @@ def _issuers(providers: Mapping[str, Mapping[str, Any]]) -> set[str]:
 
 def _registration_problems(entry: Mapping[str, Any], where: str) -> Iterator[Problem]:
     if not is_secure(entry["ISSUER"]):
-        yield Problem("E003", f"{where}: the issuer is not https.", "Tokens and codes would travel in the clear.")
+        yield in_the_clear("E003", where, "ISSUER", entry, "Tokens and codes")
     if not entry.get("CLIENT_SECRET") and _needs_secret(entry):
         yield Problem(
             "E004",
             f"{where} needs CLIENT_SECRET.",
-            "Only TOKEN_ENDPOINT_AUTH_METHOD 'none' without HS256 does without.",
+            f"Write: 'CLIENT_SECRET': {PROVIDER_SETTINGS['CLIENT_SECRET'].example}. Only a client that is registered "
+            "with TOKEN_ENDPOINT_AUTH_METHOD 'none' and without HS256 needs none.",
         )
     if entry.get("ID_TOKEN_ENCRYPTED_RESPONSE_ALG") and not entry.get("DECRYPTION_KEY"):
-        yield Problem("E005", f"{where} registers encrypted ID tokens and has no DECRYPTION_KEY.")
+        yield Problem(
+            "E005",
+            f"{where} registers encrypted ID tokens ({entry['ID_TOKEN_ENCRYPTED_RESPONSE_ALG']}) and has no "
+            "DECRYPTION_KEY.",
+            f"Write: 'DECRYPTION_KEY': {PROVIDER_SETTINGS['DECRYPTION_KEY'].example}",
+        )
     if entry.get("REVOKE_TOKENS_AT_LOGOUT") and not entry.get("KEEP_TOKENS"):
-        yield Problem("E009", f"{where}: REVOKE_TOKENS_AT_LOGOUT needs KEEP_TOKENS.", "Switch both on, or none.")
+        hint = "Write: 'KEEP_TOKENS': True, or 'REVOKE_TOKENS_AT_LOGOUT': False"
+        yield Problem("E009", f"{where}: REVOKE_TOKENS_AT_LOGOUT is True, and KEEP_TOKENS is False.", hint)
 
 
-def _api_problems(entry: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> list[Problem]:
+def _api_problems(entry: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> Iterator[Problem]:
     found = list(problems_in(entry, known, where))
-    if not found and entry.get("ADMIN_TOKEN") and not is_secure(entry.get("ADMIN_URL", "")):
-        found.append(Problem("E008", f"{where}: the admin URL is not https.", "ADMIN_TOKEN would travel in the clear."))
+    yield from found
+    if not found and entry.get("ADMIN_TOKEN"):
+        if not entry.get("ADMIN_URL"):
+            hint = f"Write: 'ADMIN_URL': {known['ADMIN_URL'].example}, or remove ADMIN_TOKEN."
+            yield Problem(known["ADMIN_URL"].code, f"{where} has ADMIN_TOKEN, and no ADMIN_URL to send it to.", hint)
+        elif not is_secure(entry["ADMIN_URL"]):
+            yield in_the_clear("E008", where, "ADMIN_URL", entry, "ADMIN_TOKEN")
     if not found and not is_secure(entry.get("PUBLIC_URL", "https:")):
-        found.append(Problem("E015", f"{where}: the public URL is not https.", "Cookies would travel in the clear."))
-    return found
+        yield in_the_clear("E015", where, "PUBLIC_URL", entry, "Cookies")
 
 
 def _needs_secret(entry: Mapping[str, Any]) -> bool:
@@ -336,17 +390,26 @@ def _needs_secret(entry: Mapping[str, Any]) -> bool:
     return symmetric or entry.get("TOKEN_ENDPOINT_AUTH_METHOD") != "none"
 
 
-def _repeated(providers: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    clients = [(entry["ISSUER"], entry["CLIENT_ID"]) for entry in providers.values() if not is_kratos_alone(entry)]
-    if len(set(clients)) < len(clients):
-        yield Problem(
-            "E006", "Two PROVIDERS have the same ISSUER and CLIENT_ID.", "A notice could not tell them apart."
-        )
+def _repeated(providers: Mapping[Any, Mapping[str, Any]]) -> Iterator[Problem]:
+    aliases: dict[tuple[str, str], Any] = {}
+    for alias, entry in providers.items():
+        if is_kratos_alone(entry):
+            continue
+        first = aliases.setdefault((entry["ISSUER"], entry["CLIENT_ID"]), alias)
+        if first != alias:
+            yield Problem(
+                "E006",
+                f"The PROVIDERS {named(first)} and {named(alias)} have the same ISSUER and CLIENT_ID, "
+                f"{shown(entry['CLIENT_ID'])}.",
+                f"A notice could not tell them apart. Remove {named(alias)}, or write the CLIENT_ID of another client.",
+            )
     for alias, entry in providers.items():
         if "KRATOS" in entry and kratos_issuer(entry["KRATOS"]["PUBLIC_URL"], providers) in _issuers(providers):
-            hint = "Its sessions could not be told from a provider's."
+            url = shown(entry["KRATOS"]["PUBLIC_URL"])
             yield Problem(
-                "E016", f"The PUBLIC_URL of {alias!r} is the ISSUER of two providers, with and without a slash.", hint
+                "E016",
+                f"The PUBLIC_URL of {named(alias)}, {url}, is the ISSUER of two providers, with and without a slash.",
+                "Its sessions could not be told from a provider's. Remove the provider with the wrong ISSUER.",
             )
 
 
@@ -355,8 +418,10 @@ def _aliases_without_redirect_uri(providers: Mapping[Any, Mapping[str, Any]]) ->
     aliases = [alias for alias, entry in providers.items() if not is_kratos_alone(entry)]
     for alias in aliases if len(aliases) > 1 else []:
         if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
+            written = re.sub(r"[^A-Za-z0-9_-]+", "-", str(alias)).strip("-") or "another"
             yield Problem(
                 "E076",
-                f"ORY_LOGOUT['PROVIDERS'][{alias!r}]: the alias cannot stand in a redirect URI.",
-                "With several PROVIDERS, use letters, digits, hyphens and underscores.",
+                f"ORY_LOGOUT['PROVIDERS'][{named(alias)}]: the alias cannot stand in a redirect URI.",
+                "With several PROVIDERS, use letters, digits, hyphens and underscores in each alias. Write: "
+                f"{written!r}: {{…}}",
             )

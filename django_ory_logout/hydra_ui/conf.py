@@ -12,7 +12,7 @@ from django.core.signals import setting_changed
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
-from ..conf import HYDRA_SETTINGS, Problem, Setting, is_secure, problems_in
+from ..conf import HYDRA_SETTINGS, Problem, Setting, in_the_clear, is_secure, not_a_dict, problems_in
 from ..ory.hydra import HydraAdmin
 from .hooks import SCOPES, Authentication, Claims
 from .subjects import SubjectOf, field_reader, is_unique_field
@@ -41,7 +41,7 @@ def _settings() -> Any:
 def _imported(path: str) -> Any:
     try:
         return import_string(path)
-    except ImportError:
+    except (ImportError, TypeError, ValueError):  # as "..a" and ".a" raise
         return None
 
 
@@ -91,7 +91,9 @@ SETTINGS = {
     "CONSENT_REMEMBER_FOR": _seconds("E015"),
     "CLAIMS": _hook("E016", "standard_claims"),
     "AUTHENTICATION": _hook("E017", "by_password"),
-    "SCOPES": Setting("E018", dict, {}, "scopes and their descriptions", _are_descriptions),
+    "SCOPES": Setting(
+        "E018", dict, {}, "scopes and their descriptions", _are_descriptions, example="{'orders': 'Your orders'}"
+    ),
 }
 
 
@@ -99,13 +101,14 @@ def problems() -> list[Problem]:
     """All that is wrong in ``ORY_HYDRA_UI``."""
     given = _settings()
     if not isinstance(given, dict):
-        return [Problem("E001", "ORY_HYDRA_UI is missing or not a dict.", "It needs ADMIN_URL.")]
+        line = f"ORY_HYDRA_UI = {{'ADMIN_URL': {SETTINGS['ADMIN_URL'].example}}}"
+        return [not_a_dict("E001", "ORY_HYDRA_UI", given, line)]
     return list(problems_in(given, SETTINGS, "ORY_HYDRA_UI")) or list(_risks(given))
 
 
 def _risks(given: Mapping[str, Any]) -> Iterator[Problem]:
     if given.get("ADMIN_TOKEN") and not is_secure(given["ADMIN_URL"]):
-        yield Problem("E003", "ORY_HYDRA_UI['ADMIN_URL'] is not https.", "ADMIN_TOKEN would travel in the clear.")
+        yield in_the_clear("E003", "ORY_HYDRA_UI", "ADMIN_URL", given, "ADMIN_TOKEN")
 
 
 @cache
@@ -113,7 +116,7 @@ def get() -> Config:
     """``ORY_HYDRA_UI``, read and checked. Raises ``ImproperlyConfigured`` with the first problem."""
     found = problems()
     if found:
-        raise ImproperlyConfigured(f"{found[0].message} {found[0].hint}".strip())
+        raise ImproperlyConfigured(f"{found[0].message} {found[0].hint}")
     written = _settings()
     given = {name: written.get(name, setting.default) for name, setting in SETTINGS.items()}
     return Config(

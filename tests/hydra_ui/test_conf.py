@@ -32,6 +32,9 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("E012", {"SUBJECT": "first_name"}),
     ("E012", {"SUBJECT": "nothing"}),
     ("E012", {"SUBJECT": "no.such.module"}),
+    ("E012", {"SUBJECT": ".relative"}),
+    ("E012", {"SUBJECT": "..relative"}),
+    ("E012", {"SUBJECT": ""}),
     ("E012", {"SUBJECT": f"{__name__}.WRONG"}),
     ("E013", {"LOGIN_FORM": "django.forms.Form"}),
     ("E013", {"LOGIN_FORM": f"{__name__}.ids"}),
@@ -60,7 +63,7 @@ def test_the_settings_of_the_tests_pass() -> None:
 def test_no_settings(given: object) -> None:
     with override_settings(ORY_HYDRA_UI=given):
         assert ids() == ["ory_hydra_ui.E001"]
-        with pytest.raises(ImproperlyConfigured, match="ORY_HYDRA_UI is missing"):
+        with pytest.raises(ImproperlyConfigured, match=r"ORY_HYDRA_UI is .*Write: ORY_HYDRA_UI = {'ADMIN_URL': 'http"):
             conf.get()
 
 

@@ -192,7 +192,7 @@ def test_public_url_of_kratos(kratos_setting: Callable[[object], None], url: str
         ({"PUBLIC_URL": PUBLIC_URL, "WHOAMI_SECONDS": float("nan")}, "E049"),
         ({"PUBLIC_URL": PUBLIC_URL, "URL": "x"}, "E002"),
         ({"PUBLIC_URL": PUBLIC_URL, "ADMIN_URL": "http://kratos:4434", "ADMIN_TOKEN": "ory_pat_x"}, "E008"),
-        ({"PUBLIC_URL": PUBLIC_URL, "ADMIN_TOKEN": "ory_pat_x"}, "E008"),
+        ({"PUBLIC_URL": PUBLIC_URL, "ADMIN_TOKEN": "ory_pat_x"}, "E046"),
         ({"PUBLIC_URL": "http://login.example"}, "E015"),
         ({"PUBLIC_URL": "http://login.example", "INTERNAL_URL": "https://login.example"}, "E015"),
     ],

@@ -1,0 +1,161 @@
+"""One setting: what it may hold and, where it holds something else, what was seen and the line to write."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from django.utils.functional import Promise
+
+from ..oidc.metadata import DISCOVERY_PATH, is_web_url, origin
+
+#: Settings whose value is a secret, or has one in it.
+SECRETS = frozenset({"ADMIN_TOKEN", "CLIENT_SECRET", "DECRYPTION_KEY", "HYDRA", "KRATOS", "PROVIDERS"})
+#: How long a value may be that a message shows.
+LONGEST_SHOWN = 100
+_SECRET_NAME = re.compile("secret|token|passw|key", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
+_SWITCHES = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong in the settings. ``code`` is the number of its system check."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key: the number of its check, its type, its default (``...``: required), and what it must hold, in words.
+
+    ``example`` is the value in the line to write, as Python spells it; the default, where it is left out.
+    """
+
+    code: str
+    type: type | tuple[type, ...]
+    default: Any
+    words: str
+    holds: Callable[[Any], bool] = lambda _value: True
+    example: str = ""
+
+
+def fits(value: Any, setting: Setting) -> bool:
+    """Whether ``setting`` may hold ``value``."""
+    return _is_of_type(value, setting) and setting.holds(value)
+
+
+def _is_of_type(value: Any, setting: Setting) -> bool:
+    # True and False are numbers to Python, and to nobody who writes settings.
+    mistaken = isinstance(value, bool) and setting.type is not bool
+    return isinstance(value, setting.type) and not mistaken
+
+
+def problems_in(given: Mapping[Any, Any], known: Mapping[str, Setting], where: str) -> Iterator[Problem]:
+    """What is wrong in ``given``, of which ``known`` says what it may hold."""
+    for name in given.keys() - known.keys():
+        near = get_close_matches(name.upper(), known, 1) if isinstance(name, str) else []
+        hint = f"Did you mean {near[0]!r}?" if near else f"Remove it. The settings here are {', '.join(known)}."
+        yield Problem("E002", f"{where} has no setting {named(name)}.", hint)
+    for name, setting in known.items():
+        if name not in given and setting.default is ...:
+            yield Problem(setting.code, f"{where} lacks {name!r}.", _hint(name, setting))
+        if name in given and not fits(given[name], setting):
+            yield _unusable(name, given[name], setting, where)
+
+
+def not_a_dict(code: str, where: str, value: Any, line: str) -> Problem:
+    """``value`` should be a dict of settings."""
+    seen = "is missing" if value is None else f"is of the type {kind(value)}, not a dict"
+    return Problem(code, f"{where} {seen}.", f"Write: {line}")
+
+
+def _unusable(name: str, value: Any, setting: Setting, where: str) -> Problem:
+    seen = "" if name in SECRETS and value else shown(value)
+    said = f"it is {seen}" if seen else f"it is of the type {kind(value)}, and is not shown"
+    if seen and value is not None and not _is_of_type(value, setting):
+        said += f", of the type {kind(value)}"
+    return Problem(
+        setting.code,
+        f"{where}[{name!r}] cannot be used: {said}.",
+        _hint(name, setting, _meant(value) if seen and value and value is not True else ()),
+    )
+
+
+def _hint(name: str, setting: Setting, meant: Iterator[Any] | tuple[()] = ()) -> str:
+    example = setting.example or repr(setting.default)
+    value = next((repr(one) for one in meant if fits(one, setting)), example)
+    return f"It should be {setting.words}. Write: {name!r}: {value}"
+
+
+def in_the_clear(code: str, where: str, name: str, entry: Mapping[str, Any], what: str) -> Problem:
+    """``what`` would travel to an http URL."""
+    seen = shown(entry[name]) or "an http URL, and is not shown"
+    line = shown(f"https://{entry[name].partition('://')[2]}") or "'https://…'"
+    hint = f"{what} would travel in the clear. Write: {name!r}: {line}"
+    return Problem(code, f"{where}[{name!r}] is not https: it is {seen}.", hint)
+
+
+def kind(value: Any) -> str:
+    """The type of ``value``, for a message."""
+    return "lazy text" if isinstance(value, Promise) else type(value).__name__
+
+
+def shown(value: Any) -> str:
+    """``value`` for a message, if it is short and plain, and no URL with a password; otherwise nothing."""
+    if not _is_plain(value):
+        return ""
+    text = repr(value)
+    return text if "@" not in text and len(text) <= LONGEST_SHOWN else ""
+
+
+def named(value: Any) -> str:
+    """A key of a dict, for a message."""
+    return shown(value) or f"<{kind(value)}>"
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        are_names = all(isinstance(name, str) and not _SECRET_NAME.search(name) for name in value)
+        return are_names and all(map(_is_plain_scalar, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(isinstance(one, str) for one in value)
+    return _is_plain_scalar(value)
+
+
+def _is_plain_scalar(value: Any) -> bool:
+    if isinstance(value, int):
+        return -(10**LONGEST_SHOWN) < value < 10**LONGEST_SHOWN  # Python spells no number that is much longer
+    return value is None or isinstance(value, str | bytes | float)
+
+
+def _meant(value: Any) -> Iterator[Any]:
+    """Of what :func:`shown` shows: what may have been meant, the likeliest first."""
+    if isinstance(value, Mapping):
+        yield {name: str(one) for name, one in value.items()}
+        return
+    if isinstance(value, list | tuple | set | frozenset):
+        yield sorted(value)
+        yield from _texts_meant(" ".join(value))
+        return
+    text = (value.decode(errors="replace") if isinstance(value, bytes) else str(value)).strip()
+    yield _SWITCHES.get(text.lower())
+    if not isinstance(value, str | bytes):
+        yield text
+        return
+    if _NUMBER.fullmatch(text):
+        yield float(text) if "." in text else int(text)
+    yield from _texts_meant(text)
+    yield re.split(r"[\s,]+", text)
+
+
+def _texts_meant(text: str) -> Iterator[str]:
+    url = text if "://" in text else f"https://{text}"
+    if is_web_url(url):
+        url = re.split("[?#]", url)[0].rstrip("/")
+        yield from (url, url.removesuffix(DISCOVERY_PATH), url.removesuffix("/admin"), origin(url))
+    yield from (text, text.upper(), text.lower())
+    yield f"openid {text.replace(',', ' ')}"
