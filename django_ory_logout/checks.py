@@ -1,12 +1,13 @@
 """System checks: what would lose a sign-in or a logout later is said at start-up, with an id and what to do."""
 
+import re
 import sys
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
-from django.contrib.auth import load_backend
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks
@@ -49,15 +50,42 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
-    """E050, E051: ended sessions are turned away by ``LoginSessionMiddleware``."""
+    """E050, E051, W090: ended sessions are turned away by ``LoginSessionMiddleware``."""
     names = list(settings.MIDDLEWARE)
-    places = [place for place, name in enumerate(names) if _is(name, LoginSessionMiddleware)]
-    if not places:
-        return [_error("E050", f"{MIDDLEWARE} is not in MIDDLEWARE.", f"Put it directly after {SESSION_MIDDLEWARE}.")]
-    if places[0] == 0 or not _is(names[places[0] - 1], SessionMiddleware):
+    place = next((place for place, name in enumerate(names) if _is(name, LoginSessionMiddleware)), None)
+    if place is None:
         hint = f"Put it directly after {SESSION_MIDDLEWARE}."
-        return [_error("E051", f"{names[places[0]]} is in the wrong place.", hint)]
-    return []
+        return [_error("E050", f"{MIDDLEWARE} is not in MIDDLEWARE{_not_imported(names)}.", hint)]
+    before = names[place - 1] if place else ""
+    if _sets_session(before):
+        return []
+    setting = [name for name in names if _sets_session(name)]
+    seen = f"it stands directly after {before}" if before else "it is the first of MIDDLEWARE"
+    if setting or not before or before.startswith(("django.", "django_ory_logout.")):
+        hint = f"Put it directly after {setting[0] if setting else SESSION_MIDDLEWARE}."
+        return [_error("E051", f"{names[place]} is in the wrong place: {seen}.", hint)]
+    hint = f"Put it directly after the middleware that sets request.session. If {before} does, silence this."
+    return [_warning("W090", f"It is not known whether {names[place]} is in the right place: {seen}.", hint)]
+
+
+def _sets_session(name: str) -> bool:
+    """Whether this middleware sets ``request.session``: Django's and its subclasses, and others that are so called."""
+    if not name or _is(name, LoginSessionMiddleware):
+        return False
+    return _is(name, SessionMiddleware) or re.search("session_?middleware$", name, re.IGNORECASE) is not None
+
+
+def _not_imported(names: Iterable[str]) -> str:
+    """For a message: which of ``names`` cannot be imported, as if they are misspelt."""
+    wrong = [repr(name) for name in names if _imported(name) is None]
+    return f", where {', '.join(wrong)} cannot be imported" if wrong else ""
+
+
+def _imported(name: str) -> Any:
+    try:
+        return import_string(name)
+    except ImportError:
+        return None
 
 
 @register(Tags.security)
@@ -90,16 +118,20 @@ def _further_kratos(config: conf.Config) -> list[CheckMessage]:
 
 
 def _is(name: str, kind: type) -> bool:
-    middleware = import_string(name)
+    middleware = _imported(name)
     return isinstance(middleware, type) and issubclass(middleware, kind)
 
 
 @register(Tags.security)
 def check_backend(**_kwargs: Any) -> list[CheckMessage]:
     """E052: somebody has to know who a subject is."""
-    if any(isinstance(load_backend(name), ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS):
+    names = list(settings.AUTHENTICATION_BACKENDS)
+    if any(_is(name, ProviderBackend) for name in names):
         return []
-    return [_error("E052", f"AUTHENTICATION_BACKENDS has no {BACKEND}.", "Add it, or a subclass of it.")]
+    message = f"AUTHENTICATION_BACKENDS has no {BACKEND}{_not_imported(names)}."
+    return [
+        _error("E052", message, f"Add it, or a subclass of it. Write: AUTHENTICATION_BACKENDS = [{BACKEND!r}, ...]")
+    ]
 
 
 @register(Tags.security)

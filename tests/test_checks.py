@@ -95,7 +95,48 @@ def test_middleware_missing() -> None:
     assert found(checks.check_middleware, MIDDLEWARE=[SESSIONS, COMMON]) == ["ory_logout.E050"]
 
 
-@pytest.mark.parametrize("middleware", [[OURS], [OURS, SESSIONS], [SESSIONS, COMMON, OURS], [COMMON, OURS, SESSIONS]])
+def test_misspelt_middleware_and_backend_are_named() -> None:
+    with override_settings(MIDDLEWARE=[SESSIONS, f"{OURS}s"], AUTHENTICATION_BACKENDS=[f"{checks.BACKEND}s"]):
+        (middleware,), (backend,) = checks.check_middleware(), checks.check_backend()
+
+    assert middleware.msg == f"{OURS} is not in MIDDLEWARE, where '{OURS}s' cannot be imported."
+    assert (
+        backend.msg == f"AUTHENTICATION_BACKENDS has no {checks.BACKEND}, where '{checks.BACKEND}s' cannot be imported."
+    )
+
+
+# As that of django-user-sessions: no subclass of Django's.
+USER_SESSIONS = f"{__name__.rpartition('.')[0]}.members.middleware.SessionMiddleware"
+OF_A_SITE = f"{__name__.rpartition('.')[0]}.members.middleware.Visits"
+
+
+@pytest.mark.parametrize("session", [USER_SESSIONS, "a.site.session_middleware", "a.site.OurSessionMiddleware"])
+def test_middleware_after_one_that_sets_the_session(session: str) -> None:
+    assert found(checks.check_middleware, MIDDLEWARE=[COMMON, session, OURS]) == []
+    assert found(checks.check_middleware, MIDDLEWARE=[session, COMMON, OURS]) == ["ory_logout.E051"]
+
+
+def test_middleware_after_one_of_which_nobody_knows() -> None:
+    with override_settings(MIDDLEWARE=[COMMON, OF_A_SITE, OURS]):
+        (message,) = checks.check_middleware()
+
+    assert (message.id, message.level) == ("ory_logout.W090", registry.WARNING)
+    assert message.msg.endswith(f"in the right place: it stands directly after {OF_A_SITE}.")
+    assert found(checks.check_middleware, MIDDLEWARE=[SESSIONS, OF_A_SITE, OURS]) == ["ory_logout.E051"]
+
+
+def test_middleware_in_the_wrong_place_is_told_where_it_is() -> None:
+    with override_settings(MIDDLEWARE=[OURS, USER_SESSIONS]):
+        (message,) = checks.check_middleware()
+
+    assert message.msg == f"{OURS} is in the wrong place: it is the first of MIDDLEWARE."
+    assert message.hint == f"Put it directly after {USER_SESSIONS}."
+
+
+@pytest.mark.parametrize(
+    "middleware",
+    [[OURS], [OURS, SESSIONS], [SESSIONS, COMMON, OURS], [COMMON, OURS, SESSIONS], [COMMON, OURS], [OURS, OURS]],
+)
 def test_middleware_in_the_wrong_place(middleware: list[str]) -> None:
     assert found(checks.check_middleware, MIDDLEWARE=middleware) == ["ory_logout.E051"]
 

@@ -8,6 +8,7 @@ from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.contrib.sessions.backends.base import CreateError
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection, connections
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient
@@ -40,6 +41,27 @@ def test_the_session_asks_the_index_and_keeps_key_and_class_name() -> None:
     assert type(request.session).__qualname__ == "SessionStore"
     assert type(request.session).__module__ == SessionStore.__module__
     assert request.session.session_key == "a key that is long enough"
+
+
+@pytest.mark.parametrize("session", [None, {}])
+def test_a_request_without_a_session_is_told(session: object) -> None:
+    request = HttpRequest()
+    if session is not None:
+        request.session = session  # type: ignore[assignment]
+
+    with pytest.raises(ImproperlyConfigured, match="In MIDDLEWARE, put it directly after"):
+        LoginSessionMiddleware(lambda request: HttpResponse())(request)
+
+
+def test_session_middleware_that_is_no_subclass_of_djangos(browser: SiteBrowser, settings: Any) -> None:
+    settings.MIDDLEWARE = ["tests.members.middleware.SessionMiddleware", *settings.MIDDLEWARE[1:]]
+
+    browser.sign_in("amber")
+    assert browser.user is not None
+    LoginSession.objects.update(ended_at=timezone.now())
+    cache.clear()
+    index.forget_seen(None)
+    assert browser.user is None
 
 
 def test_one_class_for_all_requests() -> None:

@@ -15,6 +15,8 @@ SECRETS = frozenset({"ADMIN_TOKEN", "CLIENT_SECRET", "DECRYPTION_KEY", "HYDRA", 
 #: How long a value may be that a message shows.
 LONGEST_SHOWN = 100
 _SECRET_NAME = re.compile("secret|token|passw|key", re.IGNORECASE)
+#: Python spells no number that is much longer.
+_LONGEST_NUMBER: int = 10**LONGEST_SHOWN
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
 _SWITCHES = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
 
@@ -128,7 +130,7 @@ def _is_plain(value: Any) -> bool:
 
 def _is_plain_scalar(value: Any) -> bool:
     if isinstance(value, int):
-        return -(10**LONGEST_SHOWN) < value < 10**LONGEST_SHOWN  # Python spells no number that is much longer
+        return abs(value) < _LONGEST_NUMBER
     return value is None or isinstance(value, str | bytes | float)
 
 
