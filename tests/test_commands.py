@@ -1,6 +1,7 @@
 """``ory_purge`` as whoever runs it by a timer sees it."""
 
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -24,10 +25,10 @@ def test_purge_fails_when_a_notice_fails_and_has_done_the_others(
         browser.sign_in(subject)
     end = index.end
 
-    def fail(notice: LogoutNotice, reason: EndReason) -> int:
+    def fail(notice: LogoutNotice, reason: EndReason, progress: Any = None) -> int:
         if notice.subject == "amber" or not purging:
             raise ConnectionError(str(amber.key))
-        return end(notice, reason)
+        return end(notice, reason, progress)
 
     purging = False
     with monkeypatch.context() as broken:

@@ -57,8 +57,9 @@ def force_logout(
 
     ``provider`` is an alias of ``PROVIDERS``, with its Kratos: for a user it means that provider alone; for a subject
     or a ``sid`` it may be left out where all providers have one issuer. Without ``consents``, consents and tokens stay.
-    ``dry_run`` reads, and ends nothing. ``progress`` is called after each step. Raises ``ValueError`` unless it is
-    clear who is meant, and nothing else: what fails, the database of this site too, is a step that failed.
+    ``dry_run`` reads, and ends nothing. ``progress`` is called after each step, and after each part of a long one.
+    Raises ``ValueError`` unless it is clear who is meant, and nothing else: what fails, the database of this site too,
+    is a step that failed.
     """
     if bool(user) + bool(subject) + bool(sid) != 1:
         raise ValueError("Exactly one of user, subject and sid says who is meant.")
@@ -237,7 +238,12 @@ def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refuse
         try:
             refused = sum(at_kratos.refuse(issuer, target) for issuer in refused_of)
         finally:
-            ended = ending.end_rows(rows, EndReason.FORCED)
+            ended = ending.end_rows(
+                rows,
+                EndReason.FORCED,
+                partial(report.part, StepName.LOCAL),
+                partial(report.part, StepName.KRATOS_REFUSED),
+            )
         if rows.exclude(ended_at=None).exists():
             # Their rows have ended. A process that saw one alive a moment ago may still serve it.
             raise RuntimeError("sessions have ended and are still stored: ory_purge deletes them")

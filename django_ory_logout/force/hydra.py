@@ -119,6 +119,8 @@ def listed(report: Report, hydra: Hydra, person: Person) -> Sequence[ConsentSess
     def read() -> int:
         for one in hydra.admin.consent_sessions(person.subject):
             found.append(one)  # each by itself: what came before a fault is worth having
+            report.part(StepName.LIST, len(found), None)
+        report.part(StepName.LIST, len(found), len(found))
         return len(found)
 
     if not report.read(StepName.LIST, person.subject, read):

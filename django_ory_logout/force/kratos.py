@@ -27,7 +27,7 @@ def end_identity(report: Report, kratos: KratosAdmin | None, person: Person) -> 
         return False
     if listed:
         report.known()
-        refusals = partial(_refuse_all, person.issuer, listed)
+        refusals = partial(_refuse_all, report, person.issuer, listed)
         report.write(StepName.KRATOS_REFUSED, subject, refusals, planned=lambda: len(listed))
     report.unknown("kratos_tells_nobody")
     done = report.write(StepName.KRATOS_SESSIONS, subject, partial(kratos.end_sessions, subject))
@@ -63,6 +63,8 @@ def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Ses
     def read() -> int:
         for session in pages:
             listed.append(session)  # each by itself: what came before a fault is worth having
+            report.part(StepName.KRATOS_LIST, len(listed), None)
+        report.part(StepName.KRATOS_LIST, len(listed), len(listed))
         return len(listed)
 
     if not report.read(StepName.KRATOS_LIST, person.subject, read):
@@ -73,14 +75,15 @@ def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Ses
     return listed
 
 
-def _refuse_all(issuer: str, these: Sequence[Session]) -> int:
+def _refuse_all(report: Report, issuer: str, these: Sequence[Session]) -> int:
     """Refuse each of ``these``, whatever becomes of the others. Raises the last fault."""
     fault: Exception | None = None
-    for session in these:
+    for number, session in enumerate(these, start=1):
         try:
             refuse(issuer, session.id, session.expires_at)
         except Exception as error:
             fault = error
+        report.part(StepName.KRATOS_REFUSED, number, len(these))
     if fault:
         raise fault
     return len(these)

@@ -25,7 +25,7 @@ class StepName(TextChoices):
     INDEX = "index", _("what this site knows read")
     LOCAL = "local", _("sessions on this site")
     KRATOS_LIST = "kratos_list", _("sessions at Kratos listed")
-    KRATOS_REFUSED = "kratos_refused", _("these refused on this site")
+    KRATOS_REFUSED = "kratos_refused", _("sessions at Kratos refused on this site")
     KRATOS_SESSIONS = "kratos_sessions", _("all sessions at Kratos")
     KRATOS_SESSION = "kratos_session", _("session at Kratos")
     KEYS = "keys", _("keys of this admin API compared with those of the issuer")
@@ -208,8 +208,8 @@ class ForcedLogout:
         }
 
 
-#: Told after each step of its name, how many are done, and how many there will be.
-Progress = Callable[[StepName, int, int], None]
+#: Told of each step, or of each part of a long one: its name, how many are done, and how many there will be, if known.
+Progress = Callable[[StepName, int, int | None], None]
 
 
 class Report:
@@ -218,6 +218,7 @@ class Report:
     def __init__(self, dry_run: bool, progress: Progress | None = None) -> None:
         self.dry_run = dry_run
         self._progress = progress or _silent
+        self._in_parts: set[StepName] = set()
         self._counts: Counter[StepName] = Counter()
         self._expected: Counter[StepName] = Counter()
         self.is_known = False
@@ -233,6 +234,11 @@ class Report:
     def expect(self, name: StepName, count: int) -> None:
         """So many more steps of this name are ahead."""
         self._expected[name] += count
+
+    def part(self, name: StepName, done: int, total: int | None) -> None:
+        """The step ``name`` is long: so far, ``done`` of ``total`` are done of what it is about."""
+        self._in_parts.add(name)
+        self._progress(name, done, total)
 
     def alive(self, code: str, target: str = "") -> None:
         self._still_alive[Remark(code, target)] = None
@@ -281,7 +287,8 @@ class Report:
     ) -> bool:
         went_well = self._taken(name, target, call, outcome, failure)
         self._counts[name] += 1
-        self._progress(name, self._counts[name], max(self._counts[name], self._expected[name]))
+        if name not in self._in_parts:
+            self._progress(name, self._counts[name], max(self._counts[name], self._expected[name]))
         return went_well
 
     def _taken(
@@ -305,7 +312,7 @@ class Report:
         return True
 
 
-def _silent(_name: StepName, _done: int, _total: int) -> None:
+def _silent(_name: StepName, _done: int, _total: int | None) -> None:
     """Nobody wants to know how far it is."""
 
 

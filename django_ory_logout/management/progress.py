@@ -27,8 +27,8 @@ class Progress:
         self._began_at = self._written_at = clock()
         self._is_open = False
 
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """``done`` of ``total`` are done of ``step``."""
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        """``done`` of ``total`` are done of ``step``. ``None``: nobody knows yet how many there will be."""
         if not self.is_shown:
             return
         now = self._clock()
@@ -36,11 +36,11 @@ class Progress:
             self.close()
             self._began_at = self._written_at if self._step else self._began_at
             self._step = step
-        elif self._is_open and done < total and now < self._written_at + INTERVAL:
+        elif self._is_open and not _is_over(done, total) and now < self._written_at + INTERVAL:
             return
         self._written_at, self._is_open = now, True
         self._write(f"\r{self._line(done, total, now - self._began_at)}{CLEAR}", ending="")
-        if done >= total:
+        if _is_over(done, total):
             self.close()
 
     def close(self) -> None:
@@ -53,7 +53,9 @@ class Progress:
         self._stream.write(text, str, ending)  # in no colour: errors have one
         self._stream.flush()
 
-    def _line(self, done: int, total: int, seconds: float) -> str:
+    def _line(self, done: int, total: int | None, seconds: float) -> str:
+        if total is None:
+            return _("%(step)s: %(done)d so far") % {"step": self._step, "done": done}
         shown: dict[str, str | int] = {"step": self._step, "done": done, "total": total}
         if total == 1 or seconds <= 0:
             return _("%(step)s: %(done)d of %(total)d") % shown
@@ -68,3 +70,7 @@ class Progress:
             left,
         )
         return line % shown
+
+
+def _is_over(done: int, total: int | None) -> bool:
+    return total is not None and done >= total

@@ -1,7 +1,7 @@
 """A logout that begins at this site: the row ends first, and everything that comes after it may fail."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from django.db import Error as DatabaseFault
@@ -18,6 +18,14 @@ logger = logging.getLogger("django_ory_logout")
 
 #: The reasons of a logout that began at this site.
 LOCAL = frozenset({EndReason.USER, EndReason.RP_INITIATED, EndReason.FORCED})
+
+
+#: Told how many are done so far, and how many there will be.
+Progress = Callable[[int, int], None]
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Nobody wants to know how far it is."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +81,13 @@ def _end_with_stored(name: SessionName, rows: LoginSessionQuerySet, reason: EndR
 
 
 @sensitive_variables()
-def complete(ending: Ending) -> None:
+def complete(ending: Ending, ended: Callable[[int], None] | None = None, refused: Progress = _silent) -> None:
     """Delete what is stored of ``ending``, and revoke its tokens. Raises nothing: ``ory_purge`` does what fails."""
     try:
-        index.finish(ending.rows)
-        for receipt in ending.receipts:
+        index.finish(ending.rows, ended)
+        for number, receipt in enumerate(ending.receipts, start=1):
             index.process(receipt, ending.reason)
+            refused(number, len(ending.receipts))
     except Exception as error:
         index.forget_seen(None)
         logger.error("logout not completed, ory_purge will: %s", fault_name(error))
@@ -90,21 +99,28 @@ def end_row(row_id: str, reason: EndReason) -> None:
     end_rows(index.rows().filter(pk=row_id), reason)
 
 
-def end_rows(rows: LoginSessionQuerySet, reason: EndReason) -> int:
+def end_rows(
+    rows: LoginSessionQuerySet, reason: EndReason, ended: Progress | None = None, refused: Progress = _silent
+) -> int:
     """End login sessions because somebody here says so; says how many.
+
+    ``ended`` is told how many have ended, ``refused`` of how many Kratos' cookie is refused, first and once again.
 
     What ``rows`` are chosen by must not change with that: by ``ended_at`` they would be marked, and then not found.
     """
-    written = _record(None, rows, reason)
-    ended = index.mark_ended(rows, reason)
+    told = index.counted(ended, rows.count()) if ended else None
+    written = _record(None, rows, reason, refused)
+    count = index.mark_ended(rows, reason)
     if engines.deleted_stay_deleted(engines.site_store()):
-        index.finish(rows)
-    complete(Ending(rows, reason, ended, written))
-    return ended
+        index.finish(rows, told)
+    complete(Ending(rows, reason, count, written), told, refused)
+    return count
 
 
 @sensitive_variables()
-def _record(login: StoredLogin | None, rows: LoginSessionQuerySet, reason: EndReason) -> Sequence[LogoutReceipt]:
+def _record(
+    login: StoredLogin | None, rows: LoginSessionQuerySet, reason: EndReason, progress: Progress = _silent
+) -> Sequence[LogoutReceipt]:
     """Receipts for sessions that Kratos opened: it sends no notice, and its cookie would sign in again.
 
     How long such a session lives at Kratos is known from its ``login`` alone.
@@ -116,5 +132,9 @@ def _record(login: StoredLogin | None, rows: LoginSessionQuerySet, reason: EndRe
         if login.issuer not in at_kratos:
             return []
         return [receipts.record_logout(login.issuer, login.sid or "", moment(login.expires_at))]
-    names = set(rows.filter(issuer__in=at_kratos).values_list("issuer", "sid"))
-    return [receipts.record_logout(issuer, sid) for issuer, sid in names if sid]
+    names = {(issuer, sid) for issuer, sid in rows.filter(issuer__in=at_kratos).values_list("issuer", "sid") if sid}
+    written = []
+    for issuer, sid in names:
+        written.append(receipts.record_logout(issuer, sid))
+        progress(len(written), len(names))
+    return written

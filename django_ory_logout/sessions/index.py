@@ -55,16 +55,16 @@ def rows() -> LoginSessionQuerySet:
 # Ending
 
 
-def end(notice: LogoutNotice, reason: EndReason) -> int:
+def end(notice: LogoutNotice, reason: EndReason, progress: "Progress | None" = None) -> int:
     """End the login sessions that ``notice`` names; says how many. Safe to repeat, and to run beside itself."""
     named = rows().named_by(notice)
     mark_ended(named, reason)
-    return finish(named)
+    return finish(named, _of_many(progress, named) if progress else None)
 
 
-def process(receipt: LogoutReceipt, reason: EndReason) -> int:
+def process(receipt: LogoutReceipt, reason: EndReason, progress: "Progress | None" = None) -> int:
     """Do what ``receipt`` asks for; says how many login sessions ended."""
-    ended = end(receipt.notice, reason)
+    ended = end(receipt.notice, reason, progress)
     receipts.complete(receipt)
     return ended
 
@@ -83,7 +83,7 @@ def mark_ended(these: LoginSessionQuerySet, reason: EndReason) -> int:
 
 
 @sensitive_variables()
-def finish(these: LoginSessionQuerySet, progress: Callable[[int], None] = lambda _count: None) -> int:
+def finish(these: LoginSessionQuerySet, progress: Callable[[int], None] | None = None) -> int:
     """Delete the stored sessions of those that have ended, then their rows. ``progress`` is told how many."""
     store = engines.site_store()
     ended = these.exclude(ended_at=None).order_by("pk")
@@ -97,7 +97,8 @@ def finish(these: LoginSessionQuerySet, progress: Callable[[int], None] = lambda
         for row in chunk:
             _tell_ended(row)
         events.note_ended(chunk)
-        progress(count)
+        if progress:
+            progress(count)
     revoke_after_commit(left)
     return count
 
@@ -224,7 +225,7 @@ def _purge(progress: Progress | None) -> Purged:
     failed = 0
     for number, receipt in enumerate(left_undone, start=1):
         try:
-            worked_off.append(process(receipt, EndReason.BACK_CHANNEL))
+            worked_off.append(process(receipt, EndReason.BACK_CHANNEL, progress))
         except Exception as error:
             # It must not keep the others waiting, and a thousand of them have one cause.
             logger.log(
@@ -245,11 +246,26 @@ def _purge(progress: Progress | None) -> Purged:
     return Purged(len(worked_off), ended, expired_count, deleted, failed)
 
 
-def _of(progress: Progress | None, step: str, these: LoginSessionQuerySet) -> Callable[[int], None]:
-    if progress is None:
-        return lambda _count: None
-    total = these.count()
-    return lambda count: progress(step, count, max(count, total))
+def _of(progress: Progress | None, step: str, these: LoginSessionQuerySet) -> Callable[[int], None] | None:
+    return counted(partial(progress, step), these.count()) if progress else None
+
+
+def _of_many(progress: Progress, these: LoginSessionQuerySet) -> Callable[[int], None]:
+    """A notice has a line of its own only if it ends more sessions than one statement deletes."""
+    totals: list[int] = []
+
+    def told(count: int) -> None:
+        if not totals and count >= CHUNK:
+            totals.append(count + these.exclude(ended_at=None).count())
+        if totals:
+            progress("login sessions of one notice", count, max(count, *totals))
+
+    return told
+
+
+def counted(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    """``progress``, told how many of ``total``; others can end sessions meanwhile."""
+    return lambda count: progress(count, max(count, total))
 
 
 def after_commit(act: Callable[[], object]) -> None:

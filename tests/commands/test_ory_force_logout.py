@@ -383,7 +383,7 @@ def test_identity(kratos: KratosNetwork, session: Session, further: list[str]) -
     assert [line.split("  ")[1] for line in output.splitlines() if line.startswith("done")] == [
         f"sessions on this site {session.identity.id} (0)",
         f"sessions at Kratos listed {session.identity.id} (1)",
-        f"these refused on this site {session.identity.id} (1)",
+        f"sessions at Kratos refused on this site {session.identity.id} (1)",
         f"all sessions at Kratos {session.identity.id}",
     ]
 

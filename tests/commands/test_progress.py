@@ -3,6 +3,8 @@
 import io
 import logging
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
@@ -13,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_ory_logout.management.progress import CLEAR, Progress
-from django_ory_logout.models import LoginSession, LogoutReceipt
+from django_ory_logout.models import EndReason, LoginSession, LogoutNotice, LogoutReceipt
+from django_ory_logout.sessions import ending, engines, receipts
 from django_ory_logout.testing import Network, Provider
 
 from ..conftest import Configure, NewBrowser, SiteBrowser
@@ -93,13 +96,117 @@ def test_forced_logout_says_it_and_its_output_is_the_same(configure: Configure, 
     assert [line.partition(",")[0] for line in terminal.lines] == [
         "sessions on this site: 1 of 1",
         "this site's registration read: 1 of 1",
-        "consents listed: 1 of 1",
+        "consents listed: 5 of 5",
         "login session at Hydra",
         "all login sessions at Hydra: 1 of 1",
         "consents",
     ]
     assert "its applications told: 5 of 5, " in terminal.lines[3]
     assert "\r" not in output.getvalue()
+
+
+@pytest.fixture(params=["db", "cache"])
+def many(request: pytest.FixtureRequest, new_browser: NewBrowser, settings: Any) -> None:
+    """Five sessions of one person, and a statement deletes two."""
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
+    for _number in range(5):
+        new_browser().sign_in("amber")
+    mp: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    mp.setattr("django_ory_logout.sessions.index.CHUNK", 2)
+    mp.setattr("django_ory_logout.management.progress.INTERVAL", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("many")
+def test_forced_logout_of_one_person_counts_sessions() -> None:
+    terminal = Terminal()
+
+    call_command("ory_force_logout", "--subject", "amber", stdout=io.StringIO(), stderr=terminal)
+
+    for done in (2, 4, 5):
+        assert f"\rsessions on this site: {done} of 5" in terminal.getvalue()
+    assert len(terminal.lines) == 1
+    assert LoginSession.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("many")
+def test_forced_logout_of_one_person_with_verbosity_0_counts_nothing() -> None:
+    terminal = Terminal()
+
+    call_command("ory_force_logout", "--subject", "amber", verbosity=0, stdout=terminal, stderr=terminal)
+
+    assert terminal.getvalue() == ""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("many")
+def test_a_step_that_fails_in_the_middle_ends_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    deleted = list[int]()
+    delete = engines.delete_stored
+
+    def fail(store: Any, keys: Any) -> None:
+        deleted.append(len(keys))
+        if len(deleted) > 1:
+            raise ConnectionError
+        delete(store, keys)
+
+    monkeypatch.setattr(engines, "delete_stored", fail)
+    with pytest.raises(CommandError, match="Not everything"):
+        call_command("ory_force_logout", "--subject", "amber", stdout=io.StringIO(), stderr=terminal)
+
+    assert [line.partition(",")[0] for line in terminal.lines] == ["sessions on this site: 2 of 5"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("many")
+def test_purge_counts_the_sessions_of_one_notice(new_browser: NewBrowser, provider: Provider) -> None:
+    new_browser().sign_in("birch")
+    for subject in ("amber", "birch"):
+        notice = LogoutNotice(django_settings.ISSUER, subject, None, timezone.now())
+        receipts.record(notice, subject, durable=False)
+    terminal = Terminal()
+
+    call_command("ory_purge", stdout=io.StringIO(), stderr=terminal)
+
+    for done in (2, 4, 5):
+        assert f"\rlogin sessions of one notice: {done} of 5" in terminal.getvalue()
+    assert [line.partition(",")[0] for line in terminal.lines] == [
+        "login sessions of one notice: 5 of 5",
+        "notices: 2 of 2",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("many")
+def test_forced_logout_counts_what_it_refuses_of_kratos(configure: Configure, network: Network) -> None:
+    LoginSession.objects.update(issuer="https://login.example")
+    configure(KRATOS={"PUBLIC_URL": "https://login.example"})
+    rows, terminal = LoginSession.objects.all(), Terminal()
+    progress = Progress(OutputWrapper(terminal), 1)
+
+    count = ending.end_rows(rows, EndReason.FORCED, partial(progress, "ended"), partial(progress, "refused"))
+
+    assert count == LogoutReceipt.objects.exclude(completed_at=None).count() == 5
+    assert [line.partition(",")[0] for line in terminal.lines] == [
+        "refused: 5 of 5",
+        "ended: 5 of 5",
+        "refused: 5 of 5",
+    ]
+
+
+def test_a_listing_of_which_nobody_knows_the_length(clock: Clock) -> None:
+    terminal = Terminal()
+    progress = Progress(OutputWrapper(terminal), 1, clock)
+
+    for done in (1, 2, 3):
+        clock.now += 1
+        progress("listed", done, None)
+    assert terminal.getvalue().rpartition("\r")[2] == f"listed: 3 so far{CLEAR}"
+    progress("listed", 3, 3)
+
+    assert terminal.lines == ["listed: 3 of 3, 1 a second"]
 
 
 @pytest.mark.django_db

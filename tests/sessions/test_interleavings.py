@@ -181,7 +181,7 @@ def test_stage_sees_a_load_that_does_not_ask(site: World, actors: list[Actor], m
 def test_stage_sees_sessions_deleted_before_rows_are_marked(
     site: World, actors: list[Actor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def end(notice: LogoutNotice, reason: EndReason) -> int:
+    def end(notice: LogoutNotice, reason: EndReason, _progress: object = None) -> int:
         found = list(index.rows().named_by(notice))
         engines.delete_stored(engines.site_store(), [row.session_key for row in found if row.session_key])
         index.rows().filter(pk__in=[row.pk for row in found]).delete()

@@ -136,10 +136,10 @@ def test_a_receipt_that_fails_again_keeps_no_other_waiting(
     receipts.record(logout_notice(), "works")
     end = index.end
 
-    def end_some(notice: LogoutNotice, reason: EndReason) -> int:
+    def end_some(notice: LogoutNotice, reason: EndReason, progress: Any = None) -> int:
         if notice.sid == "another sid":
             raise ConnectionError
-        return end(notice, reason)
+        return end(notice, reason, progress)
 
     monkeypatch.setattr(index, "end", end_some)
 

@@ -43,10 +43,13 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="say it as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        progress = Progress(self.stderr, options["verbosity"])
         try:
-            result = self._forced(options)
+            result = self._forced(options, progress)
         except ValueError as error:
             raise CommandError(str(error), returncode=USAGE) from error
+        finally:
+            progress.close()
         if options["json"]:
             self.stdout.write(json.dumps(result.as_dict(), indent=2))
         else:
@@ -61,11 +64,11 @@ class Command(BaseCommand):
                 returncode=NOT_KNOWN,
             )
 
-    def _forced(self, options: dict[str, Any]) -> ForcedLogout:
+    def _forced(self, options: dict[str, Any], progress: Progress) -> ForcedLogout:
         common = {
             "provider": _alias(options["provider"], options["issuer"]),
             "dry_run": options["dry_run"],
-            "progress": _said(Progress(self.stderr, options["verbosity"])),
+            "progress": _said(progress),
         }
         whom = {"user": _user(options["user"]), "subject": options["subject"]}
         if options["client"] and not (options["consents_only"] or options["tokens_only"]):
@@ -100,7 +103,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {line}")
 
 
-def _said(progress: Progress) -> Callable[[StepName, int, int], None]:
+def _said(progress: Progress) -> Callable[[StepName, int, int | None], None]:
     return lambda name, done, total: progress(str(name.label), done, total)
 
 
