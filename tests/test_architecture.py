@@ -31,7 +31,7 @@ ERRORS_PAGE = PACKAGE.parent / "docs" / "reference" / "errors.md"
 #: The rooms, the lowest first. Each imports from those below it, and from itself.
 LAYERS = [
     {"exceptions", "fields", "signals", "strict_json"},
-    {"cache", "http", "models", "migrations", "parameters"},
+    {"cache", "database", "http", "models", "migrations", "parameters"},
     {"oidc", "users"},
     {"ory"},
     {"conf"},

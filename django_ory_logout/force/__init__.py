@@ -211,9 +211,11 @@ def _read_here(report: Report, target: str, read: Callable[[], int]) -> bool:
     try:
         read()
     except Exception as error:
-        logger.error("forced logout: step %s failed: %s", StepName.INDEX.value, type(error).__name__)
-        code = "database_fault" if isinstance(error, DatabaseFault) else "internal_error"
-        report.failed(StepName.INDEX, target, code)
+        if isinstance(error, DatabaseFault):
+            report.failed_here(StepName.INDEX, target, error)
+        else:
+            logger.error("forced logout: step %s failed: %s", StepName.INDEX.value, type(error).__name__)
+            report.failed(StepName.INDEX, target, "internal_error")
         report.known()  # or not: nobody can say
         report.unknown("index_unread", target=target)
         return False

@@ -14,7 +14,8 @@ from django.db.models import TextChoices
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from ..exceptions import OryLogoutError
+from ..database import database_fault
+from ..exceptions import OryLogoutError, SetupError
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -76,9 +77,7 @@ WORDS: Mapping[str, Promise] = {
         "The login at {target}, and other applications: ADMIN_URL is the admin API of another Hydra, where nothing was "
         "ended."
     ),
-    "index_unread": _(
-        "What this site knows of {target}: its database does not answer. Other applications may not be told."
-    ),
+    "index_unread": _("What this site knows of {target}: it could not be read. Other applications may not be told."),
     "keys_not_compared": _(
         "Whether ADMIN_URL is the admin API of {target}: the keys of its ID tokens could not be compared."
     ),
@@ -143,6 +142,8 @@ class Step:
     outcome: Outcome
     code: str = ""
     count: int | None = None
+    #: What the people who run the site have to do first.
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,7 @@ class ForcedLogout:
             "steps": [
                 {"name": one.name.value, "target": one.target, "outcome": one.outcome.value}
                 | ({"code": one.code} if one.code else {})
+                | ({"detail": one.detail} if one.detail else {})
                 | ({"count": one.count} if one.count is not None else {})
                 for one in self.steps
             ],
@@ -271,6 +273,13 @@ class Report:
         """A step that cannot be taken, or that will be :attr:`Outcome.RETRIED`."""
         self._steps.append(Step(name, target, failure, code))
 
+    def failed_here(self, name: StepName, target: str, error: DatabaseFault, failure: Outcome = Outcome.FAILED) -> None:
+        """A step at which the database of this site failed."""
+        fault = database_fault(error)
+        logger.error("forced logout: step %s failed: %s", name.value, fault)
+        detail = fault.detail if isinstance(fault, SetupError) else ""
+        self._steps.append(Step(name, target, failure, fault.code, detail=detail))
+
     def result(self) -> ForcedLogout:
         steps = self._steps if self.is_known else [_not_known(step) for step in self._steps]
         return ForcedLogout(
@@ -301,8 +310,7 @@ class Report:
             self.failed(name, target, error.code, failure)
             return False
         except DatabaseFault as error:
-            logger.error("forced logout: step %s failed: database_fault: %s", name.value, type(error).__name__)
-            self.failed(name, target, "database_fault", failure)
+            self.failed_here(name, target, error, failure)
             return False
         except Exception:
             logger.exception("forced logout: step %s failed: internal_error", name.value)

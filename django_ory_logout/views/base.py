@@ -21,6 +21,7 @@ from django.utils.log import log_response
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
+from ..database import database_fault
 from ..exceptions import (
     InvalidMessage,
     InvalidToken,
@@ -226,7 +227,7 @@ def database_faults() -> Iterator[None]:
     try:
         yield
     except DatabaseFault as error:
-        raise errors.database_fault(error) from error
+        raise database_fault(error) from error
 
 
 def redirect_after_logout(request: HttpRequest, next_url: str, **context: bool | str) -> HttpResponse:

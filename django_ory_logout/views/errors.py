@@ -1,15 +1,12 @@
 """The error pages of all journeys, sorted by what a person can do. Needs no models, so ``hydra_ui`` has it too."""
 
 import logging
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any
 
 from django.conf import settings
-from django.db import Error as DatabaseFault
-from django.db import ProgrammingError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import get_token
 from django.shortcuts import render
@@ -227,23 +224,3 @@ def _token(request: HttpRequest) -> str:
         return get_token(request)
     except Exception:
         return ""
-
-
-# Faults of the database
-
-#: What SQLite, PostgreSQL and MySQL say of a table or a column that is not there. Nothing else of their text is kept.
-_MISSING = re.compile(
-    r"no such (?:table|column): [\w.]+|has no column named \w+|(?:relation|column) [\w.\"]+(?: of [\w. \"]+)? "
-    r"does not exist|Table '[\w.]+' doesn't exist|Unknown column '[\w.]+'"
-)
-
-
-def database_fault(error: DatabaseFault) -> TemporaryError:
-    """``error`` without its text, which can hold a session key. :exc:`SetupError`: another try does not help."""
-    missing = _MISSING.search(str(error))
-    if missing:
-        each = "" if len(settings.DATABASES) == 1 else ", with --database for each of DATABASES"
-        return SetupError("not_migrated", f"{missing[0]}. Run: python manage.py migrate{each}")
-    if isinstance(error, ProgrammingError) or "readonly database" in str(error):
-        return SetupError("database_unusable", type(error).__name__)
-    return TemporaryError("database_fault", type(error).__name__)

@@ -19,6 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
+from ...database import database_fault
 from ...exceptions import (
     ChallengeHandled,
     InvalidMessage,
@@ -107,7 +108,7 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
             except OryLogoutError as error:
                 return _problem(request, error, kind)
             except DatabaseFault as error:
-                return _problem(request, errors.database_fault(error), kind)
+                return _problem(request, database_fault(error), kind)
             except (Http404, PermissionDenied, SuspiciousOperation):
                 forget_query(request)
                 raise

@@ -20,6 +20,7 @@ from ...doctor.follow.watch import Outcome, Step, follow
 from ...doctor.trial.interrupts import stoppable
 from ...doctor.trial.runner import attempts
 from ...exceptions import OryLogoutError
+from ..faults import command_errors
 
 USAGE = 3
 INDENT, NARROWEST = "    ", 20
@@ -86,7 +87,7 @@ class Command(BaseCommand):
             self.style = no_style()
         _require_effect(options)
         try:
-            with ExitStack() as stack:
+            with command_errors(2), ExitStack() as stack:
                 stack.callback(self.stdout.flush)
                 self._handle(options)
         except KeyboardInterrupt:

@@ -10,7 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFault
 
 from ... import conf, force
+from ...database import database_fault
 from ...force.report import ForcedLogout, Outcome, StepName, Untold
+from ..faults import command_errors
 from ..progress import Progress
 
 USAGE, NOT_KNOWN = 2, 3
@@ -45,7 +47,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         progress = Progress(self.stderr, options["verbosity"])
         try:
-            result = self._forced(options, progress)
+            with command_errors():
+                result = self._forced(options, progress)
         except ValueError as error:
             raise CommandError(str(error), returncode=USAGE) from error
         finally:
@@ -54,9 +57,12 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(result.as_dict(), indent=2))
         else:
             self._say(result, is_quiet=options["verbosity"] == 0)
-        if any(step.outcome == Outcome.FAILED for step in result.steps):
+        failed = [step for step in result.steps if step.outcome == Outcome.FAILED]
+        if failed:
             then = "first do what is left, above." if result.untold else "run it again."
-            raise CommandError(f"Not everything could be done. When the cause is mended, {then}", returncode=1)
+            causes = dict.fromkeys(f"{step.code}: {step.detail}. " for step in failed if step.detail)
+            words = f"Not everything could be done. {''.join(causes)}When the cause is mended, {then}"
+            raise CommandError(words, returncode=1)
         if not result.is_known:
             raise CommandError(
                 "Neither this site nor Hydra or Kratos knows that id, so nothing was ended. Compare it, --provider and "
@@ -122,7 +128,7 @@ def _user(name: str | None) -> AbstractBaseUser | None:
         user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
     except DatabaseFault as error:
         raise CommandError(
-            f"The database does not answer ({type(error).__name__}), so nobody can be found by a name. "
+            f"{database_fault(error)}. So nobody can be found by a name now. "
             "Name the person by --subject: what is at Kratos and at Hydra can be ended without it.",
             returncode=1,
         ) from error

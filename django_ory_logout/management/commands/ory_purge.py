@@ -3,6 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from ...sessions import index
+from ..faults import command_errors
 from ..progress import Progress
 
 
@@ -11,7 +12,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         progress = Progress(self.stderr, options["verbosity"])
-        purged = index.purge(progress if progress.is_shown else None)
+        with command_errors():
+            purged = index.purge(progress if progress.is_shown else None)
         said = (
             f"{purged.completed} notices worked off, {purged.ended} login sessions ended, "
             f"{purged.expired} expired, {purged.deleted} old receipts removed"

@@ -11,6 +11,7 @@ from ...flows import client_registration
 from ...flows.client_registration import Choices, Difference
 from ...force.targets import named_provider
 from ...ory.hydra import HydraAdmin
+from ..faults import command_errors
 
 USAGE = 2
 
@@ -41,6 +42,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="say it as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with command_errors(USAGE):
+            self._handle(options)
+
+    def _handle(self, options: dict[str, Any]) -> None:
         try:
             config = named_provider(options["provider"])
         except ValueError as error:

@@ -1,9 +1,12 @@
 """Which faults of the database another try gets past."""
 
+from typing import Any
+from unittest.mock import patch
+
 import pytest
 from django.db import Error, OperationalError, ProgrammingError
 
-from django_ory_logout.views.errors import database_fault
+from django_ory_logout.database import database_fault
 
 MIGRATE = "Run: python manage.py migrate"
 COLUMN = 'column "code" of relation "t" does not exist'
@@ -22,6 +25,25 @@ COLUMN = 'column "code" of relation "t" does not exist'
 )
 def test_missing_migration(error: Error, words: str) -> None:
     assert str(database_fault(error)) == f"not_migrated: {words}. {MIGRATE}"
+
+
+class Elsewhere:
+    """A router that writes everything to another database."""
+
+    def db_for_write(self, model: type, **_hints: object) -> str:
+        return "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("table", "argument"),
+    [("ory_logout_loginsession", " --database elsewhere"), ("t", ", with --database for each of")],
+)
+def test_missing_migration_of_one_of_several_databases(table: str, argument: str, settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [Elsewhere()]
+    with patch.dict(settings.DATABASES, {"elsewhere": {}}):
+        said = str(database_fault(OperationalError(f"no such table: {table}")))
+
+    assert f"{MIGRATE}{argument}" in said
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,21 @@
+"""Faults of the site around a command."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
+from django.db import Error as DatabaseFault
+
+from ..database import database_fault
+
+
+@contextmanager
+def command_errors(returncode: int = 1) -> Iterator[None]:
+    """A fault of the database or of the settings is a ``CommandError``, which says what to do and has no traceback."""
+    try:
+        yield
+    except DatabaseFault as error:
+        raise CommandError(str(database_fault(error)), returncode=returncode) from error
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error), returncode=returncode) from error

@@ -1,0 +1,55 @@
+"""Each command on a database without tables of this app says so, and the line to write."""
+
+from io import StringIO
+
+import pytest
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MIGRATE = "Run: python manage.py migrate"
+
+
+@pytest.fixture
+def without_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for model in (*apps.get_app_config("ory_logout").get_models(), get_user_model()):
+        monkeypatch.setattr(model._meta, "db_table", f"no_{model._meta.db_table}")
+
+
+@pytest.mark.usefixtures("without_tables")
+@pytest.mark.parametrize(
+    ("arguments", "table"),
+    [
+        (["ory_purge"], "no_ory_logout_logoutreceipt"),
+        (["ory_force_logout", "amber"], "no_auth_user"),
+        (["ory_force_logout", "--subject", "amber"], "no_ory_logout_loginsession"),
+        (["ory_force_logout", "--sid", "sid"], "no_ory_logout_loginsession"),
+        (["ory_force_logout", "--subject", "amber", "--consents-only"], "no_ory_logout_loginsession"),
+        (["ory_doctor", "--follow", "--seconds", "0.1"], "no_ory_logout_logoutevent"),
+    ],
+)
+def test_missing_table(arguments: list[str], table: str) -> None:
+    with pytest.raises(CommandError) as raised:
+        call_command(*arguments, stdout=StringIO(), stderr=StringIO())
+
+    assert "not_migrated: " in str(raised.value)
+    assert table in str(raised.value)
+    assert MIGRATE in str(raised.value)
+
+
+@pytest.mark.usefixtures("without_tables")
+def test_steps_of_a_forced_logout_say_it_in_json() -> None:
+    said = StringIO()
+    with pytest.raises(CommandError):
+        call_command("ory_force_logout", "--subject", "amber", "--json", stdout=said, stderr=StringIO())
+
+    assert said.getvalue().count(f'. {MIGRATE}"') == 2
+
+
+@pytest.mark.parametrize("arguments", [["ory_force_logout", "--subject", "amber"], ["ory_register_client"]])
+def test_settings_that_cannot_be_used(arguments: list[str]) -> None:
+    with override_settings(ORY_LOGOUT=None), pytest.raises(CommandError, match=r"ORY_LOGOUT is missing\. Write: "):
+        call_command(*arguments, stdout=StringIO(), stderr=StringIO())
