@@ -145,10 +145,8 @@ class ProviderBackend(ModelBackend):
         unique = digest(authentication.issuer, authentication.subject)
         wishes = [self.username(authentication)]
         if not users.names_are_addresses():
-            wishes += [users.verified_email(authentication.claims) or "", authentication.subject, unique[:30]]
-        return users.create(
-            users.names(wishes, unique[:8]), users.fitted(self.user_fields(authentication.claims)).values
-        )
+            wishes += [users.verified_email(authentication.claims) or "", authentication.subject]
+        return users.create(users.names(wishes, unique), users.fitted(self.user_fields(authentication.claims)).values)
 
     def _user_by_email(self, claims: Claims) -> AbstractBaseUser | None:
         """The one user with the e-mail address that the provider verified; two of them are none."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from inspect import Parameter, signature
+from threading import get_ident
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -14,6 +16,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import EmailField, Field
+from django.db.models.signals import pre_save
 from django.views.decorators.debug import sensitive_variables
 
 from .exceptions import OryLogoutError, fault_name
@@ -88,15 +91,29 @@ def normalized_email(email: str) -> str:
 
 
 @sensitive_variables()
-def names(wishes: Iterable[str], suffix: str) -> Iterator[str]:
-    """User names that the model allows and nobody has, the best first."""
+def names(wishes: Iterable[str], unique: str) -> Iterator[str]:
+    """User names that the model allows and nobody has, the best first. ``unique``: a long text of this person alone."""
     field = _name_field()
-    for name in dict.fromkeys(form for wish in wishes for form in _forms(field, wish, suffix)):
+    forms = [form for wish in wishes for form in _forms(field, wish, unique)]
+    for name in dict.fromkeys([*forms, *_parts(field, unique)]):
         if _is_valid(field, name) and _is_storable_and_free(name):
             yield name
 
 
-def _forms(field: Field[Any, Any], wish: str, suffix: str) -> Iterator[str]:
+#: How many characters of what is unique make a name another, and how long a name of these alone is.
+_SUFFIX_LENGTH, _UNIQUE_LENGTH = 8, 30
+#: The length of names where the field of the model says none: that of Django's own.
+_NAME_LENGTH = 150
+
+
+def _parts(field: Field[Any, Any], unique: str) -> list[str]:
+    """Names of what is unique alone: in a short field, each part of it is one."""
+    length = min(field.max_length or _NAME_LENGTH, _UNIQUE_LENGTH)
+    starts = 1 if length == _UNIQUE_LENGTH else len(unique) - length + 1
+    return [] if isinstance(field, EmailField) else [unique[at : at + length] for at in range(starts)]
+
+
+def _forms(field: Field[Any, Any], wish: str, unique: str) -> Iterator[str]:
     if isinstance(field, EmailField):
         yield normalized_email(wish)
         return
@@ -104,7 +121,8 @@ def _forms(field: Field[Any, Any], wish: str, suffix: str) -> Iterator[str]:
     for form in (normalized, re.sub(r"[^\w.@+-]+", "-", normalized).strip("-")):
         if form:
             yield form
-            yield f"{form[: (field.max_length or 150) - len(suffix) - 1]}-{suffix}"
+            kept = form[: max(0, (field.max_length or _NAME_LENGTH) - _SUFFIX_LENGTH - 1)]
+            yield f"{kept}-{unique[:_SUFFIX_LENGTH]}"  # not valid where nothing is kept and the field is shorter
 
 
 def _is_valid(field: Field[Any, Any], name: str) -> bool:
@@ -205,7 +223,9 @@ def create(candidates: Iterable[str], values: Mapping[str, Any]) -> AbstractBase
             except (IntegrityError, *UNSTORABLE) as error:  # taken meanwhile, or not to be stored: the next one may do
                 refusal = error
     if refusal is None:
-        raise UserInvalid("username_unusable", "no user name is valid and free")
+        length = _name_field().max_length or _NAME_LENGTH
+        short = f" of at most {length} characters" if length < _UNIQUE_LENGTH else ""
+        raise UserInvalid("username_unusable", f"no user name{short} is valid and free")
     raise UserInvalid("user_invalid", reason(refusal)) from refusal
 
 
@@ -220,17 +240,49 @@ def _valid(values: Mapping[str, Any]) -> Mapping[str, Any]:
     user = get_user_model()(**values)
     user.set_unusable_password()
     try:
-        user.full_clean()
+        user.full_clean(exclude={field.name for field in _null_for_nothing()} - values.keys())
     except ValidationError as error:
         wrong = {name: sorted({str(one.code) for one in errors}) for name, errors in error.error_dict.items()}
-        raise UserInvalid("user_invalid", "; ".join(f"{name}: {', '.join(wrong[name])}" for name in wrong)) from None
+        raise UserInvalid("user_invalid", "; ".join(_wrong(user, *one) for one in wrong.items())) from None
     return values
+
+
+#: Two empty texts are equal, and two NULL are not.
+_NOTHING_TWICE = "%s: it must be unique, and another user has none. Write null=True in this field of the user model"
+
+
+def _wrong(user: AbstractBaseUser, name: str, codes: Sequence[str]) -> str:
+    is_nothing = codes == ["unique"] and getattr(user, name, None) == ""
+    return _NOTHING_TWICE % name if is_nothing else f"{name}: {', '.join(codes)}"
+
+
+def _null_for_nothing() -> list[Field[Any, Any]]:
+    """The fields of the user model in which NULL has to stand for no text, because they are unique."""
+    fields = get_user_model()._meta.concrete_fields
+    return [field for field in fields if field.unique and field.null and field.empty_strings_allowed]
+
+
+@contextmanager
+def _nulls() -> Iterator[None]:
+    """Django's own ``create_user`` makes an empty text of no address."""
+    model, fields, thread = get_user_model(), _null_for_nothing(), get_ident()
+
+    def put(instance: Any, **_kwargs: Any) -> None:
+        for field in fields if get_ident() == thread else []:
+            if getattr(instance, field.attname) == "":
+                setattr(instance, field.attname, None)
+
+    pre_save.connect(put, model, weak=False)
+    try:
+        yield
+    finally:
+        pre_save.disconnect(put, model)
 
 
 @sensitive_variables()
 def _created(values: Mapping[str, Any]) -> AbstractBaseUser:
     model = get_user_model()
-    with transaction.atomic(using=router.db_for_write(model)):
+    with transaction.atomic(using=router.db_for_write(model)), _nulls():
         make = getattr(model._default_manager, "create_user", model)
         user: AbstractBaseUser = make(**_accepted(make, values))
         if user._state.adding or user.has_usable_password():

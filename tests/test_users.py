@@ -5,11 +5,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.models import User, UserManager
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db import DataError, IntegrityError, models
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from django_ory_logout import backends, users
 from django_ory_logout.backends import ProviderBackend
@@ -17,7 +22,7 @@ from django_ory_logout.models import Subject, digest
 from django_ory_logout.oidc.tokens import Claims
 
 from .conftest import Configure, Logged
-from .members.models import Member, Plain
+from .members.models import Blank, Member, Nameless, Plain
 from .test_backends import id_token, provider, sign_in, signed_in, verified
 
 pytestmark = pytest.mark.django_db
@@ -311,6 +316,21 @@ def test_changed_address_is_never_that_of_another(at: Callable[..., SignIn], log
     assert sign_in(id_token(**verified("Amber@example.org"))).email == "Amber@example.org", "in other letters its own"
 
 
+def test_name_that_is_an_address_follows_the_claim(at: Callable[..., SignIn]) -> None:
+    """As ``users.md`` says; and it stays where the hook leaves ``email`` out."""
+
+    class Kept(WithCompany):
+        def user_fields(self, claims: Claims) -> dict[str, Any]:
+            return {name: value for name, value in super().user_fields(claims).items() if name != "email"}
+
+    for backend, address in ((WithCompany, "ember@example.org"), (Kept, "amber@example.org")):
+        Member.objects.all().delete()
+        sign_in = member(at, by=backend)
+        sign_in(id_token(**verified("amber@example.org")))
+
+        assert sign_in(id_token(**verified("ember@example.org"))).email == address
+
+
 def test_journeys_of_members(tmp_path: Path) -> None:
     """In a process of its own: ``AUTH_USER_MODEL`` cannot be changed in one that has started."""
     names = ("tests/members/journeys.py", "--ds", "tests.members.settings", "-p", "no:cacheprovider", "-q")
@@ -328,6 +348,69 @@ def test_model_without_create_user(at: Callable[..., SignIn]) -> None:
     assert user.name.startswith("amb-") or user.name.startswith("a-l-")
     assert len(user.name) == 12
     assert not user.has_usable_password()
+
+
+@given(
+    length=st.integers(1, 40),
+    preferred=st.text(max_size=50) | st.none(),
+    subject=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60),
+)
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_names_of_any_length_are_valid(length: int, preferred: str | None, subject: str) -> None:
+    field = models.CharField(max_length=length)
+    with (
+        patch.object(users, "_name_field", lambda: field),
+        patch.object(users, "_is_storable_and_free", lambda _: True),
+    ):
+        found = list(users.names([preferred or "", subject], digest("https://op.example", subject)))
+
+    assert found
+    assert all(0 < len(name) <= length for name in found)
+    assert len(set(found)) == len(found)
+    if length < 30:
+        assert len(found) >= 10, "another one, if the first is taken"
+
+
+@pytest.mark.parametrize("length", [1, 8, 9, 10])
+def test_people_at_a_model_with_short_names(
+    length: int, at: Callable[..., SignIn], monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    field = Plain._meta.get_field("name")
+    monkeypatch.setattr(field, "max_length", length)
+    monkeypatch.setattr(field, "validators", [MaxLengthValidator(length)])
+    sign_in = at(Plain)
+
+    made = [sign_in(id_token(f"person-{number}", given_name="Amber")) for number in range(20)]
+
+    taken = [one.name for one in made if one]
+    assert len(set(taken)) == len(taken) == (16 if length == 1 else 20)
+    assert {len(name) for name in taken} <= set(range(1, length + 1))
+    if length == 1:
+        words = "no user made: username_unusable: no user name of at most 1 characters is valid and free"
+        assert words in logged()
+
+
+def test_people_without_an_address_where_it_is_unique(at: Callable[..., SignIn]) -> None:
+    Nameless.objects.create_user("willow", "")
+    sign_in = at(Nameless)
+
+    amber, birch = (sign_in(id_token(name, preferred_username=name)) for name in ("amber", "birch"))
+
+    assert (amber.username, birch.username) == ("amber", "birch")
+    assert list(Nameless.objects.filter(email=None)) == [amber, birch]
+    assert Nameless.objects.create_user("cedar", "cedar@example.org").email == "cedar@example.org"
+    assert sign_in(id_token("elm", **verified("elm@example.org"))).email == "elm@example.org"
+
+
+def test_people_without_an_address_where_it_cannot_be_left_out(at: Callable[..., SignIn], logged: Logged) -> None:
+    sign_in = at(Blank)
+
+    assert sign_in(id_token("amber")).email == ""
+    assert sign_in(id_token("birch")) is None
+    assert logged()[0] == (
+        "no user made: user_invalid: email: it must be unique, and another user has none. "
+        "Write null=True in this field of the user model"
+    )
 
 
 def test_create_user_that_needs_more(

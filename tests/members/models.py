@@ -4,6 +4,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import AbstractUser
 from django.db import models
 
 
@@ -48,3 +49,23 @@ class Plain(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Nameless(AbstractUser):
+    """Has an address that is unique and may be left out."""
+
+    id = models.BigAutoField(primary_key=True)
+
+    email = models.EmailField(unique=True, blank=True, null=True)  # type: ignore[assignment]
+    groups = None  # type: ignore[assignment]
+    user_permissions = None  # type: ignore[assignment]
+
+
+class Blank(AbstractUser):
+    """The same, and cannot say that there is none."""
+
+    id = models.BigAutoField(primary_key=True)
+
+    email = models.EmailField(unique=True, blank=True)
+    groups = None  # type: ignore[assignment]
+    user_permissions = None  # type: ignore[assignment]
