@@ -1,6 +1,7 @@
 """Settings of a wrong type: each check and each page says what was seen and the line to write, and shows no secret."""
 
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 import pytest
@@ -214,6 +215,17 @@ def test_no_check_of_the_site_raises(value: Any) -> None:
     for ory_logout in _places(value):
         with override_settings(ORY_LOGOUT=ory_logout):
             run_checks()
+
+
+@pytest.mark.parametrize("changes", [{"PROVIDERS": [{**ENTRY, "CLIENT_SECRET": SECRET}]}, {"SITE_URL": "rp.example"}])
+def test_first_page_says_what_check_says(changes: dict[str, Any]) -> None:
+    client = Client(raise_request_exception=False)
+    with override_settings(ORY_LOGOUT=site(**changes), DEBUG=True):
+        page = unescape(client.get("/").content.decode())
+        (problem,) = conf.problems()
+
+    assert f"{problem.message} {problem.hint}" in page
+    assert SECRET not in page
 
 
 # URLs that are not included
