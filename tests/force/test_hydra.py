@@ -17,7 +17,7 @@ from django.utils import translation
 from django.utils.translation import trans_real
 
 from django_ory_logout.force import force_logout, report, revoke_access_tokens, revoke_consents
-from django_ory_logout.force.report import ForcedLogout, Remark, Untold
+from django_ory_logout.force.report import ForcedLogout, Outcome, Remark, StepName, Untold
 from django_ory_logout.models import EndReason, LoginSession, Subject
 from django_ory_logout.sessions import engines, index
 from django_ory_logout.signals import login_session_ended
@@ -622,3 +622,14 @@ def test_result_as_a_document(amber: SiteBrowser, hydra: FakeHydra, sid: str) ->
             "text": "Access and refresh tokens of amber: they work until they expire or are revoked.",
         }
     ]
+
+
+def test_reading_what_this_site_knows_fails_for_a_reason_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object) -> list[Any]:
+        raise RuntimeError
+
+    monkeypatch.setattr("django_ory_logout.force.people", fail)
+
+    step = force_logout(subject="amber").steps[0]
+
+    assert (step.name, step.outcome, step.code, step.detail) == (StepName.INDEX, Outcome.FAILED, "internal_error", "")
