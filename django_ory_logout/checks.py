@@ -227,14 +227,14 @@ def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
     """W083: people who have to sign in are sent to ``LOGIN_URL``."""
     try:
         url = resolve_url(settings.LOGIN_URL)
-    except NoReverseMatch:
+    except (NoReverseMatch, TypeError):
         url = ""
     path = urlsplit(url).path
     paths = [path, f"{path}/"] if settings.APPEND_SLASH else [path]
     if urlsplit(url).netloc or (url and any(_match(one) for one in paths)):
         return []
     hint = 'People who have to sign in are sent there. Write: LOGIN_URL = "ory_logout:login"'
-    return [_warning("W083", f"There is no page at LOGIN_URL, which is {settings.LOGIN_URL!r}.", hint)]
+    return [_warning("W083", f"There is no page at LOGIN_URL, which is {conf.named(settings.LOGIN_URL)}.", hint)]
 
 
 @register(Tags.security)

@@ -109,7 +109,7 @@ class LoginSessionMiddleware:
                 response = unconfirmed.page(request, refused)
         error = _set_up_wrongly(request, response)
         if error:
-            journey = "sign-in" if request.path == settings.LOGIN_URL else request.path
+            journey = "sign-in" if error.code == "login_url_unknown" else request.path
             response = error_page(request, error, journey=journey)
         if is_confirmed:
             unconfirmed.delete_note(response)
@@ -137,7 +137,9 @@ def _set_up_wrongly(request: HttpRequest, response: HttpResponse) -> SetupError 
     """What the site forgot, where ``response`` is Django's own page for it under ``DEBUG``."""
     if not settings.DEBUG:
         return None
-    if response.status_code == HTTPStatus.NOT_FOUND and request.path == settings.LOGIN_URL:
+    # A lazy one would be resolved by the comparison, which may raise.
+    is_login = isinstance(settings.LOGIN_URL, str) and request.path == settings.LOGIN_URL
+    if response.status_code == HTTPStatus.NOT_FOUND and is_login:
         written = f"there is no page at LOGIN_URL, which is {settings.LOGIN_URL!r}"
         return SetupError("login_url_unknown", f'{written}. Write: LOGIN_URL = "ory_logout:login"')
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and _NO_URLS in getattr(response, "content", b""):

@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
-from django.urls import clear_url_caches, include, path, re_path
+from django.urls import clear_url_caches, include, path, re_path, reverse_lazy
 from django.urls.base import set_script_prefix
 
 from django_ory_logout import checks, conf
@@ -332,9 +332,13 @@ def test_host_that_is_not_allowed_is_named() -> None:
         ([], "/auth/login"),
         (["ory_logout.W083"], "/accounts/login/"),
         (["ory_logout.W083"], "ory_logout:logn"),
+        (["ory_logout.W083"], None),
+        (["ory_logout.W083"], 7),
+        (["ory_logout.W083"], reverse_lazy("ory_logout:logn")),
+        ([], reverse_lazy("ory_logout:login")),
     ],
 )
-def test_login_url(expected: list[str], url: str) -> None:
+def test_login_url(expected: list[str], url: Any) -> None:
     assert found(checks.check_login_url, LOGIN_URL=url) == expected
 
 

@@ -34,7 +34,7 @@ from .rules import (
     kratos_issuer,
     problems,
 )
-from .setting import Problem, Setting, in_the_clear, not_a_dict, problems_in
+from .setting import Problem, Setting, in_the_clear, named, not_a_dict, problems_in
 
 __all__ = [
     "HYDRA_SETTINGS",
@@ -53,6 +53,7 @@ __all__ = [
     "in_the_clear",
     "is_origin",
     "is_secure",
+    "named",
     "not_a_dict",
     "problems",
     "problems_in",

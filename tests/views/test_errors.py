@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
+from django.urls import reverse_lazy
 
 from django_ory_logout import exceptions
 from django_ory_logout.flows import login as journey
@@ -171,4 +172,6 @@ def test_login_url_without_a_page(browser: SiteBrowser, settings: Any, logged: L
 
     assert answer.status_code == (500 if debug else 404)
     assert ('Write: LOGIN_URL = "ory_logout:login"' in unescape(answer.text)) == debug
+    assert browser.get("/no-such-page/").status_code == 404
+    settings.LOGIN_URL = reverse_lazy("no_such_name")
     assert browser.get("/no-such-page/").status_code == 404
