@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth import get_user_model
+from django.conf import settings
+from django.contrib.auth import get_user_model, load_backend
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, router, transaction
@@ -13,10 +14,38 @@ from django.http import HttpRequest
 
 from . import users
 from .conf import KratosConfig, ProviderConfig
+from .exceptions import OryLogoutError, SetupError, SignInRefused
 from .models import Authentication, Subject, digest
 from .oidc.tokens import Claims, IDToken
 
 logger = logging.getLogger("django_ory_logout")
+
+#: Why nobody was signed in, by the code that a cache can keep.
+REFUSALS: dict[str, type[OryLogoutError]] = {
+    "backend_missing": SetupError,
+    "user_exists": SignInRefused,
+    "user_invalid": SetupError,
+    "user_refused": SignInRefused,
+    "username_unusable": SignInRefused,
+}
+#: The attribute of a request that keeps it: ``authenticate()`` says no more than ``None``.
+_REFUSAL = "_ory_logout_refusal"
+
+
+def is_configured() -> bool:
+    """Whether :class:`ProviderBackend` is in ``AUTHENTICATION_BACKENDS``, or a subclass of it."""
+    return any(isinstance(load_backend(name), ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS)
+
+
+def refusal_of(request: HttpRequest) -> OryLogoutError:
+    """Why Django's ``authenticate()`` has just found nobody for ``request``."""
+    kept: OryLogoutError | None = vars(request).pop(_REFUSAL, None)
+    if kept:
+        return kept
+    if not is_configured():
+        missing = "AUTHENTICATION_BACKENDS has no django_ory_logout.backends.ProviderBackend"
+        return SetupError("backend_missing", f"{missing}. Add it, or a subclass of it.")
+    return SignInRefused("user_refused", "no authentication backend lets this subject in")
 
 
 class ProviderBackend(ModelBackend):
@@ -41,9 +70,17 @@ class ProviderBackend(ModelBackend):
         authentication = id_token or kratos_session
         if authentication is None or provider is None:
             return None
-        user = self.linked_user(authentication) or self.new_user(authentication, provider)
+        refusal: OryLogoutError | None = None
+        try:
+            user = self.linked_user(authentication) or self.new_user(authentication, provider)
+        except (SignInRefused, SetupError) as error:
+            logger.warning("no user made: %s", error)
+            user, refusal = None, error
         if user is None or not self.user_can_authenticate(user):  # type: ignore[arg-type]
-            logger.warning("sign-in refused: user_%s", "unknown" if user is None else "inactive")
+            reason = "user_unknown" if user is None else "user_inactive"
+            logger.warning("sign-in refused: %s", reason)
+            if request is not None:
+                vars(request)[_REFUSAL] = refusal or SignInRefused("user_refused", reason)
             return None
         try:
             self.update_user(user, authentication.claims)
@@ -97,16 +134,17 @@ class ProviderBackend(ModelBackend):
         """Link the subject with a user: one found by e-mail or a new one, as the provider's settings allow.
 
         Nobody is linked by e-mail with a user who may not sign in. If the link fails, the new user is deleted.
+
+        Raises :exc:`SignInRefused` and :exc:`SetupError` as :func:`users.create`.
         """
         try:
             return self._link(authentication, provider)
-        except (IntegrityError, users.UserInvalid) as error:
+        except (IntegrityError, SignInRefused, SetupError) as error:
             linked = self.linked_user(
                 authentication
             )  # where the same person signs in for the first time, twice at once
             if linked is None:
-                code = error if isinstance(error, users.UserInvalid) else f"user_invalid: {users.reason(error)}"
-                logger.warning("no user made: %s", code)
+                raise users.refusal(error) if isinstance(error, IntegrityError) else error from error
             return linked
 
     def _link(self, authentication: Authentication, provider: ProviderConfig | KratosConfig) -> AbstractBaseUser | None:
@@ -144,6 +182,8 @@ class ProviderBackend(ModelBackend):
     def _create_user(self, authentication: Authentication) -> AbstractBaseUser:
         unique = digest(authentication.issuer, authentication.subject)
         wishes = [self.username(authentication)]
+        if users.names_are_addresses() and not wishes[0]:
+            raise SignInRefused("username_unusable", users.address_missing(authentication.claims))
         if not users.names_are_addresses():
             wishes += [users.verified_email(authentication.claims) or "", authentication.subject]
         return users.create(users.names(wishes, unique), users.fitted(self.user_fields(authentication.claims)).values)

@@ -125,10 +125,9 @@ def _is(name: str, kind: type) -> bool:
 @register(Tags.security)
 def check_backend(**_kwargs: Any) -> list[CheckMessage]:
     """E052: somebody has to know who a subject is."""
-    names = list(settings.AUTHENTICATION_BACKENDS)
-    if any(_is(name, ProviderBackend) for name in names):
+    if any(_is(name, ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS):
         return []
-    message = f"AUTHENTICATION_BACKENDS has no {BACKEND}{_not_imported(names)}."
+    message = f"AUTHENTICATION_BACKENDS has no {BACKEND}{_not_imported(settings.AUTHENTICATION_BACKENDS)}."
     return [
         _error("E052", message, f"Add it, or a subclass of it. Write: AUTHENTICATION_BACKENDS = [{BACKEND!r}, ...]")
     ]

@@ -1,11 +1,15 @@
 """What a fault of the database means: one that passes, or one that the people who run the site have to repair."""
 
 import re
+from traceback import walk_tb
 
 from django.apps import apps
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, ProgrammingError, router
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, ProgrammingError, router
 from django.db import Error as DatabaseFault
+from django.db.models import Model
+from django.db.models.sql.compiler import SQLCompiler
+from django.dispatch import dispatcher
 
 from .exceptions import SetupError, TemporaryError
 
@@ -23,6 +27,9 @@ def database_fault(error: DatabaseFault) -> TemporaryError:
         return SetupError("not_migrated", f"{missing[0]}. Run: python manage.py migrate{_database_of(missing[0])}")
     if isinstance(error, ProgrammingError) or "readonly database" in str(error):
         return SetupError("database_unusable", type(error).__name__)
+    receiver = receiver_of(error)
+    if isinstance(error, IntegrityError) and receiver:
+        return SetupError("database_unusable", f"{receiver} fails: {broken_constraint(error)}")
     return TemporaryError("database_fault", type(error).__name__)
 
 
@@ -33,3 +40,52 @@ def _database_of(missing: str) -> str:
     if alias is None:
         return "" if len(settings.DATABASES) == 1 else ", with --database for each of DATABASES"
     return "" if alias == DEFAULT_DB_ALIAS else f" --database {alias}"
+
+
+#: What databases say first of a constraint, without the value that they say next.
+_CONSTRAINTS = {
+    "unique|duplicate": "a field must be unique, and its value is taken",
+    "null|default value": "a required field has no value",
+    "foreign key": "what a field refers to is not there",
+    "check": "a value is not allowed",
+}
+#: Where SQLite, PostgreSQL and MySQL name a column or a constraint.
+_NAME = re.compile(
+    r"failed: ([\w., ]+)$|column \"(\w+)\"|constraint \"(\w+)\"|(?:Field|Column) '(\w+)'|for key '([\w.]+)'"
+)
+
+
+def broken_constraint(error: IntegrityError) -> str:
+    """Which constraint ``error`` is about, in our words: the database's own can hold values."""
+    said = re.sub("Duplicate entry '.*' for", "Duplicate for", str(error).partition("\n")[0])
+    reason = next((words for pattern, words in _CONSTRAINTS.items() if re.search(pattern, said.lower())), "")
+    if not reason:
+        return f"the database refuses it ({type(error).__name__})"
+    name = _NAME.search(said)
+    return f"{reason} ({next(filter(None, name.groups()))})" if name else reason
+
+
+def is_taken(error: Exception) -> bool:
+    """Whether a value that must be unique is that of another row."""
+    return isinstance(error, IntegrityError) and broken_constraint(error).startswith(_CONSTRAINTS["unique|duplicate"])
+
+
+def receiver_of(error: Exception) -> str:
+    """The receiver of a signal that ``error`` comes from, by its name; empty: from none."""
+    found, before = "", ""
+    for frame, _line in walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        if before == dispatcher.__name__ != module:
+            found = f"{module}.{frame.f_code.co_qualname}"
+        before = module
+    return found
+
+
+def model_of(error: Exception) -> type[Model] | None:
+    """The model whose rows the statement that ended with ``error`` is about."""
+    found = None
+    for frame, _line in walk_tb(error.__traceback__):
+        compiler = frame.f_locals.get("self")
+        if isinstance(compiler, SQLCompiler):
+            found = compiler.query.model
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import Parameter, signature
 from threading import get_ident
@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import EmailField, Field
 from django.db.models.signals import pre_save
 from django.views.decorators.debug import sensitive_variables
 
-from .exceptions import OryLogoutError, fault_name
+from .database import broken_constraint, is_taken, model_of, receiver_of
+from .exceptions import SetupError, SignInRefused, fault_name
 from .models import LoginSession, Subject
 
 logger = logging.getLogger("django_ory_logout")
@@ -28,10 +29,6 @@ logger = logging.getLogger("django_ory_logout")
 _UNSHOWN = frozenset({"Cc", "Cs"})
 #: What a database, or its driver, says of a value that it cannot store.
 UNSTORABLE = (DataError, ValueError)
-
-
-class UserInvalid(OryLogoutError):
-    """No user can be made. ``detail`` names fields and what is wrong with them, and never a value."""
 
 
 class Fitted(NamedTuple):
@@ -92,12 +89,48 @@ def normalized_email(email: str) -> str:
 
 @sensitive_variables()
 def names(wishes: Iterable[str], unique: str) -> Iterator[str]:
-    """User names that the model allows and nobody has, the best first. ``unique``: a long text of this person alone."""
+    """User names that the model allows and nobody has, the best first. ``unique``: a long text of this person alone.
+
+    Raises :exc:`SignInRefused` (``username_unusable``) if there is none.
+    """
     field = _name_field()
     forms = [form for wish in wishes for form in _forms(field, wish, unique)]
+    obstacles = []
+    is_found = False
     for name in dict.fromkeys([*forms, *_parts(field, unique)]):
-        if _is_valid(field, name) and _is_storable_and_free(name):
+        obstacle = _obstacle(field, name)
+        if obstacle:
+            obstacles.append(obstacle)
+        else:
+            is_found = True
             yield name
+    if not is_found:
+        is_short = (field.max_length or _NAME_LENGTH) < _UNIQUE_LENGTH
+        length = f" (max_length is {field.max_length})" if is_short else ""
+        raise SignInRefused("username_unusable", (obstacles[-1] if obstacles else "there is none") + length)
+
+
+def address_missing(claims: Mapping[str, Any]) -> str:
+    """Why ``claims`` have no address that can be a user name."""
+    if not claims.get("email"):
+        return "the provider sent no e-mail address"
+    if claims.get("email_verified") is not True:
+        return "the provider has not verified the e-mail address"
+    if verified_email(claims) is None:
+        return "the e-mail address is not valid"
+    return "username() gives none"
+
+
+def _obstacle(field: Field[Any, Any], name: str) -> str:
+    """Why ``name`` cannot be a user name here; empty: it can."""
+    what = "the e-mail address" if isinstance(field, EmailField) else "the user name"
+    if not _is_valid(field, name):
+        return f"{what} is not valid"
+    try:
+        with transaction.atomic(using=router.db_for_write(get_user_model())):
+            return "" if is_free(name) else f"another account has {what}"
+    except UNSTORABLE:
+        return f"{what} cannot be stored"
 
 
 #: How many characters of what is unique make a name another, and how long a name of these alone is.
@@ -129,14 +162,6 @@ def _is_valid(field: Field[Any, Any], name: str) -> bool:
     try:
         return bool(field.clean(name, None)) and name.isprintable()
     except ValidationError:
-        return False
-
-
-def _is_storable_and_free(name: str) -> bool:
-    try:
-        with transaction.atomic(using=router.db_for_write(get_user_model())):
-            return is_free(name)
-    except UNSTORABLE:
         return False
 
 
@@ -213,20 +238,20 @@ def forget_deleted(*, instance: AbstractBaseUser, using: str, **_kwargs: Any) ->
 
 @sensitive_variables()
 def create(candidates: Iterable[str], values: Mapping[str, Any]) -> AbstractBaseUser:
-    """A new user, by the model's own manager, without a usable password. Raises :exc:`UserInvalid`."""
-    refusal: Exception | None = None
+    """A new user, by the model's own manager, without a usable password.
+
+    Raises as ``candidates`` do, and :exc:`SignInRefused` (``user_exists``, ``user_refused``) or :exc:`SetupError`
+    (``user_invalid``), whose ``detail`` names fields and what is wrong with them, and never a value.
+    """
+    failure: Exception = IntegrityError()
     for name in candidates:
         named = {**values, get_user_model().USERNAME_FIELD: name}
         for given in (named, _required_of(named)):
             try:
                 return _created(_valid(given))
             except (IntegrityError, *UNSTORABLE) as error:  # taken meanwhile, or not to be stored: the next one may do
-                refusal = error
-    if refusal is None:
-        length = _name_field().max_length or _NAME_LENGTH
-        short = f" of at most {length} characters" if length < _UNIQUE_LENGTH else ""
-        raise UserInvalid("username_unusable", f"no user name{short} is valid and free")
-    raise UserInvalid("user_invalid", reason(refusal)) from refusal
+                failure = error
+    raise refusal(failure) from failure
 
 
 def _required_of(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,8 +267,7 @@ def _valid(values: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         user.full_clean(exclude={field.name for field in _null_for_nothing()} - values.keys())
     except ValidationError as error:
-        wrong = {name: sorted({str(one.code) for one in errors}) for name, errors in error.error_dict.items()}
-        raise UserInvalid("user_invalid", "; ".join(_wrong(user, *one) for one in wrong.items())) from None
+        raise _invalid(user, error) from None
     return values
 
 
@@ -251,9 +275,18 @@ def _valid(values: Mapping[str, Any]) -> Mapping[str, Any]:
 _NOTHING_TWICE = "%s: it must be unique, and another user has none. Write null=True in this field of the user model"
 
 
-def _wrong(user: AbstractBaseUser, name: str, codes: Sequence[str]) -> str:
-    is_nothing = codes == ["unique"] and getattr(user, name, None) == ""
-    return _NOTHING_TWICE % name if is_nothing else f"{name}: {', '.join(codes)}"
+def _invalid(user: AbstractBaseUser, error: ValidationError) -> SignInRefused | SetupError:
+    """What the model says of a user: values of another account, a rule of its own for users, or a field set wrongly."""
+    wrong = {name: sorted({str(one.code) for one in errors}) for name, errors in error.error_dict.items()}
+    nothing_twice = [name for name, codes in wrong.items() if codes == ["unique"] and getattr(user, name, None) == ""]
+    if nothing_twice:
+        return SetupError("user_invalid", "; ".join(_NOTHING_TWICE % name for name in nothing_twice))
+    detail = "; ".join(f"{name}: {', '.join(codes)}" for name, codes in wrong.items())
+    if {code for codes in wrong.values() for code in codes} <= {"unique", "unique_together"}:
+        return SignInRefused("user_exists", detail)
+    if wrong.keys() == {NON_FIELD_ERRORS}:
+        return SignInRefused("user_refused", f"the user model refuses: {detail}")
+    return SetupError("user_invalid", detail)
 
 
 def _null_for_nothing() -> list[Field[Any, Any]]:
@@ -303,7 +336,7 @@ def _accepted(make: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         called.bind(**accepted)
     except TypeError as error:
-        raise UserInvalid("user_invalid", f"create_user: {error}") from error
+        raise SetupError("user_invalid", f"create_user: {error}") from error
     return accepted
 
 
@@ -327,20 +360,25 @@ def _save(user: AbstractBaseUser, values: Mapping[str, Any]) -> None:
         user.save(update_fields=list(values))
 
 
-#: What databases say first of a constraint, without the value that they say next.
-_REASONS = {
-    "unique|duplicate": "a field must be unique, and its value is taken",
-    "null|default value": "a required field has no value",
-    "foreign key": "what a field refers to is not there",
-    "check": "a value is not allowed",
-}
-
-
 def reason(error: Exception) -> str:
-    """Why the database took no user, in our words: its own can hold values."""
-    if not isinstance(error, IntegrityError):
-        is_storage = isinstance(error, DataError | UnicodeError)
-        return "a value cannot be stored" if is_storage else "create_user, or the model, refuses a value"
-    said = str(error).partition("\n")[0].lower()
-    found = (words for pattern, words in _REASONS.items() if re.search(pattern, said))
-    return next(found, f"the database refuses it ({type(error).__name__})")
+    """Why the database, or other code, took no value, in our words: its own can hold values."""
+    if isinstance(error, IntegrityError):
+        return broken_constraint(error)
+    is_storage = isinstance(error, DataError | UnicodeError)
+    return "a value cannot be stored" if is_storage else "create_user, or the model, refuses a value"
+
+
+def refusal(error: Exception) -> SignInRefused | SetupError:
+    """``error``, which kept a user from being made, as what it is."""
+    receiver, model = receiver_of(error), model_of(error)
+    if receiver:
+        return SetupError("user_invalid", f"{receiver}, a receiver of a signal, fails: {_described(error)}")
+    if model and not issubclass(get_user_model(), model):
+        return SetupError("user_invalid", f"{model._meta.label} is not saved: {reason(error)}")
+    if is_taken(error):
+        return SignInRefused("user_exists", reason(error))
+    return SetupError("user_invalid", reason(error))
+
+
+def _described(error: Exception) -> str:
+    return reason(error) if isinstance(error, IntegrityError) else type(error).__name__

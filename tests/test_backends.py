@@ -473,7 +473,7 @@ def test_address_that_somebody_has_keeps_a_new_person_out(
     assert sign_in(id_token(**verified("Cedar@example.com"))) is None
 
     assert logged() == [
-        "no user made: user_invalid: a field must be unique, and its value is taken",
+        "no user made: user_exists: a field must be unique, and its value is taken (auth_user.email)",
         "sign-in refused: user_unknown",
     ]
     assert Subject.objects.count() == 0
@@ -490,4 +490,5 @@ def test_address_that_somebody_has_is_not_taken_over(
 
     user.refresh_from_db()
     assert user.email == "amber@example.com"
-    assert logged() == ["user updated in part: email left out: a field must be unique, and its value is taken"]
+    reason = "a field must be unique, and its value is taken (auth_user.email)"
+    assert logged() == [f"user updated in part: email left out: {reason}"]

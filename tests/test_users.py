@@ -8,20 +8,21 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.contrib.auth.models import User, UserManager
+from django.contrib.auth.models import AbstractBaseUser, User, UserManager
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import DataError, IntegrityError, models
+from django.db.models.signals import post_save
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from django_ory_logout import backends, users
 from django_ory_logout.backends import ProviderBackend
-from django_ory_logout.models import Subject, digest
+from django_ory_logout.models import Authentication, Subject, digest
 from django_ory_logout.oidc.tokens import Claims
 
-from .conftest import Configure, Logged
+from .conftest import Configure, Connect, Logged
 from .members.models import Blank, Member, Nameless, Plain
 from .test_backends import id_token, provider, sign_in, signed_in, verified
 
@@ -266,7 +267,7 @@ def test_address_in_other_letters_is_not_another_member(email: str, at: Callable
 
     assert member(at)(id_token(**verified(email))) is None
 
-    assert logged() == ["no user made: username_unusable: no user name is valid and free", REFUSED]
+    assert logged() == ["no user made: username_unusable: another account has the e-mail address", REFUSED]
     assert Member.objects.count() == 1
 
 
@@ -280,19 +281,22 @@ def test_address_in_other_letters_links_where_a_setting_says_so(
 
 
 @pytest.mark.parametrize(
-    "claims",
+    ("claims", "reason"),
     [
-        {},
-        {"email": "amber@example.com"},
-        {"email": "amber@example.com", "email_verified": False},
-        {"preferred_username": "amber@example.com"},
-        verified("not an address"),
+        ({}, "the provider sent no e-mail address"),
+        ({"email": "amber@example.com"}, "the provider has not verified the e-mail address"),
+        ({"email": "amber@example.com", "email_verified": False}, "the provider has not verified the e-mail address"),
+        ({"preferred_username": "amber@example.com"}, "the provider sent no e-mail address"),
+        (verified("not an address"), "the e-mail address is not valid"),
+        (verified("amber\x00@example.com"), "the e-mail address is not valid"),
     ],
 )
-def test_member_needs_an_address_that_was_verified(claims: Claims, at: Callable[..., SignIn], logged: Logged) -> None:
+def test_member_needs_an_address_that_was_verified(
+    claims: Claims, reason: str, at: Callable[..., SignIn], logged: Logged
+) -> None:
     assert member(at)(id_token("amber@example.com", **claims)) is None
 
-    assert logged() == ["no user made: username_unusable: no user name is valid and free", REFUSED]
+    assert logged() == [f"no user made: username_unusable: {reason}", REFUSED]
     assert Member.objects.count() == 0
 
 
@@ -360,7 +364,7 @@ def test_names_of_any_length_are_valid(length: int, preferred: str | None, subje
     field = models.CharField(max_length=length)
     with (
         patch.object(users, "_name_field", lambda: field),
-        patch.object(users, "_is_storable_and_free", lambda _: True),
+        patch.object(users, "is_free", lambda _: True),
     ):
         found = list(users.names([preferred or "", subject], digest("https://op.example", subject)))
 
@@ -386,7 +390,7 @@ def test_people_at_a_model_with_short_names(
     assert len(set(taken)) == len(taken) == (16 if length == 1 else 20)
     assert {len(name) for name in taken} <= set(range(1, length + 1))
     if length == 1:
-        words = "no user made: username_unusable: no user name of at most 1 characters is valid and free"
+        words = "no user made: username_unusable: another account has the user name (max_length is 1)"
         assert words in logged()
 
 
@@ -466,7 +470,85 @@ def test_clean_of_the_model_counts(monkeypatch: pytest.MonkeyPatch, logged: Logg
     monkeypatch.setattr(User, "clean", clean)
 
     assert sign_in(id_token()) is None
-    assert logged() == ["no user made: user_invalid: __all__: not_here", REFUSED]
+    assert logged() == ["no user made: user_refused: the user model refuses: __all__: not_here", REFUSED]
+
+
+class WithoutNames(WithCompany):
+    def username(self, _authentication: Authentication) -> str:
+        return ""
+
+
+def test_member_without_a_name_by_the_sites_own_hook(at: Callable[..., SignIn], logged: Logged) -> None:
+    assert member(at, by=WithoutNames)(id_token(**verified("amber@example.com"))) is None
+
+    assert logged() == ["no user made: username_unusable: username() gives none", REFUSED]
+
+
+def test_name_that_the_database_cannot_store(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    def is_free(_name: str) -> bool:
+        raise DataError("a value")
+
+    monkeypatch.setattr(users, "is_free", is_free)
+
+    assert sign_in(id_token()) is None
+
+    assert logged() == ["no user made: username_unusable: the user name cannot be stored", REFUSED]
+
+
+def test_unique_field_that_another_account_has(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    def clean(_user: User) -> None:
+        raise ValidationError({"email": ValidationError("taken", code="unique")})
+
+    monkeypatch.setattr(User, "clean", clean)
+
+    assert sign_in(id_token(**verified("amber@example.org"))) is None
+    assert logged() == ["no user made: user_exists: email: unique", REFUSED]
+
+
+# What a receiver of the site does
+
+
+def doubled_link(instance: Any, created: bool, **_arguments: Any) -> None:
+    if created and isinstance(instance, User):
+        for _ in range(2):
+            Subject.objects.create(user=instance, issuer="https://op.example", subject="cedar")
+
+
+def without_a_link(instance: Any, created: bool, **_arguments: Any) -> None:
+    if created and isinstance(instance, User):
+        raise ValueError("amber is a secret")
+
+
+@pytest.mark.parametrize(
+    ("receiver", "reason"),
+    [
+        (doubled_link, "a field must be unique, and its value is taken (ory_logout_subject.subject_digest)"),
+        (without_a_link, "ValueError"),
+    ],
+)
+def test_receiver_that_fails_is_named(
+    receiver: Callable[..., None], reason: str, connect_receiver: Connect, logged: Logged
+) -> None:
+    connect_receiver(post_save, receiver)
+
+    assert sign_in(id_token()) is None
+
+    said = f"{__name__}.{receiver.__name__}, a receiver of a signal, fails: {reason}"
+    assert logged() == [f"no user made: user_invalid: {said}", REFUSED]
+    assert User.objects.count() == 0
+
+
+def test_other_model_that_is_not_saved_is_named(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    def save(user: User, *args: Any, **kwargs: Any) -> None:
+        AbstractBaseUser.save(user, *args, **kwargs)
+        doubled_link(user, created=True)
+
+    monkeypatch.setattr(User, "save", save)
+
+    assert sign_in(id_token()) is None
+
+    reason = "a field must be unique, and its value is taken (ory_logout_subject.subject_digest)"
+    assert logged()[0] == f"no user made: user_invalid: ory_logout.Subject is not saved: {reason}"
 
 
 # What a database says
@@ -475,15 +557,34 @@ def test_clean_of_the_model_counts(monkeypatch: pytest.MonkeyPatch, logged: Logg
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        ("UNIQUE constraint failed: auth_user.email", "a field must be unique, and its value is taken"),
-        ('duplicate key value violates unique constraint "x"\nDETAIL: Key (a)=(b)', "a field must be unique"),
-        ("(1062, \"Duplicate entry 'a@b' for key 'email'\")", "a field must be unique, and its value is taken"),
-        ("NOT NULL constraint failed: auth_user.company", "a required field has no value"),
-        ('null value in column "company" violates not-null constraint', "a required field has no value"),
-        ("(1364, \"Field 'company' doesn't have a default value\")", "a required field has no value"),
-        ("FOREIGN KEY constraint failed", "what a field refers to is not there"),
-        ("CHECK constraint failed: adult", "a value is not allowed"),
-        ("something else about secrets", "the database refuses it (IntegrityError)"),
+        ("UNIQUE constraint failed: auth_user.email", "user_exists: a field must be unique, and its value is taken"),
+        (
+            'duplicate key value violates unique constraint "x"\nDETAIL: Key (a)=(b)',
+            "user_exists: a field must be unique",
+        ),
+        (
+            "(1062, \"Duplicate entry 'a@b' for key 'email'\")",
+            "user_exists: a field must be unique, and its value is taken (email)",
+        ),
+        (
+            "(1062, \"Duplicate entry 'column \"a@b\"' for key 'u.email'\")",
+            "user_exists: a field must be unique, and its value is taken (u.email)",
+        ),
+        (
+            "NOT NULL constraint failed: auth_user.company",
+            "user_invalid: a required field has no value (auth_user.company)",
+        ),
+        (
+            'null value in column "company" violates not-null constraint',
+            "user_invalid: a required field has no value (company)",
+        ),
+        (
+            "(1364, \"Field 'company' doesn't have a default value\")",
+            "user_invalid: a required field has no value (company)",
+        ),
+        ("FOREIGN KEY constraint failed", "user_invalid: what a field refers to is not there"),
+        ("CHECK constraint failed: adult", "user_invalid: a value is not allowed (adult)"),
+        ("something else about secrets", "user_invalid: the database refuses it (IntegrityError)"),
     ],
 )
 def test_integrity_error_is_reported_as_what_it_is(
@@ -495,7 +596,7 @@ def test_integrity_error_is_reported_as_what_it_is(
     monkeypatch.setattr(User, "save", save)
 
     assert sign_in(id_token()) is None
-    assert logged()[0].startswith(f"no user made: user_invalid: {reason}")
+    assert logged()[0].startswith(f"no user made: {reason}")
     assert "a@b" not in logged()[0]
 
 

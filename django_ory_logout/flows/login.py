@@ -16,8 +16,8 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf
-from ..exceptions import InvalidMessage, SignInRefused, TemporaryError
+from .. import backends, conf
+from ..exceptions import InvalidMessage, TemporaryError
 from ..models import Authentication, EndReason, SessionName, digest
 from ..oidc import messages
 from ..oidc.messages import Tokens
@@ -212,7 +212,7 @@ def _sign_in(request: HttpRequest, pending: PendingSignIn, response: Mapping[str
     received, id_token = _redeemed(config, code, pending)
     user = auth.authenticate(request, id_token=id_token, provider=config)
     if user is None:
-        raise SignInRefused("user_refused", "no authentication backend lets this subject in")
+        raise backends.refusal_of(request)
     start_session(request, user, id_token, _stored_login(config, id_token, received), replaces=pending.login_session)
 
 

@@ -11,9 +11,9 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf
+from .. import backends, conf
 from ..conf import KratosConfig
-from ..exceptions import KratosError, LoggedOutMeanwhile, OryLogoutError, SecondFactorRequired, SignInRefused
+from ..exceptions import KratosError, LoggedOutMeanwhile, OryLogoutError, SecondFactorRequired
 from ..flows import login, logout
 from ..models import EndReason
 from ..ory.kratos import Credential
@@ -86,8 +86,9 @@ def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: Wh
     user = auth.authenticate(request, kratos_session=at_kratos, provider=kratos)
     if user is None:
         # Who may not sign in is not looked up with each request.
-        whoami.keep(kratos, credential, WhoamiResult(code="user_refused"))
-        raise SignInRefused("user_refused", "no authentication backend lets this identity in")
+        refusal = backends.refusal_of(request)
+        whoami.keep(kratos, credential, WhoamiResult(code=refusal.code, detail=refusal.detail))
+        raise refusal
     kept = StoredLogin.of(at_kratos, provider=kratos.alias, expires_at=at_kratos.expires_at)
     login.start_session(request, user, at_kratos, kept)
     state_of(request).has_signed_in = True
@@ -96,8 +97,8 @@ def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: Wh
 def _session(found: WhoamiResult) -> KratosSession:
     if found.code == "session_aal2_required":
         raise SecondFactorRequired(found.redirect_browser_to)
-    if found.code == "user_refused":
-        raise SignInRefused("user_refused", "no authentication backend let this identity in")
+    if found.code in backends.REFUSALS:
+        raise backends.REFUSALS[found.code](found.code, found.detail)
     if found.code == "logged_out_here":
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
     if found.session is None:

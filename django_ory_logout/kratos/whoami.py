@@ -48,12 +48,14 @@ class KratosSession:
 class WhoamiResult:
     """What Kratos, or this site, said of a credential: whose session it is, or the ``code`` of the refusal.
 
+    ``detail``: why this site refuses it.
     ``logged_out_here``: Kratos still knows the session, and this site signs nobody in by it.
     ``redirect_browser_to``: where Kratos asks for a second factor, if that is what is missing.
     """
 
     session: KratosSession | None = None
     code: str = ""
+    detail: str = ""
     redirect_browser_to: str = ""
 
     @property

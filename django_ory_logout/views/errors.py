@@ -127,6 +127,13 @@ _SAID_IN = {
     ),
 }
 _LOGGED_OUT = _("You were logged out meanwhile")
+_NO_ACCOUNT = (
+    _("You were not signed in"),
+    _(
+        "No account could be made for you at this site: please tell the people who run this site the code, the "
+        "reference and the time below."
+    ),
+)
 #: Likewise for codes of which more can be said.
 _SAID_OF = {
     "acr_mismatch": (
@@ -149,6 +156,7 @@ _SAID_OF = {
         _("One more step"),
         _("You are signed in with one factor, and this site asks for a second."),
     ),
+    **dict.fromkeys(["user_exists", "username_unusable"], _NO_ACCOUNT),
     "subject_logged_out": (
         _LOGGED_OUT,
         _("Your account has just been logged out somewhere else: please wait a few seconds, then sign in again."),

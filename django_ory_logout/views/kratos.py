@@ -44,7 +44,9 @@ STATUS = {
     "session_inactive": HTTPStatus.UNAUTHORIZED,
     "logged_out_here": HTTPStatus.UNAUTHORIZED,
     "logged_out_meanwhile": HTTPStatus.UNAUTHORIZED,
+    "user_exists": HTTPStatus.FORBIDDEN,
     "user_refused": HTTPStatus.FORBIDDEN,
+    "username_unusable": HTTPStatus.FORBIDDEN,
     "session_aal2_required": HTTPStatus.FORBIDDEN,
     "logout_token_foreign": HTTPStatus.FORBIDDEN,
 }

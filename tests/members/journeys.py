@@ -34,21 +34,23 @@ def test_member_signs_in_and_is_logged_out_by_the_provider(browser: SiteBrowser,
 
 
 @pytest.mark.parametrize(
-    ("claims", "line"),
+    ("claims", "status", "reason"),
     [
-        ({"family_name": ""}, "no user made: user_invalid: company: blank"),
-        ({"email_verified": False}, "no user made: username_unusable: no user name is valid and free"),
-        ({"email": "CEDAR@example.org"}, "no user made: username_unusable: no user name is valid and free"),
+        ({"family_name": ""}, 500, "user_invalid: company: blank"),
+        ({"email_verified": False}, 403, "username_unusable: the provider has not verified the e-mail address"),
+        ({"email": "CEDAR@example.org"}, 403, "username_unusable: another account has the e-mail address"),
     ],
 )
 def test_nobody_is_made(
-    claims: dict[str, Any], line: str, browser: SiteBrowser, provider: Provider, logged: Logged
+    claims: dict[str, Any], status: int, reason: str, browser: SiteBrowser, provider: Provider, logged: Logged
 ) -> None:
     Member.objects.create_user("cedar@example.org", "Stone & Sons")
     person(provider, "amber", **{"email": "amber@example.org", **claims})
 
-    assert browser.sign_in("amber").status_code == 403
+    answer = browser.sign_in("amber")
 
-    assert logged()[0] == line
+    assert answer.status_code == status
+    assert ("This site is set up wrongly" in answer.text) == (status == 500)
+    assert logged() == [f"no user made: {reason}", "sign-in refused: user_unknown", f"sign-in failed: {reason}"]
     assert Member.objects.count() == 1
     assert browser.user is None

@@ -1050,7 +1050,7 @@ def test_inactive_user(browser: SiteBrowser, new_browser: NewBrowser, logged: Lo
     assert_refused(answer, 403, RETRY)
     assert logged() == [
         "sign-in refused: user_inactive",
-        "sign-in failed: user_refused: no authentication backend lets this subject in",
+        "sign-in failed: user_refused: user_inactive",
     ]
     assert other.user is None
     assert other.key is None
@@ -1068,7 +1068,7 @@ def test_unknown_user_where_none_are_made(
     assert_refused(answer, 403, RETRY)
     assert logged() == [
         "sign-in refused: user_unknown",
-        "sign-in failed: user_refused: no authentication backend lets this subject in",
+        "sign-in failed: user_refused: user_unknown",
     ]
     assert get_user_model().objects.count() == 1
 

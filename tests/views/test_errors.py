@@ -6,17 +6,21 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
+from django.db.models.signals import post_save
 from django.urls import reverse_lazy
 
 from django_ory_logout import exceptions
+from django_ory_logout.backends import ProviderBackend
 from django_ory_logout.flows import login as journey
 from django_ory_logout.testing import Network
 from django_ory_logout.views import errors
 from django_ory_logout.views.errors import Group
 
-from ..conftest import Configure, Logged, SiteBrowser
+from ..conftest import Configure, Connect, Logged, SiteBrowser
 from ..test_architecture import raised_codes
 from .pages import REFUSED, SET_UP_WRONGLY, WAIT, assert_page
 
@@ -87,6 +91,65 @@ def failing(error: Exception) -> Callable[..., None]:
         raise error
 
     return fail
+
+
+def test_site_without_the_backend(browser: SiteBrowser, settings: Any, logged: Logged) -> None:
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+
+    assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
+
+    missing = "AUTHENTICATION_BACKENDS has no django_ory_logout.backends.ProviderBackend"
+    assert logged() == [f"sign-in failed: backend_missing: {missing}. Add it, or a subclass of it."]
+
+
+class AnotherBackend(ProviderBackend):
+    def authenticate(self, *_args: Any, **_credentials: Any) -> None:
+        return None
+
+
+def test_backend_of_the_site_that_does_not_say_why(browser: SiteBrowser, settings: Any, logged: Logged) -> None:
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.AnotherBackend"]
+
+    assert_page(browser.sign_in("amber"), 403, REFUSED[403])
+
+    assert logged() == ["sign-in failed: user_refused: no authentication backend lets this subject in"]
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_line_of_the_reference_has_the_reason(
+    browser: SiteBrowser, settings: Any, connect_receiver: Connect, caplog: pytest.LogCaptureFixture, debug: bool
+) -> None:
+    connect_receiver(post_save, broken_receiver)
+    settings.DEBUG = debug
+
+    answer = browser.sign_in("amber")
+
+    assert_page(answer, 500, SET_UP_WRONGLY)
+    reason = f"{__name__}.broken_receiver, a receiver of a signal, fails: a required field has no value (profile.city)"
+    reference = re.search("Reference: ([0-9A-Z]{8})<", answer.text)
+    assert reference
+    assert f"sign-in failed: user_invalid: {reason} (reference {reference[1]})" in caplog.messages
+    assert (reason in unescape(answer.text)) == debug
+
+
+def broken_receiver(sender: type, **_arguments: Any) -> None:
+    if sender is get_user_model():
+        raise IntegrityError("NOT NULL constraint failed: profile.city")
+
+
+def test_receiver_of_a_sign_in_that_fails(browser: SiteBrowser, connect_receiver: Connect, logged: Logged) -> None:
+    connect_receiver(user_logged_in, broken_receiver)
+
+    assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
+
+    reason = f"{__name__}.broken_receiver fails: a required field has no value (profile.city)"
+    assert logged() == [f"sign-in failed: database_unusable: {reason}"]
+
+
+@pytest.mark.parametrize("code", ["user_exists", "username_unusable"])
+def test_person_without_an_account_here(code: str) -> None:
+    assert errors.group_of(exceptions.SignInRefused(code)) is Group.NOT_ALLOWED
+    assert "No account could be made for you" in str(errors.words(exceptions.SignInRefused(code), "sign-in")[1])
 
 
 def test_missing_migration(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
