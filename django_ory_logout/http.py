@@ -46,13 +46,15 @@ _CODES: dict[str, str] = {
 class Response:
     """An answer, read whole. ``body`` in bytes, decoded from its transfer and content encodings.
 
-    ``set_cookies`` are the values of the ``Set-Cookie`` headers, which ``headers`` folds into one that none can part.
+    ``url`` has no query. ``set_cookies`` are the values of the ``Set-Cookie`` headers, which ``headers`` folds into one
+    that none can part.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     set_cookies: tuple[str, ...] = field(default=(), repr=False)
+    url: str = field(default="", repr=False)
 
     @property
     def ok(self) -> bool:
@@ -65,10 +67,10 @@ class Response:
 
     @sensitive_variables()
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object. Raises :exc:`ProviderUnavailable`, with a code for each reason."""
+        """The body as a JSON object. Raises :exc:`SetupError`, with a code for each reason."""
         value = self._parsed()
         if not isinstance(value, dict):
-            raise ProviderUnavailable("not_json", "the answer is not a JSON object")
+            raise SetupError("not_json", self._said("is not a JSON object"))
         return value
 
     @sensitive_variables()
@@ -76,14 +78,19 @@ class Response:
         """The body as a JSON array of objects. Raises like :meth:`json`."""
         values = self._parsed()
         if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-            raise ProviderUnavailable("not_json", "the answer is not a JSON array of objects")
+            raise SetupError("not_json", self._said("is not a JSON array of objects"))
         return values
 
     def _parsed(self) -> object:
         try:
             return strict_json.parse(self.body)
         except strict_json.NotJSON as error:
-            raise ProviderUnavailable(_CODES[error.reason], f"the answer {error}") from error
+            raise SetupError(_CODES[error.reason], self._said(str(error))) from error
+
+    def _said(self, fault: str) -> str:
+        """``fault`` of this answer, and what tells a wrong address: a page, where JSON was to come."""
+        content_type = self.headers.get("Content-Type", "")[:100]
+        return f"the answer {fault}; {self.url or 'it'} answers {self.status}, Content-Type: {content_type!r}"
 
 
 @sensitive_variables()
@@ -127,7 +134,9 @@ def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str
                 stream=True,
             ) as response:
                 set_cookies = tuple(response.raw.headers.getlist("Set-Cookie"))
-                answer = Response(response.status_code, response.headers, _read(response), set_cookies)
+                answer = Response(
+                    response.status_code, response.headers, _read(response), set_cookies, url.partition("?")[0]
+                )
     except (OSError, HTTPError) as error:  # the first: all of requests' own, and a certificate file that is not there
         # The exception's own text can hold the URL with its query; its type says enough.
         detail = f"{method} {url.partition('?')[0]}: {type(error).__name__}"

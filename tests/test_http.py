@@ -465,7 +465,7 @@ def test_ca_bundle_of_the_environment_is_used(
     ],
 )
 def test_not_a_json_object(body: bytes) -> None:
-    with refused(ProviderUnavailable, "not_json"):
+    with refused(SetupError, "not_json"):
         http.Response(200, {}, body).json()
 
 
@@ -486,9 +486,9 @@ def test_not_a_json_object(body: bytes) -> None:
     ],
 )
 def test_json_that_parsers_read_differently(code: str, body: bytes) -> None:
-    with refused(ProviderUnavailable, code):
+    with refused(SetupError, code):
         http.Response(200, {}, body).json()
-    with refused(ProviderUnavailable, code):
+    with refused(SetupError, code):
         http.Response(200, {}, body).objects()
 
 

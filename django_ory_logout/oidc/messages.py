@@ -72,7 +72,7 @@ def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, 
 
     Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_mismatch`` and ``code_missing``, and when the provider
     answers with an error, :exc:`ProviderUnavailable` (``provider_fault``) or :exc:`SignInRefused`
-    (``provider_refused``, ``authorization_lost``, ``authorization_request_refused``).
+    (``provider_refused``, ``authorization_lost``, ``authentication_unmet``, ``authorization_request_refused``).
     """
     issuer = response.get("iss")
     if issuer is None and (iss_required or metadata.authorization_response_iss_parameter_supported):
@@ -94,6 +94,8 @@ def _refusal(response: Mapping[str, str]) -> SignInRefused:
         return SignInRefused("provider_refused", _described(response))
     if response["error"] in START_AGAIN:
         return SignInRefused("authorization_lost", _described(response))
+    if response["error"] == "unmet_authentication_requirements":
+        return SignInRefused("authentication_unmet", _described(response))
     return SignInRefused("authorization_request_refused", _described(response))
 
 
@@ -149,6 +151,8 @@ def parse_token_response(response: Response) -> Tokens:
     """
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         document = response.json()
+        if _text(document, "error") in TRY_AGAIN:
+            raise ProviderUnavailable("token_endpoint_fault", _described(document))
         is_code = document.get("error") == "invalid_grant"
         raise InvalidMessage("token_request_refused" if is_code else "client_refused", _described(document))
     if not response.ok:
@@ -206,7 +210,10 @@ def check_revocation_response(response: Response) -> None:
     a success.
     """
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise InvalidMessage("revocation_refused", _described(response.json()))
+        document = response.json()
+        if _text(document, "error") in TRY_AGAIN:
+            raise ProviderUnavailable("revocation_fault", _described(document))
+        raise InvalidMessage("revocation_refused", _described(document))
     if not response.ok:
         raise ProviderUnavailable("revocation_fault", f"the revocation endpoint answers {response.status}")
 

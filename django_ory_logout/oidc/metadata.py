@@ -59,7 +59,8 @@ class ProviderMetadata:
         (Discovery 4.3), ``metadata_invalid`` for a missing or unusable endpoint.
         """
         if document.get("issuer") != issuer:
-            raise SetupError("issuer_mismatch", f"discovery names another issuer than {issuer!r}")
+            named = repr(document.get("issuer"))[:200]
+            raise SetupError("issuer_mismatch", f"discovery names the issuer {named}, and ISSUER is {issuer!r}")
         return cls(
             issuer=issuer,
             authorization_endpoint=_endpoint(document, "authorization_endpoint", issuer),

@@ -140,6 +140,13 @@ _SAID_OF = {
         _("You were not signed in"),
         _("This site asks for a stronger sign-in than yours, such as one with a second factor."),
     ),
+    "authentication_unmet": (
+        _("You were not signed in"),
+        _(
+            "This site asks for a sign-in that the provider cannot give you, such as one with a second factor: if you "
+            "can set one up there, do so, and start again."
+        ),
+    ),
     "logged_out_here": (
         _LOGGED_OUT,
         _("This session was logged out at this site: please log out once more, then sign in again."),

@@ -101,7 +101,8 @@ def test_second_factor_is_asked_for_with_a_way_to_it(
 def test_who_may_not_use_this_site_can_log_out_to_be_somebody_else(
     browser_of: KratosBrowser, session: Session, settings: Any
 ) -> None:
-    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": {**default, "CREATE_USERS": False}}}
     browser = browser_of(session)
 
     answer = browser.get("/auth/login/")

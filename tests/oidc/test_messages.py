@@ -265,8 +265,20 @@ def test_token_endpoint_that_another_try_does_not_reach(status: int) -> None:
 
 @pytest.mark.parametrize("status", [200, 400])
 def test_token_response_is_not_json(status: int) -> None:
-    with refused(ProviderUnavailable, "not_json"):
-        messages.parse_token_response(Response(status, {}, b"<html>"))
+    page = Response(status, {"Content-Type": "text/html"}, b"<html>", url="https://op.example/oauth2/token")
+    with pytest.raises(SetupError) as raised:
+        messages.parse_token_response(page)
+    where = f"https://op.example/oauth2/token answers {status}, Content-Type: 'text/html'"
+    assert str(raised.value) == f"not_json: the answer is not JSON; {where}"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("error", ["temporarily_unavailable", "server_error"])
+def test_fault_that_passes_is_no_refusal(error: str, status: int) -> None:
+    with refused(ProviderUnavailable, "token_endpoint_fault"):
+        messages.parse_token_response(answer({"error": error}, status))
+    with refused(ProviderUnavailable, "revocation_fault"):
+        messages.check_revocation_response(answer({"error": error}, status))
 
 
 def test_tokens_are_hidden_from_their_repr() -> None:

@@ -717,28 +717,70 @@ def test_token_endpoint_slow(browser: SiteBrowser, untouched: None, network: Net
     assert logged() == [f"sign-in failed: unreachable: POST {TOKEN}: ReadTimeout"]
 
 
+ANSWERS = f"{TOKEN} answers"
 LACKS = "the token response lacks id_token or access_token"
 TWICE = "has an object with a member twice"
 NOT_UTF_8 = "is not UTF-8 without a byte order mark"
+TOO_DEEP = "is nested more than 64 deep"
 NO_NUMBER = "has a number that is NaN, infinite or too long"
 
 
 @pytest.mark.parametrize(
     ("status", "body", "answered", "line"),
     [
-        (200, b"<html>", 503, "not_json: the answer is not JSON"),
-        (200, b"[]", 503, "not_json: the answer is not a JSON object"),
+        (
+            200,
+            b"<html>",
+            500,
+            f"not_json: the answer is not JSON; {ANSWERS} 200, Content-Type: ''",
+        ),
+        (
+            200,
+            b"[]",
+            500,
+            f"not_json: the answer is not a JSON object; {ANSWERS} 200, Content-Type: ''",
+        ),
         (200, b"{}", 500, f"token_response_invalid: {LACKS}"),
         (302, b"", 500, "token_endpoint_unusable: the token endpoint answers 302"),
         (404, b"", 500, "token_endpoint_unusable: the token endpoint answers 404"),
         (500, b"", 503, "token_endpoint_fault: the token endpoint answers 500"),
-        (400, b"<html>", 503, "not_json: the answer is not JSON"),
-        (200, b'{"id_token": "a", "id_token": "b"}', 503, f"answer_member_repeated: the answer {TWICE}"),
-        (200, b'{"a":' * 936, 503, "answer_too_deep: the answer is nested more than 64 deep"),
-        (200, b'\xef\xbb\xbf{"id_token": "a"}', 503, f"answer_encoding_invalid: the answer {NOT_UTF_8}"),
-        (200, b'{"expires_in": NaN}', 503, f"answer_number_invalid: the answer {NO_NUMBER}"),
+        (
+            400,
+            b"<html>",
+            500,
+            f"not_json: the answer is not JSON; {ANSWERS} 400, Content-Type: ''",
+        ),
+        (
+            200,
+            b'{"id_token": "a", "id_token": "b"}',
+            500,
+            f"answer_member_repeated: the answer {TWICE}; {ANSWERS} 200, Content-Type: ''",
+        ),
+        (
+            200,
+            b'{"a":' * 936,
+            500,
+            f"answer_too_deep: the answer is nested more than 64 deep; {ANSWERS} 200, Content-Type: ''",
+        ),
+        (
+            200,
+            b'\xef\xbb\xbf{"id_token": "a"}',
+            500,
+            f"answer_encoding_invalid: the answer {NOT_UTF_8}; {ANSWERS} 200, Content-Type: ''",
+        ),
+        (
+            200,
+            b'{"expires_in": NaN}',
+            500,
+            f"answer_number_invalid: the answer {NO_NUMBER}; {ANSWERS} 200, Content-Type: ''",
+        ),
         (200, b'{"id_token": "a", "access_token": "\\ud800"}', 500, f"token_response_invalid: {LACKS}"),
-        (400, b'{"error": "\\ud800", "error": "b"}', 503, f"answer_member_repeated: the answer {TWICE}"),
+        (
+            400,
+            b'{"error": "\\ud800", "error": "b"}',
+            500,
+            f"answer_member_repeated: the answer {TWICE}; {ANSWERS} 400, Content-Type: ''",
+        ),
     ],
 )
 def test_token_endpoint_at_fault(

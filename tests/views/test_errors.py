@@ -74,6 +74,7 @@ def state_of(browser: SiteBrowser) -> str:
     ("error", "title"),
     [
         ("access_denied", REFUSED[403]),
+        ("unmet_authentication_requirements", REFUSED[403]),
         ("request_unauthorized", REFUSED[400]),
         ("invalid_scope", SET_UP_WRONGLY),
         ("unsupported_response_type", SET_UP_WRONGLY),
@@ -84,6 +85,23 @@ def test_error_of_the_provider(browser: SiteBrowser, network: Network, error: st
 
     assert_page(answer, 403, title)
     assert ("was cancelled" in answer.text) == (error == "access_denied")
+    assert ("a second factor" in answer.text) == (error == "unmet_authentication_requirements")
+
+
+@pytest.mark.parametrize("path", [METADATA, "/.well-known/jwks.json", "/oauth2/token"])
+@pytest.mark.parametrize(("status", "group"), [(200, SET_UP_WRONGLY), (502, WAIT)])
+def test_page_where_json_should_come(
+    browser: SiteBrowser, network: Network, settings: Any, path: str, status: int, group: str
+) -> None:
+    settings.DEBUG = True
+    callback = "" if path == METADATA else network.follow(browser.start())
+    network.replace(path, b"<html>", status=status, headers={"Content-Type": "text/html"})
+
+    answer = browser.visit(callback) if callback else browser.get("/auth/login/")
+
+    assert_page(answer, 503 if group == WAIT else 500, group)
+    where = f"https://op.example{path} answers 200, Content-Type: 'text/html'"
+    assert (where in unescape(answer.text)) == (group == SET_UP_WRONGLY)
 
 
 def failing(error: Exception) -> Callable[..., None]:
@@ -180,7 +198,9 @@ def test_page_has_the_code_and_the_reference_of_the_log(
     assert [line for line in caplog.messages if line.endswith(f" (reference {reference[1]})")]
     assert "Code: issuer_mismatch<" in text
     assert re.search(r"Time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC<", text)
-    assert ("discovery names another issuer than 'https://op.example'" in text) == debug
+    assert (
+        "discovery names the issuer 'https://elsewhere.example', and ISSUER is 'https://op.example'" in text
+    ) == debug
 
 
 def test_each_page_has_its_own_reference(browser: SiteBrowser, caplog: pytest.LogCaptureFixture) -> None:

@@ -359,7 +359,9 @@ def test_provider_of_another_name_gets_nobody(browser: SiteBrowser, network: Net
     answer = browser.get("/auth/login/")
 
     assert_refused(answer, 500, "/auth/login/?provider=default")
-    assert logged() == ["sign-in failed: issuer_mismatch: discovery names another issuer than 'https://op.example'"]
+    assert logged() == [
+        "sign-in failed: issuer_mismatch: discovery names the issuer 'https://op.example/', and ISSUER is 'https://op.example'"
+    ]
 
 
 @pytest.mark.parametrize(
