@@ -13,6 +13,8 @@ class OryLogoutError(Exception):
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
+        #: What finds its line in the log; empty until it is logged for a page.
+        self.reference = ""
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}" if self.detail else self.code

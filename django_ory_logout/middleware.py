@@ -7,8 +7,6 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
-from django.contrib.sessions.backends.base import SessionBase
-from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
@@ -30,14 +28,9 @@ from .views.base import (
     error_page,
     read_user,
 )
-from .views.errors import wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
-_NO_SESSION = (
-    "LoginSessionMiddleware finds no session of Django's kind in request.session. In MIDDLEWARE, put it directly after "
-    "the middleware that sets request.session."
-)
 #: What stands on Django's page for a ``NoReverseMatch`` where the namespace of our URLs is not there.
 _NO_URLS = b"ory_logout&#x27; is not a registered namespace"
 
@@ -89,9 +82,7 @@ class LoginSessionMiddleware:
 
     def _enter(self, request: HttpRequest) -> LoginSessionStore:
         error_reports.leave_out(request, *(one.cookie_name for one in conf.get().kratos))
-        if not isinstance(getattr(request, "session", None), SessionBase):
-            raise ImproperlyConfigured(_NO_SESSION)
-        session = LoginSessionStore.adopt(request.session)
+        session = LoginSessionStore.adopt(getattr(request, "session", None))
         request.session = session
         return session
 
@@ -222,7 +213,7 @@ def _asks_kratos(request: HttpRequest) -> bool:
 
 def _temporary_error(request: HttpRequest, error: TemporaryError) -> HttpResponse:
     request_user.nobody(request)
-    if wants_json(request) or "X-Session-Token" in request.headers:
+    if "X-Session-Token" in request.headers:
         response: HttpResponse = error_json(error)
     else:
         response = error_page(request, error, retry_url=request.get_full_path())

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 
 from django_ory_logout.middleware import LoginSessionMiddleware
 from django_ory_logout.models import EndReason, LoginSession
@@ -43,14 +44,24 @@ def test_the_session_asks_the_index_and_keeps_key_and_class_name() -> None:
     assert request.session.session_key == "a key that is long enough"
 
 
-@pytest.mark.parametrize("session", [None, {}])
-def test_a_request_without_a_session_is_told(session: object) -> None:
+@pytest.mark.parametrize(("session", "kind"), [(None, "NoneType"), ({}, "dict")])
+def test_what_is_no_session_store_is_refused(session: object, kind: str) -> None:
     request = HttpRequest()
     if session is not None:
         request.session = session  # type: ignore[assignment]
 
-    with pytest.raises(ImproperlyConfigured, match="In MIDDLEWARE, put it directly after"):
+    with pytest.raises(ImproperlyConfigured, match=rf"request\.session is a builtins\.{kind}, and no session of"):
         LoginSessionMiddleware(lambda request: HttpResponse())(request)
+
+
+def test_session_inside_a_lazy_object() -> None:
+    request = HttpRequest()
+    request.session = SimpleLazyObject(lambda: SimpleLazyObject(lambda: SessionStore("a key that is long enough")))
+
+    LoginSessionMiddleware(lambda request: HttpResponse())(request)
+
+    assert type(request.session) is indexed(SessionStore)
+    assert request.session.session_key == "a key that is long enough"
 
 
 def test_session_middleware_that_is_no_subclass_of_djangos(browser: SiteBrowser, settings: Any) -> None:

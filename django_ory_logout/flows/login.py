@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, cast
+from urllib.parse import urlsplit
 from uuid import uuid4
 
+from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.models import AbstractBaseUser
 from django.core import signing
@@ -71,7 +73,8 @@ class PendingSignIn:
     def read(cls, signed: str | None, state: str) -> Self:
         """The sign-in that ``signed`` carries. Raises :exc:`InvalidMessage`: ``state_unknown``, ``state_expired``."""
         if not signed:
-            raise InvalidMessage("state_unknown", "this browser has no sign-in under way with that state")
+            unknown = "this browser has no sign-in under way with that state"
+            raise InvalidMessage("state_unknown", unknown + _began_elsewhere(state))
         try:
             pending = cls(**signing.loads(signed, salt=SALT, max_age=SIGN_IN_SECONDS))
         except signing.SignatureExpired as error:
@@ -143,6 +146,32 @@ def safe_next(url: str | None) -> str:
         logger.warning("next left out: next_too_long: it has more than %d bytes", MAX_NEXT_LENGTH)
         return ""
     return url
+
+
+def note_other_host(request: HttpRequest, pending: PendingSignIn) -> None:
+    """Under ``DEBUG``, keep at which host ``pending`` began, if its cookie may not come back from there."""
+    if settings.DEBUG and _host(request) != urlsplit(conf.get().site_url).hostname:
+        with suppress(TemporaryError):
+            pending.config.cache.set(_host_key(pending.state), request.get_host(), SIGN_IN_SECONDS)
+
+
+def _began_elsewhere(state: str) -> str:
+    """What :func:`note_other_host` kept of ``state``, for a callback whose cookie did not come."""
+    host = None
+    if settings.DEBUG and state:
+        with suppress(TemporaryError):
+            host = conf.get().cache.get(_host_key(state))
+    if host is None:
+        return ""
+    return f": it began at {host!r}, and SITE_URL is {conf.get().site_url!r}. Open the site at SITE_URL"
+
+
+def _host(request: HttpRequest) -> str | None:
+    return urlsplit(f"//{request.get_host()}").hostname
+
+
+def _host_key(state: str) -> str:
+    return f"host:{digest(state)}"
 
 
 @sensitive_variables()

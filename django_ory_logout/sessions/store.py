@@ -6,7 +6,7 @@ It works when the session is read and not before: public pages cost nothing.
 import logging
 from copy import copy
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFault
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
+from django.utils.functional import LazyObject
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
@@ -63,8 +64,12 @@ class LoginSessionStore(SessionBase):
     _stored: bytes | None = None
 
     @classmethod
-    def adopt(cls, session: SessionBase) -> Self:
-        """Make ``session``, as the site's middleware made it, a session of this kind."""
+    def adopt(cls, session: Any) -> Self:
+        """Make ``session``, as the site's middleware made it, a session of this kind.
+
+        Raises ``ImproperlyConfigured`` for what is no session store of Django's.
+        """
+        session = _unwrapped(session)
         if not session.modified:
             vars(session).pop("_session_cache", None)  # read before anybody asked the index
         session.__class__ = indexed(type(session))
@@ -373,6 +378,20 @@ class LoginSessionStore(SessionBase):
 
     async def acycle_key(self) -> None:
         await sync_to_async(self.cycle_key)()
+
+
+def _unwrapped(session: Any) -> SessionBase:
+    """The store itself, where middleware of the site put a ``SimpleLazyObject`` around it."""
+    while isinstance(session, LazyObject):
+        session.__class__  # noqa: B018 - makes it
+        session = vars(session)["_wrapped"]
+    if not issubclass(type(session), SessionBase):
+        kind = f"{type(session).__module__}.{type(session).__qualname__}"
+        raise ImproperlyConfigured(
+            f"request.session is a {kind}, and no session of Django's. In MIDDLEWARE, put LoginSessionMiddleware directly "
+            "after the middleware that sets request.session."
+        )
+    return cast(SessionBase, session)
 
 
 @cache

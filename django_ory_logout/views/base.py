@@ -154,7 +154,8 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     got_request_exception.send(sender=None, request=request)
     code = TemporaryError("internal_error", type(error).__name__)
     response = _fault(request, code, HTTPStatus.INTERNAL_SERVER_ERROR)
-    log_response("Internal Server Error: %s", request.path, response=response, request=request, exception=error)
+    said = "Internal Server Error: %s (reference %s)", request.path, code.reference
+    log_response(*said, response=response, request=request, exception=error)
     return response
 
 
@@ -162,10 +163,7 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None) -> HttpResponse:
     retry_url = request.path
     errors.forget_query(request)
-    if errors.wants_json(request):
-        response: HttpResponse = error_json(error, journey=journey_of(request))
-    else:
-        response = error_page(request, error, retry_url=retry_url, journey=journey_of(request))
+    response = error_page(request, error, retry_url=retry_url, journey=journey_of(request))
     response.status_code = status or response.status_code
     return response
 
@@ -317,12 +315,16 @@ def error_page(
 ) -> HttpResponse:
     """What a person sees of ``error``: general, with what they can do. The log has the exact reason.
 
+    Where JSON is asked for rather than a page, :func:`error_json`.
+
     ``journey``: what failed, ``sign-in``, ``logout``, or the name of another page.
 
     ``retry_url``: where they can try again, or do ``action`` instead.
 
     ``again_url``: where the page tries again by itself, if ``error`` passes. There it must not do so another time.
     """
+    if errors.wants_json(request):
+        return _logged_once(error_json(error, journey=journey))
     reference = _noted(error, journey)
     title, message = errors.words(error, journey)
     seconds = _AGAIN_SECONDS.get(error.code, 0) if again_url else 0
@@ -351,4 +353,4 @@ def _logged_once(response: HttpResponse) -> HttpResponse:
 
 def may_pass(error: OryLogoutError) -> bool:
     """Whether a program may try again a little later."""
-    return isinstance(error, TemporaryError) and not isinstance(error, SetupError)
+    return isinstance(error, TemporaryError) and errors.group_of(error) is not Group.SET_UP_WRONGLY

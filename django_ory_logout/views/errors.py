@@ -77,6 +77,7 @@ _OF_CODES = {
             "client_refused",
             "code_missing",
             "iss_mismatch",
+            "internal_error",  # nobody knows that waiting helps
             "iss_missing",
             "kratos_not_configured",
         ],
@@ -147,6 +148,13 @@ _SAID_OF = {
             "can set one up there, do so, and start again."
         ),
     ),
+    "internal_error": (
+        _("This page has failed"),
+        _(
+            "A fault of this site is the reason, and not you: please tell the people who run this site the code, the "
+            "reference and the time below."
+        ),
+    ),
     "logged_out_here": (
         _LOGGED_OUT,
         _("This session was logged out at this site: please log out once more, then sign in again."),
@@ -187,6 +195,7 @@ def words(error: OryLogoutError, journey: str) -> tuple[Any, Any]:
 def log(level: int, said: str, error: OryLogoutError) -> str:
     """Log ``error`` after ``said``. The reference that finds the line again."""
     reference = get_random_string(8, _UNMISTAKABLE)
+    error.reference = reference
     logger.log(level, "%s: %s (reference %s)", said, error, reference)
     return reference
 

@@ -61,6 +61,7 @@ def login(request: HttpRequest) -> HttpResponse:
                 return signed_in_already(request, next_url, provider.alias)
             hint = parameters.get("login_hint")
             pending, url = journey.begin(request, provider, next_url, hint, is_retry=is_retry)
+            journey.note_other_host(request, pending)
     except OryLogoutError as error:
         return _failed(request, error, next_url, provider.alias, is_retry=is_retry)
     response = HttpResponseRedirect(url)

@@ -282,6 +282,11 @@ def test_views_find_no_refusal_where_no_credential_came(browser_of: KratosBrowse
 # What cannot be decided now
 
 
+def status_after(body: bytes | None) -> int:
+    """500 where waiting does not help: a page answers in the place of Kratos."""
+    return 500 if body == b"garbage" else 503
+
+
 @pytest.mark.parametrize(("fault", "body"), UNDECIDED)
 def test_browser_is_told_to_come_again(
     browser: SiteBrowser, wire: KratosNetwork, logged: Logged, fault: Any, body: bytes | None
@@ -290,7 +295,7 @@ def test_browser_is_told_to_come_again(
 
     answer = browser.get("/private/?a=b", headers={"accept": "text/html"})
 
-    assert_refused(answer, 503, "/private/?a=b")
+    assert_refused(answer, status_after(body), "/private/?a=b")
     assert len(logged()) == 1
     assert logged()[0].startswith("sign-in failed: ")
 
@@ -312,8 +317,8 @@ def test_program_is_told_to_come_again(
 
     answer = client.get("/private/", headers={"accept": "application/json" if by == "cookie" else "text/html"})
 
-    assert answer.status_code == 503
-    assert answer["Retry-After"] == "5"
+    assert answer.status_code == status_after(body)
+    assert answer.headers.get("Retry-After") == (None if answer.status_code == 500 else "5")
     assert "no-store" in answer["Cache-Control"]
     assert set(answer.json()) == {"error"}
     assert len(logged()) == 1
@@ -343,7 +348,7 @@ def test_nobody_is_logged_out(
 
     answer = client.get("/auth/whoami/")
 
-    assert answer.status_code == 503
+    assert answer.status_code == status_after(body)
     assert not answer.cookies
     assert ended == []
     wire.mend()

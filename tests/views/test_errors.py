@@ -164,6 +164,66 @@ def test_receiver_of_a_sign_in_that_fails(browser: SiteBrowser, connect_receiver
     assert logged() == [f"sign-in failed: database_unusable: {reason}"]
 
 
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_fault_that_nobody_expected(
+    browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, accept: str
+) -> None:
+    monkeypatch.setattr(journey, "provider_of", failing(KeyError("a secret")))
+    browser.raise_request_exception = False
+
+    answer = browser.get("/auth/login/", headers={"accept": accept})
+
+    assert answer.status_code == 500
+    assert "Retry-After" not in answer.headers
+    [line] = [record for record in caplog.records if record.exc_info and record.name == "django.request"]
+    reference = re.search(r"Internal Server Error: /auth/login/ \(reference ([0-9A-Z]{8})\)$", line.getMessage())
+    assert reference
+    assert f"sign-in failed: internal_error: KeyError (reference {reference[1]})" in caplog.messages
+    if accept == "text/html":
+        assert "This page has failed" in answer.text
+        assert f"Reference: {reference[1]}<" in answer.text
+        assert "again" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/auth/login/?provider=nope", 400, "provider_unknown"),
+        ("/auth/login/?iss=https://nope.example", 400, "issuer_unknown"),
+        ("/auth/callback/", 400, "state_unknown"),
+        ("/auth/kratos/logout/", 400, "link_token_missing"),
+    ],
+)
+def test_error_is_json_where_that_is_asked_for(browser: SiteBrowser, path: str, status: int, code: str) -> None:
+    answer = browser.get(path, headers={"accept": "application/json"})
+
+    assert (answer.status_code, answer.json()) == (status, {"error": code})
+
+
+@pytest.mark.parametrize(("debug", "host"), [(True, "127.0.0.1:8000"), (True, "rp.example"), (False, "127.0.0.1")])
+def test_sign_in_that_began_at_another_host(
+    browser: SiteBrowser, settings: Any, logged: Logged, debug: bool, host: str
+) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = debug, ["*"]
+    url = browser.get("/auth/login/", headers={"host": host})["Location"]
+    browser.cookies.clear()
+
+    browser.get("/auth/callback/", {"state": re.search("state=([^&]+)", url)[1], "code": "a"})  # type: ignore[index]
+
+    began = f": it began at {host!r}, and SITE_URL is 'https://rp.example'. Open the site at SITE_URL"
+    hint = began if debug and host != "rp.example" else ""
+    assert logged() == [f"sign-in failed: state_unknown: this browser has no sign-in under way with that state{hint}"]
+
+
+def test_host_that_cannot_be_kept(browser: SiteBrowser, settings: Any, cache_down: Callable[[], None]) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = True, ["*"]
+    browser.get("/auth/login/")
+    cache_down()
+
+    assert browser.get("/auth/login/", headers={"host": "127.0.0.1"}).status_code in {302, 503}
+    assert browser.get("/auth/callback/", {"state": "a", "code": "a"}).status_code == 400
+
+
 @pytest.mark.parametrize("code", ["user_exists", "username_unusable"])
 def test_person_without_an_account_here(code: str) -> None:
     assert errors.group_of(exceptions.SignInRefused(code)) is Group.NOT_ALLOWED

@@ -183,8 +183,8 @@ def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResp
 def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
     """500: something that nobody expects, as in a hook of the site. Django reports it as it reports any other."""
     code = TemporaryError("internal_error", type(error).__name__)
-    response = _answered(request, code, kind, HTTPStatus.INTERNAL_SERVER_ERROR, request.get_full_path())
-    said = "%s page: internal_error: %s", kind, type(error).__name__
+    response = _answered(request, code, kind, HTTPStatus.INTERNAL_SERVER_ERROR, "")
+    said = "%s page: internal_error: %s (reference %s)", kind, type(error).__name__, code.reference
     log_response(*said, response=response, request=request, exception=error)
     return response
 
