@@ -56,7 +56,7 @@ def test_what_is_no_session_store_is_refused(session: object, kind: str) -> None
 
 def test_session_inside_a_lazy_object() -> None:
     request = HttpRequest()
-    request.session = SimpleLazyObject(lambda: SimpleLazyObject(lambda: SessionStore("a key that is long enough")))
+    request.session = SimpleLazyObject(lambda: SimpleLazyObject(lambda: SessionStore("a key that is long enough")))  # type: ignore[assignment]
 
     LoginSessionMiddleware(lambda request: HttpResponse())(request)
 
