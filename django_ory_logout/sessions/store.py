@@ -64,12 +64,12 @@ class LoginSessionStore(SessionBase):
     _stored: bytes | None = None
 
     @classmethod
-    def adopt(cls, session: Any) -> Self:
-        """Make ``session``, as the site's middleware made it, a session of this kind.
+    def adopt(cls, found: Any) -> Self:
+        """Make ``found``, as the site's middleware made it, a session of this kind.
 
         Raises ``ImproperlyConfigured`` for what is no session store of Django's.
         """
-        session = _unwrapped(session)
+        session = _unwrapped(found)
         if not session.modified:
             vars(session).pop("_session_cache", None)  # read before anybody asked the index
         session.__class__ = indexed(type(session))
@@ -388,8 +388,8 @@ def _unwrapped(session: Any) -> SessionBase:
     if not issubclass(type(session), SessionBase):
         kind = f"{type(session).__module__}.{type(session).__qualname__}"
         raise ImproperlyConfigured(
-            f"request.session is a {kind}, and no session of Django's. In MIDDLEWARE, put LoginSessionMiddleware directly "
-            "after the middleware that sets request.session."
+            f"request.session is a {kind}, and no session of Django's. In MIDDLEWARE, put LoginSessionMiddleware "
+            "directly after the middleware that sets request.session."
         )
     return cast(SessionBase, session)
 
