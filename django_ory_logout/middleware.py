@@ -20,14 +20,8 @@ from .kratos import error_reports, login, request_user, token_sessions, whoami
 from .ory.kratos import Credential
 from .sessions.store import LoginSessionStore
 from .views import unconfirmed
-from .views.base import (
-    answers_faults,
-    asks_kratos,
-    database_faults,
-    error_json,
-    error_page,
-    read_user,
-)
+from .views.decorators import answers_faults, asks_kratos, database_faults, read_user
+from .views.responses import error_json, error_page
 
 logger = logging.getLogger("django_ory_logout")
 

@@ -31,7 +31,7 @@ ERRORS_PAGE = PACKAGE.parent / "docs" / "reference" / "errors.md"
 #: The rooms, the lowest first. Each imports from those below it, and from itself.
 LAYERS = [
     {"exceptions", "fields", "signals", "strict_json"},
-    {"cache", "database", "http", "models", "migrations", "parameters"},
+    {"cache", "database", "http", "models", "migrations"},
     {"oidc", "users"},
     {"ory"},
     {"conf"},
@@ -56,9 +56,9 @@ INSIDE = {
     ],
     "flows": [{"client_registration", "logout"}, {"login"}],
     "views": [
-        {"errors"},
-        {"base", "cookies"},
-        {"csrf", "unconfirmed"},
+        {"errors", "requests"},
+        {"cookies", "csrf", "responses", "unconfirmed"},
+        {"decorators"},
         {"kratos"},
         {"login", "logout", "notices", "sessions"},
     ],

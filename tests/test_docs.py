@@ -33,7 +33,7 @@ from django_ory_logout.sessions import events
 from django_ory_logout.templatetags.ory_logout import register
 from django_ory_logout.testing import Client, Network, Provider
 from django_ory_logout.views import notices
-from django_ory_logout.views.base import error_page
+from django_ory_logout.views.responses import error_page
 
 from .conftest import SiteBrowser
 

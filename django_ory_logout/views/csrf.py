@@ -6,11 +6,12 @@ from functools import partial, wraps
 from http import HTTPStatus
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.views.decorators.csrf import csrf_exempt
 
-from .errors import wants_json
+from .errors import json_error
+from .requests import wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -20,7 +21,7 @@ View = Callable[..., HttpResponse]
 def _refused(request: HttpRequest, show_again: Callable[[], HttpResponse], reason: Any) -> HttpResponse:
     logger.warning("nothing done for a form: csrf_failed: %s", reason)
     if wants_json(request):
-        return JsonResponse({"error": "csrf_failed"}, status=HTTPStatus.FORBIDDEN)
+        return json_error("csrf_failed", HTTPStatus.FORBIDDEN)
     return show_again()
 
 

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -213,26 +213,6 @@ def facts(error: OryLogoutError, reference: str) -> list[tuple[Any, str]]:
     return list(found())
 
 
-def wants_json(request: HttpRequest) -> bool:
-    """Whether JSON is asked for rather than a page, as by libraries that take anything for want of it."""
-    return preferred_type(request) == "application/json"
-
-
-def preferred_type(request: HttpRequest) -> str | None:
-    """A page or JSON, by the ``Accept`` of ``request``; a page where Django cannot read that header."""
-    try:
-        return request.get_preferred_type(["text/html", "application/json"])
-    except (ValueError, LookupError):  # an encoding of RFC 2231 that there is none of, or that does not fit
-        return "text/html"
-
-
-def forget_query(request: HttpRequest) -> None:
-    """Take the query off ``request``: Django reports each 5xx with its request, and a code must not be in there."""
-    request.GET = QueryDict()
-    for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI", "HTTP_REFERER"):
-        request.META[name] = ""
-
-
 def render_safely(request: HttpRequest, template: str, context: dict[str, Any], status: int) -> HttpResponse:
     """``template``, also where a context processor or the site's own base template needs what has just failed."""
     try:
@@ -240,6 +220,18 @@ def render_safely(request: HttpRequest, template: str, context: dict[str, Any], 
     except Exception as error:
         logger.warning("page rendered without the request: %s", fault_name(error))
         return HttpResponse(render_to_string(template, {**context, "csrf_token": _token(request)}), status=status)
+
+
+def json_error(code: str, status: int, *, retry_after: int = 0, **more: Any) -> JsonResponse:
+    """An error for a program: ``{"error": code}``, with ``more`` members and when to try again, in seconds."""
+    headers = {"Retry-After": str(retry_after)} if retry_after else {}
+    return JsonResponse({"error": code, **more}, status=status, headers=headers)
+
+
+def logged_once(response: HttpResponse) -> HttpResponse:
+    """``response``, for which our own line is in the log: Django, which would write another, has no public switch."""
+    cast(Any, response)._has_been_logged = True
+    return response
 
 
 def _token(request: HttpRequest) -> str:

@@ -36,8 +36,10 @@ from ..kratos import sessions as my_sessions
 from ..kratos.request_user import state_of
 from ..ory.kratos import Session
 from ..sessions.stored_login import StoredLogin
-from .base import error_json, error_page, journey_of, public, redirect_after_logout, signed_in_already, skip_kratos
-from .errors import forget_query, wants_json
+from .decorators import public, skip_kratos
+from .errors import json_error
+from .requests import forget_query, journey_of, wants_json
+from .responses import error_json, error_page, redirect_after_logout, signed_in_already
 
 #: The status of a refusal, as at Kratos.
 STATUS = {
@@ -47,7 +49,6 @@ STATUS = {
     "user_exists": HTTPStatus.FORBIDDEN,
     "user_refused": HTTPStatus.FORBIDDEN,
     "username_unusable": HTTPStatus.FORBIDDEN,
-    "session_aal2_required": HTTPStatus.FORBIDDEN,
     "logout_token_foreign": HTTPStatus.FORBIDDEN,
 }
 
@@ -141,10 +142,9 @@ def refused(request: HttpRequest, error: OryLogoutError) -> JsonResponse:
     """``error`` for a program."""
     if isinstance(error, TemporaryError):
         return error_json(error, journey=journey_of(request))
-    said = {"error": error.code}
     if isinstance(error, SecondFactorRequired):
-        said["redirect_browser_to"] = second_factor_url(request)
-    return JsonResponse(said, status=STATUS.get(error.code, HTTPStatus.BAD_REQUEST))
+        return json_error(error.code, HTTPStatus.FORBIDDEN, redirect_browser_to=second_factor_url(request))
+    return json_error(error.code, STATUS.get(error.code, HTTPStatus.BAD_REQUEST))
 
 
 @public

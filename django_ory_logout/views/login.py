@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -20,16 +20,10 @@ from ..kratos.login import asked_for
 from ..sessions.stored_login import StoredLogin
 from . import cookies
 from . import kratos as at_kratos
-from .base import (
-    database_faults,
-    error_page,
-    is_navigation,
-    public,
-    signed_in_already,
-    single_values,
-    skip_kratos,
-)
-from .errors import forget_query
+from .decorators import database_faults, public, skip_kratos
+from .errors import json_error
+from .requests import forget_query, is_navigation, single_values
+from .responses import error_page, signed_in_already
 
 
 @csrf_exempt
@@ -75,9 +69,9 @@ def _answer_in_json(request: HttpRequest, alias: str) -> HttpResponse:
     401 says where a person can sign in; 403: they are signed in, and lack a right.
     """
     if request.user.is_authenticated:
-        return JsonResponse({"error": "access_denied"}, status=HTTPStatus.FORBIDDEN)
+        return json_error("access_denied", HTTPStatus.FORBIDDEN)
     login_url = conf.get().site_url + _login_url("", alias)
-    return JsonResponse({"error": "login_required", "login_url": login_url}, status=HTTPStatus.UNAUTHORIZED)
+    return json_error("login_required", HTTPStatus.UNAUTHORIZED, login_url=login_url)
 
 
 def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: str) -> bool:

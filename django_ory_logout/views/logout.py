@@ -12,8 +12,9 @@ from ..oidc.messages import EndSessionRequest
 from ..sessions import events
 from ..sessions.store import LoginSessionStore
 from . import unconfirmed
-from .base import logged_out, public, redirect_after_logout, skip_kratos, user_context
 from .csrf import csrf_or
+from .decorators import public, skip_kratos
+from .responses import logged_out, redirect_after_logout, user_context
 
 
 def _confirmation(request: HttpRequest) -> HttpResponse:

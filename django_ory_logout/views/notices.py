@@ -2,10 +2,9 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any, cast
 
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
@@ -17,8 +16,9 @@ from ..models import EndReason
 from ..oidc.messages import FORM
 from ..sessions import events
 from ..signals import logout_notice_refused
-from .base import database_faults, public, single_values, skip_kratos
-from .errors import render_safely
+from .decorators import database_faults, public, skip_kratos
+from .errors import json_error, logged_once, render_safely
+from .requests import single_values
 from .unconfirmed import replace_session
 
 logger = logging.getLogger("django_ory_logout")
@@ -42,11 +42,11 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
             ended = journey.back_channel(token)
     except InvalidMessage as error:
         _refused(EndReason.BACK_CHANNEL, error, token)
-        return _logged(JsonResponse({"error": "invalid_request", "error_description": error.code}, status=400))
+        return logged_once(json_error("invalid_request", HTTPStatus.BAD_REQUEST, error_description=error.code))
     except TemporaryError as error:
         events.log_refusal(logging.ERROR, "back-channel logout cannot be decided now", error)
         events.refused(EndReason.BACK_CHANNEL, error.code)
-        return _logged(_try_again())
+        return logged_once(_try_again())
     except Exception:
         logger.exception("back-channel logout failed: internal_error")
         events.refused(EndReason.BACK_CHANNEL, "internal_error")
@@ -78,9 +78,8 @@ def _logout_token(request: HttpRequest) -> str:
 
 
 def _try_again() -> HttpResponse:
-    response = JsonResponse({"error": "temporarily_unavailable"}, status=HTTPStatus.SERVICE_UNAVAILABLE)
-    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
+    unavailable = HTTPStatus.SERVICE_UNAVAILABLE
+    return json_error("temporarily_unavailable", unavailable, retry_after=RETRY_AFTER_SECONDS)
 
 
 @xframe_options_exempt
@@ -109,7 +108,7 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     if unconfirmed:
         replace_session(request, response, unconfirmed)
     response["Content-Security-Policy"] = f"frame-ancestors {' '.join(journey.frame_ancestors(issuer))}"
-    return response if status == HTTPStatus.OK else _logged(response)
+    return response if status == HTTPStatus.OK else logged_once(response)
 
 
 def _refused(channel: EndReason, error: OryLogoutError, sent: str) -> None:
@@ -117,9 +116,3 @@ def _refused(channel: EndReason, error: OryLogoutError, sent: str) -> None:
     if not journey.is_probe(sent):
         events.refused(channel, error.code)
     logout_notice_refused.send_robust(None, channel=str(channel), code=error.code)
-
-
-def _logged(response: HttpResponse) -> HttpResponse:
-    """Keep Django from writing a line of its own about each: strangers cause them. It has no public name."""
-    cast(Any, response)._has_been_logged = True
-    return response

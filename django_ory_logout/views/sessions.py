@@ -21,8 +21,8 @@ from ..models import EndReason, LoginSession, LoginSessionQuerySet
 from ..sessions import ending, index
 from ..sessions.index import INDEX_KEY
 from ..sessions.stored_login import StoredLogin
-from .base import always_answering, non_atomic, public, readable, revoking_afterwards
 from .csrf import csrf_or
+from .decorators import always_answering, non_atomic, public, readable, revoking_afterwards
 from .kratos import second_factor_url
 
 logger = logging.getLogger("django_ory_logout")

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.signing import JSONSerializer
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.cache import add_never_cache_headers
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
@@ -24,7 +24,8 @@ from ..flows.login import safe_next
 from ..models import EndReason, SessionName
 from ..sessions import ending
 from . import errors
-from .errors import forget_query, render_safely, wants_json
+from .errors import json_error, render_safely
+from .requests import forget_query, wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -43,7 +44,7 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
     was_opened = request.session.may_be_opened or "was_opened" in request.POST
     forget_query(request)
     if wants_json(request):
-        response: HttpResponse = JsonResponse({"error": error.code}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        response: HttpResponse = json_error(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
     else:
         context = {
             "next": next_url,

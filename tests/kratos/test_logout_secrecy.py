@@ -13,7 +13,7 @@ from django_ory_logout.ory.kratos import KratosPublic
 from django_ory_logout.sessions import index, receipts
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Session
-from django_ory_logout.views import base
+from django_ory_logout.views import responses
 
 from ..conftest import Clock, SiteBrowser
 from ..test_secrecy import Mails, fail
@@ -104,7 +104,7 @@ def end_one(browser: SiteBrowser, kratos: Kratos) -> Any:
         (post, http, "_read"),
         (post, whoami, "forget"),
         (post, logout, "SimpleCookie"),
-        (post, base, "render"),
+        (post, responses, "render"),
         (follow, logout, "constant_time_compare"),
         (follow, KratosPublic, "log_out"),
         (complete, http, "_read"),

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from django_ory_logout.exceptions import InvalidMessage
 from django_ory_logout.oidc.messages import FORM
-from django_ory_logout.parameters import check_charset
 from django_ory_logout.testing import Network
 from django_ory_logout.urls import urlpatterns
+from django_ory_logout.views.requests import check_charset
 
 from ..conftest import Logged, SiteBrowser
 

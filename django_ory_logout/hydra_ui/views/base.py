@@ -28,10 +28,9 @@ from ...exceptions import (
     SetupError,
     TemporaryError,
 )
-from ...parameters import check_charset
 from ...views import errors
 from ...views.csrf import csrf_or
-from ...views.errors import forget_query
+from ...views.requests import check_charset, forget_query
 
 logger = logging.getLogger("django_ory_logout")
 

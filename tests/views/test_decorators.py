@@ -6,7 +6,8 @@ from django.urls import URLPattern
 
 from django_ory_logout.exceptions import ProviderUnavailable, SetupError
 from django_ory_logout.urls import urlpatterns
-from django_ory_logout.views.base import error_json, non_atomic
+from django_ory_logout.views.decorators import non_atomic
+from django_ory_logout.views.responses import error_json
 
 PRIVATE = {"sessions"}
 
@@ -22,7 +23,7 @@ def test_every_view_that_is_not_private_stands_before_the_login_wall(pattern: UR
 
 
 def test_every_database_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_ory_logout.views.base.connections", ["default", "replica", "sessions"])
+    monkeypatch.setattr("django_ory_logout.views.decorators.connections", ["default", "replica", "sessions"])
 
     view = non_atomic(lambda request: request)
 
