@@ -13,12 +13,20 @@ from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, router, transaction
-from django.db.models import F, Q, QuerySet
+from django.db import IntegrityError, connections, router, transaction
+from django.db.models import F, Q, QuerySet, Value
 from django.utils import timezone
 
 from ..exceptions import OryLogoutError
-from ..models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutNotice, RefusalCount, digest
+from ..models import (
+    EndReason,
+    EventKind,
+    LoginSession,
+    LogoutEvent,
+    LogoutNotice,
+    RefusalCount,
+    digest,
+)
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -99,38 +107,28 @@ def log_refusal(level: int, said: str, error: OryLogoutError) -> None:
 
 
 def note(kind: EventKind, *, issuer: str = "", subject: str = "", sid: str = "", code: str = "") -> None:
-    """A step of a logout, kept while somebody follows; of a flood, some."""
-
-    def write() -> None:
-        if is_followed():
-            rows().create(at=timezone.now(), kind=kind, issuer=issuer, subject=subject, sid=sid[:LONGEST], code=code)
-
+    """Keep one step of a logout, if somebody follows. Of a flood of steps, keep some."""
+    step = LogoutEvent(at=timezone.now(), kind=kind, issuer=issuer, subject=subject, sid=sid[:LONGEST], code=code)
     if _due(kind):
-        _tried(write)
+        _tried(lambda: _insert_if_followed(step))
 
 
 def note_ended(ended: Sequence[LoginSession]) -> None:
-    """The same for sessions that ended: one look for all of them. Forced logouts are always kept.
+    """Keep the end of these sessions, if somebody follows: one statement asks for all of them.
 
-    What they could not end at Hydra is left to be done by ``sid``, when no row knows it any more.
+    Forced logouts are always kept: an operator needs their ``sid`` for what could not be ended at Hydra.
     """
+    now = timezone.now()
+
+    def step(row: LoginSession) -> LogoutEvent:
+        names = {"issuer": row.issuer, "subject": row.subject, "sid": row.sid or ""}
+        return LogoutEvent(at=now, kind=EventKind.ENDED, code=row.end_reason, **names)
 
     def write() -> None:
-        forced = [row for row in ended if row.end_reason == EndReason.FORCED]
-        kept = ended if len(forced) < len(ended) and is_followed() else forced
-        if kept:
-            now = timezone.now()
-            rows().bulk_create(
-                LogoutEvent(
-                    at=now,
-                    kind=EventKind.ENDED,
-                    issuer=row.issuer,
-                    subject=row.subject,
-                    sid=row.sid or "",
-                    code=row.end_reason,
-                )
-                for row in kept
-            )
+        rows().bulk_create(step(row) for row in ended if row.end_reason == EndReason.FORCED)
+        others = [step(row) for row in ended if row.end_reason != EndReason.FORCED]
+        if others and _insert_if_followed(others[0]):
+            rows().bulk_create(others[1:])
 
     _tried(write)
 
@@ -160,8 +158,27 @@ def followed(seconds: float) -> Iterator[Callable[[], None]]:
 
 
 def is_followed() -> bool:
-    """Whether somebody follows now. By the index of ``at``: nothing else lies ahead."""
-    return rows().filter(kind=EventKind.FOLLOWED, at__gt=timezone.now()).exists()
+    """Whether somebody follows now."""
+    return _follower().exists()
+
+
+def _follower() -> QuerySet[LogoutEvent]:
+    """The rows of those who follow now. They are found by the index of ``at``: no other row is in the future."""
+    return rows().filter(kind=EventKind.FOLLOWED, at__gt=timezone.now())
+
+
+def _insert_if_followed(step: LogoutEvent) -> bool:
+    """Insert ``step`` if somebody follows, and return whether: by one ``INSERT ... SELECT``, which the ORM has not."""
+    connection = connections[rows().db]
+    fields = [field for field in LogoutEvent._meta.concrete_fields if not field.primary_key]
+    values = {f"new_{field.name}": Value(getattr(step, field.attname), field) for field in fields}
+    selected = _follower().order_by().annotate(**values).values_list(*values)[:1]
+    sql, parameters = selected.query.get_compiler(connection=connection).as_sql()
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(str(field.column)) for field in fields)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {quote(LogoutEvent._meta.db_table)} ({columns}) {sql}", parameters)
+        return bool(cursor.rowcount > 0)
 
 
 def _until(seconds: float) -> datetime:
