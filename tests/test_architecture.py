@@ -54,7 +54,7 @@ INSIDE = {
         {"store"},
         {"opening"},
     ],
-    "flows": [{"client_registration", "logout"}, {"login"}],
+    "flows": [{"client_registration", "logout", "notices"}, {"login"}],
     "views": [
         {"errors", "requests"},
         {"cookies", "csrf", "responses", "unconfirmed"},

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from .. import conf, http
 from ..exceptions import OryLogoutError, ProviderUnavailable
-from ..flows.logout import own_probe
+from ..flows.notices import own_probe
 from ..oidc.messages import FORM
 from ..oidc.metadata import ProviderMetadata
 from ..ory.hydra import ConsentSession, HydraAdmin, OAuth2Client

@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
 from ..exceptions import InvalidMessage, LogoutUnconfirmed, OryLogoutError, TemporaryError
-from ..flows import logout as journey
+from ..flows import logout, notices
 from ..models import EndReason
 from ..oidc.messages import FORM
 from ..sessions import events
@@ -39,7 +39,7 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
     try:
         token = _logout_token(request)
         with database_faults():
-            ended = journey.back_channel(token)
+            ended = notices.back_channel(token)
     except InvalidMessage as error:
         _refused(EndReason.BACK_CHANNEL, error, token)
         return logged_once(json_error("invalid_request", HTTPStatus.BAD_REQUEST, error_description=error.code))
@@ -93,8 +93,8 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
         parameters = single_values(request.GET)
         issuer = parameters.get("iss")
         with database_faults():
-            if journey.front_channel(request, issuer, parameters.get("sid")):
-                journey.end_current(request, EndReason.FRONT_CHANNEL)
+            if notices.front_channel(request, issuer, parameters.get("sid")):
+                logout.end_current(request, EndReason.FRONT_CHANNEL)
     except InvalidMessage as error:
         _refused(EndReason.FRONT_CHANNEL, error, request.GET.get("sid", ""))
         status = HTTPStatus.BAD_REQUEST
@@ -107,12 +107,12 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     response = render_safely(request, "ory_logout/frontchannel_logout.html", context, status)
     if unconfirmed:
         replace_session(request, response, unconfirmed)
-    response["Content-Security-Policy"] = f"frame-ancestors {' '.join(journey.frame_ancestors(issuer))}"
+    response["Content-Security-Policy"] = f"frame-ancestors {' '.join(notices.frame_ancestors(issuer))}"
     return response if status == HTTPStatus.OK else logged_once(response)
 
 
 def _refused(channel: EndReason, error: OryLogoutError, sent: str) -> None:
     events.log_refusal(logging.WARNING, f"{channel} logout refused", error)
-    if not journey.is_probe(sent):
+    if not notices.is_probe(sent):
         events.refused(channel, error.code)
     logout_notice_refused.send_robust(None, channel=str(channel), code=error.code)

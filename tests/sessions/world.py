@@ -23,7 +23,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from django_ory_logout import conf
-from django_ory_logout.flows import login, logout
+from django_ory_logout.flows import login, notices
 from django_ory_logout.models import LoginSession, LogoutNotice, LogoutReceipt, digest
 from django_ory_logout.oidc import messages
 from django_ory_logout.oidc.messages import Tokens
@@ -143,7 +143,7 @@ def logout_notice(sid: str | None = SID, subject: str | None = None) -> LogoutNo
 
 def notice(sid: str | None = SID, subject: str | None = None) -> int:
     """A back-channel delivery, from the verified logout token on."""
-    return logout.back_channel(json.dumps([sid, subject]))
+    return notices.back_channel(json.dumps([sid, subject]))
 
 
 def rows_of(subject: str, count: int) -> list[LoginSession]:
@@ -179,7 +179,7 @@ def the_provider_agrees() -> Iterator[None]:
         return LogoutToken(settings.ISSUER, subject, sid, time.time(), jti="the jti")
 
     with (
-        patch.object(logout, "_verified", verified),
+        patch.object(notices, "_verified", verified),
         patch.object(login.PendingSignIn, "use"),
         patch.object(conf.ProviderConfig, "provider"),
         patch.object(messages, "authorization_code"),

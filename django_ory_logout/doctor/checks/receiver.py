@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from ... import http
 from ...exceptions import ProviderUnavailable
-from ...flows.logout import DOCTOR_PROBE_TOKEN, OF_DOCTOR
+from ...flows.notices import DOCTOR_PROBE_TOKEN, OF_DOCTOR
 from ...oidc.messages import FORM
 from ..findings import CheckResult, NotKnown, address, check, failed, passed, quoted, unknown
 from ..local_request import answered_here

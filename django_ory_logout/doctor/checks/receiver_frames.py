@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ... import conf, http
-from ...flows.logout import DOCTOR_PROBE_TOKEN
+from ...flows.notices import DOCTOR_PROBE_TOKEN
 from ...oidc.metadata import origin
 from ..findings import CheckResult, Scope, check, failed, passed, warned
 from ..targets import ProviderTarget

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from ... import conf, http
 from ...exceptions import HydraError, OryLogoutError, ProviderUnavailable
-from ...flows.logout import OF_DOCTOR, own_probe
+from ...flows.notices import OF_DOCTOR, own_probe
 from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, see, warned
 from ..findings import address as address_of
 from ..targets import NOTICE_HEADERS, ProviderTarget

@@ -19,7 +19,7 @@ from django_ory_logout.doctor import Verdict
 from django_ory_logout.doctor.checks import hydra_sessions as logins
 from django_ory_logout.doctor.checks import logout_probe
 from django_ory_logout.doctor.checks.history_refusals import FAULTS, SIGNED
-from django_ory_logout.flows.logout import DOCTOR_PROBE_TOKEN, own_probe
+from django_ory_logout.flows.notices import DOCTOR_PROBE_TOKEN, own_probe
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutNotice, LogoutReceipt, RefusalCount
 from django_ory_logout.ory.hydra import HydraAdmin
 from django_ory_logout.sessions import events, index, receipts
