@@ -59,8 +59,8 @@ INSIDE = {
         {"errors", "requests"},
         {"cookies", "csrf", "responses", "unconfirmed"},
         {"decorators"},
-        {"kratos"},
-        {"login", "logout", "notices", "sessions"},
+        {"kratos_login"},
+        {"kratos", "login", "logout", "notices", "sessions"},
     ],
 }
 

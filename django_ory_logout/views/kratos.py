@@ -1,4 +1,4 @@
-"""Kratos: its login page, and its logouts and session lists in the shapes that its own clients know."""
+"""Logout and session lists of Kratos, in the shapes that its own clients know."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,26 +6,19 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import resolve_url
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
-from .. import conf, strict_json
-from ..conf import KratosConfig
+from .. import strict_json
 from ..exceptions import (
     InvalidMessage,
-    KratosError,
-    LoggedOutMeanwhile,
     LogoutUnconfirmed,
     OryLogoutError,
     SecondFactorRequired,
-    SignInRefused,
     TemporaryError,
 )
 from ..flows.login import safe_next
@@ -33,13 +26,12 @@ from ..kratos import login as sign_in
 from ..kratos import logout as journey
 from ..kratos import native_logout as native
 from ..kratos import sessions as my_sessions
-from ..kratos.request_user import state_of
 from ..ory.kratos import Session
-from ..sessions.stored_login import StoredLogin
 from .decorators import public, skip_kratos
 from .errors import json_error
+from .kratos_login import not_told, second_factor_url
 from .requests import forget_query, journey_of, wants_json
-from .responses import error_json, error_page, redirect_after_logout, signed_in_already
+from .responses import error_json, error_page, redirect_after_logout
 
 #: The status of a refusal, as at Kratos.
 STATUS = {
@@ -51,72 +43,6 @@ STATUS = {
     "username_unusable": HTTPStatus.FORBIDDEN,
     "logout_token_foreign": HTTPStatus.FORBIDDEN,
 }
-
-
-# Sign-in
-
-
-def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
-    """Send the browser to Kratos' login page, unless it is signed in; or say what is in the way."""
-    retry_url = login_url(kratos, next_url)
-    refusal = state_of(request).refusal
-    is_authenticated = request.user.is_authenticated
-    if StoredLogin.read_if_opened_by(request.session, kratos.issuer):
-        if is_authenticated:
-            return _signed_in(request, next_url)
-        refusal = SignInRefused("user_refused", "this user was deactivated after the sign-in")
-    if isinstance(refusal, SecondFactorRequired):
-        context = {"retry_url": step_up_url(kratos, next_url), "action": _("Continue")}
-        return error_page(request, refusal, **context)
-    if isinstance(refusal, LoggedOutMeanwhile):
-        return _log_out_again(request, kratos, next_url)
-    if refusal and not isinstance(refusal, KratosError):
-        return error_page(request, refusal, retry_url=reverse("ory_logout:logout"), action=_("Log out"))
-    if "returned" in request.GET:
-        error = InvalidMessage("kratos_cookie_missing", "the browser came back from Kratos without a living session")
-        return error_page(request, error, retry_url=retry_url)
-    return HttpResponseRedirect(at_kratos(kratos, next_url))
-
-
-def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
-    """Go on to ``next_url``; but if no sign-in was missing, a page that sent the browser here would do so again."""
-    if "returned" not in request.GET and not state_of(request).has_signed_in:
-        return signed_in_already(request, next_url)
-    return HttpResponseRedirect(next_url or resolve_url(settings.LOGIN_REDIRECT_URL))
-
-
-def _log_out_again(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
-    """Kratos still has a session that was logged out here: it has to end before another can begin."""
-    told = journey.pending_logout(request).tell()
-    if told.failed:
-        again_url = "" if "retried" in request.GET else login_url(kratos, next_url, retried="1")
-        return error_page(request, _not_told(), retry_url=login_url(kratos, next_url), again_url=again_url)
-    return told.relay(HttpResponseRedirect(at_kratos(kratos, next_url)))
-
-
-def _not_told() -> TemporaryError:
-    return TemporaryError("kratos_not_told", "a session that was logged out here lives on at Kratos")
-
-
-def login_url(kratos: KratosConfig, next_url: str, **query: str) -> str:
-    """Our login page, for that Kratos."""
-    return f"{reverse('ory_logout:login')}?{urlencode({'provider': kratos.alias, 'next': next_url, **query})}"
-
-
-def at_kratos(kratos: KratosConfig, next_url: str, **query: str) -> str:
-    """Kratos' login page, which sends the browser back to ours, and ours to ``next_url``."""
-    return_to = conf.get().site_url + login_url(kratos, next_url, returned="1")
-    return f"{kratos.public_url}/self-service/login/browser?{urlencode({**query, 'return_to': return_to})}"
-
-
-def step_up_url(kratos: KratosConfig, next_url: str) -> str:
-    """Where Kratos asks for the second factor."""
-    return at_kratos(kratos, next_url, aal="aal2")
-
-
-def second_factor_url(request: HttpRequest) -> str:
-    """The same for a program, whose page says by ``return_to`` where the browser goes then."""
-    return step_up_url(next(iter(conf.get().kratos)), safe_next(request.GET.get("return_to")))
 
 
 # Logout
@@ -178,7 +104,7 @@ def logout(request: HttpRequest) -> HttpResponse:
             return redirect_after_logout(request, return_to)
         return error_page(request, error, journey="logout", retry_url=reverse("ory_logout:logout"), action=_("Log out"))
     if as_json:
-        return refused(request, _not_told()) if told.failed else told.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
+        return refused(request, not_told()) if told.failed else told.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
     return told.relay(redirect_after_logout(request, return_to, **{"provider_not_told": True} if told.failed else {}))
 
 

@@ -18,8 +18,7 @@ from ..flows import login as journey
 from ..flows.login import PendingSignIn
 from ..kratos.login import asked_for
 from ..sessions.stored_login import StoredLogin
-from . import cookies
-from . import kratos as at_kratos
+from . import cookies, kratos_login
 from .decorators import database_faults, public, skip_kratos
 from .errors import json_error
 from .requests import forget_query, is_navigation, single_values
@@ -40,7 +39,7 @@ def login(request: HttpRequest) -> HttpResponse:
         next_url = journey.safe_next(parameters.get("next") or parameters.get("target_link_uri"))
         kratos = asked_for(parameters)
         if kratos and is_navigation(request):
-            return at_kratos.login(request, kratos, next_url)
+            return kratos_login.login(request, kratos, next_url)
         if kratos:
             return _answer_in_json(request, kratos.alias)
         provider = journey.provider_of(parameters)

@@ -23,7 +23,7 @@ from ..sessions.index import INDEX_KEY
 from ..sessions.stored_login import StoredLogin
 from .csrf import csrf_or
 from .decorators import always_answering, non_atomic, public, readable, revoking_afterwards
-from .kratos import second_factor_url
+from .kratos_login import second_factor_url
 
 logger = logging.getLogger("django_ory_logout")
 
