@@ -19,6 +19,27 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class ClientURLs:
+    """The URLs of this site that its client registers at a provider."""
+
+    redirect_uri: str
+    post_logout_redirect_uri: str
+    backchannel_logout_uri: str
+    frontchannel_logout_uri: str
+
+
+def client_urls(config: conf.ProviderConfig) -> ClientURLs:
+    """The URLs that the client of ``config`` has to register."""
+    site = conf.get()
+    return ClientURLs(
+        redirect_uri=config.redirect_uri,
+        post_logout_redirect_uri=config.post_logout_redirect_uri or site.absolute("logout_callback"),
+        backchannel_logout_uri=site.absolute("backchannel_logout"),
+        frontchannel_logout_uri=site.absolute("frontchannel_logout"),
+    )
+
+
+@dataclass(frozen=True)
 class Difference:
     """One field that is not as it should be. ``registered`` is ``None`` where there is no client."""
 
@@ -39,15 +60,14 @@ def registered_client(hydra: HydraAdmin, client_id: str) -> OAuth2Client | None:
 
 def wanted(config: conf.ProviderConfig, registered: OAuth2Client | None, choices: Choices) -> ClientMetadata:
     """What this site's URLs ask of its client. Further redirect URIs stay, unless they are to be ``exact``."""
-    site = conf.get()
-    after_logout = config.post_logout_redirect_uri or site.absolute("logout_callback")
+    urls = client_urls(config)
     kept = registered if not choices.exact else None
     return ClientMetadata(
-        redirect_uris=_with(kept.redirect_uris if kept else (), config.redirect_uri),
-        post_logout_redirect_uris=_with(kept.post_logout_redirect_uris if kept else (), after_logout),
-        backchannel_logout_uri=site.absolute("backchannel_logout"),
+        redirect_uris=_with(kept.redirect_uris if kept else (), urls.redirect_uri),
+        post_logout_redirect_uris=_with(kept.post_logout_redirect_uris if kept else (), urls.post_logout_redirect_uri),
+        backchannel_logout_uri=urls.backchannel_logout_uri,
         backchannel_logout_session_required=True,
-        frontchannel_logout_uri=site.absolute("frontchannel_logout") if choices.frontchannel else "",
+        frontchannel_logout_uri=urls.frontchannel_logout_uri if choices.frontchannel else "",
         frontchannel_logout_session_required=choices.frontchannel and config.frontchannel_logout_session_required,
         skip_logout_consent=choices.skip_logout_consent,
     )
