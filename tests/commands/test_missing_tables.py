@@ -1,11 +1,13 @@
 """Each command on a database without tables of this app says so, and the line to write."""
 
+from collections.abc import Iterator
 from io import StringIO
 
 import pytest
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import override_settings
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -14,21 +16,27 @@ MIGRATE = "Run: python manage.py migrate"
 
 
 @pytest.fixture
-def without_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for model in (*apps.get_app_config("ory_logout").get_models(), get_user_model()):
-        monkeypatch.setattr(model._meta, "db_table", f"no_{model._meta.db_table}")
+def without_tables() -> Iterator[None]:
+    """The tables get other names for one test. The models keep theirs: Django caches columns with the table's name."""
+    models = [*apps.get_app_config("ory_logout").get_models(), get_user_model()]
+    tables = [model._meta.db_table for model in models]
+    for table in tables:
+        connection.cursor().execute(f"ALTER TABLE {table} RENAME TO no_{table}")
+    yield
+    for table in tables:
+        connection.cursor().execute(f"ALTER TABLE no_{table} RENAME TO {table}")
 
 
 @pytest.mark.usefixtures("without_tables")
 @pytest.mark.parametrize(
     ("arguments", "table"),
     [
-        (["ory_purge"], "no_ory_logout_logoutreceipt"),
-        (["ory_force_logout", "amber"], "no_auth_user"),
-        (["ory_force_logout", "--subject", "amber"], "no_ory_logout_loginsession"),
-        (["ory_force_logout", "--sid", "sid"], "no_ory_logout_loginsession"),
-        (["ory_force_logout", "--subject", "amber", "--consents-only"], "no_ory_logout_loginsession"),
-        (["ory_doctor", "--follow", "--seconds", "0.1"], "no_ory_logout_logoutevent"),
+        (["ory_purge"], "ory_logout_logoutreceipt"),
+        (["ory_force_logout", "amber"], "auth_user"),
+        (["ory_force_logout", "--subject", "amber"], "ory_logout_loginsession"),
+        (["ory_force_logout", "--sid", "sid"], "ory_logout_loginsession"),
+        (["ory_force_logout", "--subject", "amber", "--consents-only"], "ory_logout_loginsession"),
+        (["ory_doctor", "--follow", "--seconds", "0.1"], "ory_logout_logoutevent"),
     ],
 )
 def test_missing_table(arguments: list[str], table: str) -> None:
