@@ -2,6 +2,7 @@
 
 import logging
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,8 +10,8 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.sessions.models import Session
 from django.test import Client, RequestFactory
 
-from django_ory_logout.exceptions import ProviderUnavailable
-from django_ory_logout.hydra_ui import revocation
+from django_ory_logout.exceptions import LogoutUnconfirmed, ProviderUnavailable
+from django_ory_logout.hydra_ui import hydra_logins, revocation
 from django_ory_logout.hydra_ui.hydra_logins import KEY
 from django_ory_logout.ory.hydra import HydraAdmin
 
@@ -190,3 +191,18 @@ def test_a_request_without_session(signal: Any, hydra: FakeHydra, amber: User) -
     signal.send(sender=User, request=RequestFactory().get("/"), user=amber)
 
     assert not hydra.revoked
+
+
+def test_a_logout_that_cannot_be_written_down_is_raised(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The middleware answers it: the browser has to learn that its logout is not confirmed."""
+    sign_in(amber, sid="sid-1")
+    request = RequestFactory().post("/leave/")
+    request.session = browser.session
+    monkeypatch.setattr(hydra_logins, "end_stored", Mock(side_effect=LogoutUnconfirmed("database_fault")))
+
+    with pytest.raises(LogoutUnconfirmed):
+        revocation.revoke_at_logout(request=request)
+
+    assert hydra.revoked == []
