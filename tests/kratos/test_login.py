@@ -794,7 +794,7 @@ def several(settings: Any, provider: Provider) -> None:
     ],
 )
 def test_login_page_of_several(several: None, parameters: dict[str, str], alias: str | None) -> None:
-    found = login.asked_for(parameters)
+    found = login.requested_kratos(parameters)
 
     assert (found.alias if found else None) == alias
 
@@ -807,7 +807,7 @@ def test_login_page_of_kratos_alone_whatever_its_name(settings: Any, parameters:
     at_kratos = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"people": at_kratos}}
 
-    assert (login.asked_for(parameters) is not None) == found
+    assert (login.requested_kratos(parameters) is not None) == found
 
 
 def test_login_page_of_kratos_by_default_beside_a_provider(settings: Any, several: None) -> None:
@@ -815,14 +815,14 @@ def test_login_page_of_kratos_by_default_beside_a_provider(settings: Any, severa
     providers = {"op": given["op"], "default": given["people"]}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": providers}
 
-    found = login.asked_for({})
+    found = login.requested_kratos({})
 
     assert found
     assert found.alias == "default"
 
 
 def test_people_sign_in_at_the_first_kratos(several: None) -> None:
-    first = login.configured()
+    first = login.default_kratos()
 
     assert first
     assert first.alias == "people"
@@ -832,5 +832,5 @@ def test_without_kratos_nobody_is_asked(settings: Any) -> None:
     registration = {"ISSUER": settings.ISSUER, "CLIENT_ID": settings.CLIENT_ID, "CLIENT_SECRET": settings.CLIENT_SECRET}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": registration}}
 
-    assert login.configured() is None
-    assert login.asked_for({}) is None
+    assert login.default_kratos() is None
+    assert login.requested_kratos({}) is None
