@@ -15,10 +15,10 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
+from .http import Answer, Request
 from .hydra import admin, authorization, endpoints
 from .hydra.admin import Admin
 from .hydra.end_session import LogoutRequests
-from .hydra.endpoints import Answer, Request
 from .hydra.provider import Provider
 from .hydra.records import Delivery, LoginSession
 from .uris import set_query
@@ -102,7 +102,7 @@ class Wire(BaseAdapter):
         if isinstance(fault, Answer):
             return fault
         answer = place.answer(request)
-        return endpoints.rewritten(answer, fault) if fault else answer
+        return answer.with_change(fault) if fault else answer
 
 
 class Network(Wire):

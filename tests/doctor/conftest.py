@@ -12,7 +12,7 @@ from django.test import Client as Browser
 
 from django_ory_logout.doctor import Finding, Verdict, examine
 from django_ory_logout.testing import Network
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
+from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.network import Place, Wire, connected
 
 from .world import urls_of

@@ -12,9 +12,9 @@ from django.test import override_settings
 from django_ory_logout.doctor import Finding, Verdict, examine
 from django_ory_logout.sessions import events
 from django_ory_logout.testing import Network, Provider
+from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.hydra import end_session as logout
 from django_ory_logout.testing.hydra.end_session import LogoutRequests
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
 from django_ory_logout.testing.network import Place, connected
 from django_ory_logout.testing.uris import set_query
 

@@ -7,7 +7,7 @@ from urllib3 import HTTPHeaderDict
 
 from django_ory_logout.doctor.browser import Browser, Cookie, Form, Page
 from django_ory_logout.http import Response
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
+from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.network import Place, Wire, connected
 
 URL = "https://www.rp.example/auth/login/"

@@ -23,7 +23,7 @@ from django_ory_logout import http
 from django_ory_logout.doctor import CHECKS, Verdict, examine
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutReceipt
 from django_ory_logout.testing import Client, Kratos, KratosNetwork, Provider, connect_kratos
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
+from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.hydra.keys import signing_key as new_signing_key
 from django_ory_logout.testing.network import Place, Wire, connected
 

@@ -15,10 +15,10 @@ from urllib3 import HTTPHeaderDict
 
 from django_ory_logout.oidc import provider as documents
 from django_ory_logout.testing import Delivery, LoginSession, Provider
+from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.hydra import admin, authorization, endpoints
 from django_ory_logout.testing.hydra.admin import Admin
 from django_ory_logout.testing.hydra.backchannel import BackChannel, Report
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
 from django_ory_logout.testing.network import Place, Wire
 from django_ory_logout.testing.server import sign_in, sign_out
 from django_ory_logout.testing.server.site import ProviderSite

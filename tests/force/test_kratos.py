@@ -14,7 +14,7 @@ from django_ory_logout.force.report import ForcedLogout, Remark, Untold
 from django_ory_logout.models import LoginSession, LogoutReceipt, Subject
 from django_ory_logout.sessions import receipts
 from django_ory_logout.testing import Kratos, KratosNetwork, Network, Provider, connect, connect_kratos
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
+from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.kratos import Identity, Session, login_session, sign_in_by
 
 from ..conftest import Configure, Logged, SiteBrowser

@@ -110,7 +110,7 @@ def respond(provider: Provider, request: AuthorizationRequest, login_session: Lo
 
 def grant(provider: Provider, request: AuthorizationRequest, consent: Consent) -> dict[str, str]:
     """Give the code: the parameters that the browser takes to the ``redirect_uri``."""
-    code = provider.code_for(
+    code = provider.grants.new_code(
         consent, redirect_uri=request.redirect_uri, nonce=request.nonce, code_challenge=request.code_challenge
     )
     announced = provider.metadata.get("authorization_response_iss_parameter_supported")

@@ -1,18 +1,23 @@
 """The provider without HTTP: login sessions, consents, and whom a logout concerns."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol, Self
 from uuid import uuid4
 
-from joserfc.jwk import Key
+from authlib.oidc.core.util import create_half_hash
+from joserfc.jwk import Key, OctKey
 
 from ..uris import set_query
+from . import discovery, tokens
 from .challenge_store import ChallengeStore
-from .grants import TokenIssuer
-from .issuer import Issuer
-from .records import Client, Consent, Delivery, LoginSession
+from .grants import Grants
+from .keys import public_jwk
+from .keys import signing_key as new_signing_key
+from .records import Client, Consent, Delivery, LoginSession, Person
+from .tokens import Claims
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,10 @@ class Pages:
     post_logout_redirect: str
 
     @classmethod
-    def of(cls, issuer: Issuer) -> Self:
-        """The provider's own."""
-        return cls(*map(issuer.url, ("/login", "/consent", "/logout", "/error", "/signed-out")))
+    def at(cls, issuer: str) -> Self:
+        """The pages of the provider itself."""
+        paths = ("/login", "/consent", "/logout", "/error", "/signed-out")
+        return cls(*(issuer.rstrip("/") + path for path in paths))
 
 
 class IdentityProvider(Protocol):
@@ -38,8 +44,11 @@ class IdentityProvider(Protocol):
         """End a session of it."""
 
 
-class Provider(TokenIssuer):
-    """An OpenID provider with Ory Hydra's ways. Its arguments are those of :class:`~.issuer.Issuer`."""
+class Provider:
+    """An OpenID provider that behaves like Ory Hydra.
+
+    ``clock`` returns the time in seconds since the epoch. With ``keys``, it does not have to generate an RSA key.
+    """
 
     def __init__(
         self,
@@ -47,40 +56,173 @@ class Provider(TokenIssuer):
         clock: Callable[[], float] = time.time,
         keys: Iterable[Key] | None = None,
     ) -> None:
-        super().__init__(issuer, clock, keys)
+        self.issuer = issuer
+        self.clock = clock
+        #: The newest first. The JWKS contains all of them. The first key for an algorithm signs.
+        self.keys: list[Key] = [new_signing_key()] if keys is None else list(keys)
+        self.clients: dict[str, Client] = {}
+        self.persons: dict[str, Person] = {name: Person.demo(name) for name in ("amber", "birch", "cedar")}
         self.login_sessions: dict[str, LoginSession] = {}
-        #: Laid over the discovery document.
-        self.metadata: dict[str, Any] = {}
         self.consents: list[Consent] = []
+        self.grants = Grants(self.clock)
         self.sealed = ChallengeStore(self.clock)
-        self.pages = Pages.of(self)
+        self.pages = Pages.at(issuer)
+        #: Members that replace those of the discovery document.
+        self.metadata: dict[str, Any] = {}
         self.identity_provider: IdentityProvider | None = None
+        #: Called once, before the next token response: for a logout that overtakes the sign-in.
+        self.before_token_response: Callable[[LoginSession], object] | None = None
+
+    def url(self, path: str) -> str:
+        return self.issuer.rstrip("/") + path
 
     def discovery(self) -> dict[str, Any]:
-        """OpenID Connect Discovery 3, with what the logout specifications add."""
-        return {
-            "issuer": self.issuer,
-            "authorization_endpoint": self.url("/oauth2/auth"),
-            "token_endpoint": self.url("/oauth2/token"),
-            "userinfo_endpoint": self.url("/userinfo"),
-            "jwks_uri": self.url("/.well-known/jwks.json"),
-            "revocation_endpoint": self.url("/oauth2/revoke"),
-            "end_session_endpoint": self.url("/oauth2/sessions/logout"),
-            "response_types_supported": ["code"],
-            "response_modes_supported": ["query", "form_post"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
-            "subject_types_supported": ["public", "pairwise"],
-            "scopes_supported": ["openid", "offline_access", "profile", "email"],
-            "claims_supported": ["sub"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-            "code_challenge_methods_supported": ["S256"],
-            "backchannel_logout_supported": True,
-            "backchannel_logout_session_supported": True,
-            "frontchannel_logout_supported": True,
-            "frontchannel_logout_session_supported": True,
-            **self.metadata,
+        """The discovery document, with the members of :attr:`metadata` instead of its own."""
+        return {**discovery.document(self.issuer), **self.metadata}
+
+    # Clients, persons and keys
+
+    def register(self, client: Client) -> Client:
+        """Add ``client``, or put it in place of the one with its ``client_id``."""
+        self.clients[client.client_id] = client
+        return client
+
+    def add_person(self, person: Person) -> Person:
+        self.persons[person.subject] = person
+        return person
+
+    def person_called(self, hint: str) -> Person | None:
+        """Whom a ``login_hint`` means."""
+        return next((person for person in self.persons.values() if person.is_called(hint)), None)
+
+    def rotate_keys(self, alg: str = "RS256") -> Key:
+        """Sign with a new key from now on. The old ones stay in the JWKS until they are taken out of :attr:`keys`."""
+        self.keys.insert(0, new_signing_key(alg))
+        return self.keys[0]
+
+    def current_keys(self) -> dict[str | None, Key]:
+        """The newest signing key of each algorithm."""
+        return {key.alg: key for key in reversed(self.keys) if key.is_private and key.get("use") == "sig"}
+
+    def signing_key(self, alg: str = "RS256") -> Key:
+        """The key that signs with ``alg``. Raises :exc:`KeyError` before a :meth:`rotate_keys` for it."""
+        return self.current_keys()[alg]
+
+    def jwks(self) -> dict[str, Any]:
+        return {"keys": [public_jwk(key) for key in self.keys]}
+
+    # Tokens
+
+    def id_token_claims(
+        self,
+        login_session: LoginSession,
+        client_id: str,
+        *,
+        scope: str = "openid",
+        nonce: str = "",
+        access_token: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> Claims:
+        """The claims of an ID token, for :meth:`sign`, as Hydra sets them (OpenID Connect Core, 2).
+
+        ``more`` are claims from elsewhere, which do not replace the provider's own.
+        """
+        now = int(self.clock())
+        claims = {
+            **(more or {}),
+            "aud": [client_id],
+            "auth_time": login_session.auth_time,
+            "exp": now + self._client(client_id).id_token_seconds,
+            "iat": now,
+            "iss": self.issuer,
+            "jti": str(uuid4()),
+            "rat": now,
+            "sid": login_session.sid,
+            "sub": self.subject_for(client_id, login_session.subject),
+            **self.person_claims(login_session.subject, scope),
         }
+        if nonce:
+            claims["nonce"] = nonce
+        if access_token:
+            claims["at_hash"] = create_half_hash(
+                access_token, self._client(client_id).id_token_signed_response_alg
+            ).decode()
+        return claims
+
+    def id_token(
+        self,
+        login_session: LoginSession,
+        client_id: str,
+        *,
+        scope: str = "openid",
+        nonce: str = "",
+        access_token: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> str:
+        """A valid ID token."""
+        claims = self.id_token_claims(
+            login_session, client_id, scope=scope, nonce=nonce, access_token=access_token, more=more
+        )
+        return self.seal(claims, client_id)
+
+    def logout_token_claims(self, client_id: str, *, sid: str | None = None, sub: str | None = None) -> Claims:
+        """The claims of a logout token, for :meth:`sign`, as Hydra sets them: no ``exp`` (Back-Channel Logout, 2.4)."""
+        named = {"sid": sid, "sub": sub}
+        return {
+            "aud": [client_id],
+            "events": {tokens.BACKCHANNEL_LOGOUT_EVENT: {}},
+            "iat": int(self.clock()),
+            "iss": self.issuer,
+            "jti": str(uuid4()),
+            **{name: value for name, value in named.items() if value is not None},
+        }
+
+    def logout_token(self, client_id: str, *, sid: str | None = None, sub: str | None = None) -> str:
+        """A valid logout token. Hydra names the ``sid`` alone; other providers the ``sub``, or both."""
+        claims = self.logout_token_claims(client_id, sid=sid, sub=sub)
+        return self.seal(claims, client_id)
+
+    def sign(
+        self,
+        claims: Mapping[str, Any],
+        *,
+        header: Mapping[str, Any] | None = None,
+        key: Key | None = None,
+        alg: str = "",
+    ) -> str:
+        """Any claims, signed by default as a valid token is. See :func:`.tokens.sign`."""
+        return tokens.sign(claims, key or self.signing_key(), header=header, alg=alg)
+
+    def seal(self, claims: Mapping[str, Any], client_id: str) -> str:
+        """Any claims, signed as ``client_id`` registered it, and encrypted if it registered that."""
+        client = self._client(client_id)
+        alg = client.id_token_signed_response_alg
+        key = OctKey.import_key(client.client_secret) if alg.startswith("HS") else self.signing_key(alg)
+        token = self.sign(claims, key=key, alg=alg)
+        if client.encryption_key is None:
+            return token
+        return tokens.encrypt(
+            token,
+            client.encryption_key,
+            alg=client.id_token_encrypted_response_alg,
+            enc=client.id_token_encrypted_response_enc,
+        )
+
+    def person_claims(self, subject: str, scope: str) -> Claims:
+        person = self.persons.get(subject)
+        return person.claims_for(scope) if person else {}
+
+    def subject_for(self, client_id: str, subject: str) -> str:
+        """The ``sub`` that a client knows: its own with pairwise subjects (Core, 8.1)."""
+        if self._client(client_id).subject_type != "pairwise":
+            return subject
+        return sha256(f"{self.issuer}|{client_id}|{subject}".encode()).hexdigest()
+
+    def _client(self, client_id: str) -> Client:
+        """The client. An unknown client has the default metadata."""
+        return self.clients.get(client_id) or Client(client_id)
+
+    # Login sessions and consents
 
     def sign_in(
         self, subject: str, *client_ids: str, remember: bool = True, identity_provider_session_id: str = ""
@@ -108,7 +250,7 @@ class Provider(TokenIssuer):
     ) -> str:
         """Accept the consent of ``client_id`` and give an authorization code."""
         consent = self.consent(Consent(login_session, client_id, scope, self.clock()))
-        return self.code_for(consent, redirect_uri=redirect_uri, nonce=nonce, code_challenge=code_challenge)
+        return self.grants.new_code(consent, redirect_uri=redirect_uri, nonce=nonce, code_challenge=code_challenge)
 
     def consent(self, consent: Consent) -> Consent:
         """Remember that a person agreed."""
@@ -131,7 +273,7 @@ class Provider(TokenIssuer):
         """Forget consents; the tokens that came of them end. Their applications cannot be told of a logout later."""
         for consent in [one for one in self.consents if chosen(one)]:
             self.consents.remove(consent)
-            self.end_tokens(consent)
+            self.grants.end_tokens(consent)
 
     def clients_of(self, login_session: LoginSession) -> list[str]:
         """The clients with an accepted consent for a login session."""

@@ -1,5 +1,6 @@
 """What the provider keeps: clients, persons, login sessions, consents, grants."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,10 @@ from joserfc.jwk import Key
 
 from .tokens import Claims
 
+ID_TOKEN_SECONDS = 3600
+
 _BASIC = "client_secret_basic"
+_SECONDS_OF = {"h": 3600, "m": 60, "s": 1}
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,12 @@ class Client:
     skip_logout_consent: bool | None = None
     #: What else was registered, which means nothing here but comes back.
     more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id_token_seconds(self) -> int:
+        """How long an ID token is valid. Hydra writes durations as Go does: ``1h30m``."""
+        lifespan = self.more.get("authorization_code_grant_id_token_lifespan") or f"{ID_TOKEN_SECONDS}s"
+        return sum(int(number) * _SECONDS_OF[unit] for number, unit in re.findall(r"(\d+)([hms])", lifespan))
 
     @classmethod
     def of_site(cls, base_url: str, client_id: str, client_secret: str = "", **metadata: Any) -> "Client":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from . import documents, paging
 from .answers import of_json
 from .kratos import Kratos

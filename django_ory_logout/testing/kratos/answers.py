@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from urllib3 import HTTPHeaderDict
 
-from ..hydra.endpoints import Answer
+from ..http import Answer
 from .refusals import Refusal
 
 

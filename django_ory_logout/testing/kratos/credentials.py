@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from ..hydra.endpoints import Request
+from ..http import Request
 from . import cookies
 from .kratos import Kratos
 from .records import Session

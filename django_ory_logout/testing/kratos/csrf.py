@@ -2,7 +2,7 @@
 
 from authlib.common.security import generate_token
 
-from ..hydra.endpoints import Request
+from ..http import Request
 from . import cookies
 from .kratos import Kratos
 

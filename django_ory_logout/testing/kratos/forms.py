@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from . import csrf, flows
 from .answers import of_json, see_other
 from .kratos import Kratos

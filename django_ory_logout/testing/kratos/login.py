@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from ..uris import set_query
 from . import csrf, documents, flows, forms, hydra, totp
 from .answers import of_json, see_other, set_cookies

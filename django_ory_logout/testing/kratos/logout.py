@@ -3,7 +3,7 @@
 import json
 from http import HTTPStatus
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from ..uris import set_query
 from . import cookies, csrf
 from .answers import of_json, see_other, set_cookies

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from ..hydra.endpoints import Request
+from ..http import Request
 
 DEFAULT_SIZE = 250
 LARGEST = 1000

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 from uuid import uuid4
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from ..uris import set_query
 from .answers import refused, see_other
 from .kratos import Kratos

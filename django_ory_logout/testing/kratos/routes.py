@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from . import admin, login, logout, sessions, settings
 from .answers import of_json, refused, uncached
 from .kratos import Kratos

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from uuid import UUID
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from . import documents, paging
 from .answers import of_json
 from .credentials import refreshed_cookie, require_aal, require_session

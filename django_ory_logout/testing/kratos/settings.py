@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from . import flows, forms, totp
 from .answers import of_json
 from .credentials import session_of

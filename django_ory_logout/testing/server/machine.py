@@ -2,8 +2,8 @@
 
 from django.http import HttpRequest, HttpResponse
 
+from ..http import Request
 from ..hydra import endpoints
-from ..hydra.endpoints import Request
 from .site import ProviderSite
 
 

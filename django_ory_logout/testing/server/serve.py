@@ -16,7 +16,7 @@ from django.core.servers import basehttp
 from ..hydra.admin import Admin
 from ..hydra.provider import Provider
 from ..hydra.records import Client
-from .admin import AdminApplication
+from .admin import admin_application as hydra_admin_application
 from .kratos import KratosSite, admin_application, demo, public_application
 from .site import ProviderSite
 from .urls import URLConf
@@ -56,7 +56,7 @@ def serve(
     )
     settings.configure(**configuration(face))
     django.setup()
-    applications: dict[int | None, Application] = {admin_port: AdminApplication(_admin(face))}
+    applications: dict[int | None, Application] = {admin_port: hydra_admin_application(_admin(face))}
     if kratos_port is not None:
         kratos = KratosSite(demo.demo(f"http://localhost:{kratos_port}", site_url, face.provider))
         kratos.kratos.required_aal, kratos.kratos.persistent = kratos_required_aal, kratos_persistent

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from django.http.request import HttpHeaders
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 
 HOSTS = ("127.0.0.1", "localhost")
 

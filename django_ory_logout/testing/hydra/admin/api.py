@@ -8,8 +8,8 @@ from typing import Any
 
 from authlib.oauth2.rfc6749.errors import InvalidRequestError
 
+from ...http import Answer, Request
 from ..end_session import LogoutRequests
-from ..endpoints import Answer, Request
 from ..provider import Provider
 from ..records import Delivery
 

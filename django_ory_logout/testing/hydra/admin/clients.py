@@ -5,9 +5,9 @@ from http import HTTPStatus
 
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 
+from ...http import Answer, Request
 from .. import registration
 from ..challenge_store import unknown
-from ..endpoints import Answer, Request
 from ..records import Client
 from .api import NOTHING, Admin, document
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from ...http import Answer, Request
 from .. import challenges, documents
-from ..endpoints import Answer, Request
 from ..provider import Provider
 from .api import NOTHING, Admin, document, parameter
 

@@ -4,8 +4,8 @@ from http import HTTPStatus
 
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 
+from ...http import Answer, Request
 from .. import challenges
-from ..endpoints import Answer, Request
 from . import clients, keys, requests, sessions
 from .api import Admin, Call
 

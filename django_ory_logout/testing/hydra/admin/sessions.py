@@ -4,8 +4,8 @@ from urllib.parse import urlencode
 
 from authlib.oauth2.rfc6749.errors import InvalidRequestError
 
+from ...http import Answer, Request
 from .. import documents
-from ..endpoints import Answer, Request
 from ..records import Consent
 from .api import NOTHING, Admin, parameter
 
@@ -73,11 +73,11 @@ def revoke_consents(admin: Admin, request: Request) -> Answer:
 
 def delete_access_tokens(admin: Admin, request: Request) -> Answer:
     """Of a client; its refresh tokens stay."""
-    admin.provider.delete_access_tokens(parameter(request, "client_id"))
+    admin.provider.grants.delete_access_tokens(parameter(request, "client_id"))
     return NOTHING
 
 
 def introspect(admin: Admin, request: Request) -> Answer:
     """Whether an access or refresh token lives. Of a dead one nothing is said."""
-    found = admin.provider.grant_of(request.form.get("token", ""))
+    found = admin.provider.grants.grant_of(request.form.get("token", ""))
     return Answer.of_json(documents.introspection(admin.provider, *found) if found else {"active": False})

@@ -1,6 +1,6 @@
 """Kratos over HTTP: its public API with its pages, and its admin API for machines alone."""
 
-from ...hydra.endpoints import Answer, Request
+from ...http import Answer, Request
 from ...kratos import routes
 from ..wsgi import Application, MachineApplication
 from . import pages, switches

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from ...hydra.endpoints import Answer, Request
+from ...http import Answer, Request
 from ...kratos import Kratos, credentials, csrf, flows, totp
 from ...kratos.answers import see_other
 from ...uris import set_query

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ...hydra.endpoints import Answer, Request
+from ...http import Answer, Request
 from ...kratos import Kratos
 
 

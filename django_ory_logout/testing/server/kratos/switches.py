@@ -5,7 +5,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from ...hydra.endpoints import Answer, Request
+from ...http import Answer, Request
 from ...kratos import documents, totp
 from .site import KratosSite
 
