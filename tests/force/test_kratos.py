@@ -343,7 +343,7 @@ def test_kratos_that_lists_nothing_may_be_another(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser
 ) -> None:
     assert browser.user
-    kratos.forget(amber.id)
+    kratos.delete_sessions(amber.id)
 
     result = force_logout(user=user())
 

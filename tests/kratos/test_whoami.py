@@ -135,7 +135,7 @@ def deactivated(kratos: Kratos, session: Session) -> None:
 
 
 def deleted(kratos: Kratos, session: Session) -> None:
-    kratos.forget(session.identity.id)
+    kratos.delete_sessions(session.identity.id)
 
 
 def expired(kratos: Kratos, session: Session) -> None:
@@ -327,7 +327,7 @@ def test_second_factor_given_by_a_token_is_noticed_at_once(
     kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
     assert asked(Credential(session.token)).code == "session_aal2_required"
 
-    kratos.prove(session, "totp")
+    kratos.reauthenticate(session, "totp")
 
     assert asked(Credential(session.token)).session
 

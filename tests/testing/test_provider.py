@@ -41,20 +41,20 @@ def test_a_provider_has_a_key_of_its_own_and_demo_persons() -> None:
 
 @pytest.mark.parametrize("hint", ["amber", "amber@example.com"])
 def test_a_login_hint_means_a_person(provider: Provider, hint: str) -> None:
-    person = provider.person_called(hint)
+    person = provider.find_person(hint)
 
     assert person
     assert person.subject == "amber"
 
 
 def test_a_login_hint_can_mean_nobody(provider: Provider) -> None:
-    assert provider.person_called("") is None
+    assert provider.find_person("") is None
 
 
 def test_an_added_person_can_sign_in_and_has_claims(provider: Provider) -> None:
     person = provider.add_person(Person("0001", {"preferred_username": "dune", "email": "dune@example.com"}))
 
-    assert provider.person_called("dune") is person
+    assert provider.find_person("dune") is person
     assert provider.person_claims("0001", "email") == {"email": "dune@example.com"}
 
 

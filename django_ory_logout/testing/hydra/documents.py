@@ -1,4 +1,4 @@
-"""What Hydra's admin API says, as JSON documents."""
+"""The JSON documents of Hydra's admin API."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 def request_url(provider: Provider, flow: Flow, **more: str) -> str:
-    """The authorization request again, with ``more``."""
+    """The URL of the authorization request, with ``more`` parameters."""
     return set_query(provider.url("/oauth2/auth"), **{**flow.asked.query, **more})
 
 
@@ -59,9 +59,9 @@ def _request(provider: Provider, flow: Flow, challenge: str) -> Json:
 
 
 def consent_session(provider: Provider, consent: Consent) -> Json:
-    """A consent in the list. Its ``login_session_id`` is empty once the login session is gone."""
+    """A consent in the list. Its ``login_session_id`` is empty if the login session has ended."""
     session = consent.login_session
-    alive = provider.login_sessions.get(session.sid) is session
+    is_active = provider.login_sessions.get(session.sid) is session
     return {
         "consent_request_id": consent.consent_request_id,
         "grant_scope": consent.scope.split(),
@@ -77,7 +77,7 @@ def consent_session(provider: Provider, consent: Consent) -> Json:
             "subject": session.subject,
             **consent.request,
             "client": _client(provider, consent.client_id),
-            "login_session_id": session.sid if alive else "",
+            "login_session_id": session.sid if is_active else "",
         },
     }
 
@@ -96,7 +96,7 @@ def logout_request(provider: Provider, asked: LogoutRequest, challenge: str) -> 
 
 
 def introspection(provider: Provider, use: str, grant: Grant) -> Json:
-    """RFC 7662, 2.2. The subject is the person's own, whatever a client with pairwise subjects is told."""
+    """The answer for an active token (RFC 7662, 2.2). ``sub`` is the real subject, also for pairwise clients."""
     return {
         "active": True,
         "scope": grant.consent.scope,

@@ -1,4 +1,4 @@
-"""What machines ask of the provider: discovery, JWKS, tokens, userinfo. One answer, over a socket or without."""
+"""The endpoints for machines: discovery, JWKS, tokens, userinfo. They answer over a socket and without one."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 def answer(provider: Provider, request: Request) -> Answer:
-    """Answer any request of a machine; what is unknown gets 404, a wrong method 405."""
+    """Answer a request. An unknown path gets 404, a wrong method 405."""
     if request.path not in _ENDPOINTS:
         return Answer.of_json({"error": "not_found"}, HTTPStatus.NOT_FOUND)
     methods, endpoint = _ENDPOINTS[request.path]
@@ -78,7 +78,7 @@ _GRANTS: dict[str, Callable[[Provider, Client, Mapping[str, str]], dict[str, Any
 
 
 def _revoke(provider: Provider, request: Request) -> Answer:
-    """RFC 7009. 200 is no proof: another client's token lives on."""
+    """Revoke a token (RFC 7009). The answer is 200 also for a token of another client, which stays valid."""
     if "Authorization" not in request.headers and "client_id" not in request.form:
         raise InvalidRequestError("The client is missing.")
     provider.grants.revoke(request.form.get("token", ""), authenticate(provider, request).client_id)
@@ -103,7 +103,7 @@ PATHS = tuple(_ENDPOINTS)
 
 
 def authenticate(provider: Provider, request: Request) -> Client:
-    """The client that sent ``request``, by the method it is registered with. Raises ``InvalidClientError``."""
+    """The client that sent ``request``, with its registered method. Raises ``InvalidClientError``."""
     method, client_id, secret = _credentials(request)
     client = provider.clients.get(client_id)
     if client is None or client.token_endpoint_auth_method != method:
@@ -114,7 +114,7 @@ def authenticate(provider: Provider, request: Request) -> Client:
 
 
 def _credentials(request: Request) -> tuple[str, str, str]:
-    """Method, client id and secret. Authlib's own extraction does not form-decode (RFC 6749, 2.3.1)."""
+    """Method, client id and secret. Authlib has a function for this, but it does not form-decode (RFC 6749, 2.3.1)."""
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:

@@ -1,4 +1,4 @@
-"""The keys that sign ID tokens. Hydra says their private parts too, which nobody here needs."""
+"""The keys that sign ID tokens. Hydra sends the private keys too. We do not, because no test needs them."""
 
 from ...http import Answer, Request
 from .api import Admin
