@@ -30,17 +30,17 @@ RESERVED = {"acr", "amr", "at_hash", "aud", "auth_time", "exp", "iat", "iss", "j
 # Login
 
 
-def begin(provider: Provider, asked: AuthorizationRequest, known: LoginSession | None, browser: str) -> str:
+def begin(provider: Provider, request: AuthorizationRequest, known: LoginSession | None, browser: str) -> str:
     """The challenge for the login page.
 
     A browser with a login session (``known``) goes there too, and the page must accept that session.
     """
-    if known and asked.accepts(known, provider.clock()):
-        flow = Flow(asked, browser, known.sid, known.subject, known.auth_time, login_skip=True)
-    elif "none" in asked.prompt:
+    if known and request.accepts(known, provider.clock()):
+        flow = Flow(request, browser, known.sid, known.subject, known.auth_time, login_skip=True)
+    elif "none" in request.prompt:
         raise LoginRequiredError("Prompt none was requested, but no existing login session was found.")
     else:
-        flow = Flow(asked, browser, str(uuid4()))
+        flow = Flow(request, browser, str(uuid4()))
     return provider.challenge_store.add(LOGIN, flow)
 
 
@@ -81,10 +81,10 @@ def log_in(provider: Provider, verifier: str, browser: str) -> Flow:
 
 def ask_consent(provider: Provider, flow: Flow) -> str:
     """The challenge for the consent page. The browser goes there even if an earlier consent is enough."""
-    earlier = provider.remembered_consent(flow.subject, flow.asked.client.client_id)
-    enough = earlier is not None and set(flow.asked.scope.split()) <= set(earlier.scope.split())
-    skip = enough and "consent" not in flow.asked.prompt
-    if "none" in flow.asked.prompt and not skip:
+    earlier = provider.remembered_consent(flow.subject, flow.request.client.client_id)
+    enough = earlier is not None and set(flow.request.scope.split()) <= set(earlier.scope.split())
+    skip = enough and "consent" not in flow.request.prompt
+    if "none" in flow.request.prompt and not skip:
         raise ConsentRequiredError("Prompt none was requested, but no previous consent was found.")
     return provider.challenge_store.add(CONSENT, replace(flow, consent_skip=skip))
 
@@ -112,7 +112,7 @@ def finish(provider: Provider, verifier: str, browser: str) -> dict[str, str]:
     answer = flow.consent
     consent = Consent(
         provider.login_sessions.get(flow.sid) or LoginSession(flow.sid, flow.subject, flow.auth_time),
-        flow.asked.client.client_id,
+        flow.request.client.client_id,
         " ".join(answer.get("grant_scope") or ()),
         flow.handled_at,
         flow.consent_request_id,
@@ -122,7 +122,7 @@ def finish(provider: Provider, verifier: str, browser: str) -> dict[str, str]:
         claims=_claims(flow),
         request=documents.consent_request(provider, flow, challenge=""),
     )
-    return grant(provider, flow.asked, provider.consent(consent))
+    return grant(provider, flow.request, provider.consent(consent))
 
 
 def _claims(flow: Flow) -> dict[str, Any]:

@@ -118,23 +118,23 @@ class LogoutRequests:
         self.provider = provider
         self._requests: dict[str, LogoutRequest] = {}
 
-    def add(self, asked: LogoutRequest, request_url: str) -> str:
+    def add(self, request: LogoutRequest, request_url: str) -> str:
         """Store a request. Returns the challenge for the logout page."""
-        challenge, asked.verifier, asked.request_url = str(uuid4()), str(uuid4()), request_url
-        self._requests[challenge] = asked
+        challenge, request.verifier, request.request_url = str(uuid4()), str(uuid4()), request_url
+        self._requests[challenge] = request
         return challenge
 
     def get(self, challenge: str) -> LogoutRequest:
         """The request. Raises an error if it is unknown or rejected."""
-        asked = self._requests.get(challenge)
-        if asked is None or asked.rejected:
+        request = self._requests.get(challenge)
+        if request is None or request.rejected:
             raise unknown()
-        return asked
+        return request
 
     def accept(self, challenge: str) -> str:
         """Log out. Returns the URL to send the browser to. Safe to repeat."""
-        asked = self._answer(challenge, accepted=True)
-        return set_query(self.provider.url("/oauth2/sessions/logout"), logout_verifier=asked.verifier)
+        request = self._answer(challenge, accepted=True)
+        return set_query(self.provider.url("/oauth2/sessions/logout"), logout_verifier=request.verifier)
 
     def reject(self, challenge: str) -> None:
         """Refuse the logout. The page chooses where the browser goes."""
@@ -142,20 +142,20 @@ class LogoutRequests:
 
     def verified(self, verifier: str) -> LogoutRequest:
         """The accepted request of a browser that returns from the logout page."""
-        for asked in self._requests.values():
-            if asked.verifier == verifier and asked.accepted:
-                if asked.expires_at and asked.expires_at < self.provider.clock():
+        for request in self._requests.values():
+            if request.verifier == verifier and request.accepted:
+                if request.expires_at and request.expires_at < self.provider.clock():
                     raise expired("logout_request")
-                asked.handled = True
-                return asked
+                request.handled = True
+                return request
         raise unknown()
 
     def _answer(self, challenge: str, *, accepted: bool) -> LogoutRequest:
         if challenge not in self._requests:
             raise unknown()
-        asked = self._requests[challenge]
-        asked.accepted, asked.rejected = accepted, not accepted
-        return asked
+        request = self._requests[challenge]
+        request.accepted, request.rejected = accepted, not accepted
+        return request
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ Answer = Mapping[str, Any]
 class Flow:
     """An authorization request with its answers so far. Each answer makes a new flow."""
 
-    asked: AuthorizationRequest
+    request: AuthorizationRequest
     #: The browser that sent it. Another browser cannot use its verifiers.
     browser: str
     sid: str

@@ -29,7 +29,7 @@ def login(request: HttpRequest, site: ProviderSite) -> HttpResponse:
     """Choose a demo person. With ``auto=1`` and a ``login_hint``, there is no question; ``remember=0`` works too."""
     provider, challenge = site.provider, request.GET.get(challenges.LOGIN, "")
     flow = challenges.login_flow(provider, challenge)
-    hinted, query = provider.find_person(flow.asked.login_hint), flow.asked.query
+    hinted, query = provider.find_person(flow.request.login_hint), flow.request.query
     if flow.login_skip:
         return _accept(site, challenge, flow.subject, remember=True)
     if hinted and query.get("auto"):
@@ -38,7 +38,7 @@ def login(request: HttpRequest, site: ProviderSite) -> HttpResponse:
         return found(challenges.reject_login(provider, challenge, {"error": "access_denied"}))
     if request.method == "POST":
         return _choose(request, site, challenge)
-    context = {"client": flow.asked.client, "persons": provider.persons.values(), "hinted": hinted}
+    context = {"client": flow.request.client, "persons": provider.persons.values(), "hinted": hinted}
     return page(request, site, "sign_in", {**context, "known": site.login_session(request)})
 
 
@@ -60,7 +60,7 @@ def consent(request: HttpRequest, site: ProviderSite) -> HttpResponse:
     """Grant all requested scopes without a question, and remember the consent without limit."""
     challenge = request.GET.get(challenges.CONSENT, "")
     flow = challenges.consent_flow(site.provider, challenge)
-    answer = {"grant_scope": flow.asked.scope.split(), "remember": True}
+    answer = {"grant_scope": flow.request.scope.split(), "remember": True}
     return found(challenges.accept_consent(site.provider, challenge, answer))
 
 
@@ -68,11 +68,14 @@ def consent(request: HttpRequest, site: ProviderSite) -> HttpResponse:
 def logout(request: HttpRequest, site: ProviderSite) -> HttpResponse:
     """Ask the user whether to log out, unless the client is registered to skip the question."""
     challenge = request.GET.get("logout_challenge", "")
-    asked = site.logout_requests.get(challenge)
-    client, person = site.provider.clients.get(asked.client_id), site.provider.persons.get(asked.subject)
+    logout_request = site.logout_requests.get(challenge)
+    client, person = (
+        site.provider.clients.get(logout_request.client_id),
+        site.provider.persons.get(logout_request.subject),
+    )
     if "accept" in request.POST or (client and client.skip_logout_consent):
         return found(site.logout_requests.accept(challenge))
     if "reject" in request.POST:
         site.logout_requests.reject(challenge)
-        return page(request, site, "signed_in", {"subject": asked.subject})
-    return page(request, site, "sign_out", {"asked": asked, "client": client, "person": person})
+        return page(request, site, "signed_in", {"subject": logout_request.subject})
+    return page(request, site, "sign_out", {"logout_request": logout_request, "client": client, "person": person})

@@ -12,23 +12,23 @@ from .site import ProviderSite, found, page, refusal
 def authorize(request: HttpRequest, site: ProviderSite) -> HttpResponse:
     """``/oauth2/auth`` by GET or POST. Redirects to the login page, then to the consent page, then to the client."""
     query = {**request.GET.dict(), **request.POST.dict()}
-    asked = None
+    authorization_request = None
     try:
-        asked = authorization.parse(site.provider, query)
+        authorization_request = authorization.parse(site.provider, query)
         if challenges.CONSENTED in query:
-            return _finish(request, site, asked, query[challenges.CONSENTED])
+            return _finish(request, site, authorization_request, query[challenges.CONSENTED])
         if challenges.LOGGED_IN in query:
             return _ask_consent(request, site, query[challenges.LOGGED_IN])
-        return _ask_login(request, site, asked)
+        return _ask_login(request, site, authorization_request)
     except OAuth2Error as error:
-        if asked:
-            error.redirect_uri, error.state = asked.redirect_uri, asked.state
+        if authorization_request:
+            error.redirect_uri, error.state = authorization_request.redirect_uri, authorization_request.state
         return _refuse(request, site, error, query.get("response_mode", ""))
 
 
-def _ask_login(request: HttpRequest, site: ProviderSite, asked: AuthorizationRequest) -> HttpResponse:
+def _ask_login(request: HttpRequest, site: ProviderSite, authorization_request: AuthorizationRequest) -> HttpResponse:
     browser = site.browser(request)
-    challenge = challenges.begin(site.provider, asked, site.login_session(request), browser)
+    challenge = challenges.begin(site.provider, authorization_request, site.login_session(request), browser)
     response = found(site.provider.pages.login, login_challenge=challenge)
     site.set_browser_cookie(response, browser)
     return response
@@ -52,9 +52,11 @@ def _remember(request: HttpRequest, site: ProviderSite, response: HttpResponse, 
         site.delete_session_cookie(response)
 
 
-def _finish(request: HttpRequest, site: ProviderSite, asked: AuthorizationRequest, verifier: str) -> HttpResponse:
+def _finish(
+    request: HttpRequest, site: ProviderSite, authorization_request: AuthorizationRequest, verifier: str
+) -> HttpResponse:
     parameters = challenges.finish(site.provider, verifier, site.browser(request))
-    return _send(request, site, asked.redirect_uri, parameters, asked.response_mode)
+    return _send(request, site, authorization_request.redirect_uri, parameters, authorization_request.response_mode)
 
 
 def _refuse(request: HttpRequest, site: ProviderSite, error: OAuth2Error, response_mode: str) -> HttpResponse:

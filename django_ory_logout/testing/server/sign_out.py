@@ -17,28 +17,32 @@ def end_session(request: HttpRequest, site: ProviderSite) -> HttpResponse:
     try:
         if "logout_verifier" in query:
             return _end(request, site, site.logout_requests.verified(query["logout_verifier"]))
-        asked = logout.parse(site.provider, query, site.login_session(request))
+        logout_request = logout.parse(site.provider, query, site.login_session(request))
     except OAuth2Error as error:
         return refusal(site, error)
-    if isinstance(asked, str):
-        return found(asked)
-    return found(site.provider.pages.logout, logout_challenge=site.logout_requests.add(asked, request.get_full_path()))
+    if isinstance(logout_request, str):
+        return found(logout_request)
+    return found(
+        site.provider.pages.logout, logout_challenge=site.logout_requests.add(logout_request, request.get_full_path())
+    )
 
 
-def _end(request: HttpRequest, site: ProviderSite, asked: LogoutRequest) -> HttpResponse:
-    ended = logout.end(site.provider, asked, site.login_session(request))
+def _end(request: HttpRequest, site: ProviderSite, logout_request: LogoutRequest) -> HttpResponse:
+    ended = logout.end(site.provider, logout_request, site.login_session(request))
     site.backchannel.deliver_in_background(ended.deliveries)
-    response = _frontchannel(request, site, asked, ended.frontchannel_uris)
+    response = _frontchannel(request, site, logout_request, ended.frontchannel_uris)
     site.delete_session_cookie(response)
     return response
 
 
-def _frontchannel(request: HttpRequest, site: ProviderSite, asked: LogoutRequest, uris: list[str]) -> HttpResponse:
+def _frontchannel(
+    request: HttpRequest, site: ProviderSite, logout_request: LogoutRequest, uris: list[str]
+) -> HttpResponse:
     """The page of iframes (Front-Channel Logout, 4). It redirects by script, or by ``Refresh`` without script."""
     if not uris:
-        return found(asked.redirect_uri)
-    response = page(request, site, "frontchannel", {"uris": uris, "redirect_uri": asked.redirect_uri})
-    response["Refresh"] = f"{REFRESH_SECONDS}; url={asked.redirect_uri}"
+        return found(logout_request.redirect_uri)
+    response = page(request, site, "frontchannel", {"uris": uris, "redirect_uri": logout_request.redirect_uri})
+    response["Refresh"] = f"{REFRESH_SECONDS}; url={logout_request.redirect_uri}"
     return response
 
 

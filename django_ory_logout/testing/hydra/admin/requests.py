@@ -36,10 +36,10 @@ def answered(name: str, give: Give) -> Callable[[Admin, Request], Answer]:
 def read_logout(admin: Admin, request: Request) -> Answer:
     """410 after the browser has come back with the verifier."""
     challenge = request.query.get("logout_challenge", "")
-    asked = admin.logout_requests.get(challenge)
-    if asked.handled:
-        return _redirect(asked.request_url, HTTPStatus.GONE)
-    return Answer.of_json(documents.logout_request(admin.provider, asked, challenge))
+    logout_request = admin.logout_requests.get(challenge)
+    if logout_request.handled:
+        return _redirect(logout_request.request_url, HTTPStatus.GONE)
+    return Answer.of_json(documents.logout_request(admin.provider, logout_request, challenge))
 
 
 def accept_logout(admin: Admin, request: Request) -> Answer:
