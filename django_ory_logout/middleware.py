@@ -75,7 +75,7 @@ class LoginSessionMiddleware:
         return unconfirmed.page(request, exception) if isinstance(exception, LogoutUnconfirmed) else None
 
     def _enter(self, request: HttpRequest) -> LoginSessionStore:
-        error_reports.leave_out(request, *(one.cookie_name for one in conf.get().kratos))
+        error_reports.hide_cookies(request, *(one.cookie_name for one in conf.get().kratos))
         session = LoginSessionStore.adopt(getattr(request, "session", None))
         request.session = session
         return session
@@ -147,14 +147,14 @@ class KratosMiddleware(MiddlewareMixin):
     @sensitive_variables()
     def process_request(self, request: Any) -> HttpResponse | None:
         request.kratos = request_user.KratosState()
-        kratos = login.configured()
+        kratos = login.default_kratos()
         if kratos is None:
             return None
         if not _asks_kratos(request):
             return None
         credential = whoami.credential_of(request, kratos)
         if credential is None:
-            login.leave(request, kratos)
+            login.end_session_without_credential(request, kratos)
             return None
         if credential.is_token:
             return self._enter_by_token(request, kratos, credential)
@@ -167,7 +167,7 @@ class KratosMiddleware(MiddlewareMixin):
             return response
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             token_sessions.save(request.session, by_token.kratos, by_token.credential)
-        request.session = by_token.cookies
+        request.session = by_token.cookie_session
         request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
         patch_vary_headers(response, ["X-Session-Token"])
         return response
@@ -191,7 +191,7 @@ class KratosMiddleware(MiddlewareMixin):
 def _entered(request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
     try:
         with database_faults():
-            request.kratos.refusal = login.enter(request, kratos, credential)
+            request.kratos.refusal = login.sign_in(request, kratos, credential)
     except TemporaryError as error:
         return _temporary_error(request, error)
     return None
@@ -206,7 +206,7 @@ def _asks_kratos(request: HttpRequest) -> bool:
 
 
 def _temporary_error(request: HttpRequest, error: TemporaryError) -> HttpResponse:
-    request_user.nobody(request)
+    request_user.set_anonymous(request)
     if "X-Session-Token" in request.headers:
         response: HttpResponse = error_json(error)
     else:

@@ -225,6 +225,20 @@ def test_testing_provider_shares_no_code_with_what_it_tests() -> None:
             assert set(map(room, imported_here(name))) <= {"testing"}, name
 
 
+def test_no_class_of_the_testing_provider_is_split_by_inheritance() -> None:
+    """A base class has its only subclass in its own module. Otherwise, both are one class in two files."""
+    homes: dict[str, str] = {}
+    users = defaultdict(set)
+    for name, tree in modules().items():
+        for node in ast.walk(tree) if room(name) == "testing" else ():
+            if isinstance(node, ast.ClassDef):
+                homes[node.name] = name
+                for base in node.bases:
+                    users[ast.unparse(base)].add(name)
+
+    assert [base for base, home in homes.items() if len(users[base]) == 1 and users[base] != {home}] == []
+
+
 def test_one_door_to_the_network() -> None:
     def reaches(name: str) -> bool:
         return any(f"{target}.".startswith(f"{way}.") for target in imported(name) - HARMLESS for way in NETWORK)

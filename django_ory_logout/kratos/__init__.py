@@ -1,6 +1,6 @@
-"""Ory Kratos: who is signed in there is signed in here; and the logouts of each kind of client.
+"""Ory Kratos: users of a Kratos session are signed in to this site, and log out with each kind of client.
 
-A session at Kratos opens a login session of ours: issuer is Kratos' public URL, subject the identity, ``sid`` the
-session at Kratos. Kratos sends no notice of a logout, so that each that begins here leaves a receipt as a notice does:
-what Kratos was not told of cannot sign in again.
+A session at Kratos opens a login session of ours: the issuer is Kratos' public URL, the subject is the identity, and
+the ``sid`` is the session at Kratos. Kratos sends no logout notices, so each logout that begins here stores a receipt,
+as a notice does. If Kratos could not end its session, the receipt keeps that session from signing in again.
 """

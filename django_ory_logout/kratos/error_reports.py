@@ -1,4 +1,4 @@
-"""Error reports without Kratos' cookie: Django leaves out its own session's, and what sounds secret by its name."""
+"""Error reports hide Kratos' cookie. Django hides only its own session cookie, and names that sound secret."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,20 +9,20 @@ from django.views.debug import SafeExceptionReporterFilter, get_exception_report
 
 @dataclass(frozen=True)
 class WithoutCookie:
-    """``own``, the filter of the site, with ``cookie_name`` left out too."""
+    """The filter of the site, which also hides ``cookie_name``."""
 
-    own: SafeExceptionReporterFilter
+    site_filter: SafeExceptionReporterFilter
     cookie_name: str
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.own, name)
+        return getattr(self.site_filter, name)
 
     def get_safe_cookies(self, request: HttpRequest) -> dict[str, Any]:
-        cookies = self.own.get_safe_cookies(request)
+        cookies = self.site_filter.get_safe_cookies(request)
         return {**cookies, **({self.cookie_name: "*" * 20} if self.cookie_name in cookies else {})}
 
 
-def leave_out(request: Any, *cookie_names: str) -> None:
-    """No report of a fault while ``request`` is answered shows those cookies."""
+def hide_cookies(request: Any, *cookie_names: str) -> None:
+    """Hide these cookies in each error report about ``request``."""
     for name in cookie_names:
         request.exception_reporter_filter = WithoutCookie(get_exception_reporter_filter(request), name)

@@ -1,4 +1,4 @@
-"""Sign-in by what a request carries: whom Kratos says is signed in, is signed in here."""
+"""Sign-in by the Kratos credential of a request: a user who is signed in at Kratos is signed in to this site."""
 
 import logging
 from collections.abc import Mapping
@@ -25,82 +25,92 @@ from .whoami import KratosSession, WhoamiResult
 logger = logging.getLogger("django_ory_logout")
 
 
-def configured() -> KratosConfig | None:
-    """The Kratos that people sign in at: the first of the settings."""
+def default_kratos() -> KratosConfig | None:
+    """The Kratos that users sign in at: the first in the settings."""
     return next(iter(conf.get().kratos), None)
 
 
-def asked_for(parameters: Mapping[str, str]) -> KratosConfig | None:
-    """The Kratos at which a request to sign in asks to, by its alias or for want of an OpenID provider."""
+def requested_kratos(parameters: Mapping[str, str]) -> KratosConfig | None:
+    """The Kratos that a sign-in request names by its alias, or the default Kratos if there is no OpenID provider.
+
+    ``None``: the request signs in at an OpenID provider.
+    """
     config = conf.get()
-    alone = {one.alias: one for one in config.kratos if one.alias not in config.providers}
-    if "iss" in parameters or ("provider" not in parameters and config.providers and "default" not in alone):
+    standalone = {kratos.alias: kratos for kratos in config.kratos if kratos.alias not in config.providers}
+    alias = parameters.get("provider")
+    if "iss" in parameters or (alias is None and config.providers and "default" not in standalone):
         return None
-    return alone.get(parameters.get("provider", "default")) or (configured() if "provider" not in parameters else None)
+    if alias is None:
+        return standalone.get("default") or default_kratos()
+    return standalone.get(alias)
 
 
-def leave(request: Any, kratos: KratosConfig) -> None:
-    """No credential came: a session that Kratos opened ends when it is read, or now if a middleware has read it."""
+def end_session_without_credential(request: Any, kratos: KratosConfig) -> None:
+    """End a session that Kratos opened, because the request has no credential.
+
+    It ends when it is read, or now if a middleware has read it already.
+    """
     request.session.refused_issuer = kratos.issuer
     if request.session.accessed and StoredLogin.read_if_opened_by(request.session, kratos.issuer):
         logout.end_current(request, EndReason.KRATOS)
-        request_user.look_again(request)
+        request_user.reset_user(request)
 
 
 @sensitive_variables()
-def enter(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> OryLogoutError | None:
-    """Sign in whom ``credential`` stands for, unless it is done; what it stands for no longer ends.
+def sign_in(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> OryLogoutError | None:
+    """Sign in the user of ``credential``, unless this session is already theirs. Otherwise end what Kratos opened.
 
-    Who signed in here in another way is left alone. Says why nobody is signed in by it: :exc:`KratosError`,
-    :exc:`SignInRefused`, :exc:`LoggedOutMeanwhile`. Raises :exc:`~..exceptions.TemporaryError`.
+    A user who signed in to this site in another way stays signed in. Returns the reason if the credential signs nobody
+    in: :exc:`KratosError`, :exc:`SignInRefused`, :exc:`LoggedOutMeanwhile`. Raises :exc:`~..exceptions.TemporaryError`.
     """
-    kept = StoredLogin.read(request.session)
-    if SESSION_KEY in request.session and (not kept or kept.issuer != kratos.issuer):
+    stored = StoredLogin.read(request.session)
+    if SESSION_KEY in request.session and (not stored or stored.issuer != kratos.issuer):
         return None
-    found = whoami.lookup(kratos, credential)
-    if kept and found.admitted and (kept.sid, kept.subject) == (found.admitted.sid, found.admitted.subject):
-        _prolong(request.session, kept, found.admitted)
+    result = whoami.lookup(kratos, credential)
+    session = result.accepted_session
+    if stored and session and (stored.sid, stored.subject) == (session.sid, session.subject):
+        _extend_expiry(request.session, stored, session)
         return None
-    if kept:
+    if stored:
         logout.end_current(request, EndReason.KRATOS)
     try:
-        _admit(request, kratos, credential, found)
+        _start_session(request, kratos, credential, result)
     except OryLogoutError as error:
         return error
     finally:
-        request_user.look_again(request)
+        request_user.reset_user(request)
     return None
 
 
-def _prolong(session: SessionBase, kept: StoredLogin, at_kratos: KratosSession) -> None:
-    """The session at Kratos may live longer by now, and as long a logout here has to be remembered."""
-    if at_kratos.expires_at > kept.expires_at:
-        session[LOGIN_KEY] = replace(kept, expires_at=at_kratos.expires_at).as_dict()
+def _extend_expiry(session: SessionBase, stored: StoredLogin, kratos_session: KratosSession) -> None:
+    """Kratos may have extended its session. We must remember a logout for as long as that session can live."""
+    if kratos_session.expires_at > stored.expires_at:
+        session[LOGIN_KEY] = replace(stored, expires_at=kratos_session.expires_at).as_dict()
 
 
 @sensitive_variables()
-def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: WhoamiResult) -> None:
-    at_kratos = _session(found)
-    if whoami.is_logged_out(kratos, credential, at_kratos):
+def _start_session(request: Any, kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> None:
+    kratos_session = _session_of(result)
+    if whoami.is_logged_out(kratos, credential, kratos_session):
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
-    user = auth.authenticate(request, kratos_session=at_kratos, provider=kratos)
+    user = auth.authenticate(request, kratos_session=kratos_session, provider=kratos)
     if user is None:
-        # Who may not sign in is not looked up with each request.
+        # The refusal is stored, so that we do not ask Kratos again at each request of this user.
         refusal = backends.refusal_of(request)
-        whoami.keep(kratos, credential, WhoamiResult(code=refusal.code, detail=refusal.detail))
+        whoami.store(kratos, credential, WhoamiResult(code=refusal.code, detail=refusal.detail))
         raise refusal
-    kept = StoredLogin.of(at_kratos, provider=kratos.alias, expires_at=at_kratos.expires_at)
-    login.start_session(request, user, at_kratos, kept)
+    stored = StoredLogin.of(kratos_session, provider=kratos.alias, expires_at=kratos_session.expires_at)
+    login.start_session(request, user, kratos_session, stored)
     state_of(request).has_signed_in = True
 
 
-def _session(found: WhoamiResult) -> KratosSession:
-    if found.code == "session_aal2_required":
-        raise SecondFactorRequired(found.redirect_browser_to)
-    if found.code in backends.REFUSALS:
-        raise backends.REFUSALS[found.code](found.code, found.detail)
-    if found.code == "logged_out_here":
+def _session_of(result: WhoamiResult) -> KratosSession:
+    if result.code == "session_aal2_required":
+        raise SecondFactorRequired(result.redirect_browser_to)
+    if result.code in backends.REFUSALS:
+        raise backends.REFUSALS[result.code](result.code, result.detail)
+    if result.code == "logged_out_here":
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
-    if found.session is None:
-        raise KratosError("session_inactive", "Kratos knows no such session any more")
-    return found.session
+    if result.session is None:
+        raise KratosError("session_inactive", "Kratos has no active session for this credential")
+    return result.session

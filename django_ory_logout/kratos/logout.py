@@ -1,4 +1,4 @@
-"""Logging out of a browser's session at Kratos: here first, whatever comes after, and then there."""
+"""Log a browser out: end the session here first, whatever fails later, and then end the session at Kratos."""
 
 import logging
 from dataclasses import dataclass, field, replace
@@ -23,13 +23,13 @@ from .request_user import has_state
 
 logger = logging.getLogger("django_ory_logout")
 
-#: The codes of a Kratos that did not answer, which is not asked for more then.
-NO_ANSWER = whoami.SILENCE | {"cooling_down"}
+#: The error codes for "Kratos did not answer". After one of them we do not send Kratos another request.
+UNREACHABLE_CODES = whoami.NO_RESPONSE_CODES | {"cooling_down"}
 
 
 @dataclass(frozen=True)
 class KratosLogoutResult:
-    """What came of telling Kratos: whether it failed, and the cookies with which Kratos answers the browser."""
+    """The result of a logout at Kratos: whether it failed, and the cookies that Kratos sets in the browser."""
 
     failed: bool = False
     set_cookies: tuple[str, ...] = field(default=(), repr=False)
@@ -37,7 +37,7 @@ class KratosLogoutResult:
 
     @sensitive_variables()
     def relay(self, response: HttpResponse) -> HttpResponse:
-        """Hand Kratos' removal of its own session cookie on to the browser, and nothing else."""
+        """Add to ``response`` the header that deletes Kratos' session cookie, and no other cookie of Kratos."""
         for header in self.set_cookies:
             try:
                 cookies = SimpleCookie(header)
@@ -50,52 +50,53 @@ class KratosLogoutResult:
 
 @dataclass(frozen=True)
 class PendingKratosLogout:
-    """A logout at Kratos that is still to come: where, and by what. Made before the session here ends.
+    """A logout at Kratos that we have not sent yet, collected before the session here ends.
 
-    ``opened_it``: Kratos opened that session. ``signs_in``: this site signs people in by the cookie, and one may be on
-    the way in. Without a credential there is nothing to tell.
+    ``opened_session``: Kratos opened the session here. ``signs_in``: this site signs users in by Kratos' cookie, so
+    another request may be signing one in at this moment. Without a credential there is nothing to send.
     """
 
     kratos: KratosConfig | None
     credential: Credential | None
-    opened_it: bool = False
+    opened_session: bool = False
     signs_in: bool = False
     logout_token: str = field(default="", repr=False)
 
     @property
-    def is_all(self) -> bool:
-        """Whether nobody else has to hear: Kratos opened that session, and is no OpenID provider's login page."""
-        return self.opened_it and self.kratos is not None and self.kratos.alias not in conf.get().providers
+    def is_only_provider(self) -> bool:
+        """Whether no other provider takes part: Kratos opened the session, and is no OpenID provider's login page."""
+        return self.opened_session and self.kratos is not None and self.kratos.alias not in conf.get().providers
 
     @sensitive_variables()
-    def tell(self) -> KratosLogoutResult:
-        """End the session at Kratos. What fails is logged, and is refused here from now on."""
+    def send(self) -> KratosLogoutResult:
+        """End the session at Kratos. If that fails, log it, and sign nobody in by that session from now on."""
         if self.kratos is None or self.credential is None:
             return KratosLogoutResult()
         try:
             with whoami.cool_down(self.kratos):
-                set_cookies = _ended(self.kratos, self.credential, self.logout_token)
+                set_cookies = _log_out_at_kratos(self.kratos, self.credential, self.logout_token)
         except OryLogoutError as error:
             logger.error("logout at Kratos failed: %s", error)
-            read = revoked_credentials.cached if error.code in NO_ANSWER else revoked_credentials.lookup
-            revoked_credentials.refuse(self.kratos, self.credential, read(self.kratos, self.credential))
+            read = revoked_credentials.cached if error.code in UNREACHABLE_CODES else revoked_credentials.lookup
+            revoked_credentials.revoke(self.kratos, self.credential, read(self.kratos, self.credential))
             events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer, code=error.code)
             return KratosLogoutResult(failed=True)
-        if set_cookies is not None and self.signs_in and not self.opened_it:
-            # Who is on the way in has asked Kratos already, and no session that ended here left a receipt.
-            revoked_credentials.refuse(
+        if set_cookies is not None and self.signs_in and not self.opened_session:
+            # Another request may have asked Kratos already and be signing a user in. No receipt would refuse it,
+            # because no session of Kratos ended here.
+            revoked_credentials.revoke(
                 self.kratos, self.credential, revoked_credentials.cached(self.kratos, self.credential)
             )
-        revoked_credentials.forget(self.kratos, self.credential)
+        revoked_credentials.delete_cached(self.kratos, self.credential)
         events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer)
         return KratosLogoutResult(False, set_cookies or (), self.kratos.cookie_name)
 
 
 @sensitive_variables()
 def pending_logout(request: HttpRequest) -> PendingKratosLogout:
-    """What a logout of ``request`` has to end at Kratos.
+    """The session that a logout of ``request`` has to end at Kratos.
 
-    The session that opened this one, or the one that people who sign in at Hydra have there besides.
+    It is the session that opened the one here, or the session that a user of Hydra has at Kratos too.
     """
     login = LoginSessionStore.of(request).login or StoredLogin()
     config = conf.get()
@@ -103,7 +104,7 @@ def pending_logout(request: HttpRequest) -> PendingKratosLogout:
     provider = config.of_client(login.issuer, login.client_id)
     kratos = opener or (provider.kratos if provider else next(iter(config.kratos), None))
     if kratos:
-        error_reports.leave_out(request, kratos.cookie_name)
+        error_reports.hide_cookies(request, kratos.cookie_name)
     cookie = whoami.cookie_of(request, kratos) if kratos else None
     return PendingKratosLogout(kratos, cookie, opener is not None, has_state(request), login.logout_token)
 
@@ -113,19 +114,19 @@ def pending_logout(request: HttpRequest) -> PendingKratosLogout:
 
 @sensitive_variables()
 def logout_token(request: HttpRequest) -> str:
-    """The token for a logout link of a session that Kratos opened: one call, once in the session's life.
+    """The token for a logout link of a session that Kratos opened. Costs one call, once per session.
 
-    Raises :exc:`KratosError` (``session_inactive``) where there is no such session, and :exc:`TemporaryError`.
+    Raises :exc:`KratosError` (``session_inactive``) if there is no such session, and :exc:`TemporaryError`.
     """
     login = StoredLogin.read(request.session)
     kratos = conf.get().kratos_of(login.issuer) if login else None
     cookie = whoami.cookie_of(request, kratos) if kratos else None
     if login is None or kratos is None or cookie is None:
-        raise KratosError("session_inactive", "Kratos' cookie opened no session here")
+        raise KratosError("session_inactive", "the request has no session that Kratos' cookie opened")
     if login.logout_token:
         return login.logout_token
     with whoami.cool_down(kratos):
-        token = _token(kratos, cookie)
+        token = _fetch_logout_token(kratos, cookie)
     request.session[LOGIN_KEY] = replace(login, logout_token=token).as_dict()
     LoginSessionStore.of(request).store()
     return token
@@ -133,7 +134,7 @@ def logout_token(request: HttpRequest) -> str:
 
 @sensitive_variables()
 def logout_url(token: str, return_to: str = "") -> str:
-    """The absolute URL of ours that logs the session of ``token`` out, here and at Kratos."""
+    """The absolute URL of this site that logs out the session of ``token``, here and at Kratos."""
     query = {"token": token} | ({"return_to": return_to} if return_to else {})
     return f"{conf.get().absolute('kratos_logout')}?{urlencode(query)}"
 
@@ -142,42 +143,45 @@ def logout_url(token: str, return_to: str = "") -> str:
 def log_out(request: HttpRequest, token: str) -> KratosLogoutResult:
     """End the session of ``request`` here, and then at Kratos, if ``token`` is its logout token.
 
-    Raises :exc:`KratosError`: ``session_inactive``, ``logout_token_foreign``. Raises :exc:`TemporaryError` where only
-    Kratos knows that token.
+    Raises :exc:`KratosError`: ``session_inactive``, ``logout_token_foreign``. Raises :exc:`TemporaryError` if we need
+    Kratos to check the token, and cannot ask it.
     """
-    leaving = _with_token(request)
-    if not constant_time_compare(leaving.logout_token, token):
-        raise KratosError("logout_token_foreign", "the logout token is another session's")
+    pending = _pending_with_token(request)
+    if not constant_time_compare(pending.logout_token, token):
+        raise KratosError("logout_token_foreign", "the logout token belongs to another session")
     journey.end_current(request, EndReason.RP_INITIATED)
-    return leaving.tell()
+    return pending.send()
 
 
 @sensitive_variables()
-def _with_token(request: HttpRequest) -> PendingKratosLogout:
-    """A link outlives the session here that it was made in: where another has come since, or none, Kratos is asked."""
-    leaving = pending_logout(request)
-    is_another_providers = LOGIN_KEY in request.session and not leaving.opened_it
-    if leaving.kratos is None or leaving.credential is None or is_another_providers:
-        raise KratosError("session_inactive", "Kratos' cookie stands for no session here")
-    if leaving.logout_token:
-        return leaving
-    with whoami.cool_down(leaving.kratos):
-        return replace(leaving, logout_token=_token(leaving.kratos, leaving.credential))
+def _pending_with_token(request: HttpRequest) -> PendingKratosLogout:
+    """The pending logout with its token. Asks Kratos if this session does not hold the token.
+
+    A logout link can be older than the current session here: that session may be a new one, or there may be none.
+    """
+    pending = pending_logout(request)
+    is_of_other_provider = LOGIN_KEY in request.session and not pending.opened_session
+    if pending.kratos is None or pending.credential is None or is_of_other_provider:
+        raise KratosError("session_inactive", "the request has no session that Kratos' cookie opened")
+    if pending.logout_token:
+        return pending
+    with whoami.cool_down(pending.kratos):
+        return replace(pending, logout_token=_fetch_logout_token(pending.kratos, pending.credential))
 
 
 @sensitive_variables()
-def _ended(kratos: KratosConfig, cookie: Credential, token: str) -> tuple[str, ...] | None:
-    """Log out at Kratos by AJAX, with the cookie alone; ``None`` where Kratos knows no such session any more.
+def _log_out_at_kratos(kratos: KratosConfig, cookie: Credential, token: str) -> tuple[str, ...] | None:
+    """Log out at Kratos by AJAX, with the cookie alone. ``None``: Kratos has no active session for the cookie.
 
-    A token that is another session's by now is fetched anew.
+    If the token belongs to another session by now, fetches a new token.
     """
     try:
         try:
-            return kratos.public.log_out(cookie, token or _token(kratos, cookie))
+            return kratos.public.log_out(cookie, token or _fetch_logout_token(kratos, cookie))
         except KratosError as error:
             if error.code != "logout_token_foreign":
                 raise
-            return kratos.public.log_out(cookie, _token(kratos, cookie))
+            return kratos.public.log_out(cookie, _fetch_logout_token(kratos, cookie))
     except KratosError as error:
         if error.code != "session_inactive":
             raise
@@ -185,5 +189,5 @@ def _ended(kratos: KratosConfig, cookie: Credential, token: str) -> tuple[str, .
 
 
 @sensitive_variables()
-def _token(kratos: KratosConfig, cookie: Credential) -> str:
+def _fetch_logout_token(kratos: KratosConfig, cookie: Credential) -> str:
     return kratos.public.logout_flow(cookie).logout_token

@@ -1,4 +1,4 @@
-"""Logging out of a native application, which has a session token: here first, and then at Kratos."""
+"""Log out a native application, which has a session token: first here, then at Kratos."""
 
 import logging
 
@@ -18,37 +18,37 @@ logger = logging.getLogger("django_ory_logout")
 
 @sensitive_variables()
 def log_out(request: HttpRequest, kratos: KratosConfig, session_token: str) -> None:
-    """End what ``session_token`` opened here, and then its session at Kratos. Safe to repeat.
+    """End the session that ``session_token`` opened here, and then its session at Kratos. Safe to repeat.
 
-    Raises :exc:`TemporaryError` when Kratos could not be told, or nobody could say what the token opened here: that is
-    refused already, and ends when Kratos is asked about it next.
+    Raises :exc:`TemporaryError` if Kratos did not confirm the logout, or if neither the cache nor Kratos could name the
+    session here. The token signs nobody in from now on, and that session ends at the next request to Kratos about it.
     """
     credential = Credential(session_token)
-    fault = _end_carried(request, kratos, credential)
-    unsure = revoked_credentials.refuse(kratos, credential, revoked_credentials.lookup(kratos, credential))
+    cache_error = _end_token_session(request, kratos, credential)
+    receipt = revoked_credentials.revoke(kratos, credential, revoked_credentials.lookup(kratos, credential))
     try:
         with whoami.cool_down(kratos):
             kratos.public.log_out_natively(session_token)
     except KratosError as error:
-        # Kratos does not know it, or no longer: there is nothing left to end.
+        # Kratos has no session for this token, so there is nothing to end.
         logger.info("native logout: %s", error)
-        if unsure and error.code == "session_unknown":
-            receipts.withdraw(unsure)
-    revoked_credentials.forget(kratos, credential)
-    if fault and unsure:
-        raise fault
+        if receipt and error.code == "session_unknown":
+            receipts.withdraw(receipt)
+    revoked_credentials.delete_cached(kratos, credential)
+    if cache_error and receipt:
+        raise cache_error
 
 
 @sensitive_variables()
-def _end_carried(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> TemporaryError | None:
-    """End the session here that is tied to ``credential``; or say why nobody knows whether there is one.
+def _end_token_session(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> TemporaryError | None:
+    """End the session that ``credential`` opened here. Returns the error if the cache could not say which one it is.
 
-    The session of a cookie that came with it is left alone.
+    A session cookie in the same request keeps its session.
     """
     try:
-        session = token_sessions.tied(LoginSessionStore.of(request), kratos, credential)
+        session = token_sessions.find_or_create(LoginSessionStore.of(request), kratos, credential)
     except TemporaryError as error:
-        logger.warning("session of a token not looked for: %s", error)
+        logger.warning("cannot look up the session of a token: %s", error)
         return error
     session.end(EndReason.RP_INITIATED)
     session.flush()

@@ -1,6 +1,6 @@
-"""What ``KratosMiddleware`` learns about a request, and who ``request.user`` is after that.
+"""The results of ``KratosMiddleware`` for a request, and ``request.user`` after it.
 
-A middleware before ours may have read ``request.user`` already, and got another answer.
+A middleware before ours may have read ``request.user`` already, and Django caches that user.
 """
 
 from dataclasses import dataclass
@@ -21,58 +21,58 @@ from ..sessions.store import LoginSessionStore
 
 @dataclass(frozen=True)
 class TokenSession:
-    """A session token came: its session stands in ``request.session`` until the response, in place of ``cookies``."""
+    """The session of a session token is in ``request.session`` until the response, instead of ``cookie_session``."""
 
-    cookies: LoginSessionStore
+    cookie_session: LoginSessionStore
     kratos: KratosConfig
     credential: Credential
 
 
 @dataclass
 class KratosState:
-    """``request.kratos``: what :class:`~..middleware.KratosMiddleware` has learned about the request."""
+    """``request.kratos``: the results of :class:`~..middleware.KratosMiddleware` for the request."""
 
-    #: Why somebody who sent a credential is not signed in by it.
+    #: The reason why the credential of the request signs nobody in.
     refusal: OryLogoutError | None = None
-    #: Whether this request signed somebody in.
+    #: Whether this request signed a user in.
     has_signed_in: bool = False
     token_session: TokenSession | None = None
 
 
 def has_state(request: Any) -> bool:
-    """Whether the middleware is installed, so that Kratos' cookie signs people in here."""
+    """Whether the middleware is installed, so that Kratos' cookie signs users in here."""
     return hasattr(request, "kratos")
 
 
 def state_of(request: Any) -> KratosState:
-    """What the middleware has learned; nothing where it is not installed."""
+    """The results of the middleware. They are empty if it is not installed."""
     state: KratosState = getattr(request, "kratos", KratosState())
     return state
 
 
-def look_again(request: Any) -> None:
-    """``request.user`` and ``request.auser()`` are whom its session names now, asked when somebody wants to know.
+def reset_user(request: Any) -> None:
+    """Make ``request.user`` and ``request.auser()`` the user of the current session. They load it on first use.
 
-    Bound to that session: who asks after the answer, when the cookie's is back, is told the same.
+    They keep this session, so they return the same user after the response, when the cookie's session is back.
     """
-    seen = HttpRequest()
-    seen.session = request.session
-    _forget(request)
-    request.user = SimpleLazyObject(lambda: auth.get_user(seen))
-    request.auser = partial(auser, seen)
+    bound_request = HttpRequest()
+    bound_request.session = request.session
+    _clear_cached_user(request)
+    request.user = SimpleLazyObject(lambda: auth.get_user(bound_request))
+    request.auser = partial(auser, bound_request)
 
 
-def nobody(request: Any) -> None:
-    """Of whom nobody can say now who it is."""
+def set_anonymous(request: Any) -> None:
+    """Make the user of ``request`` anonymous, because we cannot decide now who it is."""
 
     async def anonymous() -> AnonymousUser:
         return AnonymousUser()
 
-    _forget(request)
+    _clear_cached_user(request)
     request.user, request.auser = AnonymousUser(), anonymous
 
 
-def _forget(request: Any) -> None:
-    """What Django keeps of its own answers."""
+def _clear_cached_user(request: Any) -> None:
+    """Delete the user that Django cached on the request."""
     for name in ("_cached_user", "_acached_user"):
         vars(request).pop(name, None)

@@ -1,4 +1,4 @@
-"""What is refused here from now on, because it logged out here: a session at Kratos, or the credential that it has."""
+"""Sessions at Kratos, and credentials, that sign nobody in any more because they were logged out here."""
 
 import logging
 
@@ -17,7 +17,7 @@ logger = logging.getLogger("django_ory_logout")
 
 @sensitive_variables()
 def cached(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
-    """What Kratos said lately, if anybody knows. Asks nobody."""
+    """The cached result. It is empty if the cache has none or does not answer. Sends no request to Kratos."""
     try:
         return whoami.cached(kratos, credential) or WhoamiResult()
     except TemporaryError:
@@ -26,37 +26,37 @@ def cached(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
 
 @sensitive_variables()
 def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
-    """What Kratos said lately, or says; it is asked also where the cache does not answer."""
-    found = cached(kratos, credential)
-    if found != WhoamiResult():
-        return found
+    """The cached result, or a new one from Kratos. Asks Kratos also if the cache does not answer."""
+    result = cached(kratos, credential)
+    if result != WhoamiResult():
+        return result
     try:
-        return whoami.ask(kratos, credential)
+        return whoami.fetch(kratos, credential)
     except TemporaryError:
         return WhoamiResult()
 
 
 @sensitive_variables()
-def refuse(kratos: KratosConfig, credential: Credential, found: WhoamiResult) -> LogoutReceipt | None:
-    """From here on, nobody is signed in by ``credential``; ``found`` is what is known of it.
+def revoke(kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> LogoutReceipt | None:
+    """From now on, sign nobody in by ``credential``. ``result`` is what we know about it.
 
-    Where that is not whose session it is, the receipt, which is given back, names the credential itself. What is dead
-    at Kratos needs none: anybody can make up a token.
+    If we do not know its session, stores a receipt for the credential itself, and returns that receipt. A session that
+    has ended at Kratos gets no receipt: otherwise anyone could fill the table with invented tokens.
     """
-    if found.code == "session_inactive":
+    if result.code == "session_inactive":
         return None
-    if found.session:
-        receipt = receipts.record_logout(kratos.issuer, found.session.sid, moment(found.session.expires_at))
+    if result.session:
+        receipt = receipts.record_logout(kratos.issuer, result.session.sid, moment(result.session.expires_at))
     else:
         receipt = receipts.record_refusal(kratos.issuer, whoami.credential_digest(kratos, credential))
     index.process(receipt, EndReason.RP_INITIATED)
-    return None if found.session else receipt
+    return None if result.session else receipt
 
 
 @sensitive_variables()
-def forget(kratos: KratosConfig, credential: Credential) -> None:
-    """A fault of the cache leaves a verdict that a receipt outweighs."""
+def delete_cached(kratos: KratosConfig, credential: Credential) -> None:
+    """Delete the cached result. If the cache fails, the result stays, and the receipt still refuses the sign-in."""
     try:
-        whoami.forget(kratos, credential)
+        whoami.delete_cached(kratos, credential)
     except TemporaryError as error:
-        logger.warning("verdict of Kratos not forgotten: %s", error)
+        logger.warning("cannot delete the cached answer of Kratos: %s", error)

@@ -1,4 +1,4 @@
-"""A person's sessions at Kratos: list them, end one, end all others. Here first, and then there."""
+"""A user's sessions at Kratos: list them, end one, end all others. They end first here, then at Kratos."""
 
 from collections.abc import Iterable
 
@@ -18,32 +18,32 @@ from .request_user import state_of
 
 
 def is_signed_in(request: HttpRequest) -> bool:
-    """Whether it is Kratos that says who is signed in."""
+    """Whether Kratos signed the user in."""
     login = StoredLogin.read(request.session)
     return login is not None and conf.get().kratos_of(login.issuer) is not None
 
 
-def apart(request: HttpRequest, rows: LoginSessionQuerySet) -> LoginSessionQuerySet:
-    """``rows`` without those of the session at Kratos that this request is in.
+def exclude_current(request: HttpRequest, rows: LoginSessionQuerySet) -> LoginSessionQuerySet:
+    """``rows`` without the rows of this request's session at Kratos.
 
-    There can be several: a browser whose first requests come at once signs in once with each.
+    There can be several: if a browser sends its first requests at the same time, each of them signs in.
     """
     login = StoredLogin.read(request.session)
     return rows.exclude(issuer=login.issuer, sid=login.sid) if login and is_signed_in(request) else rows
 
 
-def alive(request: HttpRequest, rows: LoginSessionQuerySet, at_kratos: Iterable[Session]) -> LoginSessionQuerySet:
-    """``rows`` without those of the same person that Kratos has ended: ``at_kratos`` are all its others."""
+def exclude_ended(request: HttpRequest, rows: LoginSessionQuerySet, others: Iterable[Session]) -> LoginSessionQuerySet:
+    """``rows`` without the user's sessions that Kratos has ended. ``others``: all their other sessions at Kratos."""
     login = StoredLogin.read(request.session) or StoredLogin()
-    living = Q(sid__in=[login.sid, *(one.id for one in at_kratos)])
-    return rows.exclude(~living, issuer=login.issuer, subject=login.subject)
+    active = Q(sid__in=[login.sid, *(session.id for session in others)])
+    return rows.exclude(~active, issuer=login.issuer, subject=login.subject)
 
 
 @sensitive_variables()
-def others(request: HttpRequest) -> list[Session]:
-    """The other living sessions of whoever is signed in by Kratos.
+def other_sessions(request: HttpRequest) -> list[Session]:
+    """The other active sessions of the user that Kratos signed in.
 
-    Raises :exc:`KratosError`, ``session_inactive`` for nobody, and :exc:`~..exceptions.TemporaryError`.
+    Raises :exc:`KratosError` (``session_inactive`` if Kratos signed nobody in) and :exc:`~..exceptions.TemporaryError`.
     """
     kratos, credential, _login = _caller(request)
     with whoami.cool_down(kratos):
@@ -51,28 +51,28 @@ def others(request: HttpRequest) -> list[Session]:
 
 
 @sensitive_variables()
-def end_one(request: HttpRequest, sid: str) -> None:
-    """End one other session, if it is one of the same person's. Raises as :func:`others`."""
+def end_session(request: HttpRequest, sid: str) -> None:
+    """End another session of the same user. Raises the same errors as :func:`other_sessions`."""
     kratos, credential, login = _caller(request)
     if sid == login.sid:
-        raise KratosError("session_is_current", "a session does not end itself here: it logs out")
+        raise KratosError("session_is_current", "this is the current session: log out to end it")
     ending.end_rows(_rows(request, kratos).filter(sid=sid), EndReason.USER)
     with whoami.cool_down(kratos):
         for session in kratos.public.sessions(credential):
             if session.id == sid:
-                _refuse(kratos, session)
-        # Kratos ends no session of anybody else's.
+                _revoke(kratos, session)
+        # Kratos does not end sessions of other users.
         kratos.public.end_session(credential, sid)
 
 
 @sensitive_variables()
-def end_others(request: HttpRequest) -> int:
-    """End all other sessions of the person; says how many Kratos ended. Raises as :func:`others`."""
+def end_other_sessions(request: HttpRequest) -> int:
+    """End all other sessions of the user. Returns how many Kratos ended. Raises as :func:`other_sessions` does."""
     kratos, credential, login = _caller(request)
     ending.end_rows(_rows(request, kratos).exclude(sid=login.sid), EndReason.USER)
     with whoami.cool_down(kratos):
         for session in kratos.public.sessions(credential):
-            _refuse(kratos, session)
+            _revoke(kratos, session)
         return kratos.public.end_other_sessions(credential)
 
 
@@ -82,7 +82,7 @@ def _caller(request: HttpRequest) -> tuple[KratosConfig, Credential, StoredLogin
     kratos = conf.get().kratos_of(login.issuer) if login else None
     credential = whoami.credential_of(request, kratos) if kratos else None
     if login is None or kratos is None or credential is None:
-        raise state_of(request).refusal or KratosError("session_inactive", "nobody is signed in by Kratos")
+        raise state_of(request).refusal or KratosError("session_inactive", "Kratos signed no user in to this session")
     return kratos, credential, login
 
 
@@ -90,6 +90,6 @@ def _rows(request: HttpRequest, kratos: KratosConfig) -> LoginSessionQuerySet:
     return index.rows().filter(user_id=str(request.user.pk), issuer=kratos.issuer)
 
 
-def _refuse(kratos: KratosConfig, session: Session) -> None:
+def _revoke(kratos: KratosConfig, session: Session) -> None:
     receipt = receipts.record_logout(kratos.issuer, session.id, moment(whoami.seconds(session.expires_at)))
     index.process(receipt, EndReason.USER)

@@ -1,7 +1,7 @@
 """The Django session of a client that sends a session token with each request, and no cookie.
 
-Token and session are tied together in the cache, so that such a client has one login session and not one a request, on
-every session engine; should the cache forget, it gets another.
+The cache stores which session belongs to a token. So such a client has one login session on every session engine, and
+not a new one at each request. If the cache loses the entry, the client gets a new session.
 """
 
 import logging
@@ -24,25 +24,27 @@ logger = logging.getLogger("django_ory_logout")
 
 @sensitive_variables()
 def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> TokenSession:
-    """Put the session tied to ``credential`` in place of the one that a cookie named."""
-    cookies = LoginSessionStore.of(request)
-    request.session = tied(cookies, kratos, credential)
-    request_user.look_again(request)
-    return TokenSession(cookies, kratos, credential)
+    """Make the session of ``credential`` the session of the request, instead of the session of a cookie."""
+    cookie_session = LoginSessionStore.of(request)
+    request.session = find_or_create(cookie_session, kratos, credential)
+    request_user.reset_user(request)
+    return TokenSession(cookie_session, kratos, credential)
 
 
 @sensitive_variables()
-def tied(cookies: LoginSessionStore, kratos: KratosConfig, credential: Credential) -> LoginSessionStore:
+def find_or_create(
+    cookie_session: LoginSessionStore, kratos: KratosConfig, credential: Credential
+) -> LoginSessionStore:
     """The session that Kratos opened for ``credential``, or a new one. Raises :exc:`TemporaryError` without cache."""
-    session = cookies.another(kratos.cache.get(_key(kratos, credential)))
-    return session if _is_opened(session, kratos) else cookies.another()
+    session = cookie_session.another(kratos.cache.get(_key(kratos, credential)))
+    return session if _is_opened(session, kratos) else cookie_session.another()
 
 
 @sensitive_variables()
 def save(session: LoginSessionStore, kratos: KratosConfig, credential: Credential) -> None:
-    """Save ``session`` where it was changed, as Django does for a cookie's, if Kratos opened it.
+    """Save ``session`` if it was changed and Kratos opened it. Django does the same for the session of a cookie.
 
-    Anybody can make a token up: it must not become the key to what was signed in in another way.
+    Anyone can invent a token. So a token must not give access to a session that was opened in another way.
     """
     try:
         if session.needs_settling or not _is_opened(session, kratos):
@@ -52,8 +54,8 @@ def save(session: LoginSessionStore, kratos: KratosConfig, credential: Credentia
         elif session.modified:
             session.save()
             kratos.cache.set(_key(kratos, credential), session.session_key, session.get_expiry_age())
-    except (UpdateError, TemporaryError) as error:  # it was logged out meanwhile, or the cache keeps nothing
-        logger.warning("session of a token not kept: %s", type(error).__name__)
+    except (UpdateError, TemporaryError) as error:  # another request logged it out, or the cache does not work
+        logger.warning("session of a token not saved: %s", type(error).__name__)
 
 
 def _is_opened(session: SessionBase, kratos: KratosConfig) -> bool:

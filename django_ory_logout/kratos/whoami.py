@@ -1,4 +1,4 @@
-"""Whom Kratos' cookie or session token stands for, asked at most every ``WHOAMI_SECONDS``."""
+"""The user of Kratos' cookie or session token. We ask Kratos at most once in ``WHOAMI_SECONDS``."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -16,14 +16,14 @@ from ..models import digest, moment
 from ..ory.kratos import Credential, Identity, Session
 from ..sessions import receipts
 
-#: How long a Kratos that does not answer is not asked again, in seconds.
+#: If Kratos does not answer, we send it no request for so many seconds.
 COOL_DOWN_SECONDS = 5
-SILENCE = frozenset({"unreachable", "too_slow"})
+NO_RESPONSE_CODES = frozenset({"unreachable", "too_slow"})
 
 
 @dataclass(frozen=True)
 class KratosSession:
-    """A living session at Kratos: an :class:`~..models.Authentication`. Times in seconds since the epoch."""
+    """An active session at Kratos: an :class:`~..models.Authentication`. Times in seconds since the epoch."""
 
     issuer: str
     subject: str
@@ -46,11 +46,11 @@ class KratosSession:
 
 @dataclass(frozen=True)
 class WhoamiResult:
-    """What Kratos, or this site, said of a credential: whose session it is, or the ``code`` of the refusal.
+    """The answer for a credential, from Kratos or this site: its session, or the ``code`` of the refusal.
 
     ``detail``: why this site refuses it.
-    ``logged_out_here``: Kratos still knows the session, and this site signs nobody in by it.
-    ``redirect_browser_to``: where Kratos asks for a second factor, if that is what is missing.
+    ``logged_out_here``: the session is active at Kratos, but this site signs nobody in by it.
+    ``redirect_browser_to``: where Kratos asks for the second factor, if that is missing.
     """
 
     session: KratosSession | None = None
@@ -59,22 +59,23 @@ class WhoamiResult:
     redirect_browser_to: str = ""
 
     @property
-    def admitted(self) -> KratosSession | None:
-        """The session that signs somebody in."""
+    def accepted_session(self) -> KratosSession | None:
+        """The session, if it signs the user in here."""
         return None if self.code else self.session
 
 
 def seconds(moment: datetime | None) -> float:
-    """``moment`` since the epoch; now for what Kratos does not say."""
+    """``moment`` in seconds since the epoch. If Kratos gives no time, it is the current time."""
     return moment.timestamp() if moment else time.time()
 
 
 def claims(identity: Identity) -> dict[str, Any]:
-    """What an ID token would say of ``identity``, by its claims' names (Core 5.1), and the traits themselves."""
+    """The claims of ``identity``, with the names of an ID token's claims (Core 5.1), and the traits themselves."""
     traits = identity.traits
     email, name = traits.get("email"), traits.get("name")
     names = name if isinstance(name, Mapping) else {"given_name": name, **traits}
-    verified = {one.value.lower() for one in identity.verifiable_addresses if one.verified and one.via == "email"}
+    addresses = identity.verifiable_addresses
+    verified = {address.value.lower() for address in addresses if address.verified and address.via == "email"}
     return {
         "email": email,
         "email_verified": isinstance(email, str) and email.lower() in verified,
@@ -86,42 +87,42 @@ def claims(identity: Identity) -> dict[str, Any]:
 
 @sensitive_variables()
 def credential_of(request: HttpRequest, kratos: KratosConfig) -> Credential | None:
-    """What ``request`` carries: a session token, else the cookie. As at Kratos, a bad token beats a good cookie."""
+    """The session token of ``request``, else the cookie. Kratos too uses a bad token and ignores a good cookie."""
     token = request.headers.get("X-Session-Token", "")
     return Credential(token) if token else cookie_of(request, kratos)
 
 
 @sensitive_variables()
 def cookie_of(request: HttpRequest, kratos: KratosConfig) -> Credential | None:
-    """Kratos' cookie, if it came."""
+    """Kratos' cookie, if the request has it."""
     cookie = request.COOKIES.get(kratos.cookie_name, "")
     return Credential(cookie, kratos.cookie_name) if cookie else None
 
 
 @sensitive_variables()
 def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
-    """What Kratos says of ``credential``, or said lately. Raises :exc:`~..exceptions.TemporaryError`."""
-    found = cached(kratos, credential)
-    if found is None:
-        found = _unless_logged_out(kratos, credential, ask(kratos, credential))
-        # A token stays the same when its session is given a second factor, and nobody would notice.
-        if not (credential.is_token and found.code == "session_aal2_required"):
-            keep(kratos, credential, found)
-    return found
+    """The cached result for ``credential``, or a new one from Kratos. Raises :exc:`~..exceptions.TemporaryError`."""
+    result = cached(kratos, credential)
+    if result is None:
+        result = _check_logged_out(kratos, credential, fetch(kratos, credential))
+        # A token stays the same when its session gets a second factor, so a cached refusal would be wrong then.
+        if not (credential.is_token and result.code == "session_aal2_required"):
+            store(kratos, credential, result)
+    return result
 
 
 @sensitive_variables()
-def _unless_logged_out(kratos: KratosConfig, credential: Credential, found: WhoamiResult) -> WhoamiResult:
-    if found.session and is_logged_out(kratos, credential, found.session):
-        return replace(found, code="logged_out_here")
-    return found
+def _check_logged_out(kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> WhoamiResult:
+    if result.session and is_logged_out(kratos, credential, result.session):
+        return replace(result, code="logged_out_here")
+    return result
 
 
 @sensitive_variables()
 def is_logged_out(kratos: KratosConfig, credential: Credential, session: KratosSession) -> bool:
-    """Whether a logout here named the session, or the credential where nobody could say whose session it was.
+    """Whether a logout here named the session, or named the credential because its session was not known.
 
-    That is remembered for as long as the session at Kratos may live by now.
+    Extends the receipt to the time at which the session at Kratos expires now.
     """
     names = session.sid, credential_digest(kratos, credential)
     if not any(receipts.is_logged_out(kratos.issuer, name) for name in names):
@@ -133,54 +134,54 @@ def is_logged_out(kratos: KratosConfig, credential: Credential, session: KratosS
 
 @sensitive_variables()
 def cached(kratos: KratosConfig, credential: Credential) -> WhoamiResult | None:
-    """What Kratos said lately; asks nobody. Raises :exc:`~..exceptions.TemporaryError` without the cache."""
-    kept = kratos.cache.get(_key(kratos, credential))
-    if kept is None:
+    """The cached result; sends no request to Kratos. Raises :exc:`~..exceptions.TemporaryError` without the cache."""
+    entry = kratos.cache.get(_key(kratos, credential))
+    if entry is None:
         return None
-    session = kept["session"]
-    return WhoamiResult(**{**kept, "session": KratosSession(**session) if session else None})
+    session = entry["session"]
+    return WhoamiResult(**{**entry, "session": KratosSession(**session) if session else None})
 
 
 @sensitive_variables()
-def keep(kratos: KratosConfig, credential: Credential, found: WhoamiResult) -> None:
-    """Keep a verdict for as long as it holds."""
+def store(kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> None:
+    """Store a result in the cache for ``WHOAMI_SECONDS``."""
     if kratos.whoami_seconds:
-        kratos.cache.set(_key(kratos, credential), asdict(found), kratos.whoami_seconds)
+        kratos.cache.set(_key(kratos, credential), asdict(result), kratos.whoami_seconds)
 
 
 @sensitive_variables()
-def forget(kratos: KratosConfig, credential: Credential) -> None:
-    """Ask again next time."""
+def delete_cached(kratos: KratosConfig, credential: Credential) -> None:
+    """Delete the cached result, so that the next lookup asks Kratos."""
     kratos.cache.delete(_key(kratos, credential))
 
 
 @contextmanager
 def cool_down(kratos: KratosConfig) -> Iterator[None]:
-    """Around any call of ours to ``kratos``: one that has just not answered is not waited for again.
+    """Use this around each call to ``kratos``. If Kratos has just not answered, the call fails at once.
 
-    Raises :exc:`ProviderUnavailable` (``cooling_down``). Without the cache nobody knows, and Kratos is asked.
+    Raises :exc:`ProviderUnavailable` (``cooling_down``). Without the cache, each call goes to Kratos.
     """
-    silent = f"kratos:silent:{digest(kratos.issuer)}"
-    if _noted(kratos, silent):
+    key = f"kratos:silent:{digest(kratos.issuer)}"
+    if _is_cooling_down(kratos, key):
         raise ProviderUnavailable("cooling_down", f"Kratos did not answer within the last {COOL_DOWN_SECONDS} s")
     try:
         yield
     except ProviderUnavailable as error:
-        if error.code in SILENCE:
+        if error.code in NO_RESPONSE_CODES:
             with suppress(TemporaryError):
-                kratos.cache.set(silent, True, COOL_DOWN_SECONDS)
+                kratos.cache.set(key, True, COOL_DOWN_SECONDS)
         raise
 
 
-def _noted(kratos: KratosConfig, silent: str) -> bool:
+def _is_cooling_down(kratos: KratosConfig, key: str) -> bool:
     with suppress(TemporaryError):
-        return bool(kratos.cache.get(silent))
+        return bool(kratos.cache.get(key))
     return False
 
 
 @sensitive_variables()
-def ask(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
-    """What Kratos says of ``credential``. Raises :exc:`~..exceptions.ProviderUnavailable`."""
+def fetch(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
+    """Ask Kratos about ``credential``. Raises :exc:`~..exceptions.ProviderUnavailable`."""
     try:
         with cool_down(kratos):
             return WhoamiResult(KratosSession.of(kratos.issuer, kratos.public.whoami(credential)))
@@ -193,7 +194,7 @@ def ask(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
 
 
 def credential_digest(kratos: KratosConfig, credential: Credential) -> str:
-    """``credential`` in a receipt, where nobody can say whose session it is. Tells nothing of it."""
+    """The name of ``credential`` in a receipt, if its session is not known. It does not reveal the credential."""
     return digest(kratos.issuer, credential.cookie_name, credential.value)
 
 

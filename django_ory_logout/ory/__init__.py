@@ -1,1 +1,1 @@
-"""Ory's own APIs, beyond what the standards say."""
+"""Clients for Ory's own APIs, which the OpenID specifications do not define."""

@@ -1,4 +1,4 @@
-"""How the admin APIs of Ory's servers are reached."""
+"""The base of the clients for the admin APIs of Ory's servers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from .. import http
 
 @dataclass(frozen=True)
 class AdminAPI:
-    """The admin API at ``base_url``, without ``/admin``. ``token`` is an API key, such as Ory Network asks for."""
+    """The admin API at ``base_url``, without ``/admin``. ``token`` is an API key, which Ory Network requires."""
 
     base_url: str
     token: str | None = field(default=None, repr=False)

@@ -1,8 +1,8 @@
-"""An OpenID provider for tests and for the demo. Development only: nothing outside this package imports it.
+"""An OpenID provider for tests and for the demo. For development only: no other package imports this one.
 
-The core (:class:`Provider`) holds keys, clients, persons and login sessions, and makes tokens and logout tokens as
-Ory Hydra does. :func:`connect` lets this app's calls reach it and its admin API without a socket, and
-``python -m django_ory_logout.testing`` serves them.
+:class:`Provider` holds keys, clients, persons and login sessions. It makes ID tokens and logout tokens as Ory Hydra
+does. :func:`connect` lets calls of this app reach the provider and its admin API without a socket. The command
+``python -m django_ory_logout.testing`` serves them over HTTP.
 """
 
 from .hydra.provider import Provider

@@ -115,7 +115,7 @@ def logout(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["DELETE"])
 def native_logout(request: HttpRequest) -> HttpResponse:
     """``{"session_token": …}``: end the session of a native application. 204, also when there is none any more."""
-    kratos = sign_in.configured()
+    kratos = sign_in.default_kratos()
     if kratos is None:
         raise InvalidMessage("kratos_not_configured", "no provider of the settings has a KRATOS")
     native.log_out(request, kratos, _session_token(request))
@@ -144,8 +144,8 @@ def _session_token(request: HttpRequest) -> str:
 def sessions(request: HttpRequest) -> HttpResponse:
     """``GET``: the person's other sessions at Kratos. ``DELETE``: end them all, here first."""
     if request.method == "DELETE":
-        return JsonResponse({"count": my_sessions.end_others(request)})
-    return JsonResponse([_described(one) for one in my_sessions.others(request)], safe=False)
+        return JsonResponse({"count": my_sessions.end_other_sessions(request)})
+    return JsonResponse([_described(one) for one in my_sessions.other_sessions(request)], safe=False)
 
 
 @public
@@ -154,7 +154,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["DELETE"])
 def session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """End one of the person's other sessions, here first. 204, also when it is none of theirs: nothing happens then."""
-    my_sessions.end_one(request, str(session_id))
+    my_sessions.end_session(request, str(session_id))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 

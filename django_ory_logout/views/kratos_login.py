@@ -55,7 +55,7 @@ def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
 
 def _log_out_again(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
     """Kratos still has a session that was logged out here: it has to end before another can begin."""
-    told = journey.pending_logout(request).tell()
+    told = journey.pending_logout(request).send()
     if told.failed:
         again_url = "" if "retried" in request.GET else login_url(kratos, next_url, retried="1")
         return error_page(request, not_told(), retry_url=login_url(kratos, next_url), again_url=again_url)

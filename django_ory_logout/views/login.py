@@ -16,7 +16,7 @@ from .. import conf
 from ..exceptions import OryLogoutError
 from ..flows import login as journey
 from ..flows.login import PendingSignIn
-from ..kratos.login import asked_for
+from ..kratos.login import requested_kratos
 from ..sessions.stored_login import StoredLogin
 from . import cookies, kratos_login
 from .decorators import database_faults, public, skip_kratos
@@ -37,7 +37,7 @@ def login(request: HttpRequest) -> HttpResponse:
     try:
         parameters = single_values(request.POST if request.method == "POST" else request.GET)
         next_url = journey.safe_next(parameters.get("next") or parameters.get("target_link_uri"))
-        kratos = asked_for(parameters)
+        kratos = requested_kratos(parameters)
         if kratos and is_navigation(request):
             return kratos_login.login(request, kratos, next_url)
         if kratos:

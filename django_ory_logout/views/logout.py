@@ -42,7 +42,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     login, was_opened = journey.sign_out(request)
     if unconfirmed.is_pending(request):
         raise LogoutUnconfirmed("logout_unconfirmed", "an earlier logout of this browser is still open")
-    told = leaving.tell()
+    told = leaving.send()
     state = journey.new_state(next_url, incomplete=told.failed)
     asked = journey.end_session_request(login, state) if login else None
     if login and asked:
@@ -50,7 +50,7 @@ def logout(request: HttpRequest) -> HttpResponse:
         return told.relay(_to_provider(request, asked))
     # After an unconfirmed logout, nothing is left here by which the provider could be told.
     was_opened = was_opened or "was_opened" in request.POST
-    not_told = told.failed or (was_opened and not leaving.is_all)
+    not_told = told.failed or (was_opened and not leaving.is_only_provider)
     return told.relay(redirect_after_logout(request, next_url, **{"provider_not_told": True} if not_told else {}))
 
 

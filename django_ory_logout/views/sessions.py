@@ -71,7 +71,7 @@ def _shown_again(request: HttpRequest) -> HttpResponse:
 def sessions(request: HttpRequest) -> HttpResponse:
     """A person's login sessions. ``POST``: ``end`` is the id of one to end, or ``others``."""
     mine, current = _mine(request)
-    others = my_sessions.apart(request, mine.exclude(pk=current) if current else mine)
+    others = my_sessions.exclude_current(request, mine.exclude(pk=current) if current else mine)
     if request.method != "POST":
         return _listed(request, mine, current)
     chosen = request.POST.get("end", "")
@@ -100,8 +100,8 @@ def _listed(
     elsewhere, fault = [], error
     if my_sessions.is_signed_in(request):
         try:
-            at_kratos = my_sessions.others(request)
-            living = my_sessions.alive(request, living, at_kratos)
+            at_kratos = my_sessions.other_sessions(request)
+            living = my_sessions.exclude_ended(request, living, at_kratos)
             here = set(living.values_list("sid", flat=True))
             elsewhere = [one for one in at_kratos if one.id not in here]
         except OryLogoutError as refused:
@@ -120,7 +120,7 @@ def _listed(
 def _one_of_each(request: HttpRequest, living: LoginSessionQuerySet, current: str | None) -> list[LoginSession]:
     """The row of this browser, and for each other session at Kratos the one that was seen last."""
     this = living.filter(pk=current) if current else living.none()
-    others = my_sessions.apart(request, living.exclude(pk__in=this)).order_by("-last_seen_at")
+    others = my_sessions.exclude_current(request, living.exclude(pk__in=this)).order_by("-last_seen_at")
     rows = [*this, *others]
     by_session = {(row.issuer, row.sid) if conf.get().kratos_of(row.issuer) else row.pk: row for row in reversed(rows)}
     return sorted(by_session.values(), key=lambda row: row.last_seen_at, reverse=True)
@@ -130,7 +130,7 @@ def _end_others(request: HttpRequest, others: LoginSessionQuerySet) -> None:
     """Here first: all of them, whatever opened them."""
     ending.end_rows(others, EndReason.USER)
     if my_sessions.is_signed_in(request):
-        my_sessions.end_others(request)
+        my_sessions.end_other_sessions(request)
 
 
 def _end_one(request: HttpRequest, others: LoginSessionQuerySet, chosen: UUID) -> None:
@@ -139,7 +139,7 @@ def _end_one(request: HttpRequest, others: LoginSessionQuerySet, chosen: UUID) -
     sid = row.sid if row else str(chosen)
     ending.end_rows(others.filter(pk=chosen), EndReason.USER)
     if sid and my_sessions.is_signed_in(request) and (row is None or conf.get().kratos_of(row.issuer)):
-        my_sessions.end_one(request, sid)
+        my_sessions.end_session(request, sid)
 
 
 def _uuid(text: str) -> UUID:

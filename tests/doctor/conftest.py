@@ -12,8 +12,8 @@ from django.test import Client as Browser
 
 from django_ory_logout.doctor import Finding, Verdict, examine
 from django_ory_logout.testing import Network
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
-from django_ory_logout.testing.network import Place, Wire, connected
+from django_ory_logout.testing.http import Answer, Request
+from django_ory_logout.testing.network import FakeNetwork, Route, connected
 
 from .world import urls_of
 
@@ -23,11 +23,11 @@ DISCOVERY = "/.well-known/openid-configuration"
 OURS = ("site", "provider", "receiver")
 
 
-class Proxy(Wire):
+class Proxy(FakeNetwork):
     """Stands before the test site: passes on what comes, and can do to it what proxies do."""
 
     def __init__(self, url: str = URL) -> None:
-        super().__init__(Place(url, self._passed_on))
+        super().__init__(Route(url, self._passed_on))
         #: Headers that it lays over an answer; ``None`` takes one away.
         self.headers: dict[str, str | None] = {}
         #: What it makes of a body on its way to the site.

@@ -12,10 +12,10 @@ from django.test import override_settings
 from django_ory_logout.doctor import Finding, Verdict, examine
 from django_ory_logout.sessions import events
 from django_ory_logout.testing import Network, Provider
+from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.hydra import end_session as logout
 from django_ory_logout.testing.hydra.end_session import LogoutRequests
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
-from django_ory_logout.testing.network import Place, connected
+from django_ory_logout.testing.network import Route, connected
 from django_ory_logout.testing.uris import set_query
 
 from ..conftest import SITE, Configure, SiteBrowser
@@ -32,9 +32,9 @@ class Town(Network):
     def __init__(self, provider: Provider) -> None:
         super().__init__(provider, HYDRA_ADMIN)
         self._requests = LogoutRequests(provider)
-        places = [Place(provider.issuer, self._end_session, END_SESSION)]
-        places += [Place(url, partial(self._site, url)) for url in (PUBLIC, INTERNAL, STRANGE)]
-        self._places = (*places, Place(STAGING, self._staging), *self._places)
+        places = [Route(provider.issuer, self._end_session, END_SESSION)]
+        places += [Route(url, partial(self._site, url)) for url in (PUBLIC, INTERNAL, STRANGE)]
+        self._routes = (*places, Route(STAGING, self._staging), *self._routes)
 
     def _end_session(self, request: Request) -> Answer:
         """What the web face of the provider does at its end session endpoint, for a browser without a cookie."""

@@ -7,8 +7,8 @@ from urllib3 import HTTPHeaderDict
 
 from django_ory_logout.doctor.browser import Browser, Cookie, Form, Page
 from django_ory_logout.http import Response
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
-from django_ory_logout.testing.network import Place, Wire, connected
+from django_ory_logout.testing.http import Answer, Request
+from django_ory_logout.testing.network import FakeNetwork, Route, connected
 
 URL = "https://www.rp.example/auth/login/"
 
@@ -35,7 +35,7 @@ class Server:
 def server() -> Iterator[Server]:
     server = Server()
     hosts = ("https://www.rp.example", "http://www.rp.example", "https://a.www.rp.example", "https://rp.example")
-    with connected(Wire(*(Place(url, server.answer) for url in (*hosts, "https://op.example")))):
+    with connected(FakeNetwork(*(Route(url, server.answer) for url in (*hosts, "https://op.example")))):
         yield server
 
 

@@ -23,9 +23,9 @@ from django_ory_logout import http
 from django_ory_logout.doctor import CHECKS, Verdict, examine
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutReceipt
 from django_ory_logout.testing import Client, Kratos, KratosNetwork, Provider, connect_kratos
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
+from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.hydra.keys import signing_key as new_signing_key
-from django_ory_logout.testing.network import Place, Wire, connected
+from django_ory_logout.testing.network import FakeNetwork, Route, connected
 
 from ..conftest import Clock, Configure, SiteBrowser
 from ..test_docs import DOCS, names, rows
@@ -205,7 +205,7 @@ def a_login_is_not_remembered(stage: Stage) -> None:
 
 @proof(NOT_INVALIDATED, "history.known_at_hydra", red=LOST)
 def a_subject_is_revoked(stage: Stage) -> None:
-    stage.provider.forget("amber")
+    stage.provider.delete_login_sessions("amber")
     assert stage.amber.site.user
 
 
@@ -263,7 +263,7 @@ def at_internal_name(request: Request) -> Answer:
 @proof(REFUSED, "registration.backchannel", red={"registration.backchannel": FAIL, **LOST})
 def an_internal_name_is_not_allowed(stage: Stage) -> None:
     stage.register(backchannel_logout_uri=f"{INTERNAL}{BACKCHANNEL}")
-    stage.stack.enter_context(connected(Wire(Place(INTERNAL, at_internal_name))))
+    stage.stack.enter_context(connected(FakeNetwork(Route(INTERNAL, at_internal_name))))
     stage.survives()
 
 
@@ -398,7 +398,7 @@ OTHER = "The other application stays signed in"
 
 @proof(OTHER, "history.known_at_hydra", red={"history.known_at_hydra": WARN})
 def consents_are_revoked_first(stage: Stage) -> None:
-    stage.provider.withdraw(lambda _consent: True)
+    stage.provider.revoke_consents(lambda _consent: True)
 
 
 @proof(OTHER, "provider.issuer", red={"provider.issuer": FAIL, "history.logout_request": UNKNOWN})

@@ -15,11 +15,11 @@ from urllib3 import HTTPHeaderDict
 
 from django_ory_logout.oidc import provider as documents
 from django_ory_logout.testing import Delivery, LoginSession, Provider
+from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.hydra import admin, authorization, endpoints
 from django_ory_logout.testing.hydra.admin import Admin
 from django_ory_logout.testing.hydra.backchannel import BackChannel, Report
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
-from django_ory_logout.testing.network import Place, Wire
+from django_ory_logout.testing.network import FakeNetwork, Route
 from django_ory_logout.testing.server import sign_in, sign_out
 from django_ory_logout.testing.server.site import ProviderSite
 from django_ory_logout.testing.server.urls import URLConf
@@ -53,14 +53,14 @@ class AtOnce(BackChannel):
             self._run(delivery, report)
 
 
-class World(Wire):
+class World(FakeNetwork):
     """Stands between ``requests`` and all of them. A fault is ordered for a path, wherever that is."""
 
     def __init__(self, provider: Provider) -> None:
         super().__init__(
-            Place(ADMIN_URL, self._of_admin, "/admin/"),
-            Place(provider.issuer, self._of_provider),
-            Place(SITE_URL, of_site),
+            Route(ADMIN_URL, self._of_admin, "/admin/"),
+            Route(provider.issuer, self._of_provider),
+            Route(SITE_URL, of_site),
         )
         self.provider, self.face = provider, ProviderSite(provider, AtOnce())
         self._urlconf: Any = URLConf(self.face)

@@ -70,7 +70,7 @@ def test_a_kratos_session_that_hydra_does_not_know_ends_with_the_click_too(
 ) -> None:
     """After a logout at Kratos alone and a new sign-in, Hydra would end the Kratos session that is dead already."""
     world.sign_in(browser, "amber")
-    browser.open(f"{world.kratos.url}/welcome").follow("Sign out at Kratos alone")
+    browser.open(f"{world.kratos.url}/welcome").follow("Sign out only at Kratos")
     world.kratos.choose(browser.open(world.site.path("/auth/login/")).press("Sign in again"), "amber")
     assert world.site.signed_in(browser)
     assert world.kratos.is_signed_in(browser)
@@ -107,6 +107,6 @@ def test_a_logout_at_hydra_ends_the_session_here_and_at_kratos(world: KratosWorl
 def test_a_logout_at_kratos_alone_is_told_to_nobody(world: KratosWorld, browser: Browser) -> None:
     world.sign_in(browser, "amber")
 
-    browser.open(f"{world.kratos.url}/welcome").follow("Sign out at Kratos alone")
+    browser.open(f"{world.kratos.url}/welcome").follow("Sign out only at Kratos")
 
     assert world.site.signed_in(browser)

@@ -91,7 +91,7 @@ def test_the_logout_link_ends_both_too(world: KratosWorld, browsers: Browsers) -
 def test_a_logout_at_kratos_alone_ends_the_session_here(world: KratosWorld, browsers: Browsers) -> None:
     laptop, phone = world.sign_in(browsers(), "amber"), world.sign_in(browsers(), "amber")
 
-    laptop.open(f"{world.kratos.url}/welcome").follow("Sign out at Kratos alone")
+    laptop.open(f"{world.kratos.url}/welcome").follow("Sign out only at Kratos")
 
     assert not world.site.signed_in(laptop)
     assert world.site.signed_in(phone)

@@ -14,7 +14,7 @@ from django_ory_logout.force.report import ForcedLogout, Remark, Untold
 from django_ory_logout.models import LoginSession, LogoutReceipt, Subject
 from django_ory_logout.sessions import receipts
 from django_ory_logout.testing import Kratos, KratosNetwork, Network, Provider, connect, connect_kratos
-from django_ory_logout.testing.hydra.endpoints import Answer, Request
+from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.kratos import Identity, Session, login_session, sign_in_by
 
 from ..conftest import Configure, Logged, SiteBrowser
@@ -343,7 +343,7 @@ def test_kratos_that_lists_nothing_may_be_another(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser
 ) -> None:
     assert browser.user
-    kratos.forget(amber.id)
+    kratos.delete_sessions(amber.id)
 
     result = force_logout(user=user())
 

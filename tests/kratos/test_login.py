@@ -213,7 +213,7 @@ def test_new_value_of_the_cookie_is_the_same_session(browser: SiteBrowser, krato
     assert browser.user
     before = browser.key
 
-    kratos.prove(session, "password")
+    kratos.reauthenticate(session, "password")
     browser.cookies[COOKIE] = session.cookie
 
     assert browser.user["sid"] == session.id
@@ -251,7 +251,7 @@ def deactivated(kratos: Kratos, session: Session) -> None:
 
 
 def deleted(kratos: Kratos, session: Session) -> None:
-    kratos.forget(session.identity.id)
+    kratos.delete_sessions(session.identity.id)
 
 
 @pytest.mark.parametrize("end", [disabled, deactivated, deleted], ids=lambda end: end.__name__)
@@ -295,7 +295,7 @@ def test_prolonged_session_is_remembered_as_long_when_it_is_logged_out(
     assert browser.user
     assert (before := browser.session[LOGIN_KEY]["expires_at"]) == pytest.approx(session.expires_at)
     kratos.lifespan = 30 * 24 * 60 * 60
-    kratos.prove(session, "password")
+    kratos.reauthenticate(session, "password")
     clock.advance(11)
     assert browser.user
     assert browser.session[LOGIN_KEY]["expires_at"] == pytest.approx(session.expires_at)
@@ -353,7 +353,7 @@ def test_login_page_sends_to_the_second_factor(browser: SiteBrowser, second_fact
 def test_second_factor_signs_in(browser: SiteBrowser, second_factor: None, kratos: Kratos, session: Session) -> None:
     assert browser.get("/auth/whoami/").status_code == 403
 
-    kratos.prove(session, "totp")
+    kratos.reauthenticate(session, "totp")
     browser.cookies[COOKIE] = session.cookie
 
     assert browser.user["sid"] == session.id
@@ -369,7 +369,7 @@ def test_session_ends_when_a_second_factor_is_missing(
     assert browser.get("/auth/whoami/").status_code == 403
 
     assert [one["reason"] for one in ended] == [EndReason.KRATOS]
-    kratos.prove(session, "totp")
+    kratos.reauthenticate(session, "totp")
     browser.cookies[COOKIE] = session.cookie
     assert browser.user["sid"] == session.id
 
@@ -794,7 +794,7 @@ def several(settings: Any, provider: Provider) -> None:
     ],
 )
 def test_login_page_of_several(several: None, parameters: dict[str, str], alias: str | None) -> None:
-    found = login.asked_for(parameters)
+    found = login.requested_kratos(parameters)
 
     assert (found.alias if found else None) == alias
 
@@ -807,7 +807,7 @@ def test_login_page_of_kratos_alone_whatever_its_name(settings: Any, parameters:
     at_kratos = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"people": at_kratos}}
 
-    assert (login.asked_for(parameters) is not None) == found
+    assert (login.requested_kratos(parameters) is not None) == found
 
 
 def test_login_page_of_kratos_by_default_beside_a_provider(settings: Any, several: None) -> None:
@@ -815,14 +815,14 @@ def test_login_page_of_kratos_by_default_beside_a_provider(settings: Any, severa
     providers = {"op": given["op"], "default": given["people"]}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": providers}
 
-    found = login.asked_for({})
+    found = login.requested_kratos({})
 
     assert found
     assert found.alias == "default"
 
 
 def test_people_sign_in_at_the_first_kratos(several: None) -> None:
-    first = login.configured()
+    first = login.default_kratos()
 
     assert first
     assert first.alias == "people"
@@ -832,5 +832,5 @@ def test_without_kratos_nobody_is_asked(settings: Any) -> None:
     registration = {"ISSUER": settings.ISSUER, "CLIENT_ID": settings.CLIENT_ID, "CLIENT_SECRET": settings.CLIENT_SECRET}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": registration}}
 
-    assert login.configured() is None
-    assert login.asked_for({}) is None
+    assert login.default_kratos() is None
+    assert login.requested_kratos({}) is None

@@ -250,7 +250,7 @@ def test_sign_in_that_is_under_way_does_not_outlive_a_logout_by_the_cookie_alone
     browser_of: KratosBrowser, session: Session, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
     """Of one browser, as where two requests come at once: Kratos has said who that is, and is told of the logout."""
-    late, leaving, keep = browser_of(session), browser_of(session), whoami.keep
+    late, leaving, keep = browser_of(session), browser_of(session), whoami.store
 
     def hold_late(*args: Any) -> None:
         monkeypatch.undo()
@@ -261,7 +261,7 @@ def test_sign_in_that_is_under_way_does_not_outlive_a_logout_by_the_cookie_alone
         assert not session.active
         keep(*args)
 
-    monkeypatch.setattr(whoami, "keep", hold_late)
+    monkeypatch.setattr(whoami, "store", hold_late)
 
     assert late.user is None
     assert late.user is None
@@ -418,7 +418,7 @@ def test_cache_that_is_down_keeps_nobody_from_logging_out(
     assert not session.active
     assert not LoginSession.objects.exists()
     [line] = logged()
-    assert line.startswith("verdict of Kratos not forgotten: cache_fault: ")
+    assert line.startswith("cannot delete the cached answer of Kratos: cache_fault: ")
 
 
 def test_cache_and_kratos_are_down(

@@ -204,7 +204,7 @@ def test_both_are_bound_to_the_session_that_was_there(browser: SiteBrowser, rf: 
     name = browser.user["username"]
     request: Any = rf.get("/")
     request.session = browser.session
-    request_user.look_again(request)
+    request_user.reset_user(request)
 
     request.session = SiteBrowser().session
 
@@ -216,7 +216,7 @@ def test_auser_is_nobody_while_nobody_can_say(rf: RequestFactory) -> None:
     request: Any = rf.get("/")
     request._acached_user = "amber"
 
-    request_user.nobody(request)
+    request_user.set_anonymous(request)
 
     assert not request.user.is_authenticated
     assert not async_to_sync(request.auser)().is_authenticated

@@ -114,7 +114,7 @@ def test_no_report_of_a_faulty_sign_in(
         (index, "confirm_alive"),
         (whoami, "WhoamiResult"),
         (StoredLogin, "read"),
-        (sign_in, "_prolong"),
+        (sign_in, "_extend_expiry"),
         (logout, "end_current"),
     ],
     ids=lambda where: where if isinstance(where, str) else where.__name__.rpartition(".")[2],
@@ -185,7 +185,7 @@ def test_no_mail_about_what_cannot_be_decided(
 
 def test_reports_leave_out_kratos_cookie_and_nothing_else() -> None:
     request = RequestFactory().post("/?a=b", {"password": "x"}, headers={"cookie": f"{COOKIE}=value; language=de"})
-    error_reports.leave_out(request, COOKIE)
+    error_reports.hide_cookies(request, COOKIE)
 
     found = request.exception_reporter_filter
 
@@ -211,7 +211,7 @@ def test_reports_leave_out_kratos_cookie_where_nobody_signs_in_by_it(
 
 def test_reports_name_no_cookie_that_did_not_come() -> None:
     request = RequestFactory().get("/", headers={"cookie": "language=de"})
-    error_reports.leave_out(request, COOKIE)
+    error_reports.hide_cookies(request, COOKIE)
 
     assert request.exception_reporter_filter.get_safe_cookies(request) == {"language": "de"}
 

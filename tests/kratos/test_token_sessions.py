@@ -380,7 +380,7 @@ def test_session_that_was_ended_meanwhile_is_not_stored_again(
     assert client.get("/write/").status_code == 200
 
     monkeypatch.undo()
-    assert logged() == ["session of a token not kept: UpdateError"]
+    assert logged() == ["session of a token not saved: UpdateError"]
     assert not StoredSession.objects.exists()
     assert client.user is None, "it was logged out"
 
@@ -442,7 +442,7 @@ def test_cache_that_fails_after_the_view_spoils_no_answer(
 
     assert client.get(path).status_code == 200
 
-    assert logged() == ["session of a token not kept: TemporaryError"]
+    assert logged() == ["session of a token not saved: TemporaryError"]
 
 
 def test_database_down_decides_nothing(client: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:

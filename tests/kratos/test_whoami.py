@@ -135,7 +135,7 @@ def deactivated(kratos: Kratos, session: Session) -> None:
 
 
 def deleted(kratos: Kratos, session: Session) -> None:
-    kratos.forget(session.identity.id)
+    kratos.delete_sessions(session.identity.id)
 
 
 def expired(kratos: Kratos, session: Session) -> None:
@@ -327,7 +327,7 @@ def test_second_factor_given_by_a_token_is_noticed_at_once(
     kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
     assert asked(Credential(session.token)).code == "session_aal2_required"
 
-    kratos.prove(session, "totp")
+    kratos.reauthenticate(session, "totp")
 
     assert asked(Credential(session.token)).session
 
@@ -416,13 +416,13 @@ def test_forgotten_verdict_is_asked_for_anew(
     kratos.end(session.id)
     assert asked(credential).session, "held"
 
-    whoami.forget(configured(), credential)
+    whoami.delete_cached(configured(), credential)
 
     assert asked(credential).code == "session_inactive"
 
 
 def test_verdict_can_be_another_than_kratos(wire: KratosNetwork, credential: Credential, whoami_calls: Calls) -> None:
-    whoami.keep(configured(), credential, WhoamiResult(code="user_refused"))
+    whoami.store(configured(), credential, WhoamiResult(code="user_refused"))
 
     assert asked(credential) == WhoamiResult(code="user_refused")
     assert whoami_calls() == 0
@@ -456,7 +456,7 @@ def test_logout_here_outweighs_kratos(
     assert found.code == "logged_out_here"
     assert found.session
     assert found.session.sid == session.id
-    assert found.admitted is None
+    assert found.accepted_session is None
     assert asked(credential) == found
     assert whoami_calls() == 1
 
@@ -468,7 +468,7 @@ def test_asking_for_receipts_is_part_of_asking_kratos(
 
     with django_assert_num_queries(0):
         assert asked(credential) == first
-    assert first.admitted == first.session
+    assert first.accepted_session == first.session
 
 
 def test_logout_here_is_remembered_as_long_as_the_session_is_prolonged(

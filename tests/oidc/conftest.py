@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 from joserfc.jwk import Key
 
+from django_ory_logout.testing import Provider
 from django_ory_logout.testing.hydra import keys
-from django_ory_logout.testing.hydra.issuer import Issuer
 
 from .samples import ISSUER, NOW
 
 
 @pytest.fixture(scope="session")
-def issuer(signing_key: Any) -> Issuer:
+def issuer(signing_key: Any) -> Provider:
     """Signs with RS256, ES256 or EdDSA."""
-    issuer = Issuer(ISSUER, clock=lambda: NOW)
+    issuer = Provider(ISSUER, clock=lambda: NOW)
     issuer.keys = [signing_key, keys.signing_key("ES256"), keys.signing_key("EdDSA")]
     return issuer
 

@@ -25,9 +25,8 @@ from django_ory_logout.oidc.tokens import (
     verify_id_token,
     verify_logout_token,
 )
-from django_ory_logout.testing import LoginSession
+from django_ory_logout.testing import LoginSession, Provider
 from django_ory_logout.testing.hydra import keys as new_keys
-from django_ory_logout.testing.hydra.issuer import Issuer
 from django_ory_logout.testing.hydra.tokens import compact, encrypt, sign
 
 from .samples import (
@@ -72,13 +71,13 @@ VALID_SEALED = encrypt(VALID_TOKEN, SEALED_KEY, alg="ECDH-ES+A128KW", enc="A128C
 
 
 @pytest.fixture
-def id_claims(issuer: Issuer) -> dict[str, Any]:
+def id_claims(issuer: Provider) -> dict[str, Any]:
     """The claims of a valid ID token."""
     return issuer.id_token_claims(SESSION, CLIENT_ID, nonce=NONCE, access_token=ACCESS_TOKEN)
 
 
 @pytest.fixture
-def logout_claims(issuer: Issuer) -> dict[str, Any]:
+def logout_claims(issuer: Provider) -> dict[str, Any]:
     """The claims of a valid logout token that names both."""
     return issuer.logout_token_claims(CLIENT_ID, sid="session-1", sub="amber")
 
@@ -106,13 +105,13 @@ def logout_token(
 # What valid tokens yield
 
 
-def test_id_token_yields_its_values(issuer: Issuer, id_claims: dict[str, Any], signing_key: Key) -> None:
+def test_id_token_yields_its_values(issuer: Provider, id_claims: dict[str, Any], signing_key: Key) -> None:
     token = issuer.sign(id_claims)
 
     assert id_token(token, signing_key) == IDToken(ISSUER, "amber", "session-1", NOW, id_claims, token)
 
 
-def test_logout_token_yields_its_values(issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key) -> None:
+def test_logout_token_yields_its_values(issuer: Provider, logout_claims: dict[str, Any], signing_key: Key) -> None:
     verified = logout_token(issuer.sign(logout_claims), signing_key)
 
     assert verified == LogoutToken(ISSUER, "amber", "session-1", NOW, logout_claims["jti"])
@@ -120,14 +119,19 @@ def test_logout_token_yields_its_values(issuer: Issuer, logout_claims: dict[str,
 
 @pytest.mark.parametrize(("left_out", "subject", "sid"), [("sub", None, "session-1"), ("sid", "amber", None)])
 def test_logout_token_may_name_one_alone(
-    left_out: str, subject: str | None, sid: str | None, issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key
+    left_out: str,
+    subject: str | None,
+    sid: str | None,
+    issuer: Provider,
+    logout_claims: dict[str, Any],
+    signing_key: Key,
 ) -> None:
     verified = logout_token(issuer.sign(changed(logout_claims, {left_out: ABSENT})), signing_key)
 
     assert (verified.subject, verified.sid) == (subject, sid)
 
 
-def test_values_hide_the_token_from_their_repr(issuer: Issuer, id_claims: dict[str, Any], signing_key: Key) -> None:
+def test_values_hide_the_token_from_their_repr(issuer: Provider, id_claims: dict[str, Any], signing_key: Key) -> None:
     token = issuer.sign(id_claims)
 
     shown = repr(id_token(token, signing_key))
@@ -196,7 +200,7 @@ def test_refused_in_both_kinds(
     verify: Verify,
     code: str,
     change: dict[str, Any],
-    issuer: Issuer,
+    issuer: Provider,
     id_claims: dict[str, Any],
     logout_claims: dict[str, Any],
     signing_key: Key,
@@ -234,7 +238,7 @@ def test_refused_in_both_kinds(
     ],
 )
 def test_id_token_refused(
-    code: str, change: dict[str, Any], issuer: Issuer, id_claims: dict[str, Any], signing_key: Key
+    code: str, change: dict[str, Any], issuer: Provider, id_claims: dict[str, Any], signing_key: Key
 ) -> None:
     with refused(InvalidToken, code):
         id_token(issuer.sign(changed(id_claims, change)), signing_key)
@@ -257,7 +261,9 @@ def test_id_token_refused(
         {"a claim that nobody knows": [{"deep": None}]},
     ],
 )
-def test_id_token_accepted(change: dict[str, Any], issuer: Issuer, id_claims: dict[str, Any], signing_key: Key) -> None:
+def test_id_token_accepted(
+    change: dict[str, Any], issuer: Provider, id_claims: dict[str, Any], signing_key: Key
+) -> None:
     claims = changed(id_claims, change)
 
     assert id_token(issuer.sign(claims), signing_key).claims == claims
@@ -265,12 +271,12 @@ def test_id_token_accepted(change: dict[str, Any], issuer: Issuer, id_claims: di
 
 @pytest.mark.parametrize("sid", [None, ABSENT])
 def test_missing_sid_of_an_id_token_is_none(
-    sid: Any, issuer: Issuer, id_claims: dict[str, Any], signing_key: Key
+    sid: Any, issuer: Provider, id_claims: dict[str, Any], signing_key: Key
 ) -> None:
     assert id_token(issuer.sign(changed(id_claims, {"sid": sid})), signing_key).sid is None
 
 
-def test_at_hash_needs_an_access_token(issuer: Issuer, id_claims: dict[str, Any], signing_key: Key) -> None:
+def test_at_hash_needs_an_access_token(issuer: Provider, id_claims: dict[str, Any], signing_key: Key) -> None:
     token = issuer.sign(changed(id_claims, {"at_hash": "of another"}))
 
     assert id_token(token, signing_key, access_token=None).subject == "amber"
@@ -311,7 +317,7 @@ def test_at_hash_without_a_hash_defined_for_the_algorithm_is_not_compared(id_cla
     ],
 )
 def test_logout_token_refused(
-    code: str, change: dict[str, Any], issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key
+    code: str, change: dict[str, Any], issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     with refused(InvalidToken, code):
         logout_token(issuer.sign(changed(logout_claims, change)), signing_key)
@@ -331,14 +337,14 @@ def test_logout_token_refused(
     ],
 )
 def test_logout_token_accepted(
-    change: dict[str, Any], issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key
+    change: dict[str, Any], issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     verified = logout_token(issuer.sign(changed(logout_claims, change)), signing_key)
 
     assert verified.iat == change.get("iat", NOW)
 
 
-def test_exp_may_be_required(issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key) -> None:
+def test_exp_may_be_required(issuer: Provider, logout_claims: dict[str, Any], signing_key: Key) -> None:
     assert "exp" not in logout_claims
     with refused(InvalidToken, "exp_missing"):
         logout_token(issuer.sign(logout_claims), signing_key, exp_required=True)
@@ -346,12 +352,12 @@ def test_exp_may_be_required(issuer: Issuer, logout_claims: dict[str, Any], sign
     assert logout_token(with_exp, signing_key, exp_required=True).sid == "session-1"
 
 
-def test_id_token_is_no_logout_token(issuer: Issuer, id_claims: dict[str, Any], signing_key: Key) -> None:
+def test_id_token_is_no_logout_token(issuer: Provider, id_claims: dict[str, Any], signing_key: Key) -> None:
     with refused(InvalidToken, "events_missing"):
         logout_token(issuer.sign(id_claims), signing_key)
 
 
-def test_logout_token_is_no_id_token(issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key) -> None:
+def test_logout_token_is_no_id_token(issuer: Provider, logout_claims: dict[str, Any], signing_key: Key) -> None:
     with refused(InvalidToken, "nonce_mismatch"):
         id_token(issuer.sign({**logout_claims, "exp": NOW + 120}), signing_key)
 
@@ -359,7 +365,7 @@ def test_logout_token_is_no_id_token(issuer: Issuer, logout_claims: dict[str, An
 # As other providers send them
 
 
-def test_logout_token_of_keycloak(issuer: Issuer, signing_key: Key) -> None:
+def test_logout_token_of_keycloak(issuer: Provider, signing_key: Key) -> None:
     claims: dict[str, Any] = {
         "exp": NOW + 120,
         "iat": NOW,
@@ -377,7 +383,7 @@ def test_logout_token_of_keycloak(issuer: Issuer, signing_key: Key) -> None:
     assert verified == LogoutToken(ISSUER, claims["sub"], claims["sid"], NOW, claims["jti"])
 
 
-def test_logout_token_of_glewlwyd(issuer: Issuer, signing_key: Key) -> None:
+def test_logout_token_of_glewlwyd(issuer: Provider, signing_key: Key) -> None:
     claims: dict[str, Any] = {
         "iss": ISSUER,
         "aud": CLIENT_ID,
@@ -398,19 +404,19 @@ def test_logout_token_of_glewlwyd(issuer: Issuer, signing_key: Key) -> None:
 
 @pytest.mark.parametrize("typ", ["JWT", "jwt", "logout+jwt", "application/logout+jwt", "LOGOUT+JWT", None])
 def test_types_of_logout_tokens(
-    typ: str | None, issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key
+    typ: str | None, issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     assert logout_token(issuer.sign(logout_claims, header={"typ": typ}), signing_key).subject == "amber"
 
 
 @pytest.mark.parametrize("typ", ["JWT", "jwt", "application/jwt", None])
-def test_types_of_id_tokens(typ: str | None, issuer: Issuer, id_claims: dict[str, Any], signing_key: Key) -> None:
+def test_types_of_id_tokens(typ: str | None, issuer: Provider, id_claims: dict[str, Any], signing_key: Key) -> None:
     assert id_token(issuer.sign(id_claims, header={"typ": typ}), signing_key).subject == "amber"
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "application/at+jwt", "secevent+jwt", "", "JWT "])
 def test_another_type_is_refused(
-    typ: str, issuer: Issuer, id_claims: dict[str, Any], logout_claims: dict[str, Any], signing_key: Key
+    typ: str, issuer: Provider, id_claims: dict[str, Any], logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     with refused(InvalidToken, "typ_mismatch"):
         logout_token(issuer.sign(logout_claims, header={"typ": typ}), signing_key)
@@ -419,7 +425,7 @@ def test_another_type_is_refused(
 
 
 def test_type_of_logout_tokens_is_none_of_id_tokens(
-    issuer: Issuer, id_claims: dict[str, Any], signing_key: Key
+    issuer: Provider, id_claims: dict[str, Any], signing_key: Key
 ) -> None:
     with refused(InvalidToken, "typ_mismatch"):
         id_token(issuer.sign(id_claims, header={"typ": "logout+jwt"}), signing_key)
@@ -437,7 +443,7 @@ def test_type_of_logout_tokens_is_none_of_id_tokens(
     ],
 )
 def test_headers_that_decide_nothing(
-    header: dict[str, Any], issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key
+    header: dict[str, Any], issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     assert logout_token(issuer.sign(logout_claims, header=header), signing_key).subject == "amber"
 
@@ -510,7 +516,7 @@ def test_null_is_of_the_wrong_type(member: str) -> None:
 
 
 @pytest.mark.parametrize("kid", ["key-1", None])
-def test_keys_are_asked_for_by_kid(kid: str | None, issuer: Issuer, logout_claims: dict[str, Any]) -> None:
+def test_keys_are_asked_for_by_kid(kid: str | None, issuer: Provider, logout_claims: dict[str, Any]) -> None:
     asked: list[str | None] = []
 
     def keys(kid: str | None) -> list[Key]:
@@ -523,7 +529,7 @@ def test_keys_are_asked_for_by_kid(kid: str | None, issuer: Issuer, logout_claim
     assert asked == [kid]
 
 
-def test_what_keys_raises_is_passed_on(issuer: Issuer, logout_claims: dict[str, Any]) -> None:
+def test_what_keys_raises_is_passed_on(issuer: Provider, logout_claims: dict[str, Any]) -> None:
     def keys(kid: str | None) -> list[Key]:
         raise ProviderUnavailable("cooling_down")
 
@@ -532,7 +538,7 @@ def test_what_keys_raises_is_passed_on(issuer: Issuer, logout_claims: dict[str, 
 
 
 def test_key_in_the_header_is_not_used(
-    issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key, foreign_key: Key
+    issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, foreign_key: Key
 ) -> None:
     forged = issuer.sign(logout_claims, key=foreign_key, header={"jwk": new_keys.public_jwk(foreign_key)})
 
@@ -548,7 +554,7 @@ def test_key_in_the_header_is_not_used(
     [("RS256", "ES256"), ("RS256", "EdDSA"), ("RS256", "RS512"), ("RS256", "PS256"), ("ES256", "RS256")],
 )
 def test_another_algorithm_is_refused_though_validly_signed(
-    registered: str, used: str, issuer: Issuer, logout_claims: dict[str, Any]
+    registered: str, used: str, issuer: Provider, logout_claims: dict[str, Any]
 ) -> None:
     key = issuer.signing_key(used if used in {"ES256", "EdDSA"} else "RS256")
     registration = replace(REGISTRATION, id_token_signed_response_alg=registered)
@@ -559,7 +565,7 @@ def test_another_algorithm_is_refused_though_validly_signed(
 
 @pytest.mark.parametrize("alg", ["none", "None", "nOnE", "", "HS256", "rs256", ["RS256"], 7, None])
 def test_alg_of_the_header_has_to_be_the_registered_one(
-    alg: Any, issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key
+    alg: Any, issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     with refused(InvalidToken, "alg_not_registered"):
         logout_token(issuer.sign(logout_claims, header={"alg": alg}), signing_key)
@@ -574,7 +580,7 @@ def test_unsigned_token_is_refused(logout_claims: dict[str, Any], signing_key: K
 
 @pytest.mark.parametrize("form", ["pem", "der"])
 def test_public_key_is_no_hmac_secret(
-    form: str, issuer: Issuer, logout_claims: dict[str, Any], signing_key: Any
+    form: str, issuer: Provider, logout_claims: dict[str, Any], signing_key: Any
 ) -> None:
     secret = signing_key.as_pem(private=False) if form == "pem" else signing_key.as_der(private=False)
     forged = sign(logout_claims, OctKey(secret, secret), alg="HS256")
@@ -592,7 +598,7 @@ def test_keys_are_not_even_asked_for_when_the_algorithm_is_another(logout_claims
 
 
 def test_foreign_signature_is_refused(
-    issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key, foreign_key: Key
+    issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, foreign_key: Key
 ) -> None:
     forged = issuer.sign(logout_claims, key=foreign_key, header={"kid": signing_key.kid})
 
@@ -600,12 +606,14 @@ def test_foreign_signature_is_refused(
         logout_token(forged, signing_key)
 
 
-def test_all_keys_are_tried(issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key, foreign_key: Key) -> None:
+def test_all_keys_are_tried(
+    issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, foreign_key: Key
+) -> None:
     assert logout_token(issuer.sign(logout_claims), foreign_key, signing_key).subject == "amber"
 
 
 def test_claims_of_another_token_do_not_fit_the_signature(
-    issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key
+    issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     header, _, signature = issuer.sign(logout_claims).split(".")
     _, other_claims, _ = issuer.sign({**logout_claims, "sub": "birch"}).split(".")
@@ -618,7 +626,7 @@ def test_claims_of_another_token_do_not_fit_the_signature(
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 @pytest.mark.parametrize("alg", ["ES256", "EdDSA", "PS256", "RS512", "HS256"])
 def test_other_algorithms_can_be_registered(
-    alg: str, issuer: Issuer, id_claims: dict[str, Any], signing_key: Any
+    alg: str, issuer: Provider, id_claims: dict[str, Any], signing_key: Any
 ) -> None:
     registration = replace(REGISTRATION, id_token_signed_response_alg=alg)
     keys_by_alg: dict[str, Callable[[], Key]] = {
@@ -637,7 +645,7 @@ def test_other_algorithms_can_be_registered(
 @pytest.mark.parametrize(("alg", "bits"), [("RS256", 256), ("EdDSA", 512)])
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 def test_at_hash_is_made_with_the_hash_of_the_algorithm(
-    alg: str, bits: int, issuer: Issuer, id_claims: dict[str, Any]
+    alg: str, bits: int, issuer: Provider, id_claims: dict[str, Any]
 ) -> None:
     digest = hashlib.new(f"sha{bits}", ACCESS_TOKEN.encode()).digest()
     at_hash = base64.urlsafe_b64encode(digest[: bits // 16]).rstrip(b"=").decode()
@@ -763,7 +771,7 @@ def sealed(token: str, key: Key, enc: str = "A128CBC-HS256") -> str:
 
 
 def test_encrypted_tokens(
-    issuer: Issuer,
+    issuer: Provider,
     id_claims: dict[str, Any],
     logout_claims: dict[str, Any],
     signing_key: Key,
@@ -779,7 +787,7 @@ def test_encrypted_tokens(
 
 
 def test_unknown_header_of_an_encrypted_token_is_ignored(
-    issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey, encrypted: Registration
+    issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey, encrypted: Registration
 ) -> None:
     header = {"alg": "ECDH-ES+A128KW", "enc": "A128CBC-HS256", "iss": ISSUER, "aud": CLIENT_ID}
     registry = jwe.JWERegistry(algorithms=["ECDH-ES+A128KW", "A128CBC-HS256"], strict_check_header=False)
@@ -789,14 +797,14 @@ def test_unknown_header_of_an_encrypted_token_is_ignored(
 
 
 def test_unencrypted_token_is_refused_where_encryption_is_registered(
-    issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key, encrypted: Registration
+    issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encrypted: Registration
 ) -> None:
     with refused(InvalidToken, "not_encrypted"):
         logout_token(issuer.sign(logout_claims), signing_key, registration=encrypted)
 
 
 def test_encrypted_token_is_refused_where_encryption_is_not_registered(
-    issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey
+    issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey
 ) -> None:
     with refused(InvalidToken, "malformed"):
         logout_token(sealed(issuer.sign(logout_claims), encryption_key), signing_key)
@@ -813,7 +821,7 @@ def test_encryption_is_no_signature(
 
 
 def test_token_encrypted_for_somebody_else(
-    issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key, encrypted: Registration
+    issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encrypted: Registration
 ) -> None:
     with refused(InvalidToken, "decryption_failed"):
         token = sealed(issuer.sign(logout_claims), ECKey.generate_key("P-256"))
@@ -821,7 +829,7 @@ def test_token_encrypted_for_somebody_else(
 
 
 def test_encryption_with_another_algorithm_than_the_registered(
-    issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey, encrypted: Registration
+    issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey, encrypted: Registration
 ) -> None:
     token = issuer.sign(logout_claims)
     with refused(InvalidToken, "decryption_failed"):
@@ -832,7 +840,7 @@ def test_encryption_with_another_algorithm_than_the_registered(
 
 
 def test_compressed_token_is_refused(
-    logout_claims: dict[str, Any], issuer: Issuer, signing_key: Key, encryption_key: ECKey, encrypted: Registration
+    logout_claims: dict[str, Any], issuer: Provider, signing_key: Key, encryption_key: ECKey, encrypted: Registration
 ) -> None:
     algorithms = ["ECDH-ES+A128KW", "A128CBC-HS256", "DEF"]
     header = {"alg": "ECDH-ES+A128KW", "enc": "A128CBC-HS256", "zip": "DEF"}
@@ -843,7 +851,7 @@ def test_compressed_token_is_refused(
 
 
 def test_registration_without_its_key(
-    issuer: Issuer, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey, encrypted: Registration
+    issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey, encrypted: Registration
 ) -> None:
     token = sealed(issuer.sign(logout_claims), encryption_key)
 
@@ -875,7 +883,7 @@ def test_recipient_has_to_be_text(aud: Any) -> None:
 
 
 def test_recipient_of_an_encrypted_token_with_several_registrations(
-    issuer: Issuer, logout_claims: dict[str, Any], encryption_key: ECKey, encrypted: Registration
+    issuer: Provider, logout_claims: dict[str, Any], encryption_key: ECKey, encrypted: Registration
 ) -> None:
     token = sealed(issuer.sign(logout_claims), encryption_key)
     another = replace(encrypted, client_id="another-site", decryption_key=ECKey.generate_key("P-256"))

@@ -296,7 +296,7 @@ def test_a_credential_may_have_all_that_a_cookie_may(kratos: FakeServer, public:
 
 def test_a_session_token_does_not_log_a_browser_out(kratos: FakeServer, public: KratosPublic) -> None:
     """Kratos would answer 204, and the session would live."""
-    with pytest.raises(ValueError, match="ends nothing"):
+    with pytest.raises(ValueError, match="ends no session"):
         public.log_out(NATIVE, LOGOUT_TOKEN)
 
     assert kratos.requests == []
@@ -654,7 +654,7 @@ def test_who_signs_in_by_an_address_is_read(kratos: FakeServer, kratos_admin: Kr
 
 def test_nobodys_address_is_not_asked_for(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
     """Kratos would answer everybody."""
-    with pytest.raises(ValueError, match="everybody"):
+    with pytest.raises(ValueError, match="all identities"):
         kratos_admin.identity_of("")
 
     assert kratos.requests == []
@@ -740,26 +740,26 @@ WITHOUT = {"id": SESSION_ID, "active": True, "identity": {"id": IDENTITY_ID}}
     [
         ({"id": None}, "id is missing"),
         ({"id": ""}, "id is missing"),
-        ({"id": 1}, "id is no str"),
+        ({"id": 1}, "id is not of type str"),
         ({"active": None}, "active is missing"),
-        ({"active": "true"}, "active is no bool"),
+        ({"active": "true"}, "active is not of type bool"),
         ({"identity": None}, "id is missing"),
-        ({"identity": []}, "identity is no dict"),
+        ({"identity": []}, "identity is not of type dict"),
         ({"identity": {"id": ""}}, "id is missing"),
-        ({"identity": {"id": IDENTITY_ID, "traits": []}}, "traits is no dict"),
-        ({"identity": {"id": IDENTITY_ID, "verifiable_addresses": {}}}, "verifiable_addresses is no list"),
-        ({"identity": {"id": IDENTITY_ID, "verifiable_addresses": [1]}}, "verifiable_addresses is no dict"),
-        ({"expires_at": "soon"}, "expires_at is no time"),
-        ({"expires_at": "2026-07-01T12:00:00"}, "expires_at is a time of no zone"),
-        ({"expires_at": 1}, "expires_at is no str"),
-        ({"expires_at": "9999-12-31T23:59:59-01:00"}, "expires_at is no time"),
-        ({"expires_at": "0001-01-01T00:00:00+01:00"}, "expires_at is no time"),
-        ({"id": "\ud800"}, "id is no text that can be stored"),
-        ({"id": f"{SESSION_ID}\udfff"}, "id is no text that can be stored"),
-        ({"identity": {"id": "\udc00"}}, "id is no text that can be stored"),
-        ({"identity": {"id": "a\0b"}}, "id is no text that can be stored"),
-        ({"devices": [{"user_agent": "\ud800"}]}, "user_agent is no text that can be stored"),
-        ({"devices": [{"user_agent": []}]}, "user_agent is no str"),
+        ({"identity": {"id": IDENTITY_ID, "traits": []}}, "traits is not of type dict"),
+        ({"identity": {"id": IDENTITY_ID, "verifiable_addresses": {}}}, "verifiable_addresses is not of type list"),
+        ({"identity": {"id": IDENTITY_ID, "verifiable_addresses": [1]}}, "verifiable_addresses is not of type dict"),
+        ({"expires_at": "soon"}, "expires_at is not a time"),
+        ({"expires_at": "2026-07-01T12:00:00"}, "expires_at is a time without a time zone"),
+        ({"expires_at": 1}, "expires_at is not of type str"),
+        ({"expires_at": "9999-12-31T23:59:59-01:00"}, "expires_at is not a time"),
+        ({"expires_at": "0001-01-01T00:00:00+01:00"}, "expires_at is not a time"),
+        ({"id": "\ud800"}, "id has characters that cannot be stored"),
+        ({"id": f"{SESSION_ID}\udfff"}, "id has characters that cannot be stored"),
+        ({"identity": {"id": "\udc00"}}, "id has characters that cannot be stored"),
+        ({"identity": {"id": "a\0b"}}, "id has characters that cannot be stored"),
+        ({"devices": [{"user_agent": "\ud800"}]}, "user_agent has characters that cannot be stored"),
+        ({"devices": [{"user_agent": []}]}, "user_agent is not of type str"),
     ],
 )
 def test_a_field_of_another_type_is_a_fault(

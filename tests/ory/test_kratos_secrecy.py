@@ -154,8 +154,8 @@ WITH_QUERY = ["logout_flow", "log_out", "sessions", "sessions of a person"]
     [("django_ory_logout.http._read", name) for name in CALLS]
     + [("django_ory_logout.http.Response", name) for name in CALLS]
     + [("django_ory_logout.ory.kratos.api._refusal", name) for name in CALLS]
-    + [("django_ory_logout.ory.kratos.api._said", name) for name in CALLS]
-    + [("django_ory_logout.ory.documents._a", name) for name in READING]
+    + [("django_ory_logout.ory.kratos.api._error_texts", name) for name in CALLS]
+    + [("django_ory_logout.ory.documents._of_type", name) for name in READING]
     + [("django_ory_logout.ory.documents.fields", name) for name in READING]
     + [("django_ory_logout.ory.api.urlencode", name) for name in WITH_QUERY],
 )

@@ -83,7 +83,7 @@ def test_notice_that_comes_again_adds_what_it_ends(new_browser: NewBrowser, prov
     login = provider.sign_in("amber", settings.CLIENT_ID)
     deliveries = provider.end(login.sid)
     new_browser().deliver(deliveries)
-    provider.open(login)
+    provider.add_login_session(login)
     new_browser().sign_in("amber", login_session=login)
     assert LogoutEvent.objects.get().ended == 0
 

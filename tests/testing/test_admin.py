@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from django_ory_logout.testing import Delivery, LoginSession, Provider
-from django_ory_logout.testing.hydra import challenges
+from django_ory_logout.testing.http import Request
+from django_ory_logout.testing.hydra import challenges, token_endpoint
 from django_ory_logout.testing.hydra.admin import Admin, answer
 from django_ory_logout.testing.hydra.authorization import AuthorizationRequest, parse
 from django_ory_logout.testing.hydra.end_session import LogoutRequest, LogoutRequests
-from django_ory_logout.testing.hydra.endpoints import Request
 from django_ory_logout.testing.hydra.records import Consent
 
 from .conftest import CALLBACK, LOGGED_OUT, Clock
@@ -67,7 +67,7 @@ def asked(provider: Provider) -> AuthorizationRequest:
 
 def tokens_of(provider: Provider, session: LoginSession, scope: str = "openid offline_access") -> dict[str, Any]:
     code = provider.authorize(session, "site", redirect_uri=CALLBACK, scope=scope)
-    return provider.exchange(code, "site", redirect_uri=CALLBACK)
+    return token_endpoint.exchange(provider, code, "site", redirect_uri=CALLBACK)
 
 
 def test_what_is_at_no_path_is_not_found_in_words_of_no_oauth_error(call: Caller) -> None:

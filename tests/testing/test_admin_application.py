@@ -9,16 +9,17 @@ import pytest
 from django_ory_logout.testing import Provider
 from django_ory_logout.testing.hydra.admin import Admin
 from django_ory_logout.testing.hydra.end_session import LogoutRequests
-from django_ory_logout.testing.server.admin import AdminApplication
+from django_ory_logout.testing.server.admin import admin_application
+from django_ory_logout.testing.server.wsgi import MachineApplication
 
 
 @pytest.fixture
-def application(provider: Provider) -> AdminApplication:
-    return AdminApplication(Admin(provider, LogoutRequests(provider), list))
+def application(provider: Provider) -> MachineApplication:
+    return admin_application(Admin(provider, LogoutRequests(provider), list))
 
 
 def ask(
-    application: AdminApplication, method: str, path: str, body: bytes = b"", /, **environ: str
+    application: MachineApplication, method: str, path: str, body: bytes = b"", /, **environ: str
 ) -> tuple[str, bytes]:
     started: list[Any] = []
     given = application(
@@ -37,14 +38,14 @@ def ask(
     return started[0], answered
 
 
-def test_a_query_is_read(application: AdminApplication) -> None:
+def test_a_query_is_read(application: MachineApplication) -> None:
     path = "/admin/oauth2/auth/sessions/login"
 
     assert ask(application, "DELETE", path, QUERY_STRING="sid=x") == ("204 No Content", b"")
     assert ask(application, "DELETE", path, QUERY_STRING="sid=")[0] == "400 Bad Request"
 
 
-def test_a_form_is_read(application: AdminApplication) -> None:
+def test_a_form_is_read(application: MachineApplication) -> None:
     form = {"CONTENT_TYPE": "application/x-www-form-urlencoded; charset=utf-8"}
 
     status, body = ask(application, "POST", "/admin/oauth2/introspect", b"token=x", **form)
@@ -52,17 +53,17 @@ def test_a_form_is_read(application: AdminApplication) -> None:
     assert (status, json.loads(body)) == ("200 OK", {"active": False})
 
 
-def test_a_document_is_read(application: AdminApplication, provider: Provider) -> None:
+def test_a_document_is_read(application: MachineApplication, provider: Provider) -> None:
     assert ask(application, "POST", "/admin/clients", b'{"client_id": "other"}')[0] == "201 Created"
     assert "other" in provider.clients
 
 
 @pytest.mark.parametrize("path", ["/clients/site", "/admin/admin/clients/site", "/admin", "/"])
-def test_what_is_not_below_admin_is_at_no_path(application: AdminApplication, path: str) -> None:
+def test_what_is_not_below_admin_is_at_no_path(application: MachineApplication, path: str) -> None:
     assert ask(application, "GET", path) == ("404 Not Found", b"404 page not found\n")
 
 
-def test_it_says_that_it_is_ready(application: AdminApplication) -> None:
+def test_it_says_that_it_is_ready(application: MachineApplication) -> None:
     assert ask(application, "GET", "/health/ready") == ("200 OK", b'{"status": "ok"}')
 
 
@@ -76,6 +77,6 @@ def test_it_says_that_it_is_ready(application: AdminApplication) -> None:
     ],
 )
 def test_a_page_in_a_browser_does_not_reach_it(
-    application: AdminApplication, environ: dict[str, str], status: str
+    application: MachineApplication, environ: dict[str, str], status: str
 ) -> None:
     assert ask(application, "GET", "/admin/clients/site", **environ)[0] == status

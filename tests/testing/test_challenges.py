@@ -4,7 +4,7 @@ import pytest
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 
 from django_ory_logout.testing import LoginSession, Provider
-from django_ory_logout.testing.hydra import challenges, tokens
+from django_ory_logout.testing.hydra import challenges, token_endpoint, tokens
 from django_ory_logout.testing.hydra.authorization import AuthorizationRequest, parse
 from django_ory_logout.testing.hydra.flow import Answer, Flow
 
@@ -40,7 +40,7 @@ def agree(provider: Provider, flow: Flow, answer: Answer = AGREED) -> dict[str, 
 
 
 def claims_of(provider: Provider, asked: AuthorizationRequest, sent: dict[str, str]) -> tokens.Claims:
-    response = provider.exchange(sent["code"], "site", redirect_uri=asked.redirect_uri)
+    response = token_endpoint.exchange(provider, sent["code"], "site", redirect_uri=asked.redirect_uri)
     return tokens.verified_claims(response["id_token"], provider.keys[0])
 
 
@@ -120,10 +120,15 @@ def test_consent_gives_a_code_for_what_was_granted(provider: Provider, asked: Au
         provider, flow, {"grant_scope": ["openid"], "session": {"id_token": {"sub": "birch", "sid": "x", "team": "a"}}}
     )
 
-    response = provider.exchange(sent["code"], "site", redirect_uri=asked.redirect_uri)
+    response = token_endpoint.exchange(provider, sent["code"], "site", redirect_uri=asked.redirect_uri)
     claims = tokens.verified_claims(response["id_token"], provider.keys[0])
     assert sent["scope"] == "openid"
-    assert provider.userinfo(response["access_token"]) == {"sub": "amber", "team": "a", "acr": "2", "amr": ["pwd"]}
+    assert token_endpoint.userinfo(provider, response["access_token"]) == {
+        "sub": "amber",
+        "team": "a",
+        "acr": "2",
+        "amr": ["pwd"],
+    }
     assert (claims["sub"], claims["sid"], claims["team"]) == ("amber", flow.sid, "a")
     assert (claims["acr"], claims["amr"]) == ("2", ["pwd"])
     assert "email" not in claims

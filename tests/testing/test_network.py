@@ -13,6 +13,7 @@ from django_ory_logout import http
 from django_ory_logout.exceptions import ProviderUnavailable
 from django_ory_logout.ory.hydra import ClientMetadata, HydraAdmin
 from django_ory_logout.testing import Client, LoginSession, Network, Provider, connect
+from django_ory_logout.testing.hydra import token_endpoint
 from django_ory_logout.testing.hydra.tokens import verified_claims
 
 from .conftest import CALLBACK
@@ -206,7 +207,7 @@ def test_a_token_request_with_one_thing_wrong_gets_400(
 @pytest.fixture
 def tokens(provider: Provider, network: Network, amber: LoginSession) -> dict[str, Any]:
     code = provider.authorize(amber, "site", redirect_uri=CALLBACK, scope="openid offline_access", nonce="n")
-    return provider.exchange(code, "site", redirect_uri=CALLBACK)
+    return token_endpoint.exchange(provider, code, "site", redirect_uri=CALLBACK)
 
 
 def refresh(tokens: dict[str, Any], headers: dict[str, str] | None = None) -> requests.Response:
@@ -227,8 +228,8 @@ def test_a_refresh_outlives_the_login_session_with_its_dead_sid(
 
     assert claims_of(provider, response)["sid"] == amber.sid
     assert claims_of(provider, response)["nonce"] == "n"
-    assert provider.grant_of(tokens["access_token"]) is None
-    assert provider.grant_of(response["refresh_token"])
+    assert provider.grants.grant_of(tokens["access_token"]) is None
+    assert provider.grants.grant_of(response["refresh_token"])
 
 
 def test_a_refresh_token_that_is_used_again_ends_what_came_of_it(provider: Provider, tokens: dict[str, Any]) -> None:
@@ -236,14 +237,14 @@ def test_a_refresh_token_that_is_used_again_ends_what_came_of_it(provider: Provi
 
     assert refresh(tokens).json()["error"] == "invalid_grant"
 
-    assert provider.grant_of(new["access_token"]) is provider.grant_of(new["refresh_token"]) is None
+    assert provider.grants.grant_of(new["access_token"]) is provider.grants.grant_of(new["refresh_token"]) is None
 
 
 def test_another_client_cannot_refresh(provider: Provider, tokens: dict[str, Any]) -> None:
     provider.register(Client("other", "secret"))
 
     assert refresh(tokens, basic("other", "secret")).json()["error"] == "invalid_grant"
-    assert provider.grant_of(tokens["refresh_token"])
+    assert provider.grants.grant_of(tokens["refresh_token"])
 
 
 def test_a_client_registered_without_it_cannot_refresh_and_gets_no_refresh_token(
@@ -252,7 +253,7 @@ def test_a_client_registered_without_it_cannot_refresh_and_gets_no_refresh_token
     provider.register(Client("site", SECRET, grant_types=["authorization_code"]))
     code = provider.authorize(amber, "site", redirect_uri=CALLBACK, scope="openid offline_access")
 
-    assert "refresh_token" not in provider.exchange(code, "site", redirect_uri=CALLBACK)
+    assert "refresh_token" not in token_endpoint.exchange(provider, code, "site", redirect_uri=CALLBACK)
     assert refresh(tokens).json()["error"] == "unsupported_grant_type"
 
 
@@ -260,7 +261,7 @@ def test_a_client_registered_without_it_cannot_refresh_and_gets_no_refresh_token
 def test_revoking_one_token_ends_the_other(provider: Provider, tokens: dict[str, Any], which: str) -> None:
     assert revoke(tokens[which], basic()) == 200
 
-    assert provider.grant_of(tokens["access_token"]) is provider.grant_of(tokens["refresh_token"]) is None
+    assert provider.grants.grant_of(tokens["access_token"]) is provider.grants.grant_of(tokens["refresh_token"]) is None
 
 
 def test_revoking_another_clients_token_is_answered_200_and_does_nothing(
@@ -271,14 +272,14 @@ def test_revoking_another_clients_token_is_answered_200_and_does_nothing(
     assert revoke(tokens["refresh_token"], basic("other", "secret")) == 200
     assert revoke("unknown", basic()) == 200
 
-    assert provider.grant_of(tokens["refresh_token"])
+    assert provider.grants.grant_of(tokens["refresh_token"])
 
 
 def test_revoking_wants_a_client(provider: Provider, tokens: dict[str, Any]) -> None:
     assert revoke(tokens["access_token"]) == 400
     assert revoke(tokens["access_token"], basic(secret="wrong")) == 401
 
-    assert provider.grant_of(tokens["access_token"])
+    assert provider.grants.grant_of(tokens["access_token"])
 
 
 def claims_of(provider: Provider, response: dict[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_a_site_is_registered_for_all_three_logouts(monkeypatch: pytest.MonkeyPa
     serve.serve(port=4545, site_url="http://rp.example/", client_id="a", client_secret="b")
 
     urlconf: Any = settings.ROOT_URLCONF
-    provider = urlconf.face.provider
+    provider = urlconf.site.provider
     assert (ports, provider.issuer) == ([4545], "http://127.0.0.1:4545")
     client = provider.clients["a"]
     assert client.redirect_uris == ["http://rp.example/auth/callback/"]
@@ -93,7 +93,7 @@ def test_the_admin_api_is_served_beside_and_the_pages_are_where_they_are_told_to
     serve.serve(port=4545, admin_port=admin_port, client_id="a", pages={"login": "http://ui.example/login"})
 
     urlconf: Any = settings.ROOT_URLCONF
-    pages = urlconf.face.provider.pages
+    pages = urlconf.site.provider.pages
     assert documents[0]["client_id"] == "a"
     assert (pages.login, pages.consent) == ("http://ui.example/login", "http://127.0.0.1:4545/consent")
     with pytest.raises(requests.ConnectionError):
@@ -124,7 +124,7 @@ def test_a_kratos_is_served_beside_and_is_the_login_page_unless_another_is(
     serve.serve(port=4545, pages=pages, kratos_port=port, kratos_admin_port=admin_port)
 
     urlconf: Any = settings.ROOT_URLCONF
-    assert urlconf.face.provider.pages.login == login.format(port)
+    assert urlconf.site.provider.pages.login == login.format(port)
     assert answers[0]["error"]["code"] == 401
     assert [one["traits"]["name"] for one in answers[1:]] == ["Amber", "Birch"]
 

@@ -312,7 +312,7 @@ class TestHome:
     def test_it_says_of_whom_a_logout_tells_nobody(self, browser: Browser, provider: Provider) -> None:
         provider.sign_in("amber", remember=False)
 
-        assert "a logout tells nobody" in browser.get("/").content.decode()
+        assert "a logout sends no notices" in browser.get("/").content.decode()
 
     @pytest.mark.parametrize(("field", "left"), [("sid", 1), ("subject", 0)])
     def test_a_button_ends_one_by_sid_or_all_by_subject(

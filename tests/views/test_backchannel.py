@@ -212,7 +212,7 @@ def test_each_of_two_clients_at_one_issuer(
 
 
 def test_encrypted_token(encrypted: None, post: Any, provider: Provider, claims: Any, signed_in: SiteBrowser) -> None:
-    token = provider.seal(claims, "django-site")
+    token = provider.sign_for(claims, "django-site")
     assert token.count(".") == 4
 
     assert_done(post(token))

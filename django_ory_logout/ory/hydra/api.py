@@ -1,8 +1,8 @@
-"""How Hydra's admin API is asked, and what its refusals mean.
+"""Send requests to Hydra's admin API, and map its errors to exceptions.
 
-What Hydra refuses is a :exc:`HydraError`, what it cannot answer now a :exc:`ProviderUnavailable`. Neither says more
-than the call's path, its status and Hydra's name for the error; what is wrong with a client's metadata, which are our
-own, is told in Hydra's words.
+If Hydra refuses a call, it raises :exc:`HydraError`. If Hydra cannot answer now, it raises :exc:`ProviderUnavailable`.
+Both contain only the path of the call, the status and Hydra's name for the error. For wrong client metadata they
+contain Hydra's description too, because we sent that metadata.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,8 @@ from .documents import redirect_to
 
 Codes = Mapping[int, str]
 
-#: What Hydra means by a status. A wrong address, a gateway or a proxy uses the same, in other words, and means OF_API.
+#: The meaning of each status from Hydra. A wrong address, a gateway or a proxy sends the same statuses without Hydra's
+#: error format: then OF_API applies.
 OF_CHALLENGE: Codes = {HTTPStatus.NOT_FOUND: "challenge_unknown", HTTPStatus.UNAUTHORIZED: "challenge_expired"}
 OF_CLIENT: Codes = {
     HTTPStatus.NOT_FOUND: "client_unknown",
@@ -33,14 +34,14 @@ OF_API: Codes = {
 
 
 class AdminAPI(api.AdminAPI):
-    """Hydra's admin API, by the kinds of its calls."""
+    """Hydra's admin API: one method for each kind of call."""
 
     def get(self, path: str, **query: str) -> http.Response:
-        """What is at ``path``."""
+        """Read ``path``."""
         return _checked(self._send("GET", path, query), f"GET {path}")
 
     def delete(self, path: str, **query: str) -> None:
-        """Delete what ``query`` selects. Only 204 is success: a proxy's page is none."""
+        """Delete the objects that ``query`` selects. Success is 204 only: a 200 can come from a proxy."""
         _checked(self._send("DELETE", path, query), f"DELETE {path}", HTTPStatus.NO_CONTENT)
 
     def post_form(self, path: str, **form: str) -> http.Response:
@@ -51,7 +52,7 @@ class AdminAPI(api.AdminAPI):
     def ask_for_client(
         self, method: str, client_id: str = "", document: object = None, expected: HTTPStatus = HTTPStatus.OK
     ) -> dict[str, Any]:
-        """Read or write a client, or with no ``client_id`` create one."""
+        """Read or write a client. Without ``client_id``, create one."""
         path = f"/clients/{quote(client_id, safe='')}" if client_id else "/clients"
         response = self._send(method, path, document=document)
         if response.status == HTTPStatus.BAD_REQUEST and (reason := _word(response, "error_description")):
@@ -67,9 +68,10 @@ class AdminAPI(api.AdminAPI):
         if response.status == HTTPStatus.GONE:
             raise ChallengeHandled(redirect_to(response.json()))
         if response.status == HTTPStatus.CONFLICT and method == "PUT":
-            # Answered before, as by a double click. Most often Hydra says where to go on when the request is read.
-            asked = self.ask_for_request("GET", name, challenge).json()
-            raise ChallengeHandled(str(asked.get("request_url") or ""))
+            # The challenge has an answer already, for example after a double click. When we read the request, Hydra
+            # usually sends the URL to continue at.
+            request = self.ask_for_request("GET", name, challenge).json()
+            raise ChallengeHandled(str(request.get("request_url") or ""))
         return _checked(response, f"{method} {path}", expected, OF_CHALLENGE)
 
 
@@ -94,7 +96,7 @@ def _refusal(response: http.Response, call: str, codes: Codes) -> OryLogoutError
 
 
 def _word(response: http.Response, name: str) -> str:
-    """A text of an error as Hydra writes it (RFC 6749, 5.2); none for anybody else's."""
+    """A text member of Hydra's error (RFC 6749, 5.2). Empty if the answer has another format."""
     try:
         value = response.json().get(name)
     except ProviderUnavailable:

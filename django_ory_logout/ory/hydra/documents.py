@@ -1,4 +1,4 @@
-"""What Hydra's admin API says and is told, as values."""
+"""The documents that Hydra's admin API sends and accepts, as values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ from .. import documents
 
 
 class Document(documents.Document):
-    """What Hydra says. Raises :exc:`ProviderUnavailable` (``hydra_answer_invalid``) where it cannot be read."""
+    """A document from Hydra. Raises :exc:`ProviderUnavailable` (``hydra_answer_invalid``) if it cannot be read."""
 
     @staticmethod
     def invalid(what: str) -> ProviderUnavailable:
@@ -20,13 +20,13 @@ class Document(documents.Document):
 
 @dataclass(frozen=True)
 class OAuth2Client(Document):
-    """A client as it is registered: what matters to sign-in and logout."""
+    """A registered client: the fields that matter to sign-in and logout."""
 
     required = ("client_id",)
 
     client_id: str
     client_name: str
-    #: Said in the answer to its creation, and never again.
+    #: Hydra sends it only in the answer to the creation.
     client_secret: str = field(repr=False)
     token_endpoint_auth_method: str
     subject_type: str
@@ -42,7 +42,7 @@ class OAuth2Client(Document):
 
 @dataclass(frozen=True)
 class OpenIDConnectContext(Document):
-    """What an authorization request asks of the login and consent pages (Core 3.1.2.1)."""
+    """Parameters of an authorization request for the login and consent pages (Core 3.1.2.1)."""
 
     acr_values: tuple[str, ...]
     display: str
@@ -53,7 +53,7 @@ class OpenIDConnectContext(Document):
 
 @dataclass(frozen=True)
 class LoginRequest(Document):
-    """A browser that waits at the login page. ``skip``: Hydra remembers it as ``subject``, who must be accepted."""
+    """A request for the login page. ``skip``: Hydra remembers the login of ``subject``. Accept that subject only."""
 
     required = ("challenge",)
 
@@ -70,7 +70,7 @@ class LoginRequest(Document):
 
 @dataclass(frozen=True)
 class ConsentRequest(Document):
-    """A browser that waits at the consent page. ``skip``: the person agreed to the same before."""
+    """A request for the consent page. ``skip``: the user has granted the same consent before."""
 
     challenge: str = field(repr=False)
     consent_request_id: str
@@ -90,7 +90,7 @@ class ConsentRequest(Document):
 
 @dataclass(frozen=True)
 class ConsentSession(Document):
-    """A consent that was given. ``consent_request.login_session_id`` ties it to its login session."""
+    """A consent that a user granted. ``consent_request.login_session_id`` is its login session."""
 
     required = ("consent_request",)
 
@@ -105,7 +105,7 @@ class ConsentSession(Document):
 
 @dataclass(frozen=True)
 class LogoutRequest(Document):
-    """A browser that waits at the logout page. Without a client nobody's ID token was sent: not ``rp_initiated``."""
+    """A request for the logout page. Without an ID token it has no client and is not ``rp_initiated``."""
 
     required = ("challenge",)
 
@@ -121,7 +121,7 @@ class LogoutRequest(Document):
 
 @dataclass(frozen=True)
 class Introspection(Document):
-    """Whether a token is alive, and if so what it is (RFC 7662, 2.2). Of a dead token nothing is said."""
+    """Whether a token is active, and its details (RFC 7662, 2.2). An inactive token has no details."""
 
     required = ("active",)
 
@@ -135,7 +135,7 @@ class Introspection(Document):
 
 @dataclass(frozen=True, kw_only=True)
 class ClientMetadata:
-    """What to write of a client (RFC 7591, 2, the logout specifications, and Hydra's own). ``None``: as it is."""
+    """The fields of a client to write (RFC 7591, 2, the logout specifications, and Hydra's). ``None``: no change."""
 
     client_name: str | None = None
     client_secret: str | None = field(default=None, repr=False)
@@ -153,13 +153,13 @@ class ClientMetadata:
     skip_logout_consent: bool | None = None
 
     def given(self) -> dict[str, Any]:
-        """What is to be written, by name."""
+        """The fields to write, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Redirect(Document):
-    """Where an answer sends the browser."""
+    """The answer to an accepted or rejected request: the URL to send the browser to."""
 
     required = ("redirect_to",)
 
@@ -167,5 +167,5 @@ class Redirect(Document):
 
 
 def redirect_to(raw: Mapping[str, Any]) -> str:
-    """Where an answer sends the browser. Raises :exc:`ProviderUnavailable` (``hydra_answer_invalid``)."""
+    """The URL to send the browser to. Raises :exc:`ProviderUnavailable` (``hydra_answer_invalid``)."""
     return Redirect.parse(raw).redirect_to

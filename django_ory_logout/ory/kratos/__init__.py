@@ -1,4 +1,4 @@
-"""Ory Kratos' public and admin APIs, as far as sessions go."""
+"""Ory Kratos' public and admin APIs for sessions."""
 
 from .admin import KratosAdmin
 from .credential import Credential

@@ -1,7 +1,7 @@
-"""The calls of Kratos' admin API that have to do with sessions, and those that make and unmake a synthetic person.
+"""The calls of Kratos' admin API for sessions, and the calls that create and delete a test identity.
 
-All raise :exc:`KratosError` for what Kratos refuses (``kratos_refused``, ``kratos_unauthorized``, ``kratos_not_found``,
-and what is named at the call) and :exc:`ProviderUnavailable` for what it cannot answer now.
+All calls raise :exc:`KratosError` if Kratos refuses them (``kratos_refused``, ``kratos_unauthorized``,
+``kratos_not_found``, and the codes that each call names), and :exc:`ProviderUnavailable` if Kratos cannot answer now.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,55 +22,55 @@ class KratosAdmin(AdminAPI):
     """Kratos' admin API."""
 
     def sessions(self, identity_id: str) -> Iterator[Session]:
-        """The living sessions of a person, the newest first; a call for each hundred.
+        """The sessions of an identity that have not ended, the newest first. Sends one call for each hundred sessions.
 
-        Those of a deactivated person too, as not ``active``: they revive with their owner. None for an identity that
-        Kratos does not know. Collect them before you end any. Raises :exc:`KratosError` (``identity_unknown``) for
-        what is no identity's id.
+        Includes the sessions of a deactivated identity, as not ``active``: they work again when the identity is
+        activated. The list is empty for an unknown identity. Collect the sessions before you end one of them. Raises
+        :exc:`KratosError` (``identity_unknown``) if the id is not a UUID.
         """
         path = _sessions_of(identity_id)
         return sessions_of_all_pages(lambda query: self._get(path, {"active": "true", **query}))
 
     def end_session(self, session_id: str) -> None:
-        """End a session. Succeeds for one that has ended too. Raises :exc:`KratosError` (``session_unknown``)."""
+        """End a session. Succeeds if it has ended already. Raises :exc:`KratosError` (``session_unknown``)."""
         if not (canonical_id := canonical(session_id)):
-            raise KratosError("session_unknown", "the id is no UUID")
+            raise KratosError("session_unknown", "the id is not a UUID")
         self._delete(f"/sessions/{canonical_id}")
 
     def end_sessions(self, identity_id: str) -> None:
-        """End and forget all sessions of a person. Succeeds when there is none, and for an unknown identity.
+        """End and delete all sessions of an identity. Succeeds if there is none, and for an unknown identity.
 
-        Raises :exc:`KratosError` (``identity_unknown``) for what is no identity's id.
+        Raises :exc:`KratosError` (``identity_unknown``) if the id is not a UUID.
         """
-        self._delete_if_there(_sessions_of(identity_id))
+        self._delete_if_exists(_sessions_of(identity_id))
 
     # Identities
 
     @sensitive_variables()
     def create_identity(self, traits: Mapping[str, object], password: str) -> Identity:
-        """Make a person of the default schema, who signs in by ``password``.
+        """Create an identity of the default schema, which signs in by ``password``.
 
-        Raises :exc:`KratosError` (``kratos_refused``) for ``traits`` that the schema does not take.
+        Raises :exc:`KratosError` (``kratos_refused``) if the schema does not accept ``traits``.
         """
         credentials = {"password": {"config": {"password": password}}}
-        # An empty schema_id is the default schema's.
+        # An empty schema_id means the default schema.
         document = {"schema_id": "", "traits": dict(traits), "credentials": credentials}
         response = self._send("POST", IDENTITIES, document=document)
         return Identity.parse(checked(response, f"POST {IDENTITIES}", HTTPStatus.CREATED, OF_ADMIN).json())
 
     def identity_of(self, identifier: str) -> Identity | None:
-        """Who signs in by ``identifier``, such as an e-mail address."""
+        """The identity that signs in by ``identifier``, such as an e-mail address."""
         if not identifier:
-            raise ValueError("Kratos answers an empty identifier with everybody")
+            raise ValueError("for an empty identifier, Kratos returns all identities")
         found = self._get(IDENTITIES, {"credentials_identifier": identifier}).objects()
         return Identity.parse(found[0]) if found else None
 
     def delete_identity(self, identity_id: str) -> None:
-        """Forget a person, with all sessions. Succeeds for an unknown identity too.
+        """Delete an identity and all its sessions. Succeeds for an unknown identity too.
 
-        Raises :exc:`KratosError` (``identity_unknown``) for what is no identity's id.
+        Raises :exc:`KratosError` (``identity_unknown``) if the id is not a UUID.
         """
-        self._delete_if_there(_path_of(identity_id))
+        self._delete_if_exists(_path_of(identity_id))
 
     def _get(self, path: str, query: dict[str, str]) -> http.Response:
         return checked(self._send("GET", path, query), f"GET {path}", codes=OF_ADMIN)
@@ -78,11 +78,11 @@ class KratosAdmin(AdminAPI):
     def _delete(self, path: str) -> None:
         checked(self._send("DELETE", path), f"DELETE {path}", HTTPStatus.NO_CONTENT, OF_ADMIN)
 
-    def _delete_if_there(self, path: str) -> None:
+    def _delete_if_exists(self, path: str) -> None:
         try:
             self._delete(path)
         except KratosError as error:
-            if error.code != "session_unknown":  # Kratos' word for whatever is not there
+            if error.code != "session_unknown":  # the code for each object that Kratos cannot find
                 raise
 
 
@@ -92,5 +92,5 @@ def _sessions_of(identity_id: str) -> str:
 
 def _path_of(identity_id: str) -> str:
     if not (canonical_id := canonical(identity_id)):
-        raise KratosError("identity_unknown", "the id is no UUID")
+        raise KratosError("identity_unknown", "the id is not a UUID")
     return f"{IDENTITIES}/{canonical_id}"

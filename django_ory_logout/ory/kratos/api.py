@@ -1,8 +1,8 @@
-"""What Kratos' refusals mean, and how its lists are read.
+"""Map Kratos' errors to exceptions, and read its lists.
 
-Kratos has an id for few of its refusals; the others are known by their words. What has neither is no verdict on a
-session: a gateway uses the same statuses, and may use Kratos' form. No error says more than the call's path without
-its query, its status and Kratos' id.
+Few errors of Kratos have an id. We recognise the others by their text. An error without a known id or text says
+nothing about a session: a gateway sends the same statuses, and may use Kratos' error format. Our exceptions contain
+only the path of the call without its query, the status and Kratos' id.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,13 +13,13 @@ from ... import http
 from ...exceptions import KratosError, OryLogoutError, ProviderUnavailable, SecondFactorRequired, SetupError
 from .documents import SecondFactor, Session
 
-#: A status with an id, a reason or a message of Kratos, or with one of the two below.
+#: The key is a status, with an id, a reason or a message of Kratos, or with one of the two constants below.
 Codes = Mapping[tuple[int, str], str]
 
-KRATOS = "in Kratos' form, whatever the words"
-ANYBODY = "in any form"
+KRATOS = "any text in Kratos' error format"
+ANY_FORMAT = "any error format"
 
-#: In the words of v1.3 to v26.2.
+#: With the texts of v1.3 to v26.2.
 OF_PUBLIC: Codes = {
     (HTTPStatus.UNAUTHORIZED, "session_inactive"): "session_inactive",
     (HTTPStatus.BAD_REQUEST, KRATOS): "kratos_refused",
@@ -48,12 +48,12 @@ OF_SESSIONS: Codes = {
 OF_ADMIN: Codes = {
     (HTTPStatus.NOT_FOUND, "Unable to locate the resource"): "session_unknown",
     (HTTPStatus.BAD_REQUEST, KRATOS): "kratos_refused",
-    (HTTPStatus.UNAUTHORIZED, ANYBODY): "kratos_unauthorized",
-    (HTTPStatus.FORBIDDEN, ANYBODY): "kratos_unauthorized",
-    (HTTPStatus.NOT_FOUND, ANYBODY): "kratos_not_found",
+    (HTTPStatus.UNAUTHORIZED, ANY_FORMAT): "kratos_unauthorized",
+    (HTTPStatus.FORBIDDEN, ANY_FORMAT): "kratos_unauthorized",
+    (HTTPStatus.NOT_FOUND, ANY_FORMAT): "kratos_not_found",
 }
 
-#: Kratos gives up to a thousand; so many, with their identities, fit into what our door to the network lets in.
+#: Kratos allows up to a thousand. A page of this size, with identities, stays below the size limit of our HTTP client.
 PAGE_SIZE = 100
 MAX_PAGES = 100
 
@@ -63,7 +63,7 @@ def checked(
 ) -> http.Response:
     """``response``, if it has the ``expected`` status.
 
-    Raises :exc:`KratosError` for what ``codes`` names, and :exc:`ProviderUnavailable` (``kratos_fault``) for all else.
+    Raises :exc:`KratosError` for the errors in ``codes``, and :exc:`ProviderUnavailable` (``kratos_fault``) for others.
     """
     if response.status != expected:
         raise _refusal(response, call, codes)
@@ -71,28 +71,28 @@ def checked(
 
 
 def sessions_of_all_pages(page: Callable[[dict[str, str]], http.Response]) -> Iterator[Session]:
-    """The sessions of a list, of which ``page`` gets what its query selects.
+    """The sessions of all pages of a list. ``page`` requests one page with a query.
 
-    By number until a page is short: Kratos' ``Link`` header leads from the first page to the first. Who ends sessions
-    meanwhile moves the others to the pages before. Raises :exc:`SetupError` (``kratos_pagination``), after all
-    that was found, when the list does not end.
+    Counts the pages until one is not full, because the ``next`` link of Kratos' first page leads to that page again.
+    If sessions end between two calls, the others move to earlier pages. Raises :exc:`SetupError`
+    (``kratos_pagination``), after all sessions that it found, if the list does not end.
     """
     seen: set[str] = set()
     for number in range(1, MAX_PAGES + 1):
         response = page({"per_page": str(PAGE_SIZE), "page": str(number)})
         found = list(map(Session.parse, response.objects()))
-        new = [one for one in found if one.id not in seen]
+        new = [session for session in found if session.id not in seen]
         yield from new
         if len(found) < PAGE_SIZE:
             return
         if not new:
             break
-        seen |= {one.id for one in new}
+        seen |= {session.id for session in new}
     raise SetupError("kratos_pagination", "the list of sessions does not end")
 
 
 def canonical(uuid: str) -> str | None:
-    """``uuid`` as it stands in a path; ``None`` for what names nothing at Kratos."""
+    """``uuid`` in the form for a path. ``None`` if it is not a UUID, so it can be no id at Kratos."""
     try:
         return str(UUID(uuid))
     except ValueError:
@@ -100,21 +100,21 @@ def canonical(uuid: str) -> str | None:
 
 
 def _refusal(response: http.Response, call: str, codes: Codes) -> OryLogoutError:
-    error_id, said = _said(response)
+    error_id, texts = _error_texts(response)
     if response.status == HTTPStatus.FORBIDDEN and error_id == "session_aal2_required":
         return SecondFactorRequired(SecondFactor.parse(response.json()).redirect_browser_to)
     detail = f"{call} answers {response.status}" + (f" {error_id[:100]!r}" if error_id else "")
-    key = next(((response.status, words) for words in said if (response.status, words) in codes), None)
+    key = next(((response.status, text) for text in texts if (response.status, text) in codes), None)
     return KratosError(codes[key], detail) if key else ProviderUnavailable("kratos_fault", detail)
 
 
-def _said(response: http.Response) -> tuple[str, list[str]]:
-    """The id of a refusal, and all by which it can be known, the most exact first."""
+def _error_texts(response: http.Response) -> tuple[str, list[str]]:
+    """The id of an error, and all texts that can identify it, the most exact text first."""
     try:
         error = response.json().get("error")
     except ProviderUnavailable:
         error = None
     if not isinstance(error, dict) or error.get("code") != response.status:
-        return "", [ANYBODY]
-    words = [text if isinstance(text := error.get(name), str) else "" for name in ("id", "reason", "message")]
-    return words[0], [*words, KRATOS, ANYBODY]
+        return "", [ANY_FORMAT]
+    texts = [text if isinstance(text := error.get(name), str) else "" for name in ("id", "reason", "message")]
+    return texts[0], [*texts, KRATOS, ANY_FORMAT]

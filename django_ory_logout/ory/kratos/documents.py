@@ -1,4 +1,4 @@
-"""What Kratos says, as values."""
+"""The documents that Kratos sends, as values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from .. import documents
 
 
 class Document(documents.Document):
-    """What Kratos says. Raises :exc:`ProviderUnavailable` (``kratos_answer_invalid``) where it cannot be read."""
+    """A document from Kratos. Raises :exc:`ProviderUnavailable` (``kratos_answer_invalid``) if it cannot be read."""
 
     @staticmethod
     def invalid(what: str) -> ProviderUnavailable:
@@ -20,7 +20,7 @@ class Document(documents.Document):
 
 @dataclass(frozen=True)
 class Address(Document):
-    """An address that a person can prove to be theirs. ``via`` is ``email`` or ``sms``."""
+    """An address that a user can verify. ``via`` is ``email`` or ``sms``."""
 
     value: str = field(repr=False)
     verified: bool
@@ -29,7 +29,7 @@ class Address(Document):
 
 @dataclass(frozen=True)
 class Identity(Document):
-    """A person. ``traits`` are what this Kratos' identity schema makes of them."""
+    """A user at Kratos. The identity schema defines their ``traits``."""
 
     required = ("id",)
 
@@ -43,9 +43,9 @@ class Identity(Document):
 
 @dataclass(frozen=True)
 class Device(Document):
-    """What a session was used on. ``location`` is what a proxy in front of Kratos says, often nothing.
+    """A device that used a session. ``location`` comes from a proxy in front of Kratos, and is often empty.
 
-    ``ip_address`` has the port behind it where no proxy says it.
+    If ``ip_address`` does not come from a proxy, a port follows it.
     """
 
     ip_address: str
@@ -72,7 +72,7 @@ class Session(Document):
 
 @dataclass(frozen=True)
 class LogoutFlow(Document):
-    """How a browser logs out: at ``logout_url``, or by the token in it. Both last as long as the session."""
+    """The ways for a browser to log out: ``logout_url``, or the token in it. Both are valid as long as the session."""
 
     required = ("logout_url", "logout_token")
 
@@ -82,7 +82,7 @@ class LogoutFlow(Document):
 
 @dataclass(frozen=True)
 class Count(Document):
-    """How many sessions ended, with those that had ended before."""
+    """The number of ended sessions. It includes sessions that had ended before."""
 
     required = ("count",)
 
@@ -91,7 +91,7 @@ class Count(Document):
 
 @dataclass(frozen=True)
 class SecondFactor(Document):
-    """Where a browser gives its second factor."""
+    """The address where a user enters the second factor."""
 
     required = ("redirect_browser_to",)
 

@@ -1,8 +1,8 @@
-"""Kratos' public API, as a server calls it for a person.
+"""Kratos' public API, which we call for a user.
 
-All raise :exc:`KratosError` for what Kratos refuses: ``session_inactive`` where it knows no living session by the
-credential, ``kratos_refused``, and what is named at the call. What is not exactly that, as a fault of Kratos' or a
-gateway's 401, is :exc:`ProviderUnavailable`, and no reason to log anybody out.
+All calls raise :exc:`KratosError` if Kratos refuses them: ``session_inactive`` if the credential has no active session,
+``kratos_refused``, and the codes that each call names. All other errors, such as a fault of Kratos or a 401 from a
+gateway, raise :exc:`ProviderUnavailable`. Such an error is no reason to log a user out.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ class KratosPublic:
     base_url: str
 
     def whoami(self, credential: Credential) -> Session:
-        """The session of ``credential``. Raises :exc:`SecondFactorRequired` where Kratos asks for one to say it."""
+        """The session of ``credential``. Raises :exc:`SecondFactorRequired` if Kratos requires a second factor."""
         session = Session.parse(self._ask("GET", WHOAMI, credential).json())
         if not session.active:
             raise KratosError("session_inactive", f"GET {WHOAMI} answers a session that is not active")
@@ -50,29 +50,29 @@ class KratosPublic:
 
     @sensitive_variables()
     def logout_flow(self, cookie: Credential, return_to: str = "") -> LogoutFlow:
-        """How the browser that has ``cookie`` logs out; the same for as long as the session lives.
+        """The logout URL and token for the browser that has ``cookie``. They stay the same for the whole session.
 
-        Raises :exc:`KratosError` (``return_to_refused``) for what is not among Kratos' ``allowed_return_urls``.
+        Raises :exc:`KratosError` (``return_to_refused``) if Kratos' ``allowed_return_urls`` do not allow ``return_to``.
         """
         response = self._send("GET", LOGOUT_FLOW, cookie, {"return_to": return_to} if return_to else None)
         return LogoutFlow.parse(checked(response, f"GET {LOGOUT_FLOW}", codes=OF_LOGOUT_FLOW).json())
 
     @sensitive_variables()
     def log_out(self, cookie: Credential, logout_token: str) -> tuple[str, ...]:
-        """End the session of ``cookie``; the ``Set-Cookie`` headers by which the browser forgets it.
+        """End the session of ``cookie``. Returns the ``Set-Cookie`` headers that delete the cookie in the browser.
 
-        Raises :exc:`KratosError` (``logout_token_foreign``) for another session's token.
+        Raises :exc:`KratosError` (``logout_token_foreign``) if the token belongs to another session.
         """
         if cookie.is_token:
-            raise ValueError("Kratos answers a session token here with success, and ends nothing")
+            raise ValueError("for a session token, Kratos answers success here, but ends no session")
         response = self._send("GET", LOGOUT, cookie, {"token": logout_token})
         return checked(response, f"GET {LOGOUT}", HTTPStatus.NO_CONTENT, OF_LOGOUT).set_cookies
 
     @sensitive_variables()
     def log_out_natively(self, session_token: str) -> None:
-        """End the session of a session token. Succeeds for one that has ended too.
+        """End the session of a session token. Succeeds if the session has ended already.
 
-        Raises :exc:`KratosError` (``session_unknown``) for a token that Kratos has forgotten, or never gave.
+        Raises :exc:`KratosError` (``session_unknown``) if Kratos has deleted the token, or did not issue it.
         """
         response = http.send("DELETE", url(self.base_url, NATIVE_LOGOUT), {"session_token": session_token})
         checked(response, f"DELETE {NATIVE_LOGOUT}", HTTPStatus.NO_CONTENT, OF_NATIVE_LOGOUT)
@@ -80,21 +80,22 @@ class KratosPublic:
     # My sessions
 
     def sessions(self, credential: Credential) -> list[Session]:
-        """The other living sessions of the person. Raises :exc:`SecondFactorRequired` where :meth:`whoami` does."""
+        """The other active sessions of the user. Raises :exc:`SecondFactorRequired` as :meth:`whoami` does."""
         return list(sessions_of_all_pages(lambda query: self._ask("GET", SESSIONS, credential, query)))
 
     def end_session(self, credential: Credential, session_id: str) -> None:
-        """End another session of the person. Succeeds for unknown ones and for other people's too, which live on.
+        """End another session of the user.
 
-        Raises :exc:`KratosError` (``session_is_current``) for the session of ``credential``, which logs out, and
-        (``session_unknown``) for what is no session's id.
+        Succeeds for unknown sessions too, and for sessions of other users, which Kratos does not end. Raises
+        :exc:`KratosError` (``session_is_current``) for the session of ``credential``, which must log out instead, and
+        (``session_unknown``) if the id is not a UUID.
         """
         if not (canonical_id := canonical(session_id)):
-            raise KratosError("session_unknown", "the id is no UUID")
+            raise KratosError("session_unknown", "the id is not a UUID")
         self._ask("DELETE", f"{SESSIONS}/{canonical_id}", credential, expected=HTTPStatus.NO_CONTENT)
 
     def end_other_sessions(self, credential: Credential) -> int:
-        """End all sessions of the person but this; how many those are, with the ones that had ended before."""
+        """End all sessions of the user except this one. Returns their number, with those that had ended before."""
         return Count.parse(self._ask("DELETE", SESSIONS, credential).json()).count
 
     def _ask(
@@ -107,9 +108,9 @@ class KratosPublic:
     ) -> http.Response:
         response = self._send(method, path, credential, query)
         if response.status == HTTPStatus.UNAUTHORIZED:
-            # Below /sessions Kratos answers so whatever hinders it, be it that its database is down. The logout flow
-            # tells the two apart: it calls a dead session by its name, and fails where Kratos does. If it calls the
-            # session alive, either the fault is over or, after v26.2, the person has been deactivated.
+            # Below /sessions, Kratos sends this 401 for any problem, also when its database is down. The logout flow
+            # shows the difference: it answers session_inactive for an ended session, and fails if Kratos fails. If it
+            # finds an active session, the problem is over or, after v26.2, the identity has been deactivated.
             self.logout_flow(credential)
             response = self._send(method, path, credential, query)
         return checked(response, f"{method} {path}", expected, OF_SESSIONS)
@@ -118,5 +119,5 @@ class KratosPublic:
         self, method: str, path: str, credential: Credential, query: Mapping[str, str] | None = None
     ) -> http.Response:
         if not credential.is_sendable:
-            raise KratosError("session_inactive", "the credential is none that Kratos gives")
+            raise KratosError("session_inactive", "Kratos does not issue such a credential")
         return http.send(method, url(self.base_url, path, query), headers=credential.headers)

@@ -1,0 +1,1 @@
+"""An OpenID provider that behaves like Ory Hydra, without HTTP."""

@@ -17,13 +17,13 @@ from .records import Client, Consent, LoginSession
 
 STATE_LENGTH = 8
 RESPONSE_MODES = ("query", "form_post")
-#: With what a browser comes back from the login and consent pages.
+#: The parameters that a browser brings back from the login and consent pages.
 VERIFIERS = ("login_verifier", "consent_verifier")
 
 
 @dataclass(frozen=True)
 class AuthorizationRequest:
-    """An authorization request that has been found good."""
+    """A valid authorization request."""
 
     client: Client
     redirect_uri: str
@@ -35,11 +35,11 @@ class AuthorizationRequest:
     prompt: frozenset[str]
     max_age: int | None
     login_hint: str
-    #: All parameters, as they came.
+    #: All parameters, unchanged.
     query: Mapping[str, str]
 
     def accepts(self, login_session: LoginSession | None, now: float) -> bool:
-        """Whether ``login_session`` answers this request, so that nobody need be asked."""
+        """Whether ``login_session`` is enough for this request, so that the user need not sign in."""
         if login_session is None or not login_session.remembered or "login" in self.prompt:
             return False
         return self.max_age is None or now - login_session.auth_time <= self.max_age
@@ -48,7 +48,7 @@ class AuthorizationRequest:
 def parse(provider: Provider, query: Mapping[str, str]) -> AuthorizationRequest:
     """Check an authorization request.
 
-    Raises Authlib's ``OAuth2Error``: with a ``redirect_uri`` it goes back to the client, else to the error page.
+    Raises Authlib's ``OAuth2Error``. With a ``redirect_uri``, the error goes to the client, else to the error page.
     """
     client = provider.clients.get(query.get("client_id", ""))
     if client is None:
@@ -103,14 +103,14 @@ def _max_age(value: str) -> int | None:
 
 
 def respond(provider: Provider, request: AuthorizationRequest, login_session: LoginSession) -> dict[str, str]:
-    """Agree to all that is asked for: the parameters that the browser takes to the ``redirect_uri``."""
+    """Grant all requested scopes. Returns the parameters for the ``redirect_uri``."""
     consent = Consent(login_session, request.client.client_id, request.scope, provider.clock())
     return grant(provider, request, provider.consent(consent))
 
 
 def grant(provider: Provider, request: AuthorizationRequest, consent: Consent) -> dict[str, str]:
-    """Give the code: the parameters that the browser takes to the ``redirect_uri``."""
-    code = provider.code_for(
+    """Issue the code. Returns the parameters for the ``redirect_uri``."""
+    code = provider.grants.new_code(
         consent, redirect_uri=request.redirect_uri, nonce=request.nonce, code_challenge=request.code_challenge
     )
     announced = provider.metadata.get("authorization_response_iss_parameter_supported")

@@ -11,7 +11,7 @@ import requests
 
 from .records import Delivery
 
-#: Seconds before the second and the third attempt, and for all of them together.
+#: Seconds before the second and the third attempt, and for all attempts together.
 WAITS = (1.0, 2.0)
 TOTAL_SECONDS = 30.0
 ATTEMPT_SECONDS = 10.0
@@ -22,7 +22,7 @@ _SUCCESS = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a delivery: one entry for each attempt, a status or the name of the error."""
+    """The result of a delivery. Each attempt has one entry: a status or the name of the error."""
 
     client_id: str
     url: str
@@ -34,14 +34,14 @@ class Report:
 
 
 class BackChannel:
-    """Delivers logout tokens, each at most three times, and keeps the latest reports."""
+    """Delivers logout tokens, with at most three attempts each, and keeps the latest reports."""
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
         self.reports: deque[Report] = deque(maxlen=KEPT_REPORTS)
         self._sleep = sleep
 
     def deliver(self, deliveries: Iterable[Delivery]) -> list[Report]:
-        """Deliver all and wait for it: to each client on its own, so that none has to wait for another."""
+        """Deliver all logout tokens and wait for the end. Each delivery has its own thread: none waits for another."""
         reports = [(delivery, Report(delivery.client_id, delivery.url)) for delivery in deliveries]
         self.reports.extend(report for _, report in reports)
         threads = [threading.Thread(target=self._run, args=pair, daemon=True) for pair in reports]
@@ -52,7 +52,7 @@ class BackChannel:
         return [report for _, report in reports]
 
     def deliver_in_background(self, deliveries: Iterable[Delivery]) -> threading.Thread:
-        """Deliver while the browser goes on: it can be back before the logout token arrives."""
+        """Deliver in another thread. The browser can return to the client before the logout token arrives."""
         thread = threading.Thread(target=self.deliver, args=[list(deliveries)], daemon=True)
         thread.start()
         return thread
@@ -69,7 +69,7 @@ class BackChannel:
 
 
 def _post(delivery: Delivery, report: Report) -> requests.Response | None:
-    """One attempt, with the same token each time. A 301, 302 or 303 makes it a GET: the trap is Hydra's own."""
+    """Send one attempt. All attempts have the same token. As in Hydra, a 301, 302 or 303 turns the POST into a GET."""
     with requests.Session() as session:
         session.trust_env = False
         try:
@@ -82,7 +82,7 @@ def _post(delivery: Delivery, report: Report) -> requests.Response | None:
 
 
 def _pause(response: requests.Response | None, wait: float | None) -> float | None:
-    """Seconds until the next attempt; None when there is none to come."""
+    """Seconds until the next attempt. None: there is no next attempt."""
     if wait is None or response is None:
         return wait
     status, retry_after = response.status_code, response.headers.get("Retry-After", "")

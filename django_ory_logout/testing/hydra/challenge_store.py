@@ -1,4 +1,4 @@
-"""Challenges and verifiers: words that stand for what was under way when they were given."""
+"""Challenges and verifiers: random strings that each stand for the state of a flow."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -11,30 +11,30 @@ SECONDS = 30 * 60
 
 
 class ChallengeStore:
-    """Values that travel as opaque words. Opening a word changes nothing, as Hydra's hold their value encrypted."""
+    """Values by challenge. Reading a challenge changes nothing: Hydra's challenges contain their value, encrypted."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._values: dict[tuple[str, str], tuple[float, Any]] = {}
 
-    def seal(self, purpose: str, value: object) -> str:
-        word = str(generate_token(64))
-        self._values[purpose, word] = self._clock(), value
-        return word
+    def add(self, purpose: str, value: object) -> str:
+        challenge = str(generate_token(64))
+        self._values[purpose, challenge] = self._clock(), value
+        return challenge
 
-    def open(self, purpose: str, word: str) -> Any:
-        """The value. Raises Authlib's ``OAuth2Error``: 404 for an unknown word, 401 for one of half an hour ago."""
-        if (purpose, word) not in self._values:
+    def get(self, purpose: str, challenge: str) -> Any:
+        """The value. Raises Authlib's ``OAuth2Error``: 404 for an unknown challenge, 401 after half an hour."""
+        if (purpose, challenge) not in self._values:
             raise unknown()
-        since, value = self._values[purpose, word]
+        since, value = self._values[purpose, challenge]
         if self._clock() > since + SECONDS:
             raise expired(purpose)
         return value
 
-    def use(self, purpose: str, word: str) -> Any:
-        """The value, once."""
-        value = self.open(purpose, word)
-        del self._values[purpose, word]
+    def pop(self, purpose: str, challenge: str) -> Any:
+        """The value. The challenge is unknown afterwards."""
+        value = self.get(purpose, challenge)
+        del self._values[purpose, challenge]
         return value
 
 

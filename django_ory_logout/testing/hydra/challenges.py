@@ -1,7 +1,7 @@
-"""Login and consent requests: what happens between an authorization request and its code.
+"""Login and consent requests: the steps between an authorization request and its code.
 
-A challenge is the flow itself, sealed, and so is the verifier that an answer gives. A challenge keeps no record of its
-answer; a verifier is good once. What is refused is Authlib's ``OAuth2Error``.
+A challenge stands for a flow. Each answer to a challenge makes a verifier, which stands for the flow with that answer.
+A challenge can get several answers. A verifier is valid once. Errors are Authlib's ``OAuth2Error``.
 """
 
 from collections.abc import Mapping
@@ -30,24 +30,27 @@ RESERVED = {"acr", "amr", "at_hash", "aud", "auth_time", "exp", "iat", "iss", "j
 # Login
 
 
-def begin(provider: Provider, asked: AuthorizationRequest, known: LoginSession | None, browser: str) -> str:
-    """The challenge for the login page. It is asked even where the browser is ``known``, and then has to agree."""
-    if known and asked.accepts(known, provider.clock()):
-        flow = Flow(asked, browser, known.sid, known.subject, known.auth_time, login_skip=True)
-    elif "none" in asked.prompt:
+def begin(provider: Provider, request: AuthorizationRequest, known: LoginSession | None, browser: str) -> str:
+    """The challenge for the login page.
+
+    A browser with a login session (``known``) goes there too, and the page must accept that session.
+    """
+    if known and request.accepts(known, provider.clock()):
+        flow = Flow(request, browser, known.sid, known.subject, known.auth_time, login_skip=True)
+    elif "none" in request.prompt:
         raise LoginRequiredError("Prompt none was requested, but no existing login session was found.")
     else:
-        flow = Flow(asked, browser, str(uuid4()))
-    return provider.sealed.seal(LOGIN, flow)
+        flow = Flow(request, browser, str(uuid4()))
+    return provider.challenge_store.add(LOGIN, flow)
 
 
 def login_flow(provider: Provider, challenge: str) -> Flow:
-    flow: Flow = provider.sealed.open(LOGIN, challenge)
+    flow: Flow = provider.challenge_store.get(LOGIN, challenge)
     return flow
 
 
 def accept_login(provider: Provider, challenge: str, answer: Answer) -> str:
-    """Log ``answer["subject"]`` in; where to send the browser."""
+    """Log ``answer["subject"]`` in. Returns the URL to send the browser to."""
     subject = answer.get("subject")
     if not subject:
         raise InvalidRequestError("Field subject must not be empty.")
@@ -59,17 +62,17 @@ def accept_login(provider: Provider, challenge: str, answer: Answer) -> str:
 
 
 def reject_login(provider: Provider, challenge: str, answer: Answer) -> str:
-    """Log nobody in; where to send the browser."""
+    """Refuse the login. Returns the URL to send the browser to."""
     return _verify(provider, LOGGED_IN, replace(login_flow(provider, challenge), login=_error(answer)))
 
 
 def log_in(provider: Provider, verifier: str, browser: str) -> Flow:
-    """The browser is back from the login page: its login session begins, or goes on."""
+    """Start or continue the login session of a browser that returns from the login page."""
     flow = _verified(provider, LOGGED_IN, verifier, browser)
     _raise_error(flow.login)
     if not flow.login_skip:
         remember, of_page = bool(flow.login.get("remember")), flow.login.get("identity_provider_session_id") or ""
-        provider.open(LoginSession(flow.sid, flow.subject, flow.auth_time, remember, of_page))
+        provider.add_login_session(LoginSession(flow.sid, flow.subject, flow.auth_time, remember, of_page))
     return flow
 
 
@@ -77,39 +80,39 @@ def log_in(provider: Provider, verifier: str, browser: str) -> Flow:
 
 
 def ask_consent(provider: Provider, flow: Flow) -> str:
-    """The challenge for the consent page, which is asked even where an earlier consent is enough."""
-    earlier = provider.remembered_consent(flow.subject, flow.asked.client.client_id)
-    enough = earlier is not None and set(flow.asked.scope.split()) <= set(earlier.scope.split())
-    skip = enough and "consent" not in flow.asked.prompt
-    if "none" in flow.asked.prompt and not skip:
+    """The challenge for the consent page. The browser goes there even if an earlier consent is enough."""
+    earlier = provider.remembered_consent(flow.subject, flow.request.client.client_id)
+    enough = earlier is not None and set(flow.request.scope.split()) <= set(earlier.scope.split())
+    skip = enough and "consent" not in flow.request.prompt
+    if "none" in flow.request.prompt and not skip:
         raise ConsentRequiredError("Prompt none was requested, but no previous consent was found.")
-    return provider.sealed.seal(CONSENT, replace(flow, consent_skip=skip))
+    return provider.challenge_store.add(CONSENT, replace(flow, consent_skip=skip))
 
 
 def consent_flow(provider: Provider, challenge: str) -> Flow:
-    flow: Flow = provider.sealed.open(CONSENT, challenge)
+    flow: Flow = provider.challenge_store.get(CONSENT, challenge)
     return flow
 
 
 def accept_consent(provider: Provider, challenge: str, answer: Answer) -> str:
-    """Agree to ``answer["grant_scope"]``; where to send the browser."""
+    """Grant ``answer["grant_scope"]``. Returns the URL to send the browser to."""
     flow = replace(consent_flow(provider, challenge), consent=answer, handled_at=provider.clock())
     return _verify(provider, CONSENTED, flow)
 
 
 def reject_consent(provider: Provider, challenge: str, answer: Answer) -> str:
-    """Do not agree; where to send the browser."""
+    """Refuse the consent. Returns the URL to send the browser to."""
     return _verify(provider, CONSENTED, replace(consent_flow(provider, challenge), consent=_error(answer)))
 
 
 def finish(provider: Provider, verifier: str, browser: str) -> dict[str, str]:
-    """The browser is back from the consent page: the parameters that it takes to the ``redirect_uri``."""
+    """Finish the flow of a browser that returns from the consent page. Returns parameters for the ``redirect_uri``."""
     flow = _verified(provider, CONSENTED, verifier, browser)
     _raise_error(flow.consent)
     answer = flow.consent
     consent = Consent(
         provider.login_sessions.get(flow.sid) or LoginSession(flow.sid, flow.subject, flow.auth_time),
-        flow.asked.client.client_id,
+        flow.request.client.client_id,
         " ".join(answer.get("grant_scope") or ()),
         flow.handled_at,
         flow.consent_request_id,
@@ -119,11 +122,11 @@ def finish(provider: Provider, verifier: str, browser: str) -> dict[str, str]:
         claims=_claims(flow),
         request=documents.consent_request(provider, flow, challenge=""),
     )
-    return grant(provider, flow.asked, provider.consent(consent))
+    return grant(provider, flow.request, provider.consent(consent))
 
 
 def _claims(flow: Flow) -> dict[str, Any]:
-    """What the pages put into the ID token: of the provider's own claims no more than ``acr`` and ``amr``."""
+    """The claims of the pages for the ID token. From the provider's own claims, they set only ``acr`` and ``amr``."""
     chosen = (flow.consent.get("session") or {}).get("id_token") or {}
     of_login = {name: flow.login[name] for name in ("acr", "amr") if flow.login.get(name)}
     return {**{name: value for name, value in chosen.items() if name not in RESERVED}, **of_login}
@@ -133,12 +136,12 @@ def _claims(flow: Flow) -> dict[str, Any]:
 
 
 def _verify(provider: Provider, purpose: str, flow: Flow) -> str:
-    return request_url(provider, flow, **{purpose: provider.sealed.seal(purpose, flow)})
+    return request_url(provider, flow, **{purpose: provider.challenge_store.add(purpose, flow)})
 
 
 def _verified(provider: Provider, purpose: str, verifier: str, browser: str) -> Flow:
     try:
-        flow: Flow = provider.sealed.use(purpose, verifier)
+        flow: Flow = provider.challenge_store.pop(purpose, verifier)
     except OAuth2Error as error:
         raise AccessDeniedError(f"The {purpose.replace('_', ' ')} has already been used or is unknown.") from error
     if flow.browser != browser:
@@ -148,9 +151,9 @@ def _verified(provider: Provider, purpose: str, verifier: str, browser: str) -> 
 
 
 def _error(answer: Answer) -> dict[str, str]:
-    """A page's refusal, in the characters that an error response may have (RFC 6749, 4.1.2.1)."""
-    told = {"error": answer.get("error") or "request_denied", "description": answer.get("error_description") or ""}
-    return {name: text.encode("ascii", "replace").decode().replace('"', "'") for name, text in told.items()}
+    """The error of a page, with only the characters that an error response can have (RFC 6749, 4.1.2.1)."""
+    error = {"error": answer.get("error") or "request_denied", "description": answer.get("error_description") or ""}
+    return {name: text.encode("ascii", "replace").decode().replace('"', "'") for name, text in error.items()}
 
 
 def _raise_error(answer: Mapping[str, Any]) -> None:

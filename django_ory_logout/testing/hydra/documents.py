@@ -1,4 +1,4 @@
-"""What Hydra's admin API says, as JSON documents."""
+"""The JSON documents of Hydra's admin API."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +14,8 @@ Json = dict[str, Any]
 
 
 def request_url(provider: Provider, flow: Flow, **more: str) -> str:
-    """The authorization request again, with ``more``."""
-    return set_query(provider.url("/oauth2/auth"), **{**flow.asked.query, **more})
+    """The URL of the authorization request, with ``more`` parameters."""
+    return set_query(provider.url("/oauth2/auth"), **{**flow.request.query, **more})
 
 
 def login_request(provider: Provider, flow: Flow, challenge: str) -> Json:
@@ -40,7 +40,7 @@ def consent_request(provider: Provider, flow: Flow, challenge: str) -> Json:
 
 
 def _request(provider: Provider, flow: Flow, challenge: str) -> Json:
-    query = flow.asked.query
+    query = flow.request.query
     context = {
         "acr_values": query.get("acr_values", "").split(),
         "display": query.get("display"),
@@ -50,18 +50,18 @@ def _request(provider: Provider, flow: Flow, challenge: str) -> Json:
     return {
         "challenge": challenge,
         "subject": flow.subject,
-        "requested_scope": flow.asked.scope.split(),
+        "requested_scope": flow.request.scope.split(),
         "requested_access_token_audience": [],
         "oidc_context": {name: value for name, value in context.items() if value},
-        "client": _client(provider, flow.asked.client.client_id),
+        "client": _client(provider, flow.request.client.client_id),
         "request_url": request_url(provider, flow),
     }
 
 
 def consent_session(provider: Provider, consent: Consent) -> Json:
-    """A consent in the list. Its ``login_session_id`` is empty once the login session is gone."""
+    """A consent in the list. Its ``login_session_id`` is empty if the login session has ended."""
     session = consent.login_session
-    alive = provider.login_sessions.get(session.sid) is session
+    is_active = provider.login_sessions.get(session.sid) is session
     return {
         "consent_request_id": consent.consent_request_id,
         "grant_scope": consent.scope.split(),
@@ -77,26 +77,26 @@ def consent_session(provider: Provider, consent: Consent) -> Json:
             "subject": session.subject,
             **consent.request,
             "client": _client(provider, consent.client_id),
-            "login_session_id": session.sid if alive else "",
+            "login_session_id": session.sid if is_active else "",
         },
     }
 
 
-def logout_request(provider: Provider, asked: LogoutRequest, challenge: str) -> Json:
+def logout_request(provider: Provider, request: LogoutRequest, challenge: str) -> Json:
     return {
         "challenge": challenge,
-        "subject": asked.subject,
-        "sid": asked.sid,
-        "request_url": asked.request_url,
-        "rp_initiated": asked.rp_initiated,
-        "requested_at": _time(asked.requested_at) if asked.requested_at else None,
-        "expires_at": _time(asked.expires_at) if asked.expires_at else None,
-        "client": _client(provider, asked.client_id) if asked.rp_initiated else None,
+        "subject": request.subject,
+        "sid": request.sid,
+        "request_url": request.request_url,
+        "rp_initiated": request.rp_initiated,
+        "requested_at": _time(request.requested_at) if request.requested_at else None,
+        "expires_at": _time(request.expires_at) if request.expires_at else None,
+        "client": _client(provider, request.client_id) if request.rp_initiated else None,
     }
 
 
 def introspection(provider: Provider, use: str, grant: Grant) -> Json:
-    """RFC 7662, 2.2. The subject is the person's own, whatever a client with pairwise subjects is told."""
+    """The answer for an active token (RFC 7662, 2.2). ``sub`` is the real subject, also for pairwise clients."""
     return {
         "active": True,
         "scope": grant.consent.scope,

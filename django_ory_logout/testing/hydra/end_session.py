@@ -1,4 +1,4 @@
-"""The end session endpoint without its pages: what Ory Hydra does with each kind of logout request."""
+"""The end session endpoint without its pages. It answers each kind of logout request as Ory Hydra does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from .provider import Provider
 from .records import Delivery, LoginSession
 from .tokens import Claims
 
-#: How long a person may think about a logout that no relying party asked for. Others never expire.
+#: How long a logout request without a relying party is valid, in seconds. Other requests never expire.
 SECONDS = 30 * 60
 
 
 @dataclass
 class LogoutRequest:
-    """A logout that a person may still accept or reject. The last answer counts."""
+    """A logout that a user can accept or reject. The last answer counts."""
 
     sid: str
     subject: str
@@ -33,15 +33,15 @@ class LogoutRequest:
     verifier: str = ""
     accepted: bool = False
     rejected: bool = False
-    #: The browser came with the verifier.
+    #: Whether the browser has come back with the verifier.
     handled: bool = False
 
 
 def parse(provider: Provider, query: Mapping[str, str], cookie: LoginSession | None) -> LogoutRequest | str:
-    """What to ask the person, or the URI of an immediate redirect, which ends nothing and looks like success.
+    """The request for the logout page, or the URI of a redirect that ends no session but looks like success.
 
-    Reads ``id_token_hint``, ``state`` and ``post_logout_redirect_uri`` alone, as Hydra does. ``cookie`` is the login
-    session of the browser. Raises Authlib's ``InvalidRequestError`` for the error page; the client never hears of it.
+    Reads only ``id_token_hint``, ``state`` and ``post_logout_redirect_uri``, as Hydra does. ``cookie`` is the login
+    session of the browser. Raises Authlib's ``InvalidRequestError``, which only the error page shows, not the client.
     """
     hint = query.get("id_token_hint", "")
     if not hint:
@@ -76,7 +76,7 @@ def _without_hint(provider: Provider, query: Mapping[str, str], cookie: LoginSes
 
 
 def _hint_claims(provider: Provider, hint: str) -> Claims:
-    """An expired hint is good. One signed with a rotated-out key is not, though the JWKS still lists that key."""
+    """The claims of a hint. It can be expired, but must be signed by the newest key, not by another key of the JWKS."""
     for key in provider.current_keys().values():
         try:
             claims = tokens.verified_claims(hint, key)
@@ -97,7 +97,7 @@ def _checked(provider: Provider, claims: Claims) -> Claims:
 
 
 def _redirect_uri(provider: Provider, client_id: str, query: Mapping[str, str]) -> str:
-    """Exact string match; ``state`` comes back with a ``post_logout_redirect_uri`` only."""
+    """The registered URI (exact string match). Without a ``post_logout_redirect_uri``, ``state`` is dropped."""
     redirect_uri = query.get("post_logout_redirect_uri", "")
     if not redirect_uri:
         return provider.pages.post_logout_redirect
@@ -112,64 +112,65 @@ def _redirect_uri(provider: Provider, client_id: str, query: Mapping[str, str]) 
 
 
 class LogoutRequests:
-    """The logout requests that were made, by challenge. What is refused is Authlib's ``OAuth2Error``."""
+    """The logout requests, by challenge. Errors are Authlib's ``OAuth2Error``."""
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
-        self._made: dict[str, LogoutRequest] = {}
+        self._requests: dict[str, LogoutRequest] = {}
 
-    def add(self, asked: LogoutRequest, request_url: str) -> str:
-        """The challenge for the logout page."""
-        challenge, asked.verifier, asked.request_url = str(uuid4()), str(uuid4()), request_url
-        self._made[challenge] = asked
+    def add(self, request: LogoutRequest, request_url: str) -> str:
+        """Store a request. Returns the challenge for the logout page."""
+        challenge, request.verifier, request.request_url = str(uuid4()), str(uuid4()), request_url
+        self._requests[challenge] = request
         return challenge
 
     def get(self, challenge: str) -> LogoutRequest:
-        """Raises for one that is unknown, or was rejected."""
-        asked = self._made.get(challenge)
-        if asked is None or asked.rejected:
+        """The request. Raises an error if it is unknown or rejected."""
+        request = self._requests.get(challenge)
+        if request is None or request.rejected:
             raise unknown()
-        return asked
+        return request
 
     def accept(self, challenge: str) -> str:
-        """Log out; where to send the browser. A second time does no harm."""
-        asked = self._answer(challenge, accepted=True)
-        return set_query(self.provider.url("/oauth2/sessions/logout"), logout_verifier=asked.verifier)
+        """Log out. Returns the URL to send the browser to. Safe to repeat."""
+        request = self._answer(challenge, accepted=True)
+        return set_query(self.provider.url("/oauth2/sessions/logout"), logout_verifier=request.verifier)
 
     def reject(self, challenge: str) -> None:
-        """Do not log out. Where the browser goes is left to the page."""
+        """Refuse the logout. The page chooses where the browser goes."""
         self._answer(challenge, accepted=False)
 
     def verified(self, verifier: str) -> LogoutRequest:
-        """The browser is back from the logout page."""
-        for asked in self._made.values():
-            if asked.verifier == verifier and asked.accepted:
-                if asked.expires_at and asked.expires_at < self.provider.clock():
+        """The accepted request of a browser that returns from the logout page."""
+        for request in self._requests.values():
+            if request.verifier == verifier and request.accepted:
+                if request.expires_at and request.expires_at < self.provider.clock():
                     raise expired("logout_request")
-                asked.handled = True
-                return asked
+                request.handled = True
+                return request
         raise unknown()
 
     def _answer(self, challenge: str, *, accepted: bool) -> LogoutRequest:
-        if challenge not in self._made:
+        if challenge not in self._requests:
             raise unknown()
-        asked = self._made[challenge]
-        asked.accepted, asked.rejected = accepted, not accepted
-        return asked
+        request = self._requests[challenge]
+        request.accepted, request.rejected = accepted, not accepted
+        return request
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What remains to be done once a logout was accepted."""
+    """The notices to send after an accepted logout."""
 
     deliveries: list[Delivery]
     frontchannel_uris: list[str]
 
 
 def end(provider: Provider, request: LogoutRequest, cookie: LoginSession | None) -> Ended:
-    """End the login session, and that of the browser's cookie where it is another one: of that one nobody is told.
+    """End the login session of the request, and the login session of the browser's cookie if that is another one.
 
-    The provider's own logout is of its browser alone, and ends nothing in another.
+    Clients get notices only for the session of the request. A logout without a relying party ends only the sessions
+    of its own browser.
     """
     if not request.rp_initiated and (cookie is None or cookie.subject != request.subject):
         return Ended([], [])

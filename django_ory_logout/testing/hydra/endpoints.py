@@ -1,11 +1,9 @@
-"""What machines ask of the provider: discovery, JWKS, tokens, userinfo. One answer, over a socket or without."""
+"""The endpoints for machines: discovery, JWKS, tokens, userinfo. They answer over a socket and without one."""
 
 import base64
 import binascii
-import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_plus
@@ -18,40 +16,16 @@ from authlib.oauth2.rfc6749.errors import (
 )
 from authlib.oauth2.rfc6750.errors import InvalidTokenError
 
+from ..http import Answer, Request
+from . import token_endpoint
 from .provider import Provider
 from .records import Client
 
-_JSON = {"Content-Type": "application/json"}
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-@dataclass(frozen=True)
-class Request:
-    """A request as far as it matters here. ``headers`` are looked up without regard to case by whoever makes them."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    form: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    @classmethod
-    def of_json(
-        cls, document: object, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
-    ) -> "Answer":
-        return cls(status, {**_JSON, **(headers or {})}, json.dumps(document).encode())
-
-
 def answer(provider: Provider, request: Request) -> Answer:
-    """Answer any request of a machine; what is unknown gets 404, a wrong method 405."""
+    """Answer a request. An unknown path gets 404, a wrong method 405."""
     if request.path not in _ENDPOINTS:
         return Answer.of_json({"error": "not_found"}, HTTPStatus.NOT_FOUND)
     methods, endpoint = _ENDPOINTS[request.path]
@@ -84,7 +58,8 @@ def _token(provider: Provider, request: Request) -> Answer:
 def _exchange(provider: Provider, client: Client, form: Mapping[str, str]) -> dict[str, Any]:
     if "code" not in form:
         raise InvalidRequestError("The code is missing.")
-    return provider.exchange(
+    return token_endpoint.exchange(
+        provider,
         form["code"],
         client.client_id,
         redirect_uri=form.get("redirect_uri", ""),
@@ -93,7 +68,7 @@ def _exchange(provider: Provider, client: Client, form: Mapping[str, str]) -> di
 
 
 def _refresh(provider: Provider, client: Client, form: Mapping[str, str]) -> dict[str, Any]:
-    return provider.refresh(form.get("refresh_token", ""), client.client_id)
+    return token_endpoint.refresh(provider, form.get("refresh_token", ""), client.client_id)
 
 
 _GRANTS: dict[str, Callable[[Provider, Client, Mapping[str, str]], dict[str, Any]]] = {
@@ -103,10 +78,10 @@ _GRANTS: dict[str, Callable[[Provider, Client, Mapping[str, str]], dict[str, Any
 
 
 def _revoke(provider: Provider, request: Request) -> Answer:
-    """RFC 7009. 200 is no proof: another client's token lives on."""
+    """Revoke a token (RFC 7009). The answer is 200 also for a token of another client, which stays valid."""
     if "Authorization" not in request.headers and "client_id" not in request.form:
         raise InvalidRequestError("The client is missing.")
-    provider.revoke(request.form.get("token", ""), authenticate(provider, request).client_id)
+    provider.grants.revoke(request.form.get("token", ""), authenticate(provider, request).client_id)
     return Answer(HTTPStatus.OK, _NO_STORE)
 
 
@@ -114,7 +89,7 @@ def _userinfo(provider: Provider, request: Request) -> Answer:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise InvalidTokenError("The request has no access token.")
-    return Answer.of_json(provider.userinfo(token))
+    return Answer.of_json(token_endpoint.userinfo(provider, token))
 
 
 _ENDPOINTS: dict[str, tuple[tuple[str, ...], Callable[[Provider, Request], Answer]]] = {
@@ -128,7 +103,7 @@ PATHS = tuple(_ENDPOINTS)
 
 
 def authenticate(provider: Provider, request: Request) -> Client:
-    """The client that sent ``request``, by the method it is registered with. Raises ``InvalidClientError``."""
+    """The client that sent ``request``, with its registered method. Raises ``InvalidClientError``."""
     method, client_id, secret = _credentials(request)
     client = provider.clients.get(client_id)
     if client is None or client.token_endpoint_auth_method != method:
@@ -139,7 +114,7 @@ def authenticate(provider: Provider, request: Request) -> Client:
 
 
 def _credentials(request: Request) -> tuple[str, str, str]:
-    """Method, client id and secret. Authlib's own extraction does not form-decode (RFC 6749, 2.3.1)."""
+    """Method, client id and secret. Authlib has a function for this, but it does not form-decode (RFC 6749, 2.3.1)."""
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:
@@ -155,8 +130,3 @@ def _credentials(request: Request) -> tuple[str, str, str]:
 
 def _invalid_client(description: str) -> InvalidClientError:
     return InvalidClientError(description, status_code=HTTPStatus.UNAUTHORIZED)
-
-
-def rewritten(given: Answer, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
-    """``given`` with its JSON document changed: a valid answer with one thing wrong."""
-    return Answer.of_json(change(json.loads(given.body)), given.status, given.headers)

@@ -1,4 +1,4 @@
-"""An authorization request on its way through login and consent."""
+"""The state of an authorization request between login and consent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,20 +12,20 @@ Answer = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Flow:
-    """An authorization request with the answers that it got so far; each answer makes another."""
+    """An authorization request with its answers so far. Each answer makes a new flow."""
 
-    asked: AuthorizationRequest
-    #: The browser that brought it: nobody else's goes on with a verifier.
+    request: AuthorizationRequest
+    #: The browser that sent it. Another browser cannot use its verifiers.
     browser: str
     sid: str
     subject: str = ""
     auth_time: int = 0
-    #: Whether the browser's login session, or an earlier consent, spares the question.
+    #: Whether the browser's login session, or an earlier consent, is enough.
     login_skip: bool = False
     consent_skip: bool = False
     login_id: str = field(default_factory=lambda: uuid4().hex)
     consent_request_id: str = field(default_factory=lambda: uuid4().hex)
-    #: What the login and the consent page said, in the admin API's words.
+    #: The answers of the login and consent pages, with the names of the admin API.
     login: Answer = field(default_factory=dict)
     consent: Answer = field(default_factory=dict)
     handled_at: float = 0

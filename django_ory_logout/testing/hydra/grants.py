@@ -1,18 +1,12 @@
-"""Codes and tokens: given, exchanged, asked about, revoked."""
+"""The store of authorization codes and tokens."""
 
-import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 from authlib.common.security import generate_token
 from authlib.oauth2.rfc6749.errors import InvalidGrantError
-from authlib.oauth2.rfc6750.errors import InvalidTokenError
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from joserfc.jwk import Key
 
-from .issuer import Issuer
-from .records import Consent, Grant, LoginSession
-from .tokens import Claims
+from .records import Consent, Grant
 
 CODE_SECONDS = 600
 ACCESS_TOKEN_SECONDS = 3600
@@ -21,117 +15,79 @@ REFRESH_TOKEN_SECONDS = 30 * 24 * 3600
 Tokens = dict[str, Grant]
 
 
-class TokenIssuer(Issuer):
-    """Gives tokens for codes. They live as long as they do, whatever becomes of the login session."""
+class Grants:
+    """Codes and tokens with their grants. Tokens stay valid when their login session ends."""
 
-    def __init__(
-        self,
-        issuer: str = "http://127.0.0.1:4444",
-        clock: Callable[[], float] = time.time,
-        keys: Iterable[Key] | None = None,
-    ) -> None:
-        super().__init__(issuer, clock, keys)
-        #: Called once, before the next token response is given: for a logout that overtakes the sign-in.
-        self.before_token_response: Callable[[LoginSession], object] | None = None
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._codes: Tokens = {}
         self._access_tokens: Tokens = {}
         self._refresh_tokens: Tokens = {}
         self._used_refresh_tokens: Tokens = {}
 
-    def code_for(self, consent: Consent, *, redirect_uri: str = "", nonce: str = "", code_challenge: str = "") -> str:
-        """An authorization code, good once and for ten minutes."""
-        grant = Grant(consent, self.clock() + CODE_SECONDS, redirect_uri, nonce, code_challenge)
-        return _keep(self._codes, "ory_ac_", grant)
+    def new_code(self, consent: Consent, *, redirect_uri: str = "", nonce: str = "", code_challenge: str = "") -> str:
+        """An authorization code, valid once and for ten minutes."""
+        grant = Grant(consent, self._clock() + CODE_SECONDS, redirect_uri, nonce, code_challenge)
+        return _add(self._codes, "ory_ac_", grant)
 
-    def exchange(self, code: str, client_id: str, *, redirect_uri: str, code_verifier: str = "") -> dict[str, Any]:
-        """The token response for ``code`` (OpenID Connect Core, 3.1.3.3). Raises Authlib's ``InvalidGrantError``."""
+    def new_access_token(self, grant: Grant) -> str:
+        return _add(self._access_tokens, "ory_at_", _until(grant, self._clock() + ACCESS_TOKEN_SECONDS))
+
+    def new_refresh_token(self, grant: Grant) -> str:
+        return _add(self._refresh_tokens, "ory_rt_", _until(grant, self._clock() + REFRESH_TOKEN_SECONDS))
+
+    def use_code(self, code: str, client_id: str, *, redirect_uri: str, code_verifier: str) -> Grant:
+        """The grant of ``code``, which ends. Raises Authlib's ``InvalidGrantError``."""
         grant = self._codes.pop(code, None)
-        if grant is None or grant.consent.client_id != client_id or grant.expires < self.clock():
+        if grant is None or grant.consent.client_id != client_id or grant.expires < self._clock():
             raise InvalidGrantError("The code is unknown, used, expired or of another client.")
         if grant.redirect_uri != redirect_uri:
             raise InvalidGrantError("The redirect_uri is not that of the authorization request.")
         if grant.code_challenge != (create_s256_code_challenge(code_verifier) if code_verifier else ""):
             raise InvalidGrantError("The code_verifier does not fit the code_challenge.")
-        response = self._token_response(grant)
-        hook, self.before_token_response = self.before_token_response, None
-        if hook:
-            hook(grant.consent.login_session)
-        return response
+        return grant
 
-    def refresh(self, refresh_token: str, client_id: str) -> dict[str, Any]:
-        """The token response for a refresh token, good once; whoever uses it again ends all that came of it."""
+    def use_refresh_token(self, refresh_token: str, client_id: str) -> Grant:
+        """The grant of a refresh token, which ends with all tokens of its consent. Raises ``InvalidGrantError``.
+
+        A second use of the same token ends the tokens that came from the first use.
+        """
         used = self._used_refresh_tokens.get(refresh_token)
         if used:
             self.end_tokens(used.consent)
         grant = self._refresh_tokens.get(refresh_token)
-        if grant is None or grant.consent.client_id != client_id or grant.expires < self.clock():
+        if grant is None or grant.consent.client_id != client_id or grant.expires < self._clock():
             raise InvalidGrantError("The refresh token is unknown, used, expired or of another client.")
         self.end_tokens(grant.consent)
         self._used_refresh_tokens[refresh_token] = grant
-        return self._token_response(grant)
+        return grant
 
     def revoke(self, token: str, client_id: str) -> None:
-        """End ``token`` and what came with it (RFC 7009). Another client's is left alone, and nobody is told."""
+        """End all tokens of the consent of ``token`` (RFC 7009). A token of another client stays, without an error."""
         grant = self._access_tokens.get(token) or self._refresh_tokens.get(token)
         if grant and grant.consent.client_id == client_id:
             self.end_tokens(grant.consent)
 
     def end_tokens(self, consent: Consent) -> None:
-        """End the access and refresh tokens that came of a consent."""
+        """End the access and refresh tokens of a consent."""
         for tokens in (self._access_tokens, self._refresh_tokens):
             for token in [token for token, grant in tokens.items() if grant.consent is consent]:
                 del tokens[token]
 
     def delete_access_tokens(self, client_id: str) -> None:
-        """End the access tokens of a client; its refresh tokens stay."""
+        """End the access tokens of a client. Its refresh tokens stay."""
         of_others = {t: grant for t, grant in self._access_tokens.items() if grant.consent.client_id != client_id}
         self._access_tokens = of_others
 
     def grant_of(self, token: str) -> tuple[str, Grant] | None:
-        """What an access or refresh token that lives stands for, after what it is."""
+        """The kind and the grant of an active access or refresh token."""
         for use, tokens in (("access_token", self._access_tokens), ("refresh_token", self._refresh_tokens)):
-            if token in tokens and self.clock() <= tokens[token].expires:
+            if token in tokens and self._clock() <= tokens[token].expires:
                 return use, tokens[token]
         return None
 
-    def userinfo(self, access_token: str) -> Claims:
-        """The person's claims, without ``sid``. A logout does not end access tokens. Raises ``InvalidTokenError``."""
-        use, grant = self.grant_of(access_token) or ("", None)
-        if grant is None or use != "access_token":
-            raise InvalidTokenError("The access token is unknown.")
-        consent, subject = grant.consent, grant.consent.login_session.subject
-        known = {**consent.claims, **self.person_claims(subject, consent.scope)}
-        return {**known, "sub": self.subject_for(consent.client_id, subject)}
 
-    def _token_response(self, grant: Grant) -> dict[str, Any]:
-        consent, now = grant.consent, self.clock()
-        access_token = _keep(self._access_tokens, "ory_at_", _until(grant, now + ACCESS_TOKEN_SECONDS))
-        response = {
-            "access_token": access_token,
-            "expires_in": ACCESS_TOKEN_SECONDS - 1,
-            "id_token": self.id_token(
-                consent.login_session,
-                consent.client_id,
-                scope=consent.scope,
-                nonce=grant.nonce,
-                access_token=access_token,
-                more=consent.claims,
-            ),
-            "scope": consent.scope,
-            "token_type": "bearer",
-        }
-        if self._may_refresh(consent):
-            grant = _until(grant, now + REFRESH_TOKEN_SECONDS)
-            response["refresh_token"] = _keep(self._refresh_tokens, "ory_rt_", grant)
-        return response
-
-    def _may_refresh(self, consent: Consent) -> bool:
-        client = self.clients.get(consent.client_id)
-        registered = client is not None and "refresh_token" in client.grant_types
-        return registered and "offline_access" in consent.scope.split()
-
-
-def _keep(tokens: Tokens, prefix: str, grant: Grant) -> str:
+def _add(tokens: Tokens, prefix: str, grant: Grant) -> str:
     token = f"{prefix}{generate_token(43)}"
     tokens[token] = grant
     return token

@@ -1,4 +1,4 @@
-"""Keys, made fresh: a development provider must not carry a secret that anybody could read in its source."""
+"""New keys. The source of a development provider is public, so it must not contain a private key."""
 
 from typing import Any
 from uuid import uuid4
@@ -9,7 +9,7 @@ RSA_BITS = 2048
 
 
 def signing_key(alg: str = "RS256") -> Key:
-    """A private key for ``alg``, with a ``kid`` of its own."""
+    """A private key for ``alg``, with its own ``kid``."""
     parameters: KeyParameters = {"kid": str(uuid4()), "use": "sig", "alg": alg}
     match alg:
         case "ES256":
@@ -23,10 +23,10 @@ def signing_key(alg: str = "RS256") -> Key:
 
 
 def encryption_key(alg: str = "RSA-OAEP-256") -> Key:
-    """A private RSA key with ``"use": "enc"``, which no verifier may take for a signing key."""
+    """A private RSA key with ``"use": "enc"``. Verifiers must not use it as a signing key."""
     return RSAKey.generate_key(RSA_BITS, {"kid": str(uuid4()), "use": "enc", "alg": alg})
 
 
 def public_jwk(key: Key) -> dict[str, Any]:
-    """``key`` as it stands in a JWKS."""
+    """``key`` in the form for a JWKS."""
     return dict(key.as_dict(private=False))

@@ -1,5 +1,6 @@
-"""What the provider keeps: clients, persons, login sessions, consents, grants."""
+"""The records of the provider: clients, persons, login sessions, consents, grants."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,12 +10,15 @@ from joserfc.jwk import Key
 
 from .tokens import Claims
 
+ID_TOKEN_SECONDS = 3600
+
 _BASIC = "client_secret_basic"
+_SECONDS_OF = {"h": 3600, "m": 60, "s": 1}
 
 
 @dataclass(frozen=True)
 class Client:
-    """A registered relying party, in the words of OpenID Connect Registration and the three logout specifications."""
+    """A registered relying party, with the names of OpenID Connect Registration and the three logout specifications."""
 
     client_id: str
     client_secret: str = field(default="", repr=False)
@@ -28,14 +32,20 @@ class Client:
     id_token_signed_response_alg: str = "RS256"
     id_token_encrypted_response_alg: str = ""
     id_token_encrypted_response_enc: str = "A128CBC-HS256"
-    #: What ID tokens and logout tokens are encrypted to; in a registration it stands in the `jwks`.
+    #: The key to encrypt ID tokens and logout tokens with. A registration has it in `jwks`.
     encryption_key: Key | None = field(default=None, repr=False)
     backchannel_logout_uri: str | None = None
     frontchannel_logout_uri: str | None = None
     skip_consent: bool = False
     skip_logout_consent: bool | None = None
-    #: What else was registered, which means nothing here but comes back.
+    #: Other registered fields. They have no effect here, but the admin API returns them.
     more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id_token_seconds(self) -> int:
+        """How long an ID token is valid. Hydra writes durations as Go does: ``1h30m``."""
+        lifespan = self.more.get("authorization_code_grant_id_token_lifespan") or f"{ID_TOKEN_SECONDS}s"
+        return sum(int(number) * _SECONDS_OF[unit] for number, unit in re.findall(r"(\d+)([hms])", lifespan))
 
     @classmethod
     def of_site(cls, base_url: str, client_id: str, client_secret: str = "", **metadata: Any) -> "Client":
@@ -58,48 +68,51 @@ _CLAIMS_OF_SCOPE = {
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who can sign in: a subject, and what the provider says about them (OpenID Connect Core, 5.1)."""
+    """A person who can sign in: a subject and its claims (OpenID Connect Core, 5.1)."""
 
     subject: str
     claims: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def demo(cls, name: str, **claims: Any) -> "Person":
-        """A demo person, called ``name`` in every way."""
-        known = {
+        """A demo person. All claims contain ``name``."""
+        default_claims = {
             "preferred_username": name,
             "name": name.title(),
             "given_name": name.title(),
             "email": f"{name}@example.com",
             "email_verified": True,
         }
-        return cls(name, {**known, **claims})
+        return cls(name, {**default_claims, **claims})
 
     def claims_for(self, scope: str) -> Claims:
-        """The claims that ``scope`` asks for (Core, 5.4)."""
+        """The claims that ``scope`` requests (Core, 5.4)."""
         wanted = {claim for value in scope.split() for claim in _CLAIMS_OF_SCOPE.get(value, ())}
         return {name: value for name, value in self.claims.items() if name in wanted}
 
-    def is_called(self, hint: str) -> bool:
-        """Whether a ``login_hint`` means this person."""
+    def matches(self, hint: str) -> bool:
+        """Whether a ``login_hint`` names this person."""
         return hint in (self.subject, self.claims.get("preferred_username"), self.claims.get("email"))
 
 
 @dataclass(eq=False)
 class LoginSession:
-    """One sign-in at the provider. ``sid`` stands in its ID tokens."""
+    """A login session at the provider. Its ID tokens contain ``sid``."""
 
     sid: str
     subject: str
     auth_time: int
     remembered: bool = True
-    #: What the login page called its own session, which ends with this one.
+    #: The id of the login page's own session, which ends with this one.
     identity_provider_session_id: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Consent:
-    """What a person agreed to in a login session, which may have ended. By these it is found whom a logout concerns."""
+    """A consent that a person granted in a login session. The consents of a session name the clients for its notices.
+
+    The login session can have ended.
+    """
 
     login_session: LoginSession
     client_id: str
@@ -107,23 +120,23 @@ class Consent:
     handled_at: float = 0
     consent_request_id: str = field(default_factory=lambda: uuid4().hex)
     remember: bool = False
-    #: Seconds; 0: for ever.
+    #: In seconds. 0 means without limit.
     remember_for: int = 0
-    #: Given without being asked, as an earlier one was remembered.
+    #: Granted without a question, because an earlier consent was remembered.
     reused: bool = False
-    #: Claims beside the person's, from the pages for login and consent.
+    #: Additional claims from the login and consent pages.
     claims: Mapping[str, Any] = field(default_factory=dict)
-    #: The consent request that was accepted, as the admin API said it.
+    #: The accepted consent request, as the admin API showed it.
     request: Mapping[str, Any] = field(default_factory=dict)
 
-    def lasts(self, now: float) -> bool:
-        """Whether it is not past its ``remember_for``. The session and the tokens that came of it do not ask."""
+    def is_valid(self, now: float) -> bool:
+        """Whether ``remember_for`` is not over. The login session and the tokens do not end with it."""
         return not self.remember_for or now <= self.handled_at + self.remember_for
 
 
 @dataclass(frozen=True)
 class Grant:
-    """What a code or a token stands for."""
+    """The data behind a code or a token."""
 
     consent: Consent
     expires: float
@@ -134,7 +147,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A logout token on its way to the back-channel logout URI of one client."""
+    """A logout token for the back-channel logout URI of a client."""
 
     client_id: str
     url: str

@@ -1,4 +1,4 @@
-"""Signed tokens, and wrong ones: a test of a verifier takes a valid token and changes one thing."""
+"""Signed tokens, valid or not. A test of a verifier takes a valid token and changes one thing."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,12 +17,13 @@ BACKCHANNEL_LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 def sign(claims: Mapping[str, Any], key: Key, *, header: Mapping[str, Any] | None = None, alg: str = "") -> str:
     """``claims`` as a JWS in compact form, signed by ``key``.
 
-    ``header`` is laid over ``alg``, ``kid`` and ``typ``, and a member that is None is left out. The signature does not
-    follow it, so that a header can lie. ``alg`` is the algorithm to sign with, by default the key's own.
+    ``header`` replaces members of the header (``alg``, ``kid``, ``typ``). A member that is None is left out. ``header``
+    does not change the signature, so a header can be wrong. ``alg`` is the algorithm to sign with, by default the
+    algorithm of the key.
     """
     alg = alg or key.alg or "RS256"
     members = {"alg": alg, "kid": key.kid, "typ": "JWT", **(header or {})}
-    # The registry's own algorithm, and not joserfc's `encode`: that rightly refuses to make most of what tests need.
+    # We use the algorithm from the registry, because joserfc's `encode` refuses most of the wrong tokens for tests.
     algorithm = JWSRegistry.algorithms[alg]
     return compact(
         {name: value for name, value in members.items() if value is not None},
@@ -32,7 +33,7 @@ def sign(claims: Mapping[str, Any], key: Key, *, header: Mapping[str, Any] | Non
 
 
 def compact(header: Mapping[str, Any], claims: object, signer: Callable[[bytes], bytes] = lambda message: b"") -> str:
-    """A JWS in compact form from its three parts (RFC 7515, 7.1); without a ``signer`` it is unsecured."""
+    """A JWS in compact form from its three parts (RFC 7515, 7.1). Without a ``signer``, it is unsecured."""
     message = _segment(header) + b"." + _segment(claims)
     return (message + b"." + urlsafe_b64encode(signer(message))).decode()
 

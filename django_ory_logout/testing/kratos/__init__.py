@@ -1,4 +1,4 @@
-"""An Ory Kratos for tests and for the demo, with its ways at signing in and out."""
+"""A server for tests and for the demo that behaves like Ory Kratos at login and logout."""
 
 from .hydra import login_session, sign_in_by
 from .kratos import Kratos

@@ -1,11 +1,11 @@
-"""The admin API: identities and their sessions, without any credentials."""
+"""The admin API for identities and their sessions. It requires no credentials."""
 
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from . import documents, paging
 from .answers import of_json
 from .kratos import Kratos
@@ -18,19 +18,19 @@ _BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false"
 
 
 def create_identity(kratos: Kratos, request: Request) -> Answer:
-    """With a password in clear. 409 where the identifier is somebody's."""
-    given = _document(request)
-    traits = dict(given.get("traits") or {})
+    """Create an identity with a plain-text password. 409 if another identity has the identifier."""
+    document = _document(request)
+    traits = dict(document.get("traits") or {})
     if "email" not in traits:
         raise Refusal(HTTPStatus.BAD_REQUEST, 'missing properties: "email"')
-    if kratos.called(traits["email"]):
+    if kratos.find_identity(traits["email"]):
         raise Refusal(HTTPStatus.CONFLICT, "This identity conflicts with another identity that already exists.")
-    made = kratos.identity(**{**traits, "password": _password(given)})
-    return of_json(_identity(kratos, made), HTTPStatus.CREATED)
+    identity = kratos.identity(**{**traits, "password": _password(document)})
+    return of_json(_identity(kratos, identity), HTTPStatus.CREATED)
 
 
-def _password(given: Mapping[str, Any]) -> str:
-    match given:
+def _password(document: Mapping[str, Any]) -> str:
+    match document:
         case {"credentials": {"password": {"config": {"password": str(password)}}}}:
             return password
     return ""
@@ -44,10 +44,10 @@ def _document(request: Request) -> Any:
 
 
 def list_identities(kratos: Kratos, request: Request) -> Answer:
-    """All, or the one that signs in by ``credentials_identifier``."""
+    """All identities, or the identity that signs in by ``credentials_identifier``."""
     identifier = request.query.get("credentials_identifier")
-    one = kratos.called(identifier or "")
-    listed = ([one] if one else []) if identifier else list(kratos.identities.values())
+    found = kratos.find_identity(identifier or "")
+    listed = ([found] if found else []) if identifier else list(kratos.identities.values())
     return of_json([_identity(kratos, identity) for identity in listed])
 
 
@@ -56,35 +56,35 @@ def read_identity(kratos: Kratos, request: Request, identity_id: str) -> Answer:
 
 
 def patch_identity(kratos: Kratos, request: Request, identity_id: str) -> Answer:
-    """Activate or deactivate it; nothing else can be changed here."""
+    """Activate or deactivate an identity. No other change is possible here."""
     identity = _existing(kratos.identities, identity_id)
     match _document(request):
         case [{"op": "replace", "path": "/state", "value": "active" | "inactive" as state}]:
             identity.state = state
         case _:
-            raise Refusal(HTTPStatus.BAD_REQUEST, "Only /state can be replaced.")
+            raise Refusal(HTTPStatus.BAD_REQUEST, "This server can replace only /state.")
     return of_json(_identity(kratos, identity))
 
 
 def delete_identity(kratos: Kratos, request: Request, identity_id: str) -> Answer:
-    """Its sessions go with it."""
+    """Delete an identity and its sessions."""
     identity = _existing(kratos.identities, identity_id)
-    kratos.forget(identity.id)
+    kratos.delete_sessions(identity.id)
     del kratos.identities[identity.id]
     return NOTHING
 
 
 def list_sessions(kratos: Kratos, request: Request, identity_id: str) -> Answer:
-    """The latest first; an empty list where there is no such identity.
+    """The sessions, the latest first. The list is empty if there is no such identity.
 
-    Those of a deactivated identity count as active, though each says that it is not.
+    ``active=true`` selects the sessions of a deactivated identity too, but each of them has ``active: false``.
     """
     listed = kratos.sessions_of(uuid(identity_id))
     if text := request.query.get("active"):
         active = _boolean(text)
-        listed = [one for one in listed if kratos.lasts(one) is active]
+        listed = [session for session in listed if kratos.is_valid(session) is active]
     shown, headers = paging.page(request, f"/admin/identities/{identity_id}/sessions", listed)
-    return of_json([documents.session(kratos, one, listed=True) for one in shown], headers=headers)
+    return of_json([documents.session(kratos, session, listed=True) for session in shown], headers=headers)
 
 
 def _boolean(text: str) -> bool:
@@ -95,14 +95,14 @@ def _boolean(text: str) -> bool:
 
 
 def delete_sessions(kratos: Kratos, request: Request, identity_id: str) -> Answer:
-    """404 where there are none, and where there is no such identity."""
-    if not kratos.forget(uuid(identity_id)):
+    """Delete all sessions of an identity. 404 if it has none, or if there is no such identity."""
+    if not kratos.delete_sessions(uuid(identity_id)):
         raise Refusal(HTTPStatus.NOT_FOUND)
     return NOTHING
 
 
 def read_session(kratos: Kratos, request: Request, session_id: str) -> Answer:
-    """Without its identity and devices, unless ``expand`` asks for them."""
+    """A session, without its identity and devices unless ``expand`` names one of them."""
     session, expand = _session(kratos, session_id), request.query.get("expand", "")
     whole = documents.session(kratos, session)
     if expand and expand not in ("identity", "devices"):
@@ -111,7 +111,7 @@ def read_session(kratos: Kratos, request: Request, session_id: str) -> Answer:
 
 
 def end_session(kratos: Kratos, request: Request, session_id: str) -> Answer:
-    """Its record stays, inactive."""
+    """End a session. Its record stays, but is not active."""
     kratos.end(_session(kratos, session_id).id)
     return NOTHING
 

@@ -1,4 +1,4 @@
-"""Answers, of which one header can stand in several lines."""
+"""Answers that can contain the same header several times."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from urllib3 import HTTPHeaderDict
 
-from ..hydra.endpoints import Answer
+from ..http import Answer
 from .refusals import Refusal
 
 
@@ -20,19 +20,19 @@ def refused(refusal: Refusal) -> Answer:
 
 
 def see_other(url: str, headers: Mapping[str, str] | None = None) -> Answer:
-    own = {"Content-Type": "text/html; charset=utf-8", "Location": url}
-    return _answer(HTTPStatus.SEE_OTHER, own, headers, f'<a href="{escape(url)}">See Other</a>.\n')
+    defaults = {"Content-Type": "text/html; charset=utf-8", "Location": url}
+    return _answer(HTTPStatus.SEE_OTHER, defaults, headers, f'<a href="{escape(url)}">See Other</a>.\n')
 
 
 def uncached(answer: Answer) -> Answer:
-    own = {"Cache-Control": "private, no-cache, no-store, must-revalidate"}
-    return Answer(answer.status, HTTPHeaderDict(own) | answer.headers, answer.body)
+    defaults = {"Cache-Control": "private, no-cache, no-store, must-revalidate"}
+    return Answer(answer.status, HTTPHeaderDict(defaults) | answer.headers, answer.body)
 
 
 def set_cookies(*values: str) -> HTTPHeaderDict:
-    """A header ``Set-Cookie`` for each."""
+    """One ``Set-Cookie`` header for each value."""
     return HTTPHeaderDict([("Set-Cookie", value) for value in values])
 
 
-def _answer(status: int, own: Mapping[str, str], more: Mapping[str, str] | None, body: str) -> Answer:
-    return Answer(status, HTTPHeaderDict(own) | (more or {}), body.encode())
+def _answer(status: int, defaults: Mapping[str, str], more: Mapping[str, str] | None, body: str) -> Answer:
+    return Answer(status, HTTPHeaderDict(defaults) | (more or {}), body.encode())

@@ -20,7 +20,7 @@ def encode(token: str, expires_at: float) -> str:
 
 
 def decode(value: str) -> Content | None:
-    """What a cookie's value holds; None where Kratos did not make it."""
+    """The content of a cookie's value. None if Kratos did not make it."""
     try:
         expires_at, _, token = base64.b64decode(value, altchars=b"-_", validate=True).decode().partition(_SEPARATOR)
         return Content(token, float(expires_at))
@@ -29,7 +29,7 @@ def decode(value: str) -> Content | None:
 
 
 def read(headers: Mapping[str, str], name: str) -> str | None:
-    """The value of the first cookie that is called ``name``, without its quotes."""
+    """The value of the first cookie with this ``name``, without quotes."""
     for pair in headers.get("Cookie", "").split(";"):
         key, _, value = pair.strip().partition("=")
         if key == name:
@@ -38,7 +38,7 @@ def read(headers: Mapping[str, str], name: str) -> str | None:
 
 
 def issued(name: str, value: str, now: float, expires_at: float | None) -> str:
-    """Without ``expires_at`` it lasts as long as the browser."""
+    """The ``Set-Cookie`` of a cookie. Without ``expires_at``, it ends with the browser."""
     lifetime = f"Expires={_date(expires_at)}; Max-Age={int(expires_at - now)}; " if expires_at else ""
     return f"{name}={value}; {_ATTRIBUTES.format(lifetime=lifetime)}"
 

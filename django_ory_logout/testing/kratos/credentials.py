@@ -1,8 +1,8 @@
-"""Whose request it is: by ``X-Session-Token``, else by cookie, else by ``Authorization: Bearer``."""
+"""The session of a request: by ``X-Session-Token``, else by cookie, else by ``Authorization: Bearer``."""
 
 from http import HTTPStatus
 
-from ..hydra.endpoints import Request
+from ..http import Request
 from . import cookies
 from .kratos import Kratos
 from .records import Session
@@ -19,7 +19,7 @@ def cookie(kratos: Kratos, request: Request) -> cookies.Content | None:
 
 
 def session_of(kratos: Kratos, request: Request) -> Session | None:
-    """The active session. The first credential decides, even where it is bad and another would be good."""
+    """The active session. The first credential decides, also if it is bad and another one is good."""
     content = cookie(kratos, request)
     token = request.headers.get("X-Session-Token") or (content.token if content else bearer_token(request))
     session = kratos.session_of_token(token)
@@ -27,7 +27,7 @@ def session_of(kratos: Kratos, request: Request) -> Session | None:
 
 
 def require_session(kratos: Kratos, request: Request, reason: str = "No valid session cookie found.") -> Session:
-    """Raises 401 where there is none."""
+    """The active session. Raises 401 if there is none."""
     session = session_of(kratos, request)
     if session is None:
         raise Refusal(HTTPStatus.UNAUTHORIZED, reason)
@@ -35,15 +35,15 @@ def require_session(kratos: Kratos, request: Request, reason: str = "No valid se
 
 
 def require_aal(kratos: Kratos, session: Session) -> None:
-    """Raises 403 where a second factor is missing."""
+    """Raises 403 if a second factor is missing."""
     if kratos.lacks_second_factor(session):
         raise second_factor_required(kratos.url("/self-service/login/browser?aal=aal2"))
 
 
 def refreshed_cookie(kratos: Kratos, request: Request, session: Session) -> str | None:
-    """The ``Set-Cookie`` for a browser whose cookie is older than the session's end, whatever showed the session.
+    """The ``Set-Cookie`` for a browser whose cookie expires before the session, also for a request with a token.
 
-    Raises 500 for a cookie that Kratos did not make.
+    Raises 500 if Kratos did not make the cookie.
     """
     if cookies.read(request.headers, kratos.cookie_name) is None:
         return None

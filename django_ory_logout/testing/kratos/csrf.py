@@ -1,18 +1,18 @@
-"""The cookie that ties a browser's forms to it."""
+"""The CSRF cookie, which links a browser and its forms."""
 
 from authlib.common.security import generate_token
 
-from ..hydra.endpoints import Request
+from ..http import Request
 from . import cookies
 from .kratos import Kratos
 
-#: Kratos' own ends in a hash.
+#: The real Kratos adds a hash to the name.
 NAME = "csrf_token_of_kratos"
 _SECONDS = 365 * 24 * 60 * 60
 
 
 def token(request: Request) -> str:
-    """What the browser's forms have to bring; empty for a browser without the cookie."""
+    """The token that the browser's forms must send. Empty if the browser has no CSRF cookie."""
     return cookies.read(request.headers, NAME) or ""
 
 
@@ -27,5 +27,5 @@ def cookie(kratos: Kratos, value: str) -> str:
 
 
 def renewed(kratos: Kratos) -> str:
-    """The ``Set-Cookie`` that makes the forms from before worthless."""
+    """The ``Set-Cookie`` with a new token, which makes older forms invalid."""
     return cookie(kratos, new_token())

@@ -1,4 +1,4 @@
-"""What Kratos says of identities and sessions, as JSON documents."""
+"""The JSON documents of identities and sessions."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -9,20 +9,20 @@ from .records import Address, Identity, Session
 Json = dict[str, Any]
 
 
-def identity(kratos: Kratos, one: Identity, *, listed: bool = False) -> Json:
-    """In a list of sessions, the URL of the schema is empty."""
-    addresses = [_address(address) for address in one.verifiable_addresses]
+def identity(kratos: Kratos, record: Identity, *, listed: bool = False) -> Json:
+    """The document of an identity. In a list of sessions, the URL of its schema is empty."""
+    addresses = [_address(address) for address in record.verifiable_addresses]
     return {
-        "id": one.id,
+        "id": record.id,
         "schema_id": "default",
         "schema_url": "" if listed else kratos.url("/schemas/ZGVmYXVsdA"),
-        "state": one.state,
-        "state_changed_at": time(one.created_at),
-        "traits": dict(one.traits),
+        "state": record.state,
+        "state_changed_at": time(record.created_at),
+        "traits": dict(record.traits),
         **({"verifiable_addresses": addresses} if addresses else {}),
         "metadata_public": None,
-        "created_at": time(one.created_at),
-        "updated_at": time(one.created_at),
+        "created_at": time(record.created_at),
+        "updated_at": time(record.created_at),
         "organization_id": None,
     }
 
@@ -36,33 +36,33 @@ def _address(address: Address) -> Json:
     }
 
 
-def session(kratos: Kratos, one: Session, *, listed: bool = False) -> Json:
+def session(kratos: Kratos, record: Session, *, listed: bool = False) -> Json:
     devices = [
         {"id": device.id, "ip_address": device.ip_address, "user_agent": device.user_agent, "location": ""}
-        for device in one.devices
+        for device in record.devices
     ]
     return {
-        **bare_session(kratos, one),
-        "active": kratos.is_active(one),
-        "identity": identity(kratos, one.identity, listed=listed),
+        **bare_session(kratos, record),
+        "active": kratos.is_active(record),
+        "identity": identity(kratos, record.identity, listed=listed),
         "devices": devices,
     }
 
 
-def bare_session(kratos: Kratos, one: Session) -> Json:
-    """The session as the admin API says it where nobody asks for more. It does not look at the identity."""
+def bare_session(kratos: Kratos, record: Session) -> Json:
+    """The session as the admin API sends it without ``expand``. Its ``active`` does not depend on the identity."""
     methods = [
         {"method": method.method, "aal": method.aal, "completed_at": time(method.completed_at)}
-        for method in one.methods
+        for method in record.methods
     ]
     return {
-        "id": one.id,
-        "active": kratos.lasts(one),
-        "expires_at": time(one.expires_at),
-        "authenticated_at": time(one.authenticated_at),
-        "authenticator_assurance_level": one.aal,
+        "id": record.id,
+        "active": kratos.is_valid(record),
+        "expires_at": time(record.expires_at),
+        "authenticated_at": time(record.authenticated_at),
+        "authenticator_assurance_level": record.aal,
         "authentication_methods": methods,
-        "issued_at": time(one.issued_at),
+        "issued_at": time(record.issued_at),
         "identity": None,
         "devices": [],
     }

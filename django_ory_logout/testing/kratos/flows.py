@@ -1,4 +1,4 @@
-"""Login and settings flows: what a client is asked, and its document. A flow lasts as long as this Kratos."""
+"""Login and settings flows: their forms, and their JSON documents. A flow is kept until this server stops."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -57,7 +57,7 @@ def _message(message: Message) -> Json:
 
 
 def is_error(message: Message) -> bool:
-    """Kratos' numbers say it."""
+    """Whether the message is an error. Kratos' message numbers show it."""
     return message[0] >= _ERRORS
 
 

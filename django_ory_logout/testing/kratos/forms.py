@@ -1,11 +1,11 @@
-"""What a flow is answered with, and by whose browser."""
+"""Forms that a client submits to a flow."""
 
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from . import csrf, flows
 from .answers import of_json, see_other
 from .kratos import Kratos
@@ -16,7 +16,7 @@ from .sessions import uuid
 
 
 def found(kratos: Kratos, flow_id: str, name: str) -> Flow:
-    """Raises 404 for a flow that is unknown."""
+    """The flow. Raises 404 if it is unknown."""
     flow = kratos.flows.get(flow_id)
     if flow is None or flow.name != name:
         raise Refusal(HTTPStatus.NOT_FOUND)
@@ -24,7 +24,7 @@ def found(kratos: Kratos, flow_id: str, name: str) -> Flow:
 
 
 def submitted(kratos: Kratos, request: Request, name: str) -> tuple[Flow, Mapping[str, Any]]:
-    """The flow of ``?flow=`` and its answer."""
+    """The flow of ``?flow=`` and the submitted form."""
     if not request.query.get("flow"):
         raise Refusal(HTTPStatus.BAD_REQUEST, "The flow query parameter is missing or malformed.")
     flow, answer = found(kratos, uuid(request.query["flow"]), name), _answer(request)
@@ -42,7 +42,7 @@ def _answer(request: Request) -> Mapping[str, Any]:
 
 
 def require_browser(request: Request, flow: Flow, token: str) -> None:
-    """Raises 403 where a browser's flow is brought by another one, or without its token."""
+    """Raises 403 if a flow comes from another browser than its own, or without its token."""
     if flow.type == "browser" and not flow.csrf_token == token == csrf.token(request):
         raise Refusal(
             HTTPStatus.FORBIDDEN,
@@ -55,7 +55,7 @@ def require_browser(request: Request, flow: Flow, token: str) -> None:
 
 
 def again(kratos: Kratos, request: Request, flow: Flow, message: Message) -> Answer:
-    """The flow once more, with what is wrong: at the login page, or as JSON."""
+    """Show the flow again with an error message: at the login page, or as JSON."""
     flow.message = message
     if flow.type == "browser" and not wants_json(request):
         return see_other(f"{kratos.login_url}?flow={flow.id}")

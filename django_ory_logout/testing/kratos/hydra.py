@@ -1,4 +1,4 @@
-"""A Hydra that signs in by Kratos, both in this process."""
+"""Kratos as the login page of a Hydra, both in this process."""
 
 from dataclasses import replace
 
@@ -13,9 +13,9 @@ from .refusals import challenge_refused
 
 
 def sign_in_by(provider: Provider, kratos: Kratos) -> None:
-    """Make ``kratos`` the login page of ``provider``, which ends the Kratos session with its own.
+    """Make ``kratos`` the login page of ``provider``. The provider ends the Kratos session with its own session.
 
-    By ``sid`` and by logout, never by subject. Kratos tells Hydra of nothing.
+    It does so at a logout and at an end by ``sid``, not at an end by subject. Kratos does not notify Hydra.
     """
     kratos.hydra = provider
     provider.identity_provider = kratos
@@ -23,7 +23,7 @@ def sign_in_by(provider: Provider, kratos: Kratos) -> None:
 
 
 def skips(kratos: Kratos, challenge: str) -> bool:
-    """Whether Hydra knows the browser already. Raises 400 for a challenge that it does not know."""
+    """Whether the browser has a login session at Hydra. Raises 400 for an unknown challenge."""
     try:
         return challenges.login_flow(_hydra(kratos), challenge).login_skip
     except OAuth2Error as error:
@@ -31,7 +31,10 @@ def skips(kratos: Kratos, challenge: str) -> bool:
 
 
 def accept(kratos: Kratos, challenge: str, session: Session) -> str:
-    """Where the browser goes on at Hydra, which remembers the login where Kratos' cookie outlives the browser."""
+    """Accept the login at Hydra. Returns the URL to send the browser to.
+
+    Hydra remembers the login only if Kratos' cookie is persistent.
+    """
     answer = {
         "subject": session.identity.id,
         "remember": kratos.persistent,
@@ -43,7 +46,7 @@ def accept(kratos: Kratos, challenge: str, session: Session) -> str:
 
 
 def login_session(provider: Provider, kratos: Kratos, session: Session, *client_ids: str) -> LoginSession:
-    """What Hydra keeps once ``session`` has signed in to ``client_ids``."""
+    """The login session of Hydra after ``session`` has signed in to ``client_ids``."""
     return provider.sign_in(
         session.identity.id, *client_ids, remember=kratos.persistent, identity_provider_session_id=session.id
     )

@@ -1,4 +1,4 @@
-"""Kratos without HTTP: identities, their sessions, and how these begin and end."""
+"""Kratos without HTTP: identities and their sessions."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ DAY = 24 * 60 * 60
 
 
 class Kratos:
-    """An identity server with Ory Kratos' ways. Its configuration are its attributes, which can be set at any time."""
+    """An identity server that behaves like Ory Kratos. Set its attributes at any time to configure it."""
 
     def __init__(
         self,
@@ -27,25 +27,25 @@ class Kratos:
         self.public_url = public_url.rstrip("/")
         self.clock = clock
         self.identities: dict[str, Identity] = {}
-        #: By id, oldest first. One that was ended is still here, inactive.
+        #: By id, the oldest first. Ended sessions stay here and are not active.
         self.sessions: dict[str, Session] = {}
         self.flows: dict[str, Flow] = {}
-        #: What is said at the error page, by id.
+        #: The errors for the error page, by id.
         self.errors: dict[str, Json] = {}
-        #: The Hydra whose login page this is.
+        #: The Hydra that uses this Kratos as its login page.
         self.hydra: Provider | None = None
-        #: Where browsers may be sent back to, beside the default.
+        #: The allowed URLs for ``return_to``, in addition to the default.
         self.allowed_return_urls = list(allowed_return_urls)
         self.default_return_url = self.url("/welcome")
         self.error_url = self.url("/error")
         self.login_url = self.url("/login")
         self.logged_out_url = self.url("/signed-out")
         self.cookie_name = "ory_kratos_session"
-        #: Whether the cookie outlives the browser. Where it does not, Hydra remembers no login that is made here.
+        #: Whether the cookie stays when the browser closes. If not, Hydra does not remember logins made here.
         self.persistent = True
-        #: Seconds that a session lasts.
+        #: The lifespan of a session in seconds.
         self.lifespan: float = DAY
-        #: With ``highest_available``, who has a second factor has to show it.
+        #: With ``highest_available``, an identity that has a second factor must use it.
         self.required_aal = "aal1"
 
     def url(self, path: str) -> str:
@@ -61,7 +61,7 @@ class Kratos:
         totp_secret: str = "",
         **traits: Any,
     ) -> Identity:
-        """A new identity, whose traits are ``email`` and ``traits``; with ``totp_secret`` it has a second factor."""
+        """Add an identity with the traits ``email`` and ``traits``. With ``totp_secret`` it has a second factor."""
         identity = Identity(
             id=identity_id or str(uuid4()),
             traits={"email": email, **traits},
@@ -77,58 +77,58 @@ class Kratos:
         self.identities[identity.id] = identity
         return identity
 
-    def called(self, identifier: str) -> Identity | None:
-        """The identity that signs in by ``identifier``, in whatever case."""
+    def find_identity(self, identifier: str) -> Identity | None:
+        """The identity that signs in by ``identifier``. Upper and lower case are the same."""
         for identity in list(self.identities.values()):
-            if identifier.casefold() in (one.casefold() for one in identity.identifiers):
+            if identifier.casefold() in (name.casefold() for name in identity.identifiers):
                 return identity
         return None
 
     def sign_in(self, identity: Identity, *, aal: str = "aal1", device: Device | None = None) -> Session:
-        """A new session; with ``aal2`` after the second factor."""
+        """A new session. With ``aal2``, it has a second factor."""
         now = self.clock()
         methods = [Method("password", now), *([Method("totp", now)] if aal == "aal2" else [])]
         session = Session(identity, now, now, now + self.lifespan, methods, [device or Device("127.0.0.1", "tests")])
         self.sessions[session.id] = session
         return session
 
-    def prove(self, session: Session, method: str) -> Session:
-        """The identity has proved itself once more: the session is prolonged, its id and tokens stay."""
+    def reauthenticate(self, session: Session, method: str) -> Session:
+        """Add an authentication by ``method``. It extends the session. The session's id and tokens stay the same."""
         now = self.clock()
         session.methods.append(Method(method, now))
         session.authenticated_at, session.expires_at = now, now + self.lifespan
         return session
 
     def end(self, session_id: str) -> bool:
-        """Whether there is such a session, which then is not active any more. Nobody is told, nor is Hydra."""
+        """End a session. Returns whether it exists. Kratos sends no notices, also not to Hydra."""
         session = self.sessions.get(session_id)
         if session:
             session.active = False
         return session is not None
 
-    def lasts(self, session: Session) -> bool:
-        """Whether nobody has ended it, nor time."""
+    def is_valid(self, session: Session) -> bool:
+        """Whether the session was not ended and has not expired."""
         return session.active and session.expires_at > self.clock()
 
     def is_active(self, session: Session) -> bool:
-        """Whether it lasts, and its identity may sign in. A session lives again with its identity."""
-        return self.lasts(session) and session.identity.state == "active"
+        """Whether the session is valid and its identity is active. It is active again when its identity is."""
+        return self.is_valid(session) and session.identity.state == "active"
 
     def session_of_token(self, token: str) -> Session | None:
-        return next((one for one in list(self.sessions.values()) if one.token == token), None)
+        return next((session for session in list(self.sessions.values()) if session.token == token), None)
 
     def sessions_of(self, identity_id: str) -> list[Session]:
-        """The latest first, with those that ended."""
-        return [one for one in reversed(list(self.sessions.values())) if one.identity.id == identity_id]
+        """All sessions of an identity, the latest first, with ended ones."""
+        return [session for session in reversed(list(self.sessions.values())) if session.identity.id == identity_id]
 
-    def forget(self, identity_id: str) -> bool:
-        """Delete the sessions of an identity; whether there was one."""
+    def delete_sessions(self, identity_id: str) -> bool:
+        """Delete the sessions of an identity. Returns whether it had one."""
         deleted = self.sessions_of(identity_id)
         for session in deleted:
             del self.sessions[session.id]
         return bool(deleted)
 
     def lacks_second_factor(self, session: Session) -> bool:
-        """Whether ``required_aal`` asks for more than the session has."""
+        """Whether ``required_aal`` is higher than the AAL of the session."""
         available = "aal2" if session.identity.totp_secret else "aal1"
         return self.required_aal == "highest_available" and session.aal < available

@@ -1,4 +1,4 @@
-"""Sign-in: a flow is begun, read, and submitted with a password or with the code of a second factor."""
+"""Login: begin a flow, read it, and submit it with a password or with the code of a second factor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from ..uris import set_query
 from . import csrf, documents, flows, forms, hydra, totp
 from .answers import of_json, see_other, set_cookies
@@ -24,28 +24,28 @@ _LEVELS = ("aal1", "aal2")
 
 def begin_natively(kratos: Kratos, request: Request) -> Answer:
     flow = _new(kratos, request, "api")
-    _require_need(flow, session_of(kratos, request))
-    return of_json(flows.document(kratos, _kept(kratos, flow)))
+    _require_reason(flow, session_of(kratos, request))
+    return of_json(flows.document(kratos, _stored(kratos, flow)))
 
 
 def begin(kratos: Kratos, request: Request) -> Answer:
-    """A browser is sent to the login page; one that is signed in already, to where it wants to go."""
+    """Redirect a browser to the login page. If it is signed in already, redirect it to its ``return_to``."""
     flow, session = _new(kratos, request, "browser"), session_of(kratos, request)
     skip = hydra.skips(kratos, flow.login_challenge) if flow.login_challenge else False
-    # Whoever signs in to Hydra for the first time in this browser has to show a password again.
+    # At the first login to Hydra in this browser, Kratos asks for the password again.
     flow.refresh = session is not None and (flow.refresh or (bool(flow.login_challenge) and not skip))
     try:
-        _require_need(flow, session)
+        _require_reason(flow, session)
     except Refusal:
         if session is None or wants_json(request):
             raise
-        challenged = hydra.accept(kratos, flow.login_challenge, session) if flow.login_challenge else ""
-        return see_other(challenged or flow.return_to or kratos.default_return_url)
+        hydra_url = hydra.accept(kratos, flow.login_challenge, session) if flow.login_challenge else ""
+        return see_other(hydra_url or flow.return_to or kratos.default_return_url)
     if session and flow.refresh:
         flow.identifier, flow.message = session.identity.identifiers[0], flows.SIGN_IN_AGAIN
     flow.csrf_token = csrf.token(request) or csrf.new_token()
     headers = set_cookies(*([] if csrf.token(request) else [csrf.cookie(kratos, flow.csrf_token)]))
-    _kept(kratos, flow)
+    _stored(kratos, flow)
     if wants_json(request):
         return of_json(flows.document(kratos, flow), headers=headers)
     return see_other(f"{kratos.login_url}?flow={flow.id}", headers)
@@ -71,15 +71,15 @@ def _new(kratos: Kratos, request: Request, kind: str) -> Flow:
     )
 
 
-def _require_need(flow: Flow, session: Session | None) -> None:
-    """Raises where the session has what is asked for, and where a second factor has no first one."""
+def _require_reason(flow: Flow, session: Session | None) -> None:
+    """Raises if the session has the requested AAL already, or if a second factor comes without a first one."""
     if session is None and flow.requested_aal != "aal1":
         raise session_required()
     if session and not flow.refresh and session.aal >= flow.requested_aal:
         raise session_already_available()
 
 
-def _kept(kratos: Kratos, flow: Flow) -> Flow:
+def _stored(kratos: Kratos, flow: Flow) -> Flow:
     kratos.flows[flow.id] = flow
     return flow
 
@@ -88,7 +88,7 @@ def _kept(kratos: Kratos, flow: Flow) -> Flow:
 
 
 def read(kratos: Kratos, request: Request) -> Answer:
-    """A browser's flow is shown to that browser alone."""
+    """The document of a flow. A browser's flow is for that browser only."""
     flow = forms.found(kratos, request.query.get("id", ""), "login")
     forms.require_browser(request, flow, csrf.token(request))
     return of_json(flows.document(kratos, flow))
@@ -101,43 +101,43 @@ def submit(kratos: Kratos, request: Request) -> Answer:
     flow, answer = forms.submitted(kratos, request, "login")
     session = session_of(kratos, request)
     try:
-        _require_need(flow, session)
+        _require_reason(flow, session)
     except Refusal:
         if session is None:
             raise
         if flow.type == "browser" and not wants_json(request):
             return see_other(kratos.default_return_url)
         return forms.again(kratos, request, flow, flows.SIGNED_IN_ALREADY)
-    prove = _by_code if flow.requested_aal == "aal2" else _by_password
-    proved = prove(kratos, request, session, answer)
-    if proved is None:
+    authenticate = _by_code if flow.requested_aal == "aal2" else _by_password
+    authenticated = authenticate(kratos, request, session, answer)
+    if authenticated is None:
         flow.identifier = answer.get("identifier", "")
         return forms.again(kratos, request, flow, flows.WRONG_CODE if session else flows.WRONG_PASSWORD)
-    return _Done(kratos, request, flow, proved).answer()
+    return _CompletedFlow(kratos, request, flow, authenticated).answer()
 
 
 def _by_password(
     kratos: Kratos, request: Request, session: Session | None, answer: Mapping[str, Any]
 ) -> Session | None:
-    """A new session; the one that is there where its identity signs in again. Another identity leaves it as it is."""
-    identity, password = kratos.called(answer.get("identifier", "")), answer.get("password")
+    """The current session if its identity signs in again, else a new session. The current session does not end."""
+    identity, password = kratos.find_identity(answer.get("identifier", "")), answer.get("password")
     if identity is None or not password or identity.password != password or identity.state != "active":
         return None
     if session and session.identity is identity:
-        return kratos.prove(session, "password")
+        return kratos.reauthenticate(session, "password")
     device = Device(request.headers.get("X-Forwarded-For", "127.0.0.1"), request.headers.get("User-Agent", ""))
     return kratos.sign_in(identity, device=device)
 
 
 def _by_code(kratos: Kratos, request: Request, session: Session | None, answer: Mapping[str, Any]) -> Session | None:
-    if session is None or not totp.is_good(session.identity.totp_secret, answer.get("totp_code", ""), kratos.clock()):
+    if session is None or not totp.is_valid(session.identity.totp_secret, answer.get("totp_code", ""), kratos.clock()):
         return None
-    return kratos.prove(session, "totp")
+    return kratos.reauthenticate(session, "totp")
 
 
 @dataclass(frozen=True)
-class _Done:
-    """A flow that came to its session."""
+class _CompletedFlow:
+    """A flow that has a session now."""
 
     kratos: Kratos
     request: Request
@@ -145,35 +145,35 @@ class _Done:
     session: Session
 
     def answer(self) -> Answer:
-        return self._natively() if self.flow.type == "api" else self._to_browser()
+        return self._for_native() if self.flow.type == "api" else self._for_browser()
 
-    def _natively(self) -> Answer:
-        """Of who still lacks a second factor, nothing is told."""
+    def _for_native(self) -> Answer:
+        """The session with its token. Without its identity, if a second factor is missing."""
         session = documents.session(self.kratos, self.session)
         if self.kratos.lacks_second_factor(self.session):
             session["identity"] = None
         return of_json({"session_token": self.session.token, "session": session, "continue_with": None})
 
-    def _to_browser(self) -> Answer:
-        """The session's cookie goes with it, also where a second factor is still to be shown."""
+    def _for_browser(self) -> Answer:
+        """A redirect or a document, with the session's cookie. It has the cookie also if a second factor is missing."""
         headers = set_cookies(csrf.renewed(self.kratos), session_cookie(self.kratos, self.session))
-        elsewhere = self._elsewhere()
-        url = elsewhere or self.flow.return_to or self.kratos.default_return_url
+        next_step = self._next_step()
+        url = next_step or self.flow.return_to or self.kratos.default_return_url
         if not wants_json(self.request):
             return see_other(url, headers)
-        if elsewhere:
-            refusal = location_change_required(elsewhere)
+        if next_step:
+            refusal = location_change_required(next_step)
             refusal.headers = headers
             raise refusal
         redirect = [{"action": "redirect_browser_to", "redirect_browser_to": url}]
         session = documents.session(self.kratos, self.session)
         return of_json({"session": session, "continue_with": redirect}, headers=headers)
 
-    def _elsewhere(self) -> str:
-        """Where the browser has to go first: to the second factor, or back to Hydra."""
+    def _next_step(self) -> str:
+        """The URL of the next step, if there is one: the second factor, or Hydra."""
         challenge, return_to = self.flow.login_challenge, self.flow.return_to
         if self.kratos.lacks_second_factor(self.session):
-            kept = {"return_to": return_to, "login_challenge": challenge, "aal": "aal2"}
-            query = {name: value for name, value in kept.items() if value}
+            parameters = {"return_to": return_to, "login_challenge": challenge, "aal": "aal2"}
+            query = {name: value for name, value in parameters.items() if value}
             return set_query(self.kratos.url("/self-service/login/browser"), **query)
         return hydra.accept(self.kratos, challenge, self.session) if challenge else ""

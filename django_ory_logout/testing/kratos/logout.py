@@ -1,9 +1,9 @@
-"""Logout of browsers and pages by a logout token, and of native applications by their session token."""
+"""Logout: browsers use a logout token, native applications use their session token."""
 
 import json
 from http import HTTPStatus
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from ..uris import set_query
 from . import cookies, csrf
 from .answers import of_json, see_other, set_cookies
@@ -17,7 +17,7 @@ _UNKNOWN = "The provided Ory Session Token could not be found, is invalid, or ot
 
 
 def begin(kratos: Kratos, request: Request) -> Answer:
-    """The logout URL of the browser's session, always the same one: JSON, also for who asks for a page."""
+    """The logout URL of the browser's session as JSON, also if the browser wants HTML. It is always the same URL."""
     session = session_of(kratos, request)
     if session is None:
         raise session_inactive()
@@ -29,7 +29,7 @@ def begin(kratos: Kratos, request: Request) -> Answer:
 
 
 def finish(kratos: Kratos, request: Request) -> Answer:
-    """End the session, then look at ``return_to``: a bad one is refused when the session is gone already."""
+    """End the session, and then check ``return_to``: the session has ended also if the check fails."""
     token = request.query.get("token")
     if not token:
         raise Refusal(HTTPStatus.BAD_REQUEST, "Please include a token in the URL query.")
@@ -48,9 +48,9 @@ def finish(kratos: Kratos, request: Request) -> Answer:
 
 
 def _purge(kratos: Kratos, request: Request) -> list[str]:
-    """End the session of the ``Authorization`` header, else of the cookie, and clear that one.
+    """End the session of the ``Authorization`` header, else of the cookie. In the second case, delete the cookie.
 
-    It need not be the session whose logout token was given; ``X-Session-Token`` ends nothing.
+    This session can be another one than the session of the logout token. ``X-Session-Token`` ends no session.
     """
     if token := bearer_token(request):
         _end(kratos, token)
@@ -68,7 +68,7 @@ def _end(kratos: Kratos, token: str) -> bool:
 
 
 def natively(kratos: Kratos, request: Request) -> Answer:
-    """End the session of a token. It may have ended before, but has to be there."""
+    """End the session of a token. It can have ended before, but it must exist."""
     if not request.body:
         raise Refusal(
             HTTPStatus.BAD_REQUEST,

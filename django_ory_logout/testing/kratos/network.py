@@ -1,21 +1,21 @@
-"""Kratos without a socket: for unit tests, here and in sites that use this app."""
+"""Kratos without a socket, for unit tests of this app and of sites that use it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from ..network import Place, Wire, connected
+from ..network import FakeNetwork, Route, connected
 from .kratos import Kratos
 from .routes import private, public
 
 
-class KratosNetwork(Wire):
-    """Stands between ``requests`` and a Kratos."""
+class KratosNetwork(FakeNetwork):
+    """Takes the requests of the library ``requests`` to a Kratos."""
 
     def __init__(self, kratos: Kratos, public_url: str, admin_url: str) -> None:
         super().__init__(
-            Place(public_url.rstrip("/"), partial(public, kratos)),
-            Place(admin_url.rstrip("/"), partial(private, kratos)),
+            Route(public_url.rstrip("/"), partial(public, kratos)),
+            Route(admin_url.rstrip("/"), partial(private, kratos)),
         )
         self.kratos = kratos
 
@@ -24,9 +24,9 @@ class KratosNetwork(Wire):
 def connect_kratos(
     kratos: Kratos, public_url: str = "", admin_url: str = "http://kratos-admin.test"
 ) -> Iterator[KratosNetwork]:
-    """Let ``requests`` reach ``kratos`` at ``public_url`` and its admin API at ``admin_url``, without a socket.
+    """Send the requests for ``public_url`` and ``admin_url`` to ``kratos`` and its admin API, without a socket.
 
-    ``public_url`` is by default its own; another is for a site that reaches it at an internal address.
+    By default, ``public_url`` is the public URL of ``kratos``. Give another one if the site uses an internal address.
     """
     with connected(KratosNetwork(kratos, public_url or kratos.public_url, admin_url)) as network:
         yield network

@@ -1,4 +1,4 @@
-"""Lists by pages, with the ``Link`` header that Kratos gives: its pages count from 0, those that it serves from 1."""
+"""Pages of lists, with Kratos' ``Link`` header. The header counts pages from 0, but Kratos serves them from 1."""
 
 import base64
 import json
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from ..hydra.endpoints import Request
+from ..http import Request
 
 DEFAULT_SIZE = 250
 LARGEST = 1000
@@ -14,18 +14,18 @@ Item = TypeVar("Item")
 
 
 def page(request: Request, path: str, items: Sequence[Item]) -> tuple[Sequence[Item], dict[str, str]]:
-    """The items of the page that is asked for, and the headers. Pages 0 and 1 are both the first one."""
-    number, size = _asked(request)
+    """The items of the requested page, and the headers. Pages 0 and 1 are both the first page."""
+    number, size = _requested(request)
     start = (max(number, 1) - 1) * size
     offsets = _offsets(len(items), number, size)
-    # A page that holds everything is said to be as large as that.
-    said = len(items) if 0 < len(items) <= size else size
-    links = [_link(request, path, said, offset, rel) for rel, offset in offsets.items()]
+    # If one page contains all items, the links give their number as the page size.
+    link_size = len(items) if 0 < len(items) <= size else size
+    links = [_link(request, path, link_size, offset, rel) for rel, offset in offsets.items()]
     return items[start : start + size], {"Link": ",".join(links), "X-Total-Count": str(len(items))}
 
 
-def _asked(request: Request) -> tuple[int, int]:
-    """Number and size. A token is an offset from 0, which makes its page one too early."""
+def _requested(request: Request) -> tuple[int, int]:
+    """Number and size. A token contains an offset from 0, so its page comes one too early."""
     query = request.query
     if "page_token" in query or "page_size" in query:
         size = _size(query.get("page_size", ""))

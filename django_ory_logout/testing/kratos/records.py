@@ -1,4 +1,4 @@
-"""What Kratos keeps: identities and their sessions."""
+"""The records of Kratos: identities, their sessions, and flows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,14 +21,14 @@ class Address:
 
 @dataclass(eq=False)
 class Identity:
-    """Somebody who can sign in by any of ``identifiers`` and the password."""
+    """A user who can sign in by any of ``identifiers`` and the password."""
 
     id: str
     traits: Mapping[str, Any]
     identifiers: Sequence[str]
     password: str = field(default="", repr=False)
     verifiable_addresses: Sequence[Address] = ()
-    #: The secret of a TOTP, in Base32; without one there is no second factor.
+    #: The TOTP secret, in Base32. Without it, the identity has no second factor.
     totp_secret: str = field(default="", repr=False)
     state: str = "active"
     created_at: float = 0
@@ -36,7 +36,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Method:
-    """How an identity proved itself, and when."""
+    """One authentication of an identity: its method and time."""
 
     method: str
     completed_at: float
@@ -55,7 +55,7 @@ class Device:
 
 @dataclass(eq=False)
 class Session:
-    """One sign-in. It has a token and a cookie, whichever of them its client was given."""
+    """A login session. It always has both a token and a cookie, but its client gets only one of them."""
 
     identity: Identity
     issued_at: float
@@ -66,7 +66,7 @@ class Session:
     id: str = field(default_factory=lambda: str(uuid4()))
     token: str = field(default_factory=lambda: f"ory_st_{generate_token(32)}", repr=False)
     logout_token: str = field(default_factory=lambda: f"ory_lo_{generate_token(32)}", repr=False)
-    #: Nobody has ended it. It may have expired all the same.
+    #: False after the session was ended. A session can be expired and still have True here.
     active: bool = True
 
     @property
@@ -75,7 +75,7 @@ class Session:
 
     @property
     def cookie(self) -> str:
-        """The value of its cookie. An older one, from before it was prolonged, stays good."""
+        """The value of its cookie. Older values, from before an extension, stay valid."""
         return cookies.encode(self.token, self.expires_at)
 
 
@@ -85,7 +85,7 @@ Message = tuple[int, str]
 
 @dataclass
 class Flow:
-    """``name`` is ``login`` or ``settings``; ``type`` is ``browser``, tied to a browser's cookie, or ``api``."""
+    """A flow. ``name`` is ``login`` or ``settings``. ``type`` is ``browser``, for one browser's cookie, or ``api``."""
 
     name: str
     type: str
@@ -95,11 +95,11 @@ class Flow:
     refresh: bool = False
     requested_aal: str = "aal1"
     csrf_token: str = ""
-    #: Hydra's.
+    #: The challenge of Hydra.
     login_challenge: str = ""
-    #: What was typed, or who has to sign in again.
+    #: The identifier that the user entered, or that must sign in again.
     identifier: str = ""
-    #: Of a settings flow, offered to its session.
+    #: The secret that a settings flow offers to its session.
     totp_secret: str = ""
     message: Message | None = None
     id: str = field(default_factory=lambda: str(uuid4()))

@@ -1,4 +1,4 @@
-"""Where browsers are sent: back to where they may go, or to the error page; machines get JSON in its place."""
+"""Redirects of browsers: back to an allowed URL, or to the error page. Machines get JSON instead of the error page."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 from uuid import uuid4
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from ..uris import set_query
 from .answers import refused, see_other
 from .kratos import Kratos
@@ -14,39 +14,39 @@ from .refusals import Refusal, return_to_forbidden
 
 
 def wants_json(request: Request) -> bool:
-    """Whether JSON is asked for by name, and not a page as much. ``*/*`` asks for a page."""
+    """Whether the client prefers JSON to HTML. ``*/*`` means HTML."""
     accept = request.headers.get("Accept", "")
-    named = request.headers.get("Content-Type") == "application/json"
-    return named or _quality(accept, "application/json") > _quality(accept, "text/html")
+    sends_json = request.headers.get("Content-Type") == "application/json"
+    return sends_json or _quality(accept, "application/json") > _quality(accept, "text/html")
 
 
 def _quality(accept: str, offer: str) -> tuple[float, int]:
-    """How much ``offer`` is wanted: its quality, and how exactly it is named."""
-    kinds = ("*/*", offer.partition("/")[0] + "/*", offer)
-    found = [(quality, kinds.index(name)) for name, quality in _accepted(accept) if name in kinds]
-    return max(found, default=(0, 0))
+    """The priority of ``offer`` in ``accept``: its quality, and how exact the matching media range is."""
+    ranges = ("*/*", offer.partition("/")[0] + "/*", offer)
+    matches = [(quality, ranges.index(name)) for name, quality in _accepted(accept) if name in ranges]
+    return max(matches, default=(0, 0))
 
 
 def _accepted(accept: str) -> Iterator[tuple[str, float]]:
-    """With any parameter but ``q`` a name means nothing, such as ``application/json; charset=utf-8``."""
-    for one in accept.split(","):
-        name, _, quality = one.replace(" ", "").partition(";q=")
+    """The media ranges with their qualities. A range with another parameter than ``q`` does not match any type."""
+    for media_range in accept.split(","):
+        name, _, quality = media_range.replace(" ", "").partition(";q=")
         yield name, float(quality or 1)
 
 
 def return_url(kratos: Kratos, request: Request, default: str) -> str:
-    """``return_to``, or ``default`` where there is none. Raises 400 for one that is not allowed."""
-    asked = request.query.get("return_to")
-    if not asked:
+    """``return_to``, or ``default`` if it is missing. Raises 400 if it is not allowed."""
+    return_to = request.query.get("return_to")
+    if not return_to:
         return default
     try:
-        url = urljoin(default, asked)
+        url = urljoin(default, return_to)
         parts = _parts(urlsplit(url))
     except ValueError as error:
         reason = f"Unable to parse the return_to query parameter as an URL: {error}"
         raise Refusal(HTTPStatus.BAD_REQUEST, reason) from error
     allowed = [*kratos.allowed_return_urls, kratos.url("/self-service")]
-    if not any(parts.is_below(_parts(urlsplit(one))) for one in allowed):
+    if not any(parts.is_below(_parts(urlsplit(allowed_url))) for allowed_url in allowed):
         raise return_to_forbidden(url)
     return url
 
@@ -61,12 +61,12 @@ class _Parts(NamedTuple):
 
 
 def _parts(url: SplitResult) -> _Parts:
-    """Raises ``ValueError`` for a port that is none."""
+    """The parts that matter here. Raises ``ValueError`` for an invalid port."""
     return _Parts(url.scheme, f"{url.hostname}:{url.port}", url.path)
 
 
 def forwarded(kratos: Kratos, request: Request, refusal: Refusal) -> Answer:
-    """The refusal as JSON where that is asked for, else a redirect to the error page, which finds it by its id."""
+    """The refusal as JSON if the client wants JSON, else a redirect to the error page with the id of the error."""
     if wants_json(request):
         return refused(refusal)
     error_id = str(uuid4())

@@ -1,4 +1,4 @@
-"""What Kratos refuses, in its own words."""
+"""The errors of Kratos, with its own texts."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -16,7 +16,7 @@ _MESSAGES = {
 
 
 class Refusal(Exception):
-    """An error answer. ``error_id`` is what clients tell it by."""
+    """An error answer. Clients recognise it by ``error_id``."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Refusal(Exception):
     ) -> None:
         super().__init__(reason or message)
         self.status = status
-        #: What goes with it all the same, such as cookies.
+        #: Headers that the answer still needs, such as cookies.
         self.headers: Mapping[str, str] = {}
         error = {"id": error_id, "code": int(status), "status": status.phrase, "reason": reason}
         error["message"] = message or _MESSAGES[status]

@@ -1,13 +1,14 @@
-"""Whoami and one's own sessions: always JSON."""
+"""Whoami and the user's own sessions. The answers are always JSON."""
 
 from http import HTTPStatus
 from uuid import UUID
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from . import documents, paging
 from .answers import of_json
 from .credentials import refreshed_cookie, require_aal, require_session
 from .kratos import Kratos
+from .records import Session
 from .refusals import Refusal
 
 NOTHING = Answer(HTTPStatus.NO_CONTENT, {"Content-Type": "application/json; charset=utf-8"})
@@ -25,38 +26,42 @@ def whoami(kratos: Kratos, request: Request) -> Answer:
     return of_json(documents.session(kratos, session), headers=headers)
 
 
-def list_others(kratos: Kratos, request: Request) -> Answer:
-    """The other active ones, the latest first."""
+def list_other_sessions(kratos: Kratos, request: Request) -> Answer:
+    """The other active sessions, the latest first."""
     current = require_session(kratos, request)
     require_aal(kratos, current)
-    listed = [one for one in kratos.sessions_of(current.identity.id) if kratos.is_active(one) and one is not current]
+    listed = [session for session in _others(kratos, current) if kratos.is_active(session)]
     shown, headers = paging.page(request, "/sessions", listed)
-    return of_json([documents.session(kratos, one, listed=True) for one in shown], headers=headers)
+    return of_json([documents.session(kratos, session, listed=True) for session in shown], headers=headers)
 
 
-def end_one(kratos: Kratos, request: Request, session_id: str) -> Answer:
-    """204 also for a session that is not there or somebody else's, to which nothing happens."""
+def _others(kratos: Kratos, current: Session) -> list[Session]:
+    return [session for session in kratos.sessions_of(current.identity.id) if session is not current]
+
+
+def end_session(kratos: Kratos, request: Request, session_id: str) -> Answer:
+    """End another session of the user. 204 also for an unknown session, and for one of another user, which stays."""
     current = require_session(kratos, request)
     session_id = uuid(session_id)
     if session_id == current.id:
         raise Refusal(HTTPStatus.BAD_REQUEST, message="cannot revoke current session")
-    named = kratos.sessions.get(session_id)
-    if named and named.identity is current.identity:
-        kratos.end(named.id)
+    session = kratos.sessions.get(session_id)
+    if session and session.identity is current.identity:
+        kratos.end(session.id)
     return NOTHING
 
 
-def end_others(kratos: Kratos, request: Request) -> Answer:
-    """The count has those that had ended before."""
+def end_other_sessions(kratos: Kratos, request: Request) -> Answer:
+    """End the other sessions of the user. The count includes sessions that had ended before."""
     current = require_session(kratos, request)
-    others = [one for one in kratos.sessions_of(current.identity.id) if one is not current]
-    for one in others:
-        kratos.end(one.id)
+    others = _others(kratos, current)
+    for session in others:
+        kratos.end(session.id)
     return of_json({"count": len(others)})
 
 
 def read_error(kratos: Kratos, request: Request) -> Answer:
-    """What the error page shows."""
+    """The error for the error page."""
     error = kratos.errors.get(request.query.get("id", ""))
     if error is None:
         raise Refusal(HTTPStatus.NOT_FOUND)
@@ -64,7 +69,7 @@ def read_error(kratos: Kratos, request: Request) -> Answer:
 
 
 def uuid(text: str) -> str:
-    """An id as it came, in small letters. Raises 400 where it is not one."""
+    """An id in lower case. Raises 400 if it is not a UUID."""
     try:
         return str(UUID(text))
     except ValueError as error:

@@ -1,8 +1,8 @@
-"""The settings flow of native applications, as far as a second factor is concerned."""
+"""The settings flow of native applications, only for a second factor."""
 
 from http import HTTPStatus
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 from . import flows, forms, totp
 from .answers import of_json
 from .credentials import session_of
@@ -12,7 +12,7 @@ from .refusals import Refusal
 
 
 def begin_natively(kratos: Kratos, request: Request) -> Answer:
-    """Offers the secret of a TOTP."""
+    """Begin a flow that offers a TOTP secret."""
     _require_session(kratos, request)
     url = kratos.url(request.path)
     flow = Flow("settings", "api", kratos.clock(), url, totp_secret=totp.new_secret())
@@ -21,13 +21,13 @@ def begin_natively(kratos: Kratos, request: Request) -> Answer:
 
 
 def submit(kratos: Kratos, request: Request) -> Answer:
-    """Takes the TOTP once its code is shown. The session that shows it has its second factor with that."""
+    """Store the TOTP secret if the code is right. The session has its second factor then."""
     flow, answer = forms.submitted(kratos, request, "settings")
     session = _require_session(kratos, request)
-    if not totp.is_good(flow.totp_secret, answer.get("totp_code", ""), kratos.clock()):
+    if not totp.is_valid(flow.totp_secret, answer.get("totp_code", ""), kratos.clock()):
         return forms.again(kratos, request, flow, flows.WRONG_CODE)
     session.identity.totp_secret = flow.totp_secret
-    kratos.prove(session, "totp")
+    kratos.reauthenticate(session, "totp")
     return of_json(flows.document(kratos, flow))
 
 

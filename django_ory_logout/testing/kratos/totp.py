@@ -1,4 +1,4 @@
-"""One-time passwords by time (RFC 6238)."""
+"""Time-based one-time passwords (RFC 6238)."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ _SECRET_BYTES = 20
 
 
 def new_secret() -> str:
-    """In Base32, as authenticator applications take it."""
+    """A secret in Base32, the format of authenticator applications."""
     return base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
@@ -23,6 +23,6 @@ def code(secret: str, now: float) -> str:
     return f"{number % 10**_DIGITS:0{_DIGITS}d}"
 
 
-def is_good(secret: str, given: str, now: float) -> bool:
-    """Whether ``given`` is the code of now, or of one period before or after (RFC 6238, 5.2)."""
-    return given in (code(secret, now + PERIOD * step) for step in (-1, 0, 1))
+def is_valid(secret: str, entered: str, now: float) -> bool:
+    """Whether ``entered`` is the code of this period, the one before or the one after (RFC 6238, 5.2)."""
+    return entered in (code(secret, now + PERIOD * step) for step in (-1, 0, 1))

@@ -1,1 +1,1 @@
-"""The web face of the development provider: Ory Hydra's paths, parameters and cookies, and pages for people."""
+"""The development provider over HTTP: Ory Hydra's paths, parameters and cookies, and pages for users."""

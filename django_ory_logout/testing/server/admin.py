@@ -1,24 +1,22 @@
-"""Hydra's admin API on an address of its own: for machines, and for no browser."""
+"""Hydra's admin API on its own address. Machines use it, browsers may not."""
 
 from dataclasses import replace
 
+from ..http import Answer, Request
 from ..hydra.admin import Admin, answer
-from ..hydra.endpoints import Answer, Request
 from .wsgi import MachineApplication
 
 PREFIX = "/admin"
 
 
-class AdminApplication(MachineApplication):
+def admin_application(admin: Admin) -> MachineApplication:
     """Answers calls below ``/admin`` and ``/health``."""
 
-    def __init__(self, admin: Admin) -> None:
-        super().__init__(self._call)
-        self.admin = admin
-
-    def _call(self, request: Request) -> Answer:
-        """What is not below ``/admin`` is at no path."""
+    def call(request: Request) -> Answer:
         if request.path.startswith("/health/"):
             return Answer.of_json({"status": "ok"})
+        # The empty path is unknown: a path that is not below /admin gets a 404.
         path = request.path.removeprefix(PREFIX) if request.path.startswith(f"{PREFIX}/") else ""
-        return answer(self.admin, replace(request, path=path))
+        return answer(admin, replace(request, path=path))
+
+    return MachineApplication(call)

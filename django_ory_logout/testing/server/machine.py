@@ -1,13 +1,13 @@
-"""Discovery, JWKS, tokens and userinfo: the same answers that :mod:`..network` gives without a socket."""
+"""Discovery, JWKS, tokens and userinfo, with the same answers as :mod:`..network` without a socket."""
 
 from django.http import HttpRequest, HttpResponse
 
+from ..http import Request
 from ..hydra import endpoints
-from ..hydra.endpoints import Request
 from .site import ProviderSite
 
 
-def answer(request: HttpRequest, face: ProviderSite) -> HttpResponse:
-    asked = Request(request.method or "", request.path, request.headers, request.POST.dict())
-    given = endpoints.answer(face.provider, asked)
-    return HttpResponse(given.body, status=given.status, headers=dict(given.headers))
+def answer(request: HttpRequest, site: ProviderSite) -> HttpResponse:
+    received = Request(request.method or "", request.path, request.headers, request.POST.dict())
+    result = endpoints.answer(site.provider, received)
+    return HttpResponse(result.body, status=result.status, headers=dict(result.headers))

@@ -1,4 +1,4 @@
-"""The provider's own login, consent and logout pages. They answer challenges, as another site could in their place."""
+"""The provider's own login, consent and logout pages. They answer challenges. Another site could serve them instead."""
 
 from functools import wraps
 from http import HTTPStatus
@@ -12,67 +12,70 @@ from .site import REMEMBER_SECONDS, ProviderSite, View, found, page
 
 
 def _with_challenge(view: View) -> View:
-    """What is refused, as a challenge that is unknown or too old, ends at an error page."""
+    """Show an error page for an error, such as an unknown or expired challenge."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, face: ProviderSite) -> HttpResponse:
+    def wrapped(request: HttpRequest, site: ProviderSite) -> HttpResponse:
         try:
-            return view(request, face)
+            return view(request, site)
         except OAuth2Error as error:
-            return page(request, face, "error", dict(error.get_body()), status=HTTPStatus.BAD_REQUEST)
+            return page(request, site, "error", dict(error.get_body()), status=HTTPStatus.BAD_REQUEST)
 
     return wrapped
 
 
 @_with_challenge
-def login(request: HttpRequest, face: ProviderSite) -> HttpResponse:
-    """Choose a demo person. ``auto=1`` with a ``login_hint`` asks nobody; ``remember=0`` goes with it."""
-    provider, challenge = face.provider, request.GET.get(challenges.LOGIN, "")
+def login(request: HttpRequest, site: ProviderSite) -> HttpResponse:
+    """Choose a demo person. With ``auto=1`` and a ``login_hint``, there is no question; ``remember=0`` works too."""
+    provider, challenge = site.provider, request.GET.get(challenges.LOGIN, "")
     flow = challenges.login_flow(provider, challenge)
-    hinted, query = provider.person_called(flow.asked.login_hint), flow.asked.query
+    hinted, query = provider.find_person(flow.request.login_hint), flow.request.query
     if flow.login_skip:
-        return _enter(face, challenge, flow.subject, remember=True)
+        return _accept(site, challenge, flow.subject, remember=True)
     if hinted and query.get("auto"):
-        return _enter(face, challenge, hinted.subject, remember=query.get("remember") != "0")
+        return _accept(site, challenge, hinted.subject, remember=query.get("remember") != "0")
     if "deny" in request.POST:
         return found(challenges.reject_login(provider, challenge, {"error": "access_denied"}))
     if request.method == "POST":
-        return _choose(request, face, challenge)
-    context = {"client": flow.asked.client, "persons": provider.persons.values(), "hinted": hinted}
-    return page(request, face, "sign_in", {**context, "known": face.login_session(request)})
+        return _choose(request, site, challenge)
+    context = {"client": flow.request.client, "persons": provider.persons.values(), "hinted": hinted}
+    return page(request, site, "sign_in", {**context, "known": site.login_session(request)})
 
 
-def _choose(request: HttpRequest, face: ProviderSite, challenge: str) -> HttpResponse:
-    person = face.provider.persons.get(request.POST.get("subject", ""))
+def _choose(request: HttpRequest, site: ProviderSite, challenge: str) -> HttpResponse:
+    person = site.provider.persons.get(request.POST.get("subject", ""))
     if person is None:
-        return page(request, face, "error", {"error": "Nobody was chosen."}, status=HTTPStatus.BAD_REQUEST)
-    return _enter(face, challenge, person.subject, remember="remember" in request.POST)
+        return page(request, site, "error", {"error": "Nobody was chosen."}, status=HTTPStatus.BAD_REQUEST)
+    return _accept(site, challenge, person.subject, remember="remember" in request.POST)
 
 
-def _enter(face: ProviderSite, challenge: str, subject: str, *, remember: bool) -> HttpResponse:
+def _accept(site: ProviderSite, challenge: str, subject: str, *, remember: bool) -> HttpResponse:
     answer = {"subject": subject, "remember": remember, "remember_for": REMEMBER_SECONDS}
-    return found(challenges.accept_login(face.provider, challenge, answer))
+    return found(challenges.accept_login(site.provider, challenge, answer))
 
 
 @require_safe
 @_with_challenge
-def consent(request: HttpRequest, face: ProviderSite) -> HttpResponse:
-    """Agree to all that is asked for, for ever, and ask nobody."""
+def consent(request: HttpRequest, site: ProviderSite) -> HttpResponse:
+    """Grant all requested scopes without a question, and remember the consent without limit."""
     challenge = request.GET.get(challenges.CONSENT, "")
-    flow = challenges.consent_flow(face.provider, challenge)
-    answer = {"grant_scope": flow.asked.scope.split(), "remember": True}
-    return found(challenges.accept_consent(face.provider, challenge, answer))
+    flow = challenges.consent_flow(site.provider, challenge)
+    answer = {"grant_scope": flow.request.scope.split(), "remember": True}
+    return found(challenges.accept_consent(site.provider, challenge, answer))
 
 
 @_with_challenge
-def logout(request: HttpRequest, face: ProviderSite) -> HttpResponse:
-    """Ask whether to log out, but where the client is registered to skip that."""
+def logout(request: HttpRequest, site: ProviderSite) -> HttpResponse:
+    """Ask the user whether to log out, unless the client is registered to skip the question."""
     challenge = request.GET.get("logout_challenge", "")
-    asked = face.logout_requests.get(challenge)
-    client, person = face.provider.clients.get(asked.client_id), face.provider.persons.get(asked.subject)
+    logout_request = site.logout_requests.get(challenge)
+    client, person = (
+        site.provider.clients.get(logout_request.client_id),
+        site.provider.persons.get(logout_request.subject),
+    )
     if "accept" in request.POST or (client and client.skip_logout_consent):
-        return found(face.logout_requests.accept(challenge))
+        return found(site.logout_requests.accept(challenge))
     if "reject" in request.POST:
-        face.logout_requests.reject(challenge)
-        return page(request, face, "signed_in", {"subject": asked.subject})
-    return page(request, face, "sign_out", {"asked": asked, "client": client, "person": person})
+        site.logout_requests.reject(challenge)
+        return page(request, site, "signed_in", {"subject": logout_request.subject})
+    return page(request, site, "sign_out", {"logout_request": logout_request, "client": client, "person": person})

@@ -1,4 +1,4 @@
-"""Serve the web face on 127.0.0.1, and nowhere else."""
+"""Serve the development provider, only on 127.0.0.1."""
 
 import contextlib
 import errno
@@ -16,14 +16,14 @@ from django.core.servers import basehttp
 from ..hydra.admin import Admin
 from ..hydra.provider import Provider
 from ..hydra.records import Client
-from .admin import AdminApplication
+from .admin import admin_application as hydra_admin_application
 from .kratos import KratosSite, admin_application, demo, public_application
 from .site import ProviderSite
 from .urls import URLConf
 from .wsgi import Application
 
 ADDRESS = "127.0.0.1"
-#: How long a server beside another may take to stop.
+#: How often a server in another thread checks whether to stop, in seconds.
 POLL_SECONDS = 0.05
 
 
@@ -41,43 +41,43 @@ def serve(
     kratos_required_aal: str = "aal1",
     kratos_persistent: bool = True,
 ) -> None:
-    """Be the provider of a site, in a process that has no Django settings yet, until it is stopped.
+    """Serve a provider for one site until the process stops. The process must not have Django settings yet.
 
-    ``pages`` are those that another site serves, by the names of :class:`~..provider.Pages`. Without ``admin_port``
-    there is no admin API. With ``kratos_port`` there is a Kratos, which is the login page unless another site serves
-    that, and with ``kratos_admin_port`` its admin API. Exits with a sentence when a port is taken.
+    ``pages`` are the pages of another site, by the names of :class:`~..hydra.provider.Pages`. Without ``admin_port``
+    there is no admin API. With ``kratos_port``, there is a Kratos too. It is the login page, unless ``pages`` has one.
+    With ``kratos_admin_port``, Kratos has its admin API. Exits with a message if a port is in use.
     """
-    face = ProviderSite(Provider(f"http://{ADDRESS}:{port}"))
-    face.provider.pages = replace(face.provider.pages, **(pages or {}))
-    face.provider.register(
+    site = ProviderSite(Provider(f"http://{ADDRESS}:{port}"))
+    site.provider.pages = replace(site.provider.pages, **(pages or {}))
+    site.provider.register(
         Client.of_site(
             site_url.rstrip("/") + mount, client_id, client_secret, client_name="the example site", client_uri=site_url
         )
     )
-    settings.configure(**configuration(face))
+    settings.configure(**configuration(site))
     django.setup()
-    applications: dict[int | None, Application] = {admin_port: AdminApplication(_admin(face))}
+    applications: dict[int | None, Application] = {admin_port: hydra_admin_application(_admin(site))}
     if kratos_port is not None:
-        kratos = KratosSite(demo.demo(f"http://localhost:{kratos_port}", site_url, face.provider))
+        kratos = KratosSite(demo.demo(f"http://localhost:{kratos_port}", site_url, site.provider))
         kratos.kratos.required_aal, kratos.kratos.persistent = kratos_required_aal, kratos_persistent
         if "login" not in (pages or {}):
-            demo.use(face.provider, kratos.kratos)
+            demo.use(site.provider, kratos.kratos)
         applications |= {kratos_port: public_application(kratos), kratos_admin_port: admin_application(kratos)}
     with contextlib.ExitStack() as stack:
-        for beside, application in applications.items():
-            if beside is not None:
-                stack.enter_context(served(beside, application))
+        for other_port, application in applications.items():
+            if other_port is not None:
+                stack.enter_context(served(other_port, application))
         listen(port)
 
 
-def configuration(face: ProviderSite) -> dict[str, object]:
-    """Django's settings. The host is the address alone: ``localhost`` would share its cookies with the site."""
+def configuration(site: ProviderSite) -> dict[str, object]:
+    """Django's settings. The only host is the address, because ``localhost`` would share its cookies with the site."""
     return {
         "SECRET_KEY": get_random_secret_key(),
         "ALLOWED_HOSTS": [ADDRESS],
-        "ROOT_URLCONF": URLConf(face),
+        "ROOT_URLCONF": URLConf(site),
         "MIDDLEWARE": [
-            # This is what looks at the host of every request.
+            # This middleware checks the host of each request.
             "django.middleware.common.CommonMiddleware",
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
         ],
@@ -87,14 +87,14 @@ def configuration(face: ProviderSite) -> dict[str, object]:
     }
 
 
-def _admin(face: ProviderSite) -> Admin:
-    return Admin(face.provider, face.logout_requests, face.backchannel.deliver_in_background)
+def _admin(site: ProviderSite) -> Admin:
+    return Admin(site.provider, site.logout_requests, site.backchannel.deliver_in_background)
 
 
 @contextlib.contextmanager
 def served(port: int, application: Application) -> Iterator[None]:
-    """Serve it beside what the block does."""
-    with _telling_of_a_taken(port):
+    """Serve ``application`` in another thread until the block ends."""
+    with _exit_if_port_in_use(port):
         server = basehttp.ThreadedWSGIServer((ADDRESS, port), basehttp.WSGIRequestHandler)
     with server:
         server.daemon_threads = True
@@ -107,12 +107,12 @@ def served(port: int, application: Application) -> Iterator[None]:
 
 
 def listen(port: int) -> None:
-    with contextlib.suppress(KeyboardInterrupt), _telling_of_a_taken(port):
+    with contextlib.suppress(KeyboardInterrupt), _exit_if_port_in_use(port):
         basehttp.run(ADDRESS, port, WSGIHandler(), threading=True)
 
 
 @contextlib.contextmanager
-def _telling_of_a_taken(port: int) -> Iterator[None]:
+def _exit_if_port_in_use(port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What all views of the web face share."""
+"""Common parts of all views."""
 
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
@@ -18,39 +18,39 @@ from ..uris import set_query
 
 #: Hydra's name for its cookie when it runs with `--dev`: `Lax` and not `Secure`.
 SESSION_COOKIE = "ory_hydra_session_dev"
-#: Ties verifiers to the browser. Hydra's is renewed with each request, of which then only the latest can go on.
+#: Links verifiers to the browser. Hydra sets a new cookie at each request, so only the newest request can continue.
 BROWSER_COOKIE = "ory_hydra_login_csrf_dev"
 REMEMBER_SECONDS = 24 * 60 * 60
 
 
 class ProviderSite:
-    """A provider, its back-channel, its logout requests, and the faults that were ordered for its paths."""
+    """A provider, its back-channel, its logout requests, and the faults that a test set for its paths."""
 
     def __init__(self, provider: Provider, backchannel: BackChannel | None = None) -> None:
         self.provider = provider
         self.backchannel = backchannel or BackChannel()
         self.logout_requests = LogoutRequests(provider)
-        #: Path → status to answer with instead.
+        #: Path → status of the answer.
         self.faults: dict[str, int] = {}
 
     def login_session(self, request: HttpRequest) -> LoginSession | None:
-        """The remembered login session of this browser."""
+        """The remembered login session of the browser."""
         sid = request.get_signed_cookie(SESSION_COOKIE, default="")
         return self.provider.login_sessions.get(sid or "")
 
-    def remember(self, response: HttpResponse, sid: str, seconds: int | None) -> None:
+    def set_session_cookie(self, response: HttpResponse, sid: str, seconds: int | None) -> None:
         response.set_signed_cookie(
             SESSION_COOKIE, sid, max_age=seconds or REMEMBER_SECONDS, httponly=True, samesite="Lax"
         )
 
     def browser(self, request: HttpRequest) -> str:
-        """What this browser is known by; something new for a new one."""
+        """The id of the browser. A browser without the cookie gets a new id."""
         return request.get_signed_cookie(BROWSER_COOKIE, default="") or generate_token(32)
 
-    def recognize(self, response: HttpResponse, browser: str) -> None:
+    def set_browser_cookie(self, response: HttpResponse, browser: str) -> None:
         response.set_signed_cookie(BROWSER_COOKIE, browser, httponly=True, samesite="Lax")
 
-    def forget(self, response: HttpResponse) -> None:
+    def delete_session_cookie(self, response: HttpResponse) -> None:
         response.delete_cookie(SESSION_COOKIE, samesite="Lax")
 
 
@@ -59,14 +59,14 @@ View = Callable[[HttpRequest, ProviderSite], HttpResponse]
 
 def page(
     request: HttpRequest,
-    face: ProviderSite,
+    site: ProviderSite,
     name: str,
     context: Mapping[str, object] | None = None,
     *,
     status: int = HTTPStatus.OK,
 ) -> HttpResponse:
-    """A page for people. The templates are found whatever the settings say."""
-    common = {"issuer": face.provider.issuer, "clients": face.provider.clients.values()}
+    """A page for users. It does not need Django's template settings."""
+    common = {"issuer": site.provider.issuer, "clients": site.provider.clients.values()}
     return HttpResponse(rendered(f"{name}.html", {**common, **(context or {})}, request), status=status)
 
 
@@ -80,9 +80,9 @@ def _engine() -> DjangoTemplates:
     return DjangoTemplates({"NAME": "provider", "DIRS": [directory], "APP_DIRS": False, "OPTIONS": {}})
 
 
-def refusal(face: ProviderSite, error: OAuth2Error) -> HttpResponse:
-    """Hydra's error page: the client never hears of it."""
-    return found(face.provider.pages.error, **dict(error.get_body()))
+def refusal(site: ProviderSite, error: OAuth2Error) -> HttpResponse:
+    """Redirect to Hydra's error page. The client gets no error."""
+    return found(site.provider.pages.error, **dict(error.get_body()))
 
 
 def found(uri: str, **parameters: str) -> HttpResponseRedirect:
@@ -90,12 +90,12 @@ def found(uri: str, **parameters: str) -> HttpResponseRedirect:
 
 
 def faulty(view: View) -> View:
-    """Answer with the fault that was ordered for the path, if any. Nothing may be cached."""
+    """Answer with the fault that a test set for the path, if there is one. No answer may be cached."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, face: ProviderSite) -> HttpResponse:
-        status = face.faults.get(request.path)
-        response = HttpResponse(status=status) if status else view(request, face)
+    def wrapped(request: HttpRequest, site: ProviderSite) -> HttpResponse:
+        status = site.faults.get(request.path)
+        response = HttpResponse(status=status) if status else view(request, site)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 

@@ -1,7 +1,7 @@
 """Switches for end-to-end tests, under ``/testing/``: JSON in, JSON out.
 
-They want ``application/json``, which a page of another origin cannot send without asking first: no web page steers a
-provider that runs on somebody's machine.
+They require ``application/json``. A page of another origin cannot send it without a preflight request, so no web page
+can control a provider on a developer's machine.
 """
 
 import json
@@ -22,85 +22,85 @@ Json = dict[str, Any]
 
 def _switch(act: Callable[[ProviderSite, Json], Json]) -> View:
     @wraps(act)
-    def view(request: HttpRequest, face: ProviderSite) -> HttpResponse:
+    def view(request: HttpRequest, site: ProviderSite) -> HttpResponse:
         if request.method != "POST":
             return JsonResponse({"error": "POST only"}, status=HTTPStatus.METHOD_NOT_ALLOWED)
         if request.content_type != "application/json":
             return JsonResponse({"error": "application/json only"}, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-        return JsonResponse(act(face, json.loads(request.body)))
+        return JsonResponse(act(site, json.loads(request.body)))
 
     return view
 
 
-def sessions(request: HttpRequest, face: ProviderSite) -> HttpResponse:
-    """The login sessions, oldest first."""
+def sessions(request: HttpRequest, site: ProviderSite) -> HttpResponse:
+    """The login sessions, the oldest first."""
     listed = [
-        {**asdict(session), "clients": face.provider.clients_of(session)}
-        for session in face.provider.login_sessions.values()
+        {**asdict(session), "clients": site.provider.clients_of(session)}
+        for session in site.provider.login_sessions.values()
     ]
     return JsonResponse({"sessions": listed})
 
 
-def reports(request: HttpRequest, face: ProviderSite) -> HttpResponse:
-    """What came of the latest back-channel deliveries, oldest first."""
-    return JsonResponse(_reports(list(face.backchannel.reports)))
+def reports(request: HttpRequest, site: ProviderSite) -> HttpResponse:
+    """The results of the latest back-channel deliveries, the oldest first."""
+    return JsonResponse(_reports(list(site.backchannel.reports)))
 
 
 @_switch
-def end(face: ProviderSite, order: Json) -> Json:
-    """End by ``sid`` or by ``sub``, deliver, and tell what the clients answered."""
-    return _reports(_end(face, **order))
+def end(site: ProviderSite, order: Json) -> Json:
+    """End sessions by ``sid`` or by ``sub``, deliver the logout tokens, and return the results."""
+    return _reports(_end(site, **order))
 
 
 @_switch
-def overtake(face: ProviderSite, order: Json) -> Json:
-    """End the login session of the next code, ``by`` its ``sid`` or ``sub``, before the tokens are given."""
+def overtake(site: ProviderSite, order: Json) -> Json:
+    """End the login session of the next code, ``by`` its ``sid`` or ``sub``, before the token response."""
 
     def hook(session: LoginSession) -> None:
-        _end(face, sub=session.subject) if order["by"] == "sub" else _end(face, sid=session.sid)
+        _end(site, sub=session.subject) if order["by"] == "sub" else _end(site, sid=session.sid)
 
-    face.provider.before_token_response = hook
+    site.provider.before_token_response = hook
     return {}
 
 
 @_switch
-def logout_token(face: ProviderSite, order: Json) -> Json:
-    """A logout token for ``client_id`` with ``sid``, ``sub`` or both, which ends nothing here and is not delivered."""
-    return {"logout_token": face.provider.logout_token(**order)}
+def logout_token(site: ProviderSite, order: Json) -> Json:
+    """A logout token for ``client_id`` with ``sid``, ``sub`` or both. It ends no session here and is not delivered."""
+    return {"logout_token": site.provider.logout_token(**order)}
 
 
 @_switch
-def rotate_keys(face: ProviderSite, order: Json) -> Json:
-    """Sign with a new key; with ``withdraw`` the old ones leave the JWKS."""
-    key = face.provider.rotate_keys()
+def rotate_keys(site: ProviderSite, order: Json) -> Json:
+    """Sign with a new key. With ``withdraw``, remove the old keys from the JWKS."""
+    key = site.provider.rotate_keys()
     if order.get("withdraw"):
-        face.provider.keys = [key]
+        site.provider.keys = [key]
     return {"kid": key.kid}
 
 
 @_switch
-def client(face: ProviderSite, order: Json) -> Json:
+def client(site: ProviderSite, order: Json) -> Json:
     """Change the registration of ``client_id``."""
-    face.provider.register(replace(face.provider.clients[order["client_id"]], **order))
+    site.provider.register(replace(site.provider.clients[order["client_id"]], **order))
     return {"changed": sorted(order)}
 
 
 @_switch
-def fault(face: ProviderSite, order: Json) -> Json:
-    """Answer every request for ``path`` with ``status``, until ``status`` is null."""
+def fault(site: ProviderSite, order: Json) -> Json:
+    """Answer each request for ``path`` with ``status``, until ``status`` is null."""
     if order["status"] is None:
-        face.faults.pop(order["path"], None)
+        site.faults.pop(order["path"], None)
     else:
-        face.faults[order["path"]] = order["status"]
-    return {"faults": face.faults}
+        site.faults[order["path"]] = order["status"]
+    return {"faults": site.faults}
 
 
-def _end(face: ProviderSite, *, sid: str = "", sub: str = "") -> list[Report]:
-    return face.backchannel.deliver(face.provider.end_subject(sub) if sub else face.provider.end(sid))
+def _end(site: ProviderSite, *, sid: str = "", sub: str = "") -> list[Report]:
+    return site.backchannel.deliver(site.provider.end_subject(sub) if sub else site.provider.end(sid))
 
 
-def _reports(made: list[Report]) -> Json:
-    return {"deliveries": [asdict(report) for report in made]}
+def _reports(reports: list[Report]) -> Json:
+    return {"deliveries": [asdict(report) for report in reports]}
 
 
 VIEWS: dict[str, View] = {

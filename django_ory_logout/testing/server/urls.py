@@ -1,4 +1,4 @@
-"""Hydra's paths, and ours."""
+"""Hydra's paths, and our own paths."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
@@ -8,7 +8,7 @@ from ..hydra import endpoints
 from . import machine, pages, questions, sign_in, sign_out, switches
 from .site import ProviderSite, View, faulty
 
-#: What sites and machines send; some of these answer with a form of ours.
+#: Requests from sites and machines. Some answers contain a form of ours.
 _VIEWS: dict[str, View] = {
     **dict.fromkeys(endpoints.PATHS, machine.answer),
     "/oauth2/auth": sign_in.authorize,
@@ -28,17 +28,17 @@ _PAGES: dict[str, View] = {
 
 
 class URLConf:
-    """A ``ROOT_URLCONF`` for one face; two of them can live in one process."""
+    """A ``ROOT_URLCONF`` for one provider site. A process can have several."""
 
-    def __init__(self, face: ProviderSite) -> None:
+    def __init__(self, site: ProviderSite) -> None:
         views = {
             **{route: csrf_exempt(requires_csrf_token(faulty(view))) for route, view in _VIEWS.items()},
             **{route: csrf_protect(faulty(view)) for route, view in _PAGES.items()},
         }
         self.urlpatterns: list[URLPattern] = [
-            path(route.removeprefix("/"), view, {"face": face}, name=route) for route, view in views.items()
+            path(route.removeprefix("/"), view, {"site": site}, name=route) for route, view in views.items()
         ]
-        self.face = face
+        self.site = site
 
     def handler404(self, request: HttpRequest, exception: Exception) -> HttpResponse:
-        return pages.not_found(request, self.face)
+        return pages.not_found(request, self.site)

@@ -1,4 +1,4 @@
-"""What answers requests, as WSGI application."""
+"""WSGI applications that answer :class:`~..http.Request` values."""
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from django.http.request import HttpHeaders
 
-from ..hydra.endpoints import Answer, Request
+from ..http import Answer, Request
 
 HOSTS = ("127.0.0.1", "localhost")
 
@@ -17,25 +17,25 @@ class StartResponse(Protocol):
 
 
 class Application:
-    """``answer`` over HTTP. Requests for another host name, as rebinding of names makes them, are refused."""
+    """``answer`` over HTTP. Refuses requests for other host names, which protects against DNS rebinding."""
 
     def __init__(self, answer: Callable[[Request], Answer]) -> None:
         self._answer = answer
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         refused = Answer.of_json({"error": "Forbidden"}, HTTPStatus.FORBIDDEN)
-        given = self._answer(request_of(environ)) if self.accepts(environ) else refused
-        status = HTTPStatus(given.status)
-        headers = [*given.headers.items(), ("Content-Length", str(len(given.body)))]
+        answer = self._answer(request_of(environ)) if self.accepts(environ) else refused
+        status = HTTPStatus(answer.status)
+        headers = [*answer.headers.items(), ("Content-Length", str(len(answer.body)))]
         start_response(f"{status.value} {status.phrase}", headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [given.body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
     def accepts(self, environ: dict[str, Any]) -> bool:
         return urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname in HOSTS
 
 
 class MachineApplication(Application):
-    """For what asks for no credentials, which a page in a browser must not reach: no ``Origin`` is let in."""
+    """An application without credentials. It refuses requests with ``Origin``, so pages in a browser cannot use it."""
 
     def accepts(self, environ: dict[str, Any]) -> bool:
         return super().accepts(environ) and "HTTP_ORIGIN" not in environ

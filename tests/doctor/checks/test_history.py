@@ -101,7 +101,7 @@ def test_reads_only(network: Town, provider: Provider, browser: SiteBrowser) -> 
 def test_no_row_has_a_secret(network: Town, provider: Provider, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     login, key = browser.session[LOGIN_KEY], browser.key
-    provider.forget("amber")
+    provider.delete_login_sessions("amber")
     said = " ".join(f"{one.found} {one.todo}" for one in found("registration", "history"))
     provider.keys = [new_signing_key(), *provider.keys]
     said += " ".join(f"{one.found} {one.todo}" for one in found("registration", "history"))
@@ -302,7 +302,7 @@ def test_wrong_registered_algorithm_is_refused(
 def test_provider_that_gives_an_old_sid_again(network: Town, provider: Provider, browser: SiteBrowser) -> None:
     login = provider.sign_in("amber", settings.CLIENT_ID)
     browser.deliver(provider.end(login.sid))
-    provider.open(login)
+    provider.add_login_session(login)
 
     for _ in range(2):
         assert browser.sign_in("amber", login_session=login).status_code == 409
@@ -488,7 +488,7 @@ def test_no_login_is_remembered(network: Town, provider: Provider, new_browser: 
 def test_each_session_is_asked_about_once(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
     for name in ("amber", "birch"):
         new_browser().sign_in(name)
-    provider.forget("amber")
+    provider.delete_login_sessions("amber")
     leaving = new_browser()
     leaving.sign_in("cedar")
     log_out(leaving, provider, told=False)
@@ -596,7 +596,7 @@ def test_sessions_of_another_process_cannot_be_read(
     assert red() == {"history.logout_request": Verdict.UNKNOWN}
     assert "none of them can be read" in row("history.logout_request").found
 
-    provider.forget("amber")
+    provider.delete_login_sessions("amber")
     assert red() == {"history.logout_request": Verdict.UNKNOWN, "history.known_at_hydra": Verdict.UNKNOWN}
 
 
@@ -626,7 +626,7 @@ def sid_of(subject: str) -> str:
 
 def test_revoked_by_subject(network: Town, provider: Provider, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
-    provider.forget("amber")
+    provider.delete_login_sessions("amber")
 
     assert_logout_request_fails("or Hydra has forgotten it", "known_at_hydra", known_at_hydra=Verdict.FAIL)
     known = row("history.known_at_hydra")
@@ -636,7 +636,7 @@ def test_revoked_by_subject(network: Town, provider: Provider, browser: SiteBrow
 
 def test_consents_revoked_first(network: Town, provider: Provider, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
-    provider.withdraw(lambda _consent: True)
+    provider.revoke_consents(lambda _consent: True)
 
     assert red() == {"history.known_at_hydra": Verdict.WARN}
     assert "lists no consent" in row("history.known_at_hydra").found
@@ -669,7 +669,7 @@ def test_reused_consent_of_a_login_that_is_gone(network: Town, provider: Provide
     consent(provider, remember=True)
     new_browser().sign_in("amber")
     consent(provider, remember=True, reused=True)
-    provider.forget("amber")
+    provider.delete_login_sessions("amber")
 
     assert not_green("history.known_at_hydra") == {"history.known_at_hydra": Verdict.FAIL}
 
@@ -723,7 +723,7 @@ def test_stored_session_that_is_gone_is_not_missed_at_hydra(
     network: Town, provider: Provider, browser: SiteBrowser
 ) -> None:
     browser.sign_in("amber")
-    provider.forget("amber")
+    provider.delete_login_sessions("amber")
     browser.session.delete()
 
     assert red() == {}
@@ -738,7 +738,7 @@ class TestSessionsInCookies:
         browser.sign_in("amber")
 
     def test_revoked_by_subject(self, provider: Provider) -> None:
-        provider.forget("amber")
+        provider.delete_login_sessions("amber")
 
         assert red() == {"history.known_at_hydra": Verdict.FAIL}
 
@@ -749,6 +749,6 @@ class TestSessionsInCookies:
 
     def test_reused(self, provider: Provider) -> None:
         consent(provider, remember=True)
-        provider.forget("amber")
+        provider.delete_login_sessions("amber")
 
         assert red() == {}

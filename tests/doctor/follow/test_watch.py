@@ -410,7 +410,7 @@ def test_a_login_that_was_not_remembered_with_the_front_channel_alone(world: Wor
 def test_a_subject_that_was_revoked(world: World) -> None:
     """Nobody is told, then or later."""
     person = Person(world)
-    world.provider.forget("amber")
+    world.provider.delete_login_sessions("amber")
 
     assert Watch(person.press, person.go, person.come_back).missing.id == "follow.back_channel"
 

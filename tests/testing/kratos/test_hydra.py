@@ -146,7 +146,7 @@ def test_the_end_by_sid_ends_the_session_of_kratos(hydra: Provider, embedded: Kr
 def test_the_end_by_subject_does_not(hydra: Provider, embedded: Kratos, session: Session, amber: Identity) -> None:
     login_session(hydra, embedded, session, "site")
 
-    hydra.forget(amber.id)
+    hydra.delete_login_sessions(amber.id)
 
     assert embedded.is_active(session)
 

@@ -86,7 +86,7 @@ class TestTotp:
     def test_one_period_before_and_after_is_good(self, seconds: int, good: bool) -> None:
         secret = totp.new_secret()
 
-        assert totp.is_good(secret, totp.code(secret, 1_800_000_000 + seconds), 1_800_000_000) is good
+        assert totp.is_valid(secret, totp.code(secret, 1_800_000_000 + seconds), 1_800_000_000) is good
 
 
 class TestNetwork:

@@ -76,7 +76,7 @@ def kratos(face: KratosSite) -> Kratos:
 
 @pytest.fixture
 def amber(kratos: Kratos) -> Identity:
-    identity = kratos.called("amber@example.com")
+    identity = kratos.find_identity("amber@example.com")
     assert identity
     return identity
 
@@ -146,7 +146,7 @@ class TestPages:
         for session in kratos.sessions.values():
             kratos.end(session.id)
 
-        assert "Nobody is signed in who has one." in browser.open(browser.page.url.removeprefix(browser.url))
+        assert "No user with an authenticator is signed in." in browser.open(browser.page.url.removeprefix(browser.url))
 
     def test_without_a_flow_the_login_page_begins_one(self, browser: Browser) -> None:
         browser.open("/login")
@@ -222,7 +222,7 @@ class TestApis:
         assert answer.status_code == 403
 
     def test_the_ids_are_the_same_each_time(self, amber: Identity, provider: Provider) -> None:
-        again = demo.demo("http://localhost:4433", "http://rp.example", provider).called("amber@example.com")
+        again = demo.demo("http://localhost:4433", "http://rp.example", provider).find_identity("amber@example.com")
 
         assert again
         assert (again.id, again.verifiable_addresses) == (amber.id, amber.verifiable_addresses)

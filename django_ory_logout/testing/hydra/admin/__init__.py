@@ -1,4 +1,4 @@
-"""Hydra's admin API, as far as signing in and out needs it."""
+"""The part of Hydra's admin API for login and logout."""
 
 from .api import Admin
 from .routes import answer

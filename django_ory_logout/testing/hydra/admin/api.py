@@ -1,4 +1,4 @@
-"""What every call of the admin API has in common."""
+"""Common parts of all calls of the admin API."""
 
 import json
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from typing import Any
 
 from authlib.oauth2.rfc6749.errors import InvalidRequestError
 
+from ...http import Answer, Request
 from ..end_session import LogoutRequests
-from ..endpoints import Answer, Request
 from ..provider import Provider
 from ..records import Delivery
 
@@ -18,11 +18,11 @@ NOTHING = Answer(HTTPStatus.NO_CONTENT)
 
 @dataclass(frozen=True)
 class Admin:
-    """What the calls work on."""
+    """The objects that the calls use."""
 
     provider: Provider
     logout_requests: LogoutRequests
-    #: Takes the logout tokens on their way.
+    #: Delivers logout tokens.
     deliver: Callable[[list[Delivery]], object]
 
 
@@ -30,14 +30,14 @@ Call = Callable[[Admin, Request], Answer]
 
 
 def parameter(request: Request, name: str) -> str:
-    """A parameter of the query that must be there."""
+    """A required parameter of the query."""
     if not request.query.get(name):
         raise InvalidRequestError(f"Query parameter {name} is not defined but should have been.")
     return request.query[name]
 
 
 def document(request: Request) -> Any:
-    """The JSON that was sent."""
+    """The JSON document of the request."""
     try:
         return json.loads(request.body)
     except ValueError as error:

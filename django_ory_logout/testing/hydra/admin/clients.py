@@ -1,26 +1,26 @@
-"""Clients: registered, read, replaced, changed, deleted."""
+"""Register, read, replace, change and delete clients."""
 
 from collections.abc import Callable
 from http import HTTPStatus
 
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 
+from ...http import Answer, Request
 from .. import registration
 from ..challenge_store import unknown
-from ..endpoints import Answer, Request
 from ..records import Client
 from .api import NOTHING, Admin, document
 
 
 def create(admin: Admin, request: Request) -> Answer:
-    """201 with the secret, which is said here and never again; 409 where there is one."""
+    """201 with the secret, which only this answer contains. 409 if the client exists."""
     client = registration.new_client(document(request))
     if client.client_id in admin.provider.clients:
         description = "Unable to insert or update resource because a resource with that value exists already"
         raise OAuth2Error(description, error="Conflict", status_code=HTTPStatus.CONFLICT)
     admin.provider.register(client)
-    said = {**registration.document(client), "client_secret": client.client_secret}
-    return Answer.of_json(said, HTTPStatus.CREATED)
+    created = {**registration.document(client), "client_secret": client.client_secret}
+    return Answer.of_json(created, HTTPStatus.CREATED)
 
 
 def read(admin: Admin, request: Request) -> Answer:
@@ -32,7 +32,7 @@ def put(admin: Admin, request: Request) -> Answer:
 
 
 def patch(admin: Admin, request: Request) -> Answer:
-    """A member that is not there cannot be removed or replaced: 500."""
+    """500 for a patch that removes or replaces a missing member."""
     try:
         return _change(admin, request, lambda client: registration.patched(client, document(request)))
     except KeyError as error:
@@ -41,10 +41,10 @@ def patch(admin: Admin, request: Request) -> Answer:
 
 
 def delete(admin: Admin, request: Request) -> Answer:
-    """Its consents and tokens go with it."""
+    """Delete a client with its consents and tokens."""
     client_id = _client(admin, request).client_id
     del admin.provider.clients[client_id]
-    admin.provider.withdraw(lambda consent: consent.client_id == client_id)
+    admin.provider.revoke_consents(lambda consent: consent.client_id == client_id)
     return NOTHING
 
 

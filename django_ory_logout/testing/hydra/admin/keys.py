@@ -1,6 +1,6 @@
-"""The keys that sign ID tokens. Hydra says their private parts too, which nobody here needs."""
+"""The keys that sign ID tokens. Hydra sends the private keys too. We do not, because no test needs them."""
 
-from ..endpoints import Answer, Request
+from ...http import Answer, Request
 from .api import Admin
 
 

@@ -1,11 +1,11 @@
-"""Login, consent and logout requests: read, accepted, rejected by whoever serves the pages."""
+"""Read, accept and reject login, consent and logout requests. The site that serves the pages sends these calls."""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from ...http import Answer, Request
 from .. import challenges, documents
-from ..endpoints import Answer, Request
 from ..provider import Provider
 from .api import NOTHING, Admin, document, parameter
 
@@ -25,7 +25,7 @@ def read_consent(admin: Admin, request: Request) -> Answer:
 
 
 def answered(name: str, give: Give) -> Callable[[Admin, Request], Answer]:
-    """A call that gives the challenge called ``name`` its answer."""
+    """A call that answers the challenge in the parameter ``name``."""
 
     def call(admin: Admin, request: Request) -> Answer:
         return _redirect(give(admin.provider, parameter(request, name), document(request)))
@@ -34,12 +34,12 @@ def answered(name: str, give: Give) -> Callable[[Admin, Request], Answer]:
 
 
 def read_logout(admin: Admin, request: Request) -> Answer:
-    """410 once the browser has come with the verifier."""
+    """410 after the browser has come back with the verifier."""
     challenge = request.query.get("logout_challenge", "")
-    asked = admin.logout_requests.get(challenge)
-    if asked.handled:
-        return _redirect(asked.request_url, HTTPStatus.GONE)
-    return Answer.of_json(documents.logout_request(admin.provider, asked, challenge))
+    logout_request = admin.logout_requests.get(challenge)
+    if logout_request.handled:
+        return _redirect(logout_request.request_url, HTTPStatus.GONE)
+    return Answer.of_json(documents.logout_request(admin.provider, logout_request, challenge))
 
 
 def accept_logout(admin: Admin, request: Request) -> Answer:

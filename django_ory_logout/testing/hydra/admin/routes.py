@@ -1,11 +1,11 @@
-"""Which call is at which path, below ``/admin``."""
+"""The paths of the calls below ``/admin``."""
 
 from http import HTTPStatus
 
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 
+from ...http import Answer, Request
 from .. import challenges
-from ..endpoints import Answer, Request
 from . import clients, keys, requests, sessions
 from .api import Admin, Call
 
@@ -31,15 +31,15 @@ _CALLS: dict[tuple[str, str], Call] = {
     ("PUT", "/oauth2/auth/requests/logout/accept"): requests.accept_logout,
     ("PUT", "/oauth2/auth/requests/logout/reject"): requests.reject_logout,
 }
-#: What stands for one client: the rest of the path is its id.
+#: The path of a client. Its id follows.
 _CLIENT = "/clients/"
 _NOT_FOUND = Answer(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
 
 
 def answer(admin: Admin, request: Request) -> Answer:
-    """Answer a call, its path without ``/admin``. What is at no path gets a 404 in words of no OAuth error."""
-    one_client = request.path.startswith(_CLIENT) and "/" not in request.path.removeprefix(_CLIENT)
-    call = _CALLS.get((request.method, _CLIENT if one_client else request.path))
+    """Answer a call. Its path comes without ``/admin``. For an unknown path, the 404 is not an OAuth error."""
+    is_client = request.path.startswith(_CLIENT) and "/" not in request.path.removeprefix(_CLIENT)
+    call = _CALLS.get((request.method, _CLIENT if is_client else request.path))
     if call is None:
         return _NOT_FOUND
     try:

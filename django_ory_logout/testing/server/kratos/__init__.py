@@ -1,6 +1,6 @@
-"""Kratos over HTTP: its public API with its pages, and its admin API for machines alone."""
+"""Kratos over HTTP: its public API with its pages, and its admin API for machines only."""
 
-from ...hydra.endpoints import Answer, Request
+from ...http import Answer, Request
 from ...kratos import routes
 from ..wsgi import Application, MachineApplication
 from . import pages, switches
@@ -9,15 +9,15 @@ from .site import KratosSite
 __all__ = ["KratosSite", "admin_application", "public_application"]
 
 
-def public_application(face: KratosSite) -> Application:
+def public_application(site: KratosSite) -> Application:
     """The public API, the pages and the switches."""
 
     def answer(request: Request) -> Answer:
-        page = switches.answer(face, request) or face.fault(request) or pages.answer(face.kratos, request)
-        return page or routes.public(face.kratos, request)
+        page = switches.answer(site, request) or site.fault(request) or pages.answer(site.kratos, request)
+        return page or routes.public(site.kratos, request)
 
     return Application(answer)
 
 
-def admin_application(face: KratosSite) -> Application:
-    return MachineApplication(lambda request: face.fault(request) or routes.private(face.kratos, request))
+def admin_application(site: KratosSite) -> Application:
+    return MachineApplication(lambda request: site.fault(request) or routes.private(site.kratos, request))

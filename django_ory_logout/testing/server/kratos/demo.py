@@ -1,4 +1,4 @@
-"""The Kratos that is served: the persons of the provider can sign in there too."""
+"""The Kratos of the demo. Persons of the provider can sign in there too."""
 
 from dataclasses import replace
 from uuid import NAMESPACE_URL, uuid5
@@ -11,9 +11,9 @@ NAMES = ("amber", "birch")
 
 
 def demo(public_url: str, site_url: str, provider: Provider) -> Kratos:
-    """A Kratos with two identities whose passwords are their names, and whose ids are the same each time.
+    """A Kratos with two identities. Their passwords are their names, and their ids are always the same.
 
-    The site and Hydra are where it may send browsers.
+    It can redirect browsers to the site and to Hydra.
     """
     kratos = Kratos(public_url, provider.clock, allowed_return_urls=[site_url, provider.issuer])
     for name in NAMES:
@@ -25,9 +25,9 @@ def demo(public_url: str, site_url: str, provider: Provider) -> Kratos:
 
 
 def use(provider: Provider, kratos: Kratos) -> None:
-    """Make ``kratos`` the login page of ``provider``, which then knows its identities as persons."""
+    """Make ``kratos`` the login page of ``provider``, and its identities persons of the provider."""
     sign_in_by(provider, kratos)
     for identity in kratos.identities.values():
-        person = provider.person_called(str(identity.traits["email"]))
+        person = provider.find_person(str(identity.traits["email"]))
         if person:
             provider.add_person(replace(person, subject=identity.id))

@@ -1,10 +1,10 @@
-"""Kratos' pages for people. Another site could serve these in its place."""
+"""Kratos' pages for users. Another site could serve them instead."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from ...hydra.endpoints import Answer, Request
+from ...http import Answer, Request
 from ...kratos import Kratos, credentials, csrf, flows, totp
 from ...kratos.answers import see_other
 from ...uris import set_query
@@ -14,7 +14,7 @@ Page = Callable[[Kratos, Request], Answer]
 
 
 def answer(kratos: Kratos, request: Request) -> Answer | None:
-    """None for what is no page."""
+    """The page for a request. None if it is for no page."""
     page = _PAGES.get((request.method, request.path))
     return page(kratos, request) if page else None
 
@@ -35,16 +35,16 @@ def home(kratos: Kratos, request: Request) -> Answer:
 
 
 def end(kratos: Kratos, request: Request) -> Answer:
-    """As an administrator would: nobody is told."""
+    """End a session, as an administrator does. Kratos sends no notices."""
     if request.form.get("csrf_token") != csrf.token(request):
-        error = {"message": "This form is not of this browser."}
+        error = {"message": "The CSRF token of this form does not match the cookie."}
         return _page(kratos, "error", {"error": error}, status=HTTPStatus.FORBIDDEN)
     kratos.end(request.form.get("session_id", ""))
     return see_other("/")
 
 
 def login(kratos: Kratos, request: Request) -> Answer:
-    """The form of a flow; without one, a flow is begun."""
+    """The form of a flow. Without a flow, begin one."""
     flow = kratos.flows.get(request.query.get("flow", ""))
     if flow is None or flow.csrf_token != csrf.token(request):
         return see_other(kratos.url("/self-service/login/browser"))
@@ -54,7 +54,9 @@ def login(kratos: Kratos, request: Request) -> Answer:
         "message": flow.message[1] if flow.message else "",
         "wrong": flow.message is not None and flows.is_error(flow.message),
         "identities": [
-            one for one in list(kratos.identities.values()) if not flow.refresh or flow.identifier in one.identifiers
+            identity
+            for identity in list(kratos.identities.values())
+            if not flow.refresh or flow.identifier in identity.identifiers
         ],
         "code": _code(kratos, request),
     }
@@ -62,14 +64,14 @@ def login(kratos: Kratos, request: Request) -> Answer:
 
 
 def _code(kratos: Kratos, request: Request) -> str:
-    """What the authenticator application of who is signed in would show."""
+    """The code in the authenticator application of the signed-in user."""
     session = credentials.session_of(kratos, request)
     secret = session.identity.totp_secret if session else ""
     return totp.code(secret, kratos.clock()) if secret else ""
 
 
 def welcome(kratos: Kratos, request: Request) -> Answer:
-    """Where Kratos leaves a browser that has nowhere else to go."""
+    """The default page after a login at Kratos."""
     session = credentials.session_of(kratos, request)
     logout = set_query("/self-service/logout", token=session.logout_token) if session else ""
     return _page(kratos, "welcome", {"session": session, "logout": logout})
@@ -80,7 +82,7 @@ def signed_out(kratos: Kratos, request: Request) -> Answer:
 
 
 def error(kratos: Kratos, request: Request) -> Answer:
-    """What was refused, by its id."""
+    """The error with this id."""
     found = kratos.errors.get(request.query.get("id", ""), {"message": "There is no such error."})
     return _page(kratos, "error", {"error": found}, status=HTTPStatus.BAD_REQUEST)
 

@@ -1,17 +1,17 @@
-"""What the web face of Kratos holds."""
+"""The data of the Kratos server."""
 
 from dataclasses import dataclass, field
 
-from ...hydra.endpoints import Answer, Request
+from ...http import Answer, Request
 from ...kratos import Kratos
 
 
 @dataclass
 class KratosSite:
-    """A Kratos, and the faults that were ordered for its paths."""
+    """A Kratos, and the faults that a test set for its paths."""
 
     kratos: Kratos
-    #: Path → status to answer with instead. The path ``""`` is all of them, of both APIs.
+    #: Path → status of the answer. The path ``""`` means all paths of both APIs.
     faults: dict[str, int] = field(default_factory=dict)
 
     def fault(self, request: Request) -> Answer | None:
