@@ -51,7 +51,7 @@ def _require_effect(options: dict[str, Any]) -> None:
 
 class Command(BaseCommand):
     help = (
-        "Find out why a logout did nothing. Only --try changes data. "
+        "Find out why a logout did nothing. This command changes data only with --try. "
         "At Hydra, this command starts logouts that nobody confirms, so nothing ends. "
         "Exit status: 0 nothing to do; 1 a row warns, or is not known and there is something to do; "
         "2 a row fails; 3 the arguments are wrong."
