@@ -1,4 +1,4 @@
-"""What ending one session costs, and what asking the index costs a request; each beside the plain way, as a ratio."""
+"""Measure the end of one session, and a request with the index. Compare each with Django alone, as a ratio."""
 
 import argparse
 import statistics
@@ -44,7 +44,7 @@ def milliseconds(act: Callable[[], object]) -> float:
 
 
 def store(sids: list[str]) -> None:
-    """A session for each of ``sids``, stored in the database and indexed."""
+    """Store a session in the database for each of ``sids``, with its row in the index."""
     data = SessionStore().encode({LOGIN_KEY: LOGIN | {"sid": sids[0]}})
     expires = timezone.now() + timedelta(days=1)
     rows = rows_of("amber", len(sids))
@@ -60,7 +60,7 @@ def end_by_index() -> None:
 
 
 def end_by_decoding() -> None:
-    """What is left to do without an index: read every session to find the one."""
+    """Without an index: read every session to find the one with this ``sid``."""
     for stored in Session.objects.iterator():
         if stored.get_decoded().get(LOGIN_KEY, {}).get("sid") == SID:
             stored.delete()
@@ -82,7 +82,7 @@ def compare_ending(counts: list[int]) -> None:
     for count in sorted(counts):
         store([f"session {number}" for number in range(stored, count)])
         with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")  # as databases do by themselves, a little later
+            cursor.execute("ANALYZE")  # databases do this by themselves, a little later
         stored = count
         by_index, by_decoding = time_to_end(end_by_index, 30), time_to_end(end_by_decoding, 3)
         say(f"{count:>9} {by_index:>9.2f} {by_decoding:>12.1f} {by_decoding / by_index:>7.0f}x")
@@ -99,7 +99,7 @@ def site(engine: str, directory: Path) -> Iterator[World]:
         yield world_
 
 
-def without_the_index() -> World:
+def site_without_index() -> World:
     with override_settings(MIDDLEWARE=[name for name in MIDDLEWARE if "LoginSession" not in name]):
         handler = BaseHandler()
         handler.load_middleware()
@@ -111,11 +111,11 @@ def compare_requests(directory: Path) -> None:
     say(f"{'engine':>15} {'Django':>9} {'with index':>11} {'ratio':>7}")
     for engine in ENGINES:
         with site(engine, directory) as indexed:
-            key, bare = indexed.visit("/sign-in/"), without_the_index()
-            if not indexed.is_signed_in(key) or not bare.is_signed_in(key):
+            key, without_index = indexed.visit("/sign-in/"), site_without_index()
+            if not indexed.is_signed_in(key) or not without_index.is_signed_in(key):
                 raise SystemExit("nobody is signed in: there is nothing to measure")
-            # In turns, so that what else the machine does falls on both.
-            pairs = [(time_of_requests(bare, key), time_of_requests(indexed, key)) for _ in range(ROUNDS)]
+            # In turns, so that other work of the machine affects both.
+            pairs = [(time_of_requests(without_index, key), time_of_requests(indexed, key)) for _ in range(ROUNDS)]
             without, with_index = (min(times) for times in zip(*pairs, strict=True))
             say(f"{engine:>15} {without:>9.3f} {with_index:>11.3f} {with_index / without:>6.2f}x")
 

@@ -1,7 +1,7 @@
 """``python -m example_project.native amber@example.com``: a program that signs in by Kratos, without a browser.
 
-It signs in by Kratos' API flow, calls the site with the session token, and logs out: here, which logs out at Kratos.
-Exits with 1 and a sentence when that did not go as it should. Such a token is a password: keep it in a keychain.
+It signs in by Kratos' API flow, calls the site with the session token, and logs out at the site, which also logs out at
+Kratos. After an error it exits with 1 and a message. Protect a session token like a password: keep it in a keychain.
 """
 
 import argparse
@@ -18,7 +18,7 @@ SECONDS = 10
 
 
 class Failed(Exception):
-    """What a person should know."""
+    """A step failed. The text is for the user."""
 
 
 class Client:
@@ -31,29 +31,31 @@ class Client:
         self.session = requests.Session()
 
     def sign_in(self, identifier: str, password: str) -> None:
-        """By Kratos' API flow, which is for clients that hold no cookies."""
-        flow = self._ask("GET", f"{self.kratos_url}/self-service/login/api").json()
-        answer = {"method": "password", "identifier": identifier, "password": password}
-        signed_in = self._ask("POST", flow["ui"]["action"], json=answer)
+        """Sign in by Kratos' API flow, which is for clients without cookies."""
+        flow = self._request("GET", f"{self.kratos_url}/self-service/login/api").json()
+        form = {"method": "password", "identifier": identifier, "password": password}
+        signed_in = self._request("POST", flow["ui"]["action"], json=form)
         if signed_in.status_code != HTTPStatus.OK:
             messages = [message["text"] for message in signed_in.json().get("ui", {}).get("messages", [])]
             raise Failed(" ".join(messages) or f"Kratos answers {signed_in.status_code}.")
         self.session_token = signed_in.json()["session_token"]
 
     def at_site(self, method: str, path: str, **sent: Any) -> requests.Response:
-        """Call the site as who is signed in. It sets no cookie and asks for no CSRF token."""
+        """Call the site as the user who is signed in. It sets no cookie and needs no CSRF token."""
         headers = {"X-Session-Token": self.session_token}
-        return self._ask(method, self.site_url + path, headers=headers, **sent)
+        return self._request(method, self.site_url + path, headers=headers, **sent)
 
     def log_out(self) -> None:
-        """End the session at the site, and by that at Kratos. Safe to repeat."""
-        # The site is told which token: it may be another than that of the request.
-        ended = self._ask(
+        """End the session at the site, which ends it at Kratos too. Safe to repeat."""
+        # The body has the token to log out. It can be another token than that of the request.
+        ended = self._request(
             "DELETE", f"{self.site_url}/auth/kratos/logout/api/", json={"session_token": self.session_token}
         )
         _expect(HTTPStatus.NO_CONTENT, ended)
 
-    def _ask(self, method: str, url: str, headers: Mapping[str, str] | None = None, **sent: Any) -> requests.Response:
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, **sent: Any
+    ) -> requests.Response:
         headers = {"Accept": "application/json", **(headers or {})}
         try:
             return self.session.request(method, url, headers=headers, timeout=SECONDS, allow_redirects=False, **sent)
@@ -62,13 +64,13 @@ class Client:
 
 
 def tour(client: Client, identifier: str, password: str) -> None:
-    """Sign in, look around, log out, and see that the token is good for nothing any more."""
+    """Sign in, call the site, log out, and check that the token is not accepted any more."""
     client.sign_in(identifier, password)
     _say("Signed in at Kratos", "with a session token")
 
     who = _expect(HTTPStatus.OK, client.at_site("GET", "/auth/whoami/")).json()
     _say("The site says", f"subject {who['subject']}, session {who['sid']}")
-    _say("By its own API", _expect(HTTPStatus.OK, client.at_site("GET", "/profile/")).json()["name"])
+    _say("The site's own API", _expect(HTTPStatus.OK, client.at_site("GET", "/profile/")).json()["name"])
     _expect(HTTPStatus.OK, client.at_site("GET", "/private/"))
     _say("The private page", "is open")
 
@@ -80,11 +82,11 @@ def tour(client: Client, identifier: str, password: str) -> None:
 
     client.log_out()
     client.log_out()
-    _say("Logged out", "twice, which does no harm")
+    _say("Logged out", "twice, which is allowed")
 
     _expect(HTTPStatus.UNAUTHORIZED, client.at_site("GET", "/auth/whoami/"))
     _expect(HTTPStatus.FOUND, client.at_site("GET", "/private/"))
-    _say("The token", "is dead: the site asks to sign in")
+    _say("The token", "is not accepted: the site asks to sign in")
 
 
 def _expect(status: HTTPStatus, response: requests.Response) -> requests.Response:
@@ -93,8 +95,8 @@ def _expect(status: HTTPStatus, response: requests.Response) -> requests.Respons
     return response
 
 
-def _say(what: str, words: str) -> None:
-    sys.stdout.write(f"  {what:<20}  {words}".rstrip() + "\n")
+def _say(label: str, text: str) -> None:
+    sys.stdout.write(f"  {label:<20}  {text}".rstrip() + "\n")
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""By what this site signs people in, as its settings say."""
+"""The provider of the settings: an OpenID provider, or Kratos alone."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from django.conf import settings
 
 
 def entry() -> dict[str, Any]:
-    """The one of ``PROVIDERS``."""
+    """The only entry of ``PROVIDERS``."""
     found: dict[str, Any] = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     return found
 
@@ -16,6 +16,6 @@ def is_kratos_alone() -> bool:
 
 
 def url() -> str:
-    """Where people sign in: the OpenID provider's, or Kratos' for want of one."""
+    """The URL where users sign in: the OpenID provider's issuer, or Kratos' public URL if there is none."""
     found: str = entry()["KRATOS"]["PUBLIC_URL"] if is_kratos_alone() else entry()["ISSUER"]
     return found

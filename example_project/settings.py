@@ -1,4 +1,4 @@
-"""Settings of the example project, from the environment. What stands here by default is for one's own machine."""
+"""Settings of the example project, from the environment. The defaults are for your own machine."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ OPENID_PROVIDER: dict[str, Any] = {
     "KEEP_TOKENS": env.bool("OIDC_KEEP_TOKENS", default=False),
     "REVOKE_TOKENS_AT_LOGOUT": env.bool("OIDC_REVOKE_TOKENS_AT_LOGOUT", default=False),
     "USERINFO": env.bool("OIDC_USERINFO", default=False),
-    # The rest has to be what the client is registered with.
+    # The settings below must match the registration of the client.
     "TOKEN_ENDPOINT_AUTH_METHOD": env.str("OIDC_TOKEN_ENDPOINT_AUTH_METHOD", default="client_secret_basic"),
     "USERINFO_SIGNED_RESPONSE_ALG": env.str("OIDC_USERINFO_SIGNED_RESPONSE_ALG", default=""),
     "ID_TOKEN_SIGNED_RESPONSE_ALG": env.str("OIDC_ID_TOKEN_SIGNED_RESPONSE_ALG", default="RS256"),
@@ -36,7 +36,8 @@ OPENID_PROVIDER: dict[str, Any] = {
     "ID_TOKEN_ENCRYPTED_RESPONSE_ENC": env.str("OIDC_ID_TOKEN_ENCRYPTED_RESPONSE_ENC", default="A128CBC-HS256"),
     "DECRYPTION_KEY": env.json("OIDC_DECRYPTION_KEY", default={}),
 }
-# With a Kratos and no issuer, people sign in by Kratos alone. With both, at the issuer, whose login page Kratos is.
+# With a Kratos and no issuer, users sign in by Kratos alone. With both, they sign in at the issuer, and Kratos is its
+# login page.
 BY_KRATOS_ALONE = bool(KRATOS["PUBLIC_URL"]) and not env.str("OIDC_ISSUER", default="")
 PROVIDER = {} if BY_KRATOS_ALONE else OPENID_PROVIDER
 if KRATOS["PUBLIC_URL"]:
@@ -59,11 +60,11 @@ INSTALLED_APPS = [
     "example_project",
 ]
 
-# With Hydra's admin API, this site can force people out, and be Hydra's login, consent and logout pages besides.
+# With Hydra's admin API, this site can force logouts, and serves the login, consent and logout pages of Hydra.
 HYDRA = {"ADMIN_URL": env.str("HYDRA_ADMIN_URL", default=""), "ADMIN_TOKEN": env.str("HYDRA_ADMIN_TOKEN", default="")}
 if HYDRA["ADMIN_URL"]:
     OPENID_PROVIDER["HYDRA"] = HYDRA
-    # Whom Kratos signed in, Hydra knows by the identity that Kratos told it.
+    # If users sign in by Kratos, the subject at Hydra is the id of the Kratos identity.
     ORY_HYDRA_UI = {**HYDRA, "SUBJECT": "example_project.kratos.identity_of" if BY_KRATOS_ALONE else "pk"}
     INSTALLED_APPS += ["django_ory_logout.hydra_ui"]
 
@@ -94,7 +95,7 @@ WSGI_APPLICATION = "example_project.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        # Before the apps' own, so that the pages of django_ory_logout look like this site's.
+        # These come before the templates of the apps, so that the pages of django_ory_logout look like this site.
         "DIRS": [BASE_DIR / "example_project" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
@@ -112,7 +113,7 @@ CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 SESSION_ENGINE = env.str("SESSION_ENGINE", default="django.contrib.sessions.backends.db")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Two sites of one host have one jar: browsers do not tell cookies by port.
+# Browsers do not separate cookies by port, so two sites on one host need different names.
 SESSION_COOKIE_NAME = env.str("SESSION_COOKIE_NAME", default="sessionid")
 CSRF_COOKIE_NAME = env.str("CSRF_COOKIE_NAME", default="csrftoken")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")

@@ -12,12 +12,12 @@ from django_ory_logout.sessions import index
 
 from . import provider
 
-#: No script but the site's own files. The style stands in the pages.
+#: Allow only the site's own script files. The styles are in the pages.
 CONTENT_SECURITY_POLICY = "default-src 'self'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """For everybody: who is signed in here, and since when."""
+    """A public page: it shows who is signed in, and since when."""
     context = {
         "login_session": index.current(request),
         "provider_url": provider.url(),
@@ -34,7 +34,7 @@ def private(request: HttpRequest) -> HttpResponse:
 @never_cache
 @ensure_csrf_cookie
 def spa(request: HttpRequest) -> HttpResponse:
-    """The same page for everybody: its script asks who is signed in."""
+    """A public page: its script asks the site who is signed in."""
     response = render(request, "spa.html", {"csrf_cookie": settings.CSRF_COOKIE_NAME})
     response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response
@@ -42,7 +42,7 @@ def spa(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def profile(request: HttpRequest) -> HttpResponse:
-    """JSON of the site's own, for those of its clients that are no pages."""
+    """An example of the site's own JSON API, for scripts and native clients."""
     user: Any = request.user
     if not user.is_authenticated:
         return JsonResponse({"error": "nobody is signed in"}, status=HTTPStatus.UNAUTHORIZED)

@@ -106,7 +106,7 @@ def test_sessions_at_kratos_end_too(staff: SiteBrowser, configure: Configure) ->
 
         done = confirm(staff, USERS, shown)
 
-    assert "nobody that a session has ended" in done.text
+    assert "no notices when a session ends" in done.text
     assert kratos.sessions_of(identity.id) == []
 
 

@@ -24,7 +24,7 @@ from django.test import RequestFactory, override_settings
 
 import django_ory_logout
 from django_ory_logout import conf, exceptions, signals, urls
-from django_ory_logout.doctor import in_order
+from django_ory_logout.doctor import ordered_checks
 from django_ory_logout.doctor.checks.kratos import LOGIN
 from django_ory_logout.doctor.findings import SECTIONS
 from django_ory_logout.models import EndReason, Subject
@@ -292,7 +292,7 @@ def test_arguments_of_the_doctor() -> None:
 def test_rows_of_the_doctor(section: str) -> None:
     documented = first_names(REFERENCE / "doctor.md", section.capitalize())
 
-    assert documented == [one.id for one in in_order() if one.section == section]
+    assert documented == [one.id for one in ordered_checks() if one.section == section]
 
 
 def errors() -> dict[str, type[exceptions.OryLogoutError]]:

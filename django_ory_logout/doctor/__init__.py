@@ -1,10 +1,11 @@
-"""Why did this logout do nothing? Looks at settings, provider, receivers, registration and what happened.
+"""Find out why a logout did nothing: check settings, provider, receivers, registration and recent events.
 
-One check, one row. A check reads, and changes nothing; it says *not known* where it cannot see, and never guesses.
+Each check has its own rows in the report. A check reads and changes nothing. Where it cannot see, it says *not known*.
+It never guesses.
 """
 
 from .explanations import Explanation, explain
 from .findings import CHECKS, Check, Finding, Verdict
-from .runner import examine, in_order
+from .runner import ordered_checks, run_checks
 
-__all__ = ["CHECKS", "Check", "Explanation", "Finding", "Verdict", "examine", "explain", "in_order"]
+__all__ = ["CHECKS", "Check", "Explanation", "Finding", "Verdict", "explain", "ordered_checks", "run_checks"]

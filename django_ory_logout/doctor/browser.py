@@ -1,4 +1,4 @@
-"""A browser as small as can be: it keeps cookies, reads forms and frames, and goes nowhere by itself."""
+"""A minimal browser: it keeps cookies and reads forms and frames. It follows no redirect by itself."""
 
 import time
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ HEADERS = {"Accept": "text/html", "User-Agent": "ory_doctor"}
 
 
 class Form(NamedTuple):
-    """A form of a page: where it goes, and what it sends as it is."""
+    """A form of a page: its target URL, and its fields with their values."""
 
     action: str
     fields: Mapping[str, str]
@@ -27,7 +27,7 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """What came from ``url``."""
+    """The response from ``url``."""
 
     url: str
     response: http.Response
@@ -38,36 +38,36 @@ class Page:
 
     @property
     def location(self) -> str:
-        """Where a redirect leads, as an absolute URL; nothing for what is none."""
+        """The target of a redirect as an absolute URL; empty if the response is no redirect."""
         location = self.response.headers.get("Location", "") if self.status in REDIRECTS else ""
         return urljoin(self.url, location) if location else ""
 
     @property
     def query(self) -> dict[str, str]:
-        """The parameters with which a redirect leads there."""
+        """The query parameters of ``location``."""
         return query_of(self.location)
 
     @property
     def forms(self) -> list[Form]:
-        return [Form(urljoin(self.url, action), fields) for action, fields in self._read.forms]
+        return [Form(urljoin(self.url, action), fields) for action, fields in self._parsed.forms]
 
     @property
     def frames(self) -> list[str]:
-        """What the page loads in frames."""
-        return [urljoin(self.url, source) for source in self._read.frames]
+        """The URLs of the page's frames."""
+        return [urljoin(self.url, source) for source in self._parsed.frames]
 
     @property
     def refresh(self) -> str:
-        """Where the page goes by itself after a while, without script."""
-        content = self.response.headers.get("Refresh") or self._read.refresh
+        """The URL of the page's ``Refresh``; empty if there is none."""
+        content = self.response.headers.get("Refresh") or self._parsed.refresh
         target = content.partition(";")[2].strip().partition("=")[2].strip(" '\"")
         return urljoin(self.url, target) if target else ""
 
     @cached_property
-    def _read(self) -> "_Reader":
-        reader = _Reader()
-        reader.feed(self.response.body.decode(errors="replace"))
-        return reader
+    def _parsed(self) -> "_PageParser":
+        parser = _PageParser()
+        parser.feed(self.response.body.decode(errors="replace"))
+        return parser
 
 
 def query_of(url: str) -> dict[str, str]:
@@ -75,7 +75,7 @@ def query_of(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
 
 
-class _Reader(HTMLParser):
+class _PageParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[tuple[str, dict[str, str]]] = []
@@ -83,19 +83,19 @@ class _Reader(HTMLParser):
         self.refresh = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+        attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.forms.append((given.get("action", ""), {}))
-        elif tag == "input" and self.forms and given.get("name"):
-            self.forms[-1][1][given["name"]] = given.get("value", "")
-        elif tag == "iframe" and given.get("src"):
-            self.frames.append(given["src"])
-        elif tag == "meta" and given.get("http-equiv", "").lower() == "refresh":
-            self.refresh = given.get("content", "")
+            self.forms.append((attributes.get("action", ""), {}))
+        elif tag == "input" and self.forms and attributes.get("name"):
+            self.forms[-1][1][attributes["name"]] = attributes.get("value", "")
+        elif tag == "iframe" and attributes.get("src"):
+            self.frames.append(attributes["src"])
+        elif tag == "meta" and attributes.get("http-equiv", "").lower() == "refresh":
+            self.refresh = attributes.get("content", "")
 
 
 class Cookie(NamedTuple):
-    """A cookie as its header says it (RFC 6265, 5.2)."""
+    """A cookie of a ``Set-Cookie`` header (RFC 6265, 5.2)."""
 
     name: str
     value: str
@@ -106,12 +106,12 @@ class Cookie(NamedTuple):
     def parse(cls, header: str) -> "Cookie":
         pair, *rest = (part.strip() for part in header.split(";"))
         name, _, value = pair.partition("=")
-        said = (part.partition("=") for part in rest)
-        return cls(name, value, {key.strip().lower(): text.strip() for key, _, text in said})
+        attributes = (part.partition("=") for part in rest)
+        return cls(name, value, {key.strip().lower(): text.strip() for key, _, text in attributes})
 
     @property
     def is_persistent(self) -> bool:
-        """Whether it outlives the browser."""
+        """Whether browsers keep it when they are closed."""
         return "max-age" in self.attributes or "expires" in self.attributes
 
     @property
@@ -125,8 +125,8 @@ class Cookie(NamedTuple):
             return False
 
 
-class Place(NamedTuple):
-    """Where a cookie belongs to: a host alone or all below a domain, and a path."""
+class CookieScope(NamedTuple):
+    """The URLs that a cookie is sent to: one host or all hosts of a domain, and a path."""
 
     host: str
     is_domain: bool
@@ -134,60 +134,60 @@ class Place(NamedTuple):
     is_secure: bool
 
     @classmethod
-    def of(cls, cookie: Cookie, url: str) -> "Place":
+    def of(cls, cookie: Cookie, url: str) -> "CookieScope":
         parts, domain = urlsplit(url), cookie.attributes.get("domain", "").lstrip(".").lower()
         path = cookie.attributes.get("path", "")
         path = path if path.startswith("/") else parts.path.rpartition("/")[0] or "/"
         return cls(domain or parts.hostname or "", bool(domain), path, "secure" in cookie.attributes)
 
-    def has(self, url: str) -> bool:
+    def matches(self, url: str) -> bool:
         """Whether a request to ``url`` carries the cookie (RFC 6265, 5.1.3 and 5.1.4)."""
         parts = urlsplit(url)
         host, path = parts.hostname or "", parts.path or "/"
-        below = self.is_domain and host.endswith(f".{self.host}")
-        within = path == self.path or path.startswith(self.path.rstrip("/") + "/")
-        return (host == self.host or below) and within and (parts.scheme == "https" or not self.is_secure)
+        is_subdomain = self.is_domain and host.endswith(f".{self.host}")
+        is_below_path = path == self.path or path.startswith(self.path.rstrip("/") + "/")
+        return (host == self.host or is_subdomain) and is_below_path and (parts.scheme == "https" or not self.is_secure)
 
 
 @dataclass
 class Browser:
-    """Keeps cookies as browsers do; of a cookie for a host that is not its own it takes none."""
+    """Keeps cookies as browsers do. It ignores a cookie for a domain that the host is not part of."""
 
-    _cookies: dict[tuple[str, str, str], tuple[Place, Cookie]] = field(default_factory=dict, repr=False)
+    _cookies: dict[tuple[str, str, str], tuple[CookieScope, Cookie]] = field(default_factory=dict, repr=False)
 
     @sensitive_variables()
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Page:
-        """Fetch ``url``. Raises :exc:`~..exceptions.ProviderUnavailable`, as all of these do."""
-        return self._kept(url, http.get(url, self._headers(url, headers)))
+        """Fetch ``url``. This and the other methods raise :exc:`~..exceptions.ProviderUnavailable`."""
+        return self._keep_cookies(url, http.get(url, self._headers(url, headers)))
 
     @sensitive_variables()
     def submit(self, form: Form, page_url: str) -> Page:
-        """Send ``form`` as it stands on the page at ``page_url``."""
+        """Submit ``form`` of the page at ``page_url``, with its fields unchanged."""
         parts = urlsplit(page_url)
         headers = {"Content-Type": FORM, "Referer": page_url, "Origin": f"{parts.scheme}://{parts.netloc}"}
-        return self._kept(
+        return self._keep_cookies(
             form.action, http.post(form.action, urlencode(form.fields), self._headers(form.action, headers))
         )
 
     @sensitive_variables()
-    def send(self, url: str, document: object) -> Page:
-        """Post ``document`` as JSON, as a page's script does, and take JSON."""
+    def post_json(self, url: str, document: object) -> Page:
+        """Post ``document`` as JSON and accept JSON, as a script in a page does."""
         headers = self._headers(url, {"Accept": "application/json"})
-        return self._kept(url, http.send("POST", url, document, headers))
+        return self._keep_cookies(url, http.send("POST", url, document, headers))
 
     @sensitive_variables()
     def _headers(self, url: str, headers: Mapping[str, str] | None) -> dict[str, str]:
-        cookies = [cookie for place, cookie in self._cookies.values() if place.has(url)]
+        cookies = [cookie for scope, cookie in self._cookies.values() if scope.matches(url)]
         line = "; ".join(f"{cookie.name}={cookie.value}" for cookie in cookies)
         return {**HEADERS, **(headers or {}), **({"Cookie": line} if line else {})}
 
     @sensitive_variables()
-    def _kept(self, url: str, response: http.Response) -> Page:
+    def _keep_cookies(self, url: str, response: http.Response) -> Page:
         for header in response.set_cookies:
             cookie = Cookie.parse(header)
-            place = Place.of(cookie, url)
-            key = (cookie.name, place.host, place.path)
+            scope = CookieScope.of(cookie, url)
+            key = (cookie.name, scope.host, scope.path)
             self._cookies.pop(key, None)
-            if not cookie.has_expired and place._replace(path="/", is_secure=False).has(url):
-                self._cookies[key] = place, cookie
+            if not cookie.has_expired and scope._replace(path="/", is_secure=False).matches(url):
+                self._cookies[key] = scope, cookie
         return Page(url, response)

@@ -1,6 +1,5 @@
-"""What a check is, and what it finds."""
+"""A check of the doctor, its results, and the rows of the report."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +13,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ..exceptions import OryLogoutError
+from .redaction import redact
 
 
 class Verdict(TextChoices):
-    """How a check went. The worst of all decides the exit status."""
+    """The verdict of a check. The worst verdict of all checks decides the exit status."""
 
     PASS = "pass", gettext_lazy("pass")
     WARN = "warn", gettext_lazy("warn")
@@ -26,7 +26,7 @@ class Verdict(TextChoices):
 
 
 class Scope(TextChoices):
-    """What a check is about: it is done once for each."""
+    """The kind of thing that a check examines. The check runs once for each of them."""
 
     SITE = "site"
     PROVIDER = "provider"
@@ -36,7 +36,7 @@ class Scope(TextChoices):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check says: its verdict, what was found, and what to do. Never a token, a secret or a cookie."""
+    """One result of a check: its verdict, what it found, and what to do. It holds no token, secret or cookie."""
 
     verdict: Verdict
     found: str
@@ -45,7 +45,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Finding:
-    """One row. ``about``: the alias of a provider, or nothing for the site."""
+    """One row of the report. ``about``: the alias of a provider; empty for the site."""
 
     check: str
     title: str
@@ -55,7 +55,7 @@ class Finding:
     todo: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The row for JSON."""
         return {
             "check": self.check,
             "title": self.title,
@@ -66,7 +66,7 @@ class Finding:
         }
 
 
-Examine = Callable[[Any], Iterable[CheckResult]]
+CheckFunction = Callable[[Any], Iterable[CheckResult]]
 
 
 @dataclass(frozen=True)
@@ -76,40 +76,40 @@ class Check:
     id: str
     title: str | Promise
     scope: Scope
-    examine: Examine
+    function: CheckFunction
 
     @property
     def section(self) -> str:
-        """What comes before the dot of the id."""
+        """The part of the id before the dot."""
         return self.id.partition(".")[0]
 
     def findings(self, target: Any, about: str) -> Iterator[Finding]:
-        """Do the check. What goes wrong in it is *not known*, and hides neither another row nor what came before."""
-        said: list[CheckResult] = []
+        """Run the check. If it raises, one more row says *not known*; results from before and other checks stay."""
+        results: list[CheckResult] = []
         try:
-            for one in self.examine(target):
-                said.append(one)
+            for result in self.function(target):
+                results.append(result)
         except Exception as error:
-            said.append(unknown(_reason(error)))
-        for one in said:
-            yield self.finding(one, about)
+            results.append(unknown(_reason(error)))
+        for result in results:
+            yield self.as_finding(result, about)
 
-    def finding(self, said: CheckResult, about: str) -> Finding:
-        """What was ``said``, as a row."""
-        return Finding(self.id, str(self.title), about, said.verdict, redact(said.found), redact(said.todo))
+    def as_finding(self, result: CheckResult, about: str) -> Finding:
+        """``result`` as a row of the report."""
+        return Finding(self.id, str(self.title), about, result.verdict, redact(result.found), redact(result.todo))
 
 
 class NotKnown(Exception):
-    """What a check would need is not there. Its text says which row tells more."""
+    """A check cannot be done, because something that it needs is missing. The text names the row with the cause."""
 
 
-def see(*checks: str) -> NotKnown:
-    """Not known: those rows have the cause."""
+def refer_to(*checks: str) -> NotKnown:
+    """The exception to raise when the rows of ``checks`` have the cause."""
     return NotKnown(_("See %(checks)s.") % {"checks": ", ".join(checks)})
 
 
-#: Faults of ours that another row is about, by the code of the error.
-_ELSEWHERE = {"cache_fault": "site.cache", "database_fault": "site.database"}
+#: By error code: the check that has the cause of this error.
+_CHECK_OF_ERROR_CODE = {"cache_fault": "site.cache", "database_fault": "site.database"}
 
 
 def _reason(error: Exception) -> str:
@@ -117,51 +117,27 @@ def _reason(error: Exception) -> str:
     if isinstance(error, NotKnown):
         return str(error)
     if isinstance(error, ImproperlyConfigured | NoReverseMatch | ImportError):
-        return str(see("site.checks"))
+        return str(refer_to("site.checks"))
     if isinstance(error, DatabaseFault):
-        return str(see("site.database"))
+        return str(refer_to("site.database"))
     if isinstance(error, OryLogoutError):
-        return str(see(_ELSEWHERE[error.code])) if error.code in _ELSEWHERE else str(error)
-    # The text of a stranger's exception can hold anything.
+        check_id = _CHECK_OF_ERROR_CODE.get(error.code)
+        return str(refer_to(check_id)) if check_id else str(error)
+    # The text of an exception from other code can hold a secret, so this shows only its type.
     return _("The check itself failed: %(error)s.") % {"error": type(error).__name__}
 
 
-#: The name and password of a URL, whatever is in them; what its query says; JSON Web Tokens; Ory's tokens and codes.
-_SECRET = re.compile(
-    r"(?<=://)\S+(?=@)|(?P<name>[?&#][\w.~%\[\]-]+=)[^\s&#]+|\beyJ[\w-]+\.[\w.-]+|\bory_[a-z]{2,3}_[\w.-]+"
-)
-#: How much of a stranger's text is shown.
-_LENGTH = 120
-
-
-def redact(text: str) -> str:
-    """``text`` without what could be a secret or move the cursor of a terminal, whoever has put it there."""
-    return "".join(one if one.isprintable() else "?" for one in _SECRET.sub(r"\g<name>***", text))
-
-
-def address(url: str) -> str:
-    """``url`` without name, password, query and fragment, in which a secret can stand."""
-    return quoted(re.split(r"[?#]", redact(url))[0])
-
-
-def quoted(value: object) -> str:
-    """What somebody else says, of bounded length."""
-    text = str(value)
-    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}..."
-
-
-#: All checks by their ids, which begin with a section ...
+#: All checks by their ids. An id begins with its section.
 CHECKS: dict[str, Check] = {}
-#: ... of these.
 SECTIONS = ("site", "provider", "receiver", "registration", "kratos", "history")
 
 
-def check(identifier: str, title: str | Promise, scope: Scope = Scope.SITE) -> Callable[[Examine], Examine]:
-    """Make a function a check."""
+def check(identifier: str, title: str | Promise, scope: Scope = Scope.SITE) -> Callable[[CheckFunction], CheckFunction]:
+    """Register a function as a check."""
 
-    def register(examine: Examine) -> Examine:
-        CHECKS[identifier] = Check(identifier, title, scope, examine)
-        return examine
+    def register(function: CheckFunction) -> CheckFunction:
+        CHECKS[identifier] = Check(identifier, title, scope, function)
+        return function
 
     return register
 

@@ -1,4 +1,4 @@
-"""This site asked in this process: its settings and its middleware, without the network between."""
+"""A request to this site in this process: with its settings and middleware, without the network."""
 
 import logging
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from django.utils import translation
 from ..http import Response
 
 
-def answered_here(url: str, body: str, content_type: str) -> Response:
-    """What this site answers to a POST at ``url``, as if it had come there. Raises what its middleware raises."""
+def post_locally(url: str, body: str, content_type: str) -> Response:
+    """This site's response to a POST at ``url``. Raises what its middleware raises."""
     handler = BaseHandler()
     handler.load_middleware()
-    with _unheard():
+    with _without_logging():
         response = handler.get_response(WSGIRequest(_environ(url, body.encode(), content_type)))
     return Response(response.status_code, response.headers, getattr(response, "content", b""))
 
@@ -44,8 +44,8 @@ def _environ(url: str, body: bytes, content_type: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
-    """Nothing is logged of it, and no middleware changes the language in which the doctor speaks."""
+def _without_logging() -> Iterator[None]:
+    """Log nothing in the block, and restore the active language after it: a middleware may change it."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

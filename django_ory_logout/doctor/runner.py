@@ -1,4 +1,4 @@
-"""Doing the checks, each for all that it is about."""
+"""Run the checks, each once for each target of its scope."""
 
 import time
 from collections.abc import Collection, Iterator
@@ -7,96 +7,83 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from .. import conf
-from .checks import (
-    history,
-    history_refusals,
-    hydra_sessions,
-    kratos,
-    provider,
-    receiver,
-    receiver_frames,
-    registration,
-    site_cookies,
-)
-from .checks import site as deployment
+from .checks import history, history_refusals, hydra_sessions, kratos, provider, receiver, registration, site
 from .findings import CHECKS, SECTIONS, Check, Finding, Scope, unknown
 from .targets import KratosTarget, ProviderTarget, SiteTarget, UnreadProviderTarget
 
-#: Who has the checks, section by section, in the order in which they are done.
-SECTION_MODULES = (
-    deployment,
-    site_cookies,
-    provider,
-    receiver,
-    receiver_frames,
-    registration,
-    kratos,
-    history,
-    history_refusals,
-    hydra_sessions,
-)
-#: No check begins later than this, in seconds. One by itself takes what its calls may take.
+#: The modules with the checks, in the order in which the checks run.
+CHECK_MODULES = (site, provider, receiver, registration, kratos, history, history_refusals, hydra_sessions)
+#: No check starts later than this, in seconds. A check that has started may take as long as its requests take.
 LAST_START_SECONDS = 120
 
 Targets = dict[Scope, list[tuple[Any, str]]]
 
 
-def examine(*, alias: str | None = None, only: Collection[str] = ()) -> Iterator[Finding]:
-    """Do all checks, or ``only`` those (ids, or whole sections), of all providers or the one of that ``alias``.
+def run_checks(*, alias: str | None = None, only: Collection[str] = ()) -> Iterator[Finding]:
+    """Run all checks, or ``only`` these ids or sections, for all providers or the provider with this ``alias``.
 
-    Gives the rows as they come. Raises ``ValueError`` for an alias, an id or a section that there is not.
+    Yields each row as soon as it is there. Raises ``ValueError`` for an unknown alias, id or section.
     """
-    strange = sorted(set(only) - CHECKS.keys() - {*SECTIONS})
-    if strange:
-        raise ValueError(_("There is no check %(id)r.") % {"id": strange[0]})
-    chosen = [one for one in in_order() if not only or {one.id, one.section} & {*only}]
-    return _findings(_targets(alias), chosen)
+    unknown_ids = sorted(set(only) - CHECKS.keys() - {*SECTIONS})
+    if unknown_ids:
+        raise ValueError(_("There is no check %(id)r.") % {"id": unknown_ids[0]})
+    checks = [check for check in ordered_checks() if not only or {check.id, check.section} & {*only}]
+    return _findings(_targets(alias), checks)
 
 
-def in_order() -> list[Check]:
-    """All checks, section by section."""
-    names = [room.__name__ for room in SECTION_MODULES]
-    return sorted(CHECKS.values(), key=lambda one: names.index(one.examine.__module__))
+def ordered_checks() -> list[Check]:
+    """All checks, in the order in which they run."""
+    names = [module.__name__ for module in CHECK_MODULES]
+    return sorted(CHECKS.values(), key=lambda check: names.index(check.function.__module__))
 
 
 def _findings(targets: Targets, checks: list[Check]) -> Iterator[Finding]:
     deadline = time.monotonic() + LAST_START_SECONDS
-    for one in checks:
-        for target, about in targets[one.scope]:
+    for check in checks:
+        for target, about in targets[check.scope]:
             if time.monotonic() < deadline:
-                yield from one.findings(target, about)
+                yield from check.findings(target, about)
             else:
-                late = _("Not looked at: what came before took more than %(seconds)d s.") % {
-                    "seconds": LAST_START_SECONDS
-                }
-                yield one.finding(unknown(late), about)
+                found = _("Not checked: the checks before took more than %(seconds)d s.")
+                yield check.as_finding(unknown(found % {"seconds": LAST_START_SECONDS}), about)
 
 
 def _targets(alias: str | None) -> Targets:
     config = _config()
-    site = SiteTarget(config)
+    site_target = SiteTarget(config)
     if config is None:
-        # Which providers there are is not known: one row for all.
+        # Without the settings, the providers are not known: each check gets one row for all of them.
         return {
-            Scope.SITE: [(site, "")],
+            Scope.SITE: [(site_target, "")],
             Scope.PROVIDER: [(UnreadProviderTarget(), "")],
             Scope.HYDRA: [],
             Scope.KRATOS: [],
         }
-    if alias is not None and alias not in {*config.providers, *(one.alias for one in config.kratos)}:
+    if alias is not None and alias not in {
+        *config.providers,
+        *(kratos_config.alias for kratos_config in config.kratos),
+    }:
         raise ValueError(_("There is no provider %(alias)r in the settings.") % {"alias": alias})
-    providers = [ProviderTarget(one, site) for one in config.providers.values() if alias in {None, one.alias}]
+    providers = [
+        ProviderTarget(provider_config, site_target)
+        for provider_config in config.providers.values()
+        if alias in {None, provider_config.alias}
+    ]
     return {
-        Scope.SITE: [(site, "")],
-        Scope.PROVIDER: [(one, one.config.alias) for one in providers],
-        Scope.HYDRA: [(one, one.config.alias) for one in providers if one.config.hydra],
-        Scope.KRATOS: [(KratosTarget(one), one.alias) for one in config.kratos if alias in {None, one.alias}],
+        Scope.SITE: [(site_target, "")],
+        Scope.PROVIDER: [(target, target.config.alias) for target in providers],
+        Scope.HYDRA: [(target, target.config.alias) for target in providers if target.config.hydra],
+        Scope.KRATOS: [
+            (KratosTarget(kratos_config), kratos_config.alias)
+            for kratos_config in config.kratos
+            if alias in {None, kratos_config.alias}
+        ],
     }
 
 
 def _config() -> conf.Config | None:
-    """The settings, if they can be read: the system checks say why not."""
+    """The settings; ``None`` if they cannot be read. The row ``site.checks`` has the reason."""
     try:
         return conf.get()
-    except Exception:  # whatever stands there
+    except Exception:  # the settings can hold anything
         return None

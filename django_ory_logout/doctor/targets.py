@@ -1,4 +1,4 @@
-"""What is looked at: the site, one provider, one Kratos. Each document is fetched once, past every cache."""
+"""The targets of the checks: the site, a provider, a Kratos. Each document is fetched once, and never from a cache."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,129 +17,129 @@ from ..oidc.messages import FORM
 from ..oidc.metadata import ProviderMetadata
 from ..ory.hydra import ConsentSession, HydraAdmin, OAuth2Client
 from ..ory.kratos import KratosAdmin
-from .findings import NotKnown, see
+from .findings import NotKnown, refer_to
 
 
-def notice() -> str:
-    """A form as a provider posts it, with an invalid token that this site knows for the doctor's, and no other."""
+def probe_form() -> str:
+    """The form of a logout notice, with an invalid token. This site alone knows that the token is the doctor's."""
     return urlencode({"logout_token": own_probe()})
 
 
-#: Without a wish for a kind of answer, as providers ask.
-NOTICE_HEADERS = {"Content-Type": FORM, "Accept": "*/*"}
+#: The headers of a logout notice: providers accept any content type.
+PROBE_HEADERS = {"Content-Type": FORM, "Accept": "*/*"}
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """An answer, or why there is none; when it was asked for, and when it was there, in seconds since the epoch."""
+class FetchResult:
+    """A response or the error instead of it, and the times of request and response in seconds since the epoch."""
 
-    answer: http.Response | ProviderUnavailable
-    asked_at: float
-    came_at: float
+    outcome: http.Response | ProviderUnavailable
+    started_at: float
+    finished_at: float
 
     @property
     def response(self) -> http.Response | None:
-        return self.answer if isinstance(self.answer, http.Response) else None
+        return self.outcome if isinstance(self.outcome, http.Response) else None
 
     def document(self) -> Mapping[str, Any]:
-        """The JSON object in a good answer. Raises :exc:`ProviderUnavailable`."""
-        if isinstance(self.answer, ProviderUnavailable):
-            raise self.answer
-        if not self.answer.ok:
-            raise ProviderUnavailable("document_fault", f"it answers {self.answer.status}")
-        return self.answer.json()
+        """The JSON object in the response. Raises :exc:`ProviderUnavailable`."""
+        if isinstance(self.outcome, ProviderUnavailable):
+            raise self.outcome
+        if not self.outcome.ok:
+            raise ProviderUnavailable("document_fault", f"it answers {self.outcome.status}")
+        return self.outcome.json()
 
 
 class SiteTarget:
-    """This site. ``config`` is ``None`` where the settings cannot be read."""
+    """This site. ``config`` is ``None`` if the settings cannot be read."""
 
     def __init__(self, config: conf.Config | None) -> None:
         self._config = config
-        self._documents: dict[str, Fetched] = {}
+        self._documents: dict[str, FetchResult] = {}
 
     @property
     def config(self) -> conf.Config:
         if self._config is None:
-            raise see("site.checks")
+            raise refer_to("site.checks")
         return self._config
 
-    def document(self, url: str) -> Fetched:
-        """What is at ``url``; asked once, however many registrations want it."""
+    def document(self, url: str) -> FetchResult:
+        """The document at ``url``. It is fetched once, even if several providers share it."""
         if url not in self._documents:
-            self._documents[url] = fetched(lambda: http.get(url))
+            self._documents[url] = fetch(lambda: http.get(url))
         return self._documents[url]
 
     @cached_property
-    def receiver(self) -> Fetched:
-        """What comes back from outside when an invalid token is posted to the back-channel receiver."""
+    def receiver(self) -> FetchResult:
+        """The response of the back-channel receiver to an invalid token that is posted to its public URL."""
         url = self.config.absolute("backchannel_logout")
-        return fetched(lambda: http.post(url, notice(), NOTICE_HEADERS))
+        return fetch(lambda: http.post(url, probe_form(), PROBE_HEADERS))
 
     def must_be_reachable(self) -> None:
-        """Raises :exc:`NotKnown` where this machine does not reach the site by its public URL: nothing waits twice."""
+        """Raise :exc:`NotKnown` if this machine does not reach the public URL, so that only one check waits for it."""
         if self.receiver.response is None:
-            raise see("receiver.backchannel")
+            raise refer_to("receiver.backchannel")
 
 
 @dataclass(frozen=True)
-class LogoutProbeResult:
-    """What Hydra makes of the beginning of a logout. ``error``: the words of its error page."""
+class LogoutProbe:
+    """Hydra's response to a logout request. ``error``: the text of its error page."""
 
     status: int
-    asks: bool = False
-    sends_back: bool = False
+    shows_logout_page: bool = False
+    redirects_back: bool = False
     error: str = ""
 
 
 class UnreadProviderTarget:
-    """Stands for providers where the settings cannot be read: whatever is asked of it is not known."""
+    """The target if the settings cannot be read: each attribute raises :exc:`NotKnown`."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise see("site.checks")
+        raise refer_to("site.checks")
 
 
 class ProviderTarget:
-    """An OpenID provider as it is now."""
+    """An OpenID provider, with its present documents."""
 
     def __init__(self, config: conf.ProviderConfig, site: SiteTarget | None = None) -> None:
         self.config = config
         self.registration = config.registration
         self.site = site or SiteTarget(conf.get())
-        #: By the key of a login session: ``None`` where it cannot be read.
-        self.begun: dict[UUID, LogoutProbeResult | None] = {}
+        #: By the primary key of the login session. ``None``: its stored session cannot be read.
+        self.logout_probes: dict[UUID, LogoutProbe | None] = {}
         self._consents: dict[str, list[ConsentSession]] = {}
 
     @property
-    def fetched_discovery(self) -> Fetched:
+    def discovery_result(self) -> FetchResult:
         """The answer to the request for the discovery document."""
         return self.site.document(self.registration.discovery_url)
 
     @property
     def discovery(self) -> Mapping[str, Any]:
-        """The discovery document, whatever it says."""
+        """The discovery document, not yet validated."""
         try:
-            return self.fetched_discovery.document()
+            return self.discovery_result.document()
         except ProviderUnavailable as error:
-            raise see("provider.discovery") from error
+            raise refer_to("provider.discovery") from error
 
     @property
     def endpoints(self) -> ProviderMetadata:
-        """The discovery document, if this site would take it from whoever calls himself as the settings do."""
+        """The discovery document, if it is valid apart from its ``issuer``."""
         document, issuer = self.discovery, self.registration.issuer
         try:
             return ProviderMetadata.parse({**document, "issuer": issuer}, issuer)
         except ProviderUnavailable as error:
-            raise see("provider.endpoints") from error
+            raise refer_to("provider.endpoints") from error
 
     @property
     def metadata(self) -> ProviderMetadata:
-        """The discovery document, if this site would take it."""
+        """The discovery document, if it is valid."""
         if self.discovery.get("issuer") != self.registration.issuer:
-            raise see("provider.issuer")
+            raise refer_to("provider.issuer")
         return self.endpoints
 
     @property
-    def fetched_jwks(self) -> Fetched:
+    def jwks_result(self) -> FetchResult:
         """The answer to the request for the JWK Set."""
         return self.site.document(self.endpoints.jwks_uri)
 
@@ -151,7 +151,7 @@ class ProviderTarget:
         return self.config.hydra
 
     def consents(self, subject: str) -> list[ConsentSession]:
-        """What Hydra lists of ``subject``."""
+        """The consents of ``subject`` that Hydra lists."""
         if subject not in self._consents:
             self._consents[subject] = list(self.hydra.consent_sessions(subject))
         return self._consents[subject]
@@ -167,13 +167,13 @@ class ProviderTarget:
     def client(self) -> OAuth2Client:
         """This site's registration at Hydra."""
         if isinstance(self._client, OryLogoutError):
-            raise NotKnown(_("See registration.client."))
+            raise refer_to("registration.client")
         return self._client
 
 
 @dataclass(frozen=True)
 class KratosTarget:
-    """A Kratos."""
+    """A Kratos of the settings."""
 
     config: conf.KratosConfig
 
@@ -184,17 +184,17 @@ class KratosTarget:
         return self.config.admin
 
 
-def fetched(ask: Callable[[], http.Response]) -> Fetched:
-    """What ``ask`` brings."""
-    asked_at = time.time()
-    answer: http.Response | ProviderUnavailable
+def fetch(send: Callable[[], http.Response]) -> FetchResult:
+    """Call ``send``, and keep its response or its error."""
+    started_at = time.time()
+    outcome: http.Response | ProviderUnavailable
     try:
-        answer = ask()
+        outcome = send()
     except ProviderUnavailable as error:
-        answer = error
-    return Fetched(answer, asked_at, time.time())
+        outcome = error
+    return FetchResult(outcome, started_at, time.time())
 
 
-def fault(error: OryLogoutError) -> str:
-    """``error`` in two words: its code, which ``--explain`` knows, and the kind of what lies behind it."""
+def describe_error(error: OryLogoutError) -> str:
+    """The code of ``error``, which ``--explain`` knows, and the type of the exception that caused it."""
     return f"{error.code} ({type(error.__cause__).__name__})" if error.__cause__ else error.code

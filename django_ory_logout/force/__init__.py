@@ -1,15 +1,17 @@
-"""Forced logout: a person, or one login session, ends here, at Kratos and at Hydra, and other applications are told.
+"""Forced logout: end a user's sessions, or one login session, here, at Kratos and at Hydra. Notify other applications.
 
-The sessions on this site end first. Then those at Kratos, where people sign in: one that lived on there would sign in
-again (:mod:`.kratos`). Then those at Hydra, in the one order in which the other applications hear of it
-(:mod:`.hydra`). A step that fails does not stop the next. All of it can be repeated, but what ended here gives no
-``sid`` for Hydra then: the result names those that are left. The person can sign in again at once.
+The order is fixed. First the sessions on this site end. Then those at Kratos, because a live session there would sign
+the user in again (:mod:`.kratos`). Then those at Hydra, in the order in which it notifies the other applications
+(:mod:`.hydra`). If a step fails, the next steps still run. Everything can be repeated. But a session that has ended
+here gives no ``sid`` for Hydra any more, so the result lists each ``sid`` that is left. The user can sign in again at
+once.
 
-At Kratos it costs one call for each hundred sessions (at least one), and one. At Hydra, one call for its keys, one for
-our client, one for each fifty consents (at least one), one for each ``sid`` (two, if the first fails), and two.
+Calls to Kratos: one for each hundred sessions (at least one), and one more. Calls to Hydra: one for its keys, one for
+this site's client, one for each fifty consents (at least one), and two more. Each ``sid`` takes one call, or two if
+the first fails.
 
-Hydra answers 204 for what it has never heard of too. So an id that nobody knows is reported as not known. A Hydra that
-is not the issuer's is not asked: its keys tell.
+Hydra also answers 204 for an id that it does not know. So an id that is unknown everywhere is reported as not known.
+If the admin API's keys are not the issuer's, it belongs to another Hydra, and nothing is ended there.
 """
 
 import logging
@@ -53,16 +55,16 @@ def force_logout(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> ForcedLogout:
-    """End all that ``user`` or ``subject`` has, or the one login session ``sid``.
+    """End all sessions of ``user`` or ``subject``, or the one login session ``sid``.
 
-    ``provider`` is an alias of ``PROVIDERS``, with its Kratos: for a user it means that provider alone; for a subject
-    or a ``sid`` it may be left out where all providers have one issuer. Without ``consents``, consents and tokens stay.
-    ``dry_run`` reads, and ends nothing. ``progress`` is called after each step, and after each part of a long one.
-    Raises ``ValueError`` unless it is clear who is meant, and nothing else: what fails, the database of this site too,
-    is a step that failed.
+    ``provider``: an alias of ``PROVIDERS``, with its Kratos. For a user, only that provider is included. For a subject
+    or a ``sid``, it is optional if all providers have the same issuer. ``consents=False`` keeps consents and tokens.
+    ``dry_run`` reads, and ends nothing. ``progress`` is called after each step, and after each part of a long step.
+    Raises only ``ValueError``, if the arguments do not name one user, subject or session. Other faults, also of this
+    site's database, are failed steps of the result.
     """
     if bool(user) + bool(subject) + bool(sid) != 1:
-        raise ValueError("Exactly one of user, subject and sid says who is meant.")
+        raise ValueError("Exactly one of user, subject and sid must be given.")
     report = Report(dry_run, progress)
     with token_revocation.collected() as left:
         if sid:
@@ -82,17 +84,17 @@ def revoke_consents(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> ForcedLogout:
-    """Revoke consents and their tokens, of every application or of ``client_id``; sessions stay.
+    """Revoke consents and their tokens, of every application or of ``client_id``. Sessions stay.
 
-    Costs three calls for each subject of a user, and one more with a ``client_id`` or for a subject that this site does
-    not know. Raises ``ValueError`` unless it is clear who is meant.
+    Makes three calls for each subject of a user, and one more with a ``client_id`` or for a subject that this site does
+    not know. Raises ``ValueError`` if the arguments do not name one user or subject.
     """
     if bool(user) + bool(subject) != 1:
-        raise ValueError("Exactly one of user and subject says who is meant.")
-    report, whom = Report(dry_run, progress), user or subject or ""
-    persons = [one for one in _people(report, whom, provider) if not is_kratos(one.issuer)]
+        raise ValueError("Exactly one of user and subject must be given.")
+    report, user_or_subject = Report(dry_run, progress), user or subject or ""
+    persons = [person for person in _people(report, user_or_subject, provider) if not is_kratos(person.issuer)]
     if not persons:
-        _unknown_at_hydra(report, whom)
+        _unknown_at_hydra(report, user_or_subject)
     for person in persons:
         hydra = _hydra(report, person.issuer, provider)
         if hydra and at_hydra.is_nameable(report, hydra, person):
@@ -110,9 +112,9 @@ def revoke_consents(
 def revoke_access_tokens(
     client_id: str, *, provider: str | None = None, dry_run: bool = False, progress: Progress | None = None
 ) -> ForcedLogout:
-    """Delete the access tokens of ``client_id``, of everybody. Costs three calls.
+    """Delete the access tokens of ``client_id``, of all users. Makes three calls.
 
-    Its refresh tokens stay, and give new ones. Raises ``ValueError`` unless the provider is clear.
+    Its refresh tokens stay, and give new ones. Raises ``ValueError`` if the provider is ambiguous.
     """
     report = Report(dry_run, progress)
     hydra = _hydra(report, named_provider(provider).registration.issuer, provider)
@@ -149,7 +151,7 @@ def _end_login(report: Report, sid: str, provider: str | None) -> None:
 
 
 def _issuers_of_login(report: Report, sid: str, provider: str | None) -> list[str]:
-    """Whose login session ``sid`` is, or can be: all, where this site does not know it or cannot look."""
+    """The issuers of the login session ``sid``: all, if this site does not know it or cannot read its database."""
     named = named_issuers(provider)
     found: list[str] = []
 
@@ -173,41 +175,41 @@ def _end_login_at_provider(report: Report, hydra: Hydra | None, sid: str) -> Non
 # A person
 
 
-def _end_person(report: Report, whom: AbstractBaseUser | str, provider: str | None, consents: bool) -> None:
-    persons = _people(report, whom, provider)
+def _end_person(report: Report, user_or_subject: AbstractBaseUser | str, provider: str | None, consents: bool) -> None:
+    persons = _people(report, user_or_subject, provider)
     if not persons:
-        _unknown_at_hydra(report, whom)
-        _unknown_at_kratos(report, whom)
-    _end_here(report, login_sessions_of(whom, provider, persons), str(whom))
-    if not isinstance(whom, str):
-        report.unknown("other_sessions", target=str(whom))
+        _unknown_at_hydra(report, user_or_subject)
+        _unknown_at_kratos(report, user_or_subject)
+    _end_here(report, login_sessions_of(user_or_subject, provider, persons), str(user_or_subject))
+    if not isinstance(user_or_subject, str):
+        report.unknown("other_sessions", target=str(user_or_subject))
     identities = [person for person in persons if is_kratos(person.issuer)]
-    ended = [at_kratos.end_identity(report, kratos_of(one.issuer, provider), one) for one in identities]
-    out = {identity.subject for identity, is_ended in zip(identities, ended, strict=True) if is_ended}
+    ended = [at_kratos.end_identity(report, kratos_of(person.issuer, provider), person) for person in identities]
+    ended_subjects = {identity.subject for identity, is_ended in zip(identities, ended, strict=True) if is_ended}
     for person in persons:
         hydra = None if person in identities else _hydra(report, person.issuer, provider, person.sids)
         if hydra:
             at_hydra.end_person(report, hydra, person, consents)
-            if person.subject not in out:
+            if person.subject not in ended_subjects:
                 report.unknown("identity_provider", target=person.subject)
 
 
-def _people(report: Report, whom: AbstractBaseUser | str, provider: str | None) -> list[Person]:
-    """Whom ``whom`` is; of a subject that cannot be read here, where it can be ended nevertheless."""
-    unread_ones = unread(whom, provider) if isinstance(whom, str) else []
+def _people(report: Report, user_or_subject: AbstractBaseUser | str, provider: str | None) -> list[Person]:
+    """The subjects to end. If the database cannot be read, a given subject is used for each issuer."""
+    fallback = unread(user_or_subject, provider) if isinstance(user_or_subject, str) else []
     found: list[Person] = []
 
     def read() -> int:
-        found.extend(people(whom, provider))
-        if not isinstance(whom, str) or any(person.is_known for person in found):
+        found.extend(people(user_or_subject, provider))
+        if not isinstance(user_or_subject, str) or any(person.is_known for person in found):
             report.known()
         return len(found)
 
-    return found if _read_here(report, str(whom), read) else unread_ones
+    return found if _read_here(report, str(user_or_subject), read) else fallback
 
 
 def _read_here(report: Report, target: str, read: Callable[[], int]) -> bool:
-    """Read what this site knows, which is a step only where it fails."""
+    """Read this site's database. The report has a step only for a failure."""
     try:
         read()
     except Exception as error:
@@ -216,25 +218,25 @@ def _read_here(report: Report, target: str, read: Callable[[], int]) -> bool:
         else:
             logger.error("forced logout: step %s failed: %s", StepName.INDEX.value, type(error).__name__)
             report.failed(StepName.INDEX, target, "internal_error")
-        report.known()  # or not: nobody can say
+        report.known()  # it may be known: this could not be read
         report.unknown("index_unread", target=target)
         return False
     return True
 
 
-def _unknown_at_hydra(report: Report, whom: AbstractBaseUser | str) -> None:
-    """To know nobody is a failure: nothing can be ended, and no one told."""
-    if any(one.hydra for one in conf.get().providers.values()):
-        report.failed(StepName.SUBJECT, str(whom), "subject_unknown")
+def _unknown_at_hydra(report: Report, user_or_subject: AbstractBaseUser | str) -> None:
+    """Report a failure: without a subject, nothing can be ended, and no application is notified."""
+    if any(config.hydra for config in conf.get().providers.values()):
+        report.failed(StepName.SUBJECT, str(user_or_subject), "subject_unknown")
 
 
-def _unknown_at_kratos(report: Report, whom: AbstractBaseUser | str) -> None:
-    if any(one.admin for one in conf.get().kratos):
-        report.failed(StepName.KRATOS_SESSIONS, str(whom), "subject_unknown")
+def _unknown_at_kratos(report: Report, user_or_subject: AbstractBaseUser | str) -> None:
+    if any(config.admin for config in conf.get().kratos):
+        report.failed(StepName.KRATOS_SESSIONS, str(user_or_subject), "subject_unknown")
 
 
 def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refused_of: Sequence[str] = ()) -> None:
-    """End ``rows``, and refuse the session ``target`` of each Kratos ``refused_of``, which may have no row."""
+    """End ``rows``, and refuse the session ``target`` of each Kratos ``refused_of``: it may have no row here."""
 
     def end() -> int:
         try:
@@ -247,7 +249,7 @@ def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refuse
                 partial(report.part, StepName.KRATOS_REFUSED),
             )
         if rows.exclude(ended_at=None).exists():
-            # Their rows have ended. A process that saw one alive a moment ago may still serve it.
+            # Their rows have ended. A process that has just read such a session may still serve it.
             raise RuntimeError("sessions have ended and are still stored: ory_purge deletes them")
         return refused + ended
 
@@ -256,7 +258,7 @@ def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refuse
 
 
 def _hydra(report: Report, issuer: str, provider: str | None, sids: Sequence[str] = ()) -> Hydra | None:
-    """Where Hydra is asked. Nowhere, if that is another Hydra: there ``sids`` are left to do."""
+    """The Hydra of ``issuer``. ``None`` if there is none, or it is another Hydra: then ``sids`` are left to do."""
     hydra = hydra_of(issuer, provider)
     if hydra is None:
         report.alive("hydra_unconfigured", issuer)

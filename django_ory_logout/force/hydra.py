@@ -1,8 +1,9 @@
-"""What is ended at Hydra, in the one order in which the other applications hear of it.
+"""End login sessions and consents at Hydra, in the order that notifies the other applications.
 
-Collect every ``sid`` (from our index and from the consents); end each one, which is what tells the applications; those
-that failed once more; then what is left of the subject, after which nobody is told; then its consents, and with them
-the tokens.
+1. Collect every ``sid``, from the index and from the consents.
+2. End each ``sid``: then Hydra notifies the applications. Try those that failed once more.
+3. End all other login sessions of the subject. Hydra sends no notices for these.
+4. Revoke the consents, and with them the tokens.
 """
 
 import time
@@ -17,13 +18,14 @@ from .targets import Hydra, Person
 
 
 def end_person(report: Report, hydra: Hydra, person: Person, consents: bool) -> None:
-    """End all login sessions of ``person``, and with ``consents`` these and their tokens."""
+    """End all login sessions of ``person``. With ``consents``, also revoke the consents and their tokens."""
     report.unknown("unremembered", "unlisted", "delivery", "self_contained_tokens")
     if not is_nameable(report, hydra, person):
         end_logins(report, hydra, person.sids)
         return
     consented = listed(report, hydra, person)
-    untold = end_logins(report, hydra, [*person.sids, *(one.consent_request.login_session_id for one in consented)])
+    listed_sids = [consent.consent_request.login_session_id for consent in consented]
+    untold = end_logins(report, hydra, [*person.sids, *listed_sids])
     forgotten = [_revoke_subject(report, hydra, person.subject)]
     if consents:
         forgotten.append(revoke_consents(report, hydra, person.subject))
@@ -35,14 +37,14 @@ def end_person(report: Report, hydra: Hydra, person: Person, consents: bool) -> 
 
 
 def is_of_issuer(report: Report, hydra: Hydra, issuer: str) -> bool:
-    """Whether this admin API is the issuer's, as far as can be known: no two Hydras have a key id in common.
+    """Whether this admin API is the issuer's, judged by key ids: two Hydras never have one in common.
 
-    A step only where it fails.
+    True if the keys cannot be compared. The report has a step only for a failure.
     """
     try:
         kids = hydra.admin.id_token_key_ids()
     except OryLogoutError:
-        report.unknown("keys_not_compared", target=issuer)  # if nobody answers at all, the next call says so
+        report.unknown("keys_not_compared", target=issuer)  # if Hydra does not answer at all, the next call fails
         return True
     try:
         is_issuers = not kids.isdisjoint(conf.get().providers[hydra.alias].provider.key_ids(time.time()))
@@ -57,7 +59,7 @@ def is_of_issuer(report: Report, hydra: Hydra, issuer: str) -> bool:
 
 
 def is_client(report: Report, hydra: Hydra, client_id: str) -> bool:
-    """Whether Hydra knows the client, or cannot say."""
+    """Whether Hydra knows the client. True if Hydra cannot say."""
     try:
         hydra.admin.client(client_id)
     except HydraError as error:
@@ -65,12 +67,12 @@ def is_client(report: Report, hydra: Hydra, client_id: str) -> bool:
             report.failed(StepName.CLIENT, client_id, error.code, Outcome.NOT_KNOWN)
             return False
     except OryLogoutError:
-        pass  # the next call says so
+        pass  # the next call fails
     return True
 
 
 def is_nameable(report: Report, hydra: Hydra, person: Person) -> bool:
-    """Whether Hydra's admin API may know the person by that subject. For a pairwise one it says 204, and no more."""
+    """Whether Hydra's admin API can know this subject. For a pairwise subject, Hydra answers 204 and does nothing."""
     found: list[str] = []
     client_id = hydra.client_id
     report.read(StepName.CLIENT, client_id, lambda: found.append(hydra.admin.client(client_id).subject_type))
@@ -86,7 +88,7 @@ def is_nameable(report: Report, hydra: Hydra, person: Person) -> bool:
 
 
 def end_logins(report: Report, hydra: Hydra, sids: Sequence[str]) -> Sequence[str]:
-    """End each login session by itself, so that its applications are told. Says which failed, and failed again."""
+    """End each login session by its ``sid``: then Hydra notifies its applications. Return those that failed twice."""
 
     def failing(sids: Iterable[str], failure: Outcome) -> list[str]:
         calls = {sid: partial(hydra.admin.revoke_login_session, sid) for sid in sids if sid}
@@ -100,7 +102,7 @@ def end_logins(report: Report, hydra: Hydra, sids: Sequence[str]) -> Sequence[st
 
 
 def revoke_consents(report: Report, hydra: Hydra, subject: str, client_id: str | None = None) -> bool:
-    """Revoke consents and their tokens, of every application or of ``client_id``. Says whether it went well."""
+    """Revoke consents and their tokens, of every application or of ``client_id``. Return whether it succeeded."""
     call = (
         partial(hydra.admin.revoke_consents, subject, client_id)
         if client_id
@@ -117,22 +119,23 @@ def listed(report: Report, hydra: Hydra, person: Person) -> Sequence[ConsentSess
     found: list[ConsentSession] = []
 
     def read() -> int:
-        for one in hydra.admin.consent_sessions(person.subject):
-            found.append(one)  # each by itself: what came before a fault is worth having
+        for consent in hydra.admin.consent_sessions(person.subject):
+            found.append(consent)  # one by one: those before a fault are kept
             report.part(StepName.LIST, len(found), None)
         report.part(StepName.LIST, len(found), len(found))
         return len(found)
 
     if not report.read(StepName.LIST, person.subject, read):
-        report.known()  # or not: nobody can say
+        report.known()  # it may be known: the list could not be read
         report.unknown("listing_incomplete", target=person.subject)
     elif person.sids and not found:
         report.unknown("subject_unlisted", target=person.subject)
     if found:
         report.known()
-    for one in found:
-        if not one.consent_request.client.backchannel_logout_uri:
-            report.alive("application_not_told", one.consent_request.client.client_id)
+    for consent in found:
+        client = consent.consent_request.client
+        if not client.backchannel_logout_uri:
+            report.alive("application_not_told", client.client_id)
     return found
 
 

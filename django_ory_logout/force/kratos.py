@@ -1,6 +1,7 @@
-"""What is ended at Kratos.
+"""End sessions at Kratos.
 
-Kratos tells nobody of it. So what is to end there is refused here first: should it live on, nobody signs in by it.
+Kratos sends no notices. So this site first refuses the sessions that are to end: if one stays live at Kratos, nobody
+can sign in here by it.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from .targets import Person
 
 
 def end_identity(report: Report, kratos: KratosAdmin | None, person: Person) -> bool:
-    """End all sessions of ``person``, those that are not listed too. Says whether that went well."""
+    """End all sessions of ``person``, listed or not. Return whether it succeeded."""
     subject = person.subject
     if kratos is None:
         report.alive("kratos_unconfigured", person.issuer)
@@ -37,7 +38,7 @@ def end_identity(report: Report, kratos: KratosAdmin | None, person: Person) -> 
 
 
 def end_session(report: Report, kratos: KratosAdmin | None, issuer: str, sid: str) -> None:
-    """End one session, of ``kratos`` at ``issuer``."""
+    """End one session of the Kratos at ``issuer``."""
     if kratos is None:
         report.alive("kratos_unconfigured", issuer)
         return
@@ -47,53 +48,53 @@ def end_session(report: Report, kratos: KratosAdmin | None, issuer: str, sid: st
 
 
 def refuse(issuer: str, sid: str, expires_at: datetime | None = None) -> int:
-    """From here on, nobody signs in by the session ``sid`` of the Kratos at ``issuer``. Says how many were."""
-    ends = moment(expires_at.timestamp()) if expires_at else None
-    return index.process(receipts.record_logout(issuer, sid, ends), EndReason.FORCED)
+    """Refuse the session ``sid`` of the Kratos at ``issuer``. Return how many login sessions have ended here."""
+    ends_at = moment(expires_at.timestamp()) if expires_at else None
+    return index.process(receipts.record_logout(issuer, sid, ends_at), EndReason.FORCED)
 
 
 def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Session] | None:
-    """The sessions of ``person``, or as many as could be read; ``None`` for whom Kratos can have none of."""
+    """The sessions of ``person``, or as many as could be read; ``None`` if the subject is no identity's id."""
     listed: list[Session] = []
     try:
-        pages = kratos.sessions(person.subject)  # asks when it is read
+        pages = kratos.sessions(person.subject)  # calls Kratos only when it is read
     except KratosError:
         return None
 
     def read() -> int:
         for session in pages:
-            listed.append(session)  # each by itself: what came before a fault is worth having
+            listed.append(session)  # one by one: those before a fault are kept
             report.part(StepName.KRATOS_LIST, len(listed), None)
         report.part(StepName.KRATOS_LIST, len(listed), len(listed))
         return len(listed)
 
     if not report.read(StepName.KRATOS_LIST, person.subject, read):
-        report.known()  # or not: nobody can say
+        report.known()  # it may be known: the list could not be read
         report.unknown("kratos_listing_incomplete", target=person.subject)
     elif person.sids and not listed:
         report.unknown("identity_unlisted", target=person.subject)
     return listed
 
 
-def _refuse_all(report: Report, issuer: str, these: Sequence[Session]) -> int:
-    """Refuse each of ``these``, whatever becomes of the others. Raises the last fault."""
+def _refuse_all(report: Report, issuer: str, sessions: Sequence[Session]) -> int:
+    """Refuse each session, also if others fail. Raises the last fault."""
     fault: Exception | None = None
-    for number, session in enumerate(these, start=1):
+    for number, session in enumerate(sessions, start=1):
         try:
             refuse(issuer, session.id, session.expires_at)
         except Exception as error:
             fault = error
-        report.part(StepName.KRATOS_REFUSED, number, len(these))
+        report.part(StepName.KRATOS_REFUSED, number, len(sessions))
     if fault:
         raise fault
-    return len(these)
+    return len(sessions)
 
 
 def _end_session(report: Report, kratos: KratosAdmin, sid: str) -> None:
     try:
         kratos.end_session(sid)
     except KratosError as error:
-        if error.code != "session_unknown":  # that one is gone already, or never was
+        if error.code != "session_unknown":  # it has ended before, or never existed
             raise
     else:
         report.known()

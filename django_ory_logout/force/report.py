@@ -1,6 +1,6 @@
-"""What a forced logout did, step by step; what is still alive; and what nobody here can know.
+"""The report of a forced logout: its steps, what is still live, and what this site cannot know.
 
-Codes are for programs, words for people: these are translated when they are read.
+Codes are for programs. Texts are for people, and are translated when they are read.
 """
 
 import logging
@@ -21,9 +21,9 @@ logger = logging.getLogger("django_ory_logout")
 
 
 class StepName(TextChoices):
-    """What there is to do, in the order in which it is done."""
+    """The steps, in their order."""
 
-    INDEX = "index", _("what this site knows read")
+    INDEX = "index", _("index of this site read")
     LOCAL = "local", _("sessions on this site")
     KRATOS_LIST = "kratos_list", _("sessions at Kratos listed")
     KRATOS_REFUSED = "kratos_refused", _("sessions at Kratos refused on this site")
@@ -32,13 +32,13 @@ class StepName(TextChoices):
     KEYS = "keys", _("keys of this admin API compared with those of the issuer")
     CLIENT = "client", _("this site's registration read")
     LIST = "list", _("consents listed")
-    SID = "sid", _("login session at Hydra, its applications told")
+    SID = "sid", _("login session at Hydra, with notices to its applications")
     SUBJECT = "subject", _("all login sessions at Hydra")
     CONSENTS = "consents", _("consents, with their access and refresh tokens")
     ACCESS_TOKENS = "access_tokens", _("access tokens of an application")
 
 
-#: The steps that end something, and are answered alike by Hydra for an id that it has never heard of.
+#: The steps that end something. Hydra gives the same answer for an id that it does not know.
 ENDING = frozenset(
     {
         StepName.LOCAL,
@@ -53,7 +53,7 @@ ENDING = frozenset(
 
 
 class Outcome(TextChoices):
-    """How a step went."""
+    """The outcome of a step."""
 
     DONE = "done", _("done")
     PLANNED = "planned", _("would be done")
@@ -62,29 +62,31 @@ class Outcome(TextChoices):
     NOT_KNOWN = "not_known", _("not known there")
 
 
-#: What a remark says, by its code.
+#: The text of a remark, by its code.
 WORDS: Mapping[str, Promise] = {
     "local_sessions": _("Sessions of {target} on this site may be alive."),
     "kratos_unconfigured": _(
-        "No admin API is configured for {target}: sessions there. Those that this site does not know can sign in here."
+        "Sessions at {target}: no admin API is configured. Those that this site does not know can sign in here."
     ),
     "kratos_sessions": _(
         "Sessions of {target} at Kratos may be alive. This site refuses those that it knows or that were listed."
     ),
     "kratos_session": _("The session {target} at Kratos may be alive. This site refuses it."),
-    "hydra_unconfigured": _("No admin API is configured for {target}: the login there, and other applications."),
+    "hydra_unconfigured": _("The login at {target}, and other applications: no admin API is configured."),
     "hydra_of_another_issuer": _(
-        "The login at {target}, and other applications: ADMIN_URL is the admin API of another Hydra, where nothing was "
-        "ended."
+        "The login at {target}, and other applications: ADMIN_URL is the admin API of another Hydra. Nothing was ended "
+        "there."
     ),
-    "index_unread": _("What this site knows of {target}: it could not be read. Other applications may not be told."),
+    "index_unread": _(
+        "Sessions of {target} in the index: it could not be read. Hydra may not notify other applications."
+    ),
     "keys_not_compared": _(
         "Whether ADMIN_URL is the admin API of {target}: the keys of its ID tokens could not be compared."
     ),
-    "login_session": _("The login session {target} at Hydra may be alive, and its applications were not told."),
+    "login_session": _("The login session {target} at Hydra may be alive, and Hydra did not notify its applications."),
     "recipients_forgotten": _(
-        "Whether Hydra can still tell the applications of the login session {target}: not if it was among the login "
-        "sessions and consents that are revoked."
+        "Whether Hydra can still notify the applications of the login session {target}: it cannot if the login session "
+        "or its consents are revoked now."
     ),
     "login_sessions": _("Login sessions of {target} at Hydra may be alive."),
     "login_sessions_kept": _("The login sessions of {target} at Hydra, and all sessions of applications."),
@@ -94,61 +96,61 @@ WORDS: Mapping[str, Promise] = {
     "application_not_told": _("Sessions at {target}, which has no back-channel logout URI registered."),
     "subject_pairwise": _("This site knows {target} by a pairwise subject, which Hydra's admin API does not know."),
     "subject_given": _(
-        "Whether {target} is Hydra's own subject: this site's are pairwise, and for one of these nothing happens."
+        "Whether {target} is Hydra's own subject: this site's subjects are pairwise, and Hydra ignores these."
     ),
     "subject_unlisted": _(
-        "Whether Hydra knows {target} by this subject: it lists no consent. A forced subject is another one, and then "
-        "its consents, its tokens and its logins at other applications live on."
+        "Whether Hydra knows the subject {target}: it lists no consent. A login with a forced subject has another "
+        "subject. Then its consents, its tokens and its logins at other applications are still live."
     ),
-    "listing_incomplete": _("Which further applications {target} uses: their list could not be read to its end."),
+    "listing_incomplete": _("Which other applications {target} uses: the list could not be read completely."),
     "identity_unknown": _("Whether {target} has sessions at Kratos: this subject is no identity's id."),
     "identity_unlisted": _(
-        "Whether Kratos knows {target}: it lists no session, though this site knew one. With another Kratos behind the "
-        "admin API, sessions live on."
+        "Whether Kratos knows {target}: it lists no session, although this site knew one. If ADMIN_URL belongs to "
+        "another Kratos, sessions are still live."
     ),
     "kratos_listing_incomplete": _(
-        "Which sessions {target} has at Kratos: their list could not be read to its end. One that lives on, and that "
-        "this site does not know, can sign in here."
+        "Which sessions {target} has at Kratos: the list could not be read completely. A live session that this site "
+        "does not know can sign in here."
     ),
     "kratos_tells_nobody": _(
-        "Whether other applications have sessions of their own, or hold an answer of Kratos (whoami, JWT): it tells "
-        "nobody that a session has ended."
+        "Whether other applications have their own sessions, or keep an answer of Kratos (whoami, JWT): Kratos sends "
+        "no notices when a session ends."
     ),
     "counterpart": _(
-        "Whether what {target} is tied to lives on: neither Hydra nor Kratos says which login session at Hydra belongs "
-        "to which session at Kratos."
+        "Whether the session at the other side of {target} is live: Hydra and Kratos do not say which of their "
+        "sessions belong together."
     ),
-    "unremembered": _("Which logins Hydra was not asked to remember: of their end no application is told."),
+    "unremembered": _("Which logins Hydra was not told to remember: Hydra sends no notices for these."),
     "unlisted": _(
-        "Which applications reused a remembered consent, or have one past its time: Hydra does not list them, and "
-        "tells them nothing where this site does not know their sid."
+        "Which applications reused a remembered consent, or have an expired one: Hydra does not list them. It notifies "
+        "them only if this site knows their sid."
     ),
-    "delivery": _("Whether the applications heeded the notice: Hydra says so in its own log alone."),
+    "delivery": _("Whether the applications accepted the notice: only Hydra's log shows it."),
     "self_contained_tokens": _("Whether an application accepts access tokens (JWT) without asking Hydra."),
     "identity_provider": _(
-        "Whether {target} is still signed in at the login page: then signing in again asks nothing."
+        "Whether {target} is still signed in at the login page: then the next sign-in asks for no password."
     ),
     "other_sessions": _("Whether {target} has sessions on this site that no provider opened."),
-    "recipients_lost": _("Applications whose consent is revoked: they are not told of a later logout."),
+    "recipients_lost": _("Applications with a revoked consent: Hydra does not notify them of a later logout."),
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step. ``code`` says why it failed, ``count`` how many it was about."""
+    """One step. ``code``: why it failed. ``count``: how many sessions, consents or tokens it had."""
 
     name: StepName
     target: str
     outcome: Outcome
     code: str = ""
     count: int | None = None
-    #: What the people who run the site have to do first.
+    #: The instruction for the people who run the site.
     detail: str = ""
 
 
 @dataclass(frozen=True)
 class Remark:
-    """What lives on, or cannot be known, about ``target``."""
+    """A fact about ``target``: something is still live, or this site cannot know it."""
 
     code: str
     target: str
@@ -163,9 +165,9 @@ class Remark:
 
 @dataclass(frozen=True)
 class Untold:
-    """A login session that Hydra did not take to end, so that its applications were not told.
+    """A login session that Hydra did not end, so that it did not notify the applications.
 
-    What is left to do is ``force_logout`` with these two: a repeat of the whole may no longer know the ``sid``.
+    Call ``force_logout`` with these two values later. A repeat for the user may no longer find the ``sid``.
     """
 
     sid: str
@@ -174,7 +176,7 @@ class Untold:
 
 @dataclass(frozen=True)
 class ForcedLogout:
-    """What was done, or with ``dry_run`` what would be."""
+    """The result of a forced logout. With ``dry_run``, the steps were only planned."""
 
     dry_run: bool
     steps: tuple[Step, ...]
@@ -184,42 +186,42 @@ class ForcedLogout:
 
     @property
     def ok(self) -> bool:
-        """Whether no step failed, and somebody knew the id."""
+        """Whether no step failed, and the id is known."""
         return all(step.outcome != Outcome.FAILED for step in self.steps) and self.is_known
 
     @property
     def is_known(self) -> bool:
-        """Whether this site, Hydra or Kratos ever knew who is meant, or this could not be found out."""
+        """Whether this site, Hydra or Kratos knows the id, or could not be asked."""
         return all(step.outcome != Outcome.NOT_KNOWN for step in self.steps)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The result for JSON."""
         return {
             "ok": self.ok,
             "dry_run": self.dry_run,
             "steps": [
-                {"name": one.name.value, "target": one.target, "outcome": one.outcome.value}
-                | ({"code": one.code} if one.code else {})
-                | ({"detail": one.detail} if one.detail else {})
-                | ({"count": one.count} if one.count is not None else {})
-                for one in self.steps
+                {"name": step.name.value, "target": step.target, "outcome": step.outcome.value}
+                | ({"code": step.code} if step.code else {})
+                | ({"detail": step.detail} if step.detail else {})
+                | ({"count": step.count} if step.count is not None else {})
+                for step in self.steps
             ],
-            "untold": [asdict(one) for one in self.untold],
+            "untold": [asdict(untold) for untold in self.untold],
             "still_alive": [remark.as_dict() for remark in self.still_alive],
             "unknown": [remark.as_dict() for remark in self.unknown],
         }
 
 
-#: Told of each step, or of each part of a long one: its name, how many are done, and how many there will be, if known.
+#: Called after each step or part of a long step: its name, the number done, and the total, if known.
 Progress = Callable[[StepName, int, int | None], None]
 
 
 class Report:
-    """A :class:`ForcedLogout` while it is under way."""
+    """Collects the steps and remarks of a :class:`ForcedLogout`."""
 
     def __init__(self, dry_run: bool, progress: Progress | None = None) -> None:
         self.dry_run = dry_run
-        self._progress = progress or _silent
+        self._progress = progress or _no_progress
         self._in_parts: set[StepName] = set()
         self._counts: Counter[StepName] = Counter()
         self._expected: Counter[StepName] = Counter()
@@ -230,15 +232,15 @@ class Report:
         self._unknown: dict[Remark, None] = {}
 
     def known(self) -> None:
-        """Somebody knows the id that this is about, or nobody could be asked. Otherwise nothing counts as done."""
+        """Record that the id is known, or may be. Otherwise no step counts as done."""
         self.is_known = True
 
     def expect(self, name: StepName, count: int) -> None:
-        """So many more steps of this name are ahead."""
+        """Record that ``count`` more steps of this name follow."""
         self._expected[name] += count
 
     def part(self, name: StepName, done: int, total: int | None) -> None:
-        """The step ``name`` is long: so far, ``done`` of ``total`` are done of what it is about."""
+        """Report a part of the long step ``name``: ``done`` of ``total``."""
         self._in_parts.add(name)
         self._progress(name, done, total)
 
@@ -260,21 +262,21 @@ class Report:
         planned: Callable[[], int | None] = lambda: None,
         failure: Outcome = Outcome.FAILED,
     ) -> bool:
-        """A step that ends something: ``call`` says how many, ``planned`` how many it would. Says if it went well."""
+        """Run a step that ends something. ``call`` and ``planned`` return its count. Return whether it succeeded."""
         if self.dry_run:
-            return self._tried(name, target, planned, Outcome.PLANNED, failure)
-        return self._tried(name, target, call, Outcome.DONE, failure)
+            return self._run(name, target, planned, Outcome.PLANNED, failure)
+        return self._run(name, target, call, Outcome.DONE, failure)
 
     def read(self, name: StepName, target: str, call: Callable[[], int | None]) -> bool:
-        """A step that ends nothing, taken in a dry run too. Says whether it went well."""
-        return self._tried(name, target, call, Outcome.DONE)
+        """Run a step that only reads, also in a dry run. Return whether it succeeded."""
+        return self._run(name, target, call, Outcome.DONE)
 
     def failed(self, name: StepName, target: str, code: str, failure: Outcome = Outcome.FAILED) -> None:
-        """A step that cannot be taken, or that will be :attr:`Outcome.RETRIED`."""
+        """Record a step that failed, or that will be :attr:`Outcome.RETRIED`."""
         self._steps.append(Step(name, target, failure, code))
 
     def failed_here(self, name: StepName, target: str, error: DatabaseFault, failure: Outcome = Outcome.FAILED) -> None:
-        """A step at which the database of this site failed."""
+        """Record a step that failed at the database of this site."""
         fault = database_fault(error)
         logger.error("forced logout: step %s failed: %s", name.value, fault)
         detail = fault.detail if isinstance(fault, SetupError) else ""
@@ -286,7 +288,7 @@ class Report:
             self.dry_run, tuple(steps), tuple(self._untold), tuple(self._still_alive), tuple(self._unknown)
         )
 
-    def _tried(
+    def _run(
         self,
         name: StepName,
         target: str,
@@ -294,13 +296,13 @@ class Report:
         outcome: Outcome,
         failure: Outcome = Outcome.FAILED,
     ) -> bool:
-        went_well = self._taken(name, target, call, outcome, failure)
+        succeeded = self._run_step(name, target, call, outcome, failure)
         self._counts[name] += 1
         if name not in self._in_parts:
             self._progress(name, self._counts[name], max(self._counts[name], self._expected[name]))
-        return went_well
+        return succeeded
 
-    def _taken(
+    def _run_step(
         self, name: StepName, target: str, call: Callable[[], int | None], outcome: Outcome, failure: Outcome
     ) -> bool:
         try:
@@ -320,8 +322,8 @@ class Report:
         return True
 
 
-def _silent(_name: StepName, _done: int, _total: int | None) -> None:
-    """Nobody wants to know how far it is."""
+def _no_progress(_name: StepName, _done: int, _total: int | None) -> None:
+    """The default: progress is not shown."""
 
 
 def _not_known(step: Step) -> Step:

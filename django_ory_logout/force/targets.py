@@ -1,4 +1,4 @@
-"""Whom a user is at the providers and at Kratos, and where these are asked about them."""
+"""The targets of a forced logout: a user's subjects at the providers and at Kratos, and their admin APIs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ..sessions import index
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody as a provider or a Kratos knows them: whether this site knows that subject, and of which sessions."""
+    """A subject at a provider or a Kratos. ``is_known``: this site knows it. ``sids``: its login sessions here."""
 
     issuer: str
     subject: str
@@ -25,36 +25,36 @@ class Person:
     sids: Sequence[str]
 
 
-# Where
+# Providers
 
 
 def named_provider(alias: str | None) -> conf.ProviderConfig:
-    """The OpenID provider of that alias, or the only one. Raises ``ValueError`` when there is none or no only one."""
+    """The OpenID provider with this alias, or the only provider. Raises ``ValueError`` if there is none, or several."""
     providers = conf.get().providers
     if alias not in providers and (not providers or alias in _issuers()):
-        raise ValueError("People sign in there by Kratos alone: it is no OpenID provider.")
-    _require_clear(alias, {one.alias: one.registration.issuer for one in providers.values()})
+        raise ValueError("Users sign in there by Kratos alone: it is no OpenID provider.")
+    _require_clear(alias, {config.alias: config.registration.issuer for config in providers.values()})
     return providers[alias] if alias is not None else next(iter(providers.values()))
 
 
 def named_issuers(alias: str | None) -> list[str]:
-    """The issuers of one of ``PROVIDERS``: the provider's, and its Kratos'. Raises like :func:`named_provider`."""
+    """The issuers of an alias of ``PROVIDERS``: of the provider and its Kratos. Raises as :func:`named_provider`."""
     entries = _issuers()
-    _require_clear(alias, {one: issuers[0] for one, issuers in entries.items()})
-    return _unique(issuer for one, issuers in entries.items() if alias in {None, one} for issuer in issuers)
+    _require_clear(alias, {name: issuers[0] for name, issuers in entries.items()})
+    return _unique(issuer for name, issuers in entries.items() if alias in {None, name} for issuer in issuers)
 
 
 def _require_clear(alias: str | None, issuers: Mapping[str, str]) -> None:
     if alias is not None and alias not in issuers:
         raise ValueError(f"There is no provider {alias!r} in the settings.")
     if alias is None and len(set(issuers.values())) > 1:
-        raise ValueError("There are several providers in the settings: one has to be named.")
+        raise ValueError("There are several providers in the settings. Name one of them.")
 
 
 def _issuers() -> Mapping[str, Sequence[str]]:
-    """The issuers in each of ``PROVIDERS``, the one that it is there for first."""
+    """The issuers of each alias of ``PROVIDERS``, the provider's before the Kratos'."""
     config = conf.get()
-    found = {one.alias: [one.registration.issuer] for one in config.providers.values()}
+    found = {provider.alias: [provider.registration.issuer] for provider in config.providers.values()}
     for kratos in config.kratos:
         found.setdefault(kratos.alias, []).append(kratos.issuer)
     return found
@@ -69,15 +69,15 @@ def is_kratos(issuer: str) -> bool:
 
 
 def kratos_of(issuer: str, alias: str | None) -> KratosAdmin | None:
-    """The way to the Kratos at ``issuer``: through the provider of that alias, or any that has one."""
-    for one in conf.get().kratos:
-        if one.issuer == issuer and one.admin and alias in {None, one.alias}:
-            return one.admin
+    """The admin API of the Kratos at ``issuer``: of this alias, or of any alias that has one."""
+    for config in conf.get().kratos:
+        if config.issuer == issuer and config.admin and alias in {None, config.alias}:
+            return config.admin
     return None
 
 
 class Hydra(NamedTuple):
-    """Where Hydra is asked, through which of ``PROVIDERS``, and which of its clients this site is there."""
+    """Hydra's admin API, its alias in ``PROVIDERS``, and this site's client id there."""
 
     alias: str
     admin: HydraAdmin
@@ -85,37 +85,38 @@ class Hydra(NamedTuple):
 
 
 def hydra_of(issuer: str, alias: str | None) -> Hydra | None:
-    """The way to the Hydra of ``issuer``: through the provider of that alias, or any that has one."""
-    for one in conf.get().of_issuer(issuer):
-        if one.hydra and alias in {None, one.alias}:
-            return Hydra(one.alias, one.hydra, one.registration.client_id)
+    """The Hydra of ``issuer``: of this alias, or of any alias that has one."""
+    for config in conf.get().of_issuer(issuer):
+        if config.hydra and alias in {None, config.alias}:
+            return Hydra(config.alias, config.hydra, config.registration.client_id)
     return None
 
 
-# Who
+# Subjects
 
 
-def people(whom: AbstractBaseUser | str, alias: str | None) -> list[Person]:
-    """Whom a user is at all providers or at one; or the one subject. Raises like :func:`named_provider`.
+def people(user_or_subject: AbstractBaseUser | str, alias: str | None) -> list[Person]:
+    """The subjects of a user at all providers or at one provider, or the given subject at each issuer.
 
-    A provider's subject is the identity at its Kratos too, and the other way round.
+    A provider and its Kratos use the same subjects. Raises as :func:`named_provider`.
     """
-    issuers = named_issuers(alias) if alias is not None or isinstance(whom, str) else None
-    if isinstance(whom, str):
-        return [_of_subject(issuer, whom) for issuer in issuers or ()]
-    of_user = [of.filter(user_id=str(whom.pk)).values_list("issuer", "subject") for of in (_links(), index.rows())]
+    issuers = named_issuers(alias) if alias is not None or isinstance(user_or_subject, str) else None
+    if isinstance(user_or_subject, str):
+        return [_of_subject(issuer, user_or_subject) for issuer in issuers or ()]
+    tables = (_links(), index.rows())
+    of_user = [rows.filter(user_id=str(user_or_subject.pk)).values_list("issuer", "subject") for rows in tables]
     found = {name for query in of_user for name in query if issuers is None or name[0] in issuers}
     names = {(issuer, subject) for known, subject in found for issuer in _with_same_subjects(known, alias)}
     return [_of_subject(*name) for name in sorted(names)]
 
 
 def _with_same_subjects(issuer: str, alias: str | None) -> set[str]:
-    entries = [issuers for one, issuers in _issuers().items() if alias in {None, one} and issuer in issuers]
+    entries = [issuers for name, issuers in _issuers().items() if alias in {None, name} and issuer in issuers]
     return {issuer}.union(*entries)
 
 
 def unread(subject: str, alias: str | None) -> list[Person]:
-    """The one subject, where nothing can be read of it. Raises like :func:`named_provider`."""
+    """The given subject at each issuer, without reading the database. Raises as :func:`named_provider`."""
     return [Person(issuer, subject, False, []) for issuer in named_issuers(alias)]
 
 
@@ -126,18 +127,18 @@ def _of_subject(issuer: str, subject: str) -> Person:
 
 
 def login_sessions_of(
-    whom: AbstractBaseUser | str, alias: str | None, persons: Sequence[Person]
+    user_or_subject: AbstractBaseUser | str, alias: str | None, persons: Sequence[Person]
 ) -> LoginSessionQuerySet:
-    """The rows of ``persons``, whom :func:`people` found; of a user at all providers, every row."""
-    of_persons = Q(subject_digest__in=[digest(one.issuer, one.subject) for one in persons])
-    is_users = Q() if isinstance(whom, str) or alias is not None else Q(user_id=str(whom.pk))
+    """The rows of ``persons``, which :func:`people` found. For a user at all providers, every row of the user."""
+    of_persons = Q(subject_digest__in=[digest(person.issuer, person.subject) for person in persons])
+    is_users = Q() if isinstance(user_or_subject, str) or alias is not None else Q(user_id=str(user_or_subject.pk))
     return index.rows().filter(of_persons | is_users)
 
 
 def issuers_of_login(sid: str, alias: str | None) -> list[str]:
-    """Whose login session ``sid`` is, or can be. Raises like :func:`named_provider`."""
+    """The issuers that the login session ``sid`` may belong to. Raises as :func:`named_provider`."""
     issuers = named_issuers(alias)
-    return [one for one in issuers if logins_of(sid, [one]).exists()] or issuers
+    return [issuer for issuer in issuers if logins_of(sid, [issuer]).exists()] or issuers
 
 
 def logins_of(sid: str, issuers: Sequence[str]) -> LoginSessionQuerySet:

@@ -1,18 +1,18 @@
-"""What an authorization request asks of the login and consent pages beyond its scopes (Core 3.1.2.1)."""
+"""The parameters of an authorization request for the login and consent pages (Core 3.1.2.1)."""
 
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-#: A request object has parameters of its own (Core 6), which count more than those beside it.
+#: Parameters in a request object (Core 6) take precedence over those in the query.
 REQUEST_OBJECTS = {"request", "request_uri"}
-#: Python makes no number of thousands of digits.
+#: Python refuses to convert thousands of digits to a number.
 MAX_DIGITS = 18
 
 
 @dataclass(frozen=True)
 class AuthorizationPrompt:
-    """``prompt`` and ``max_age`` of the authorization request. ``opaque``: they may stand where we cannot read them."""
+    """``prompt`` and ``max_age``. ``opaque``: a request object may have others, which these pages cannot read."""
 
     prompt: frozenset[str]
     max_age: int | None
@@ -29,22 +29,22 @@ class AuthorizationPrompt:
 
     @property
     def silent(self) -> bool:
-        """No page may be shown."""
+        """Whether the pages must not be shown."""
         return "none" in self.prompt
 
     @property
-    def anew(self) -> bool:
-        """Somebody shall sign in, whoever is signed in already."""
+    def reauthenticate(self) -> bool:
+        """Whether the user must sign in again."""
         return self.opaque or not self.prompt.isdisjoint({"login", "select_account"})
 
     @property
     def consent(self) -> bool:
-        """The person shall be asked, whatever was agreed before. Unread where ``opaque``."""
+        """Whether the consent page must be shown, also after an earlier consent. Not known if ``opaque``."""
         return "consent" in self.prompt
 
 
 def with_prompt_login(request_url: str) -> str:
-    """The same authorization request, for somebody who signs in anew."""
+    """The same authorization request, with ``prompt=login``."""
     parts = urlsplit(request_url)
     prompt = "login consent" if AuthorizationPrompt.parse(request_url).consent else "login"
     query = {**parse_qs(parts.query, keep_blank_values=True), "prompt": [prompt]}
@@ -52,7 +52,7 @@ def with_prompt_login(request_url: str) -> str:
 
 
 def _seconds(text: str) -> int | None:
-    """Hydra refuses what is no number; if it lets one pass, it is the strictest."""
+    """Hydra refuses a ``max_age`` that is no number. If one arrives here, it counts as 0, the strictest."""
     if not text:
         return None
     return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0

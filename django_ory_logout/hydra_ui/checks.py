@@ -1,4 +1,4 @@
-"""System checks of the pages: said at start-up, with an id and what to do."""
+"""System checks of the pages."""
 
 from typing import Any
 
@@ -13,26 +13,26 @@ from . import conf
 
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     """E001 to E018: ``ORY_HYDRA_UI`` itself."""
-    return [Error(one.message, hint=one.hint, id=f"ory_hydra_ui.{one.code}") for one in conf.problems()]
+    return [Error(problem.message, hint=problem.hint, id=f"ory_hydra_ui.{problem.code}") for problem in conf.problems()]
 
 
 def check_subject(**_kwargs: Any) -> list[CheckMessage]:
-    """W030: whoever gets a name that somebody else had would get their accounts too."""
+    """W030: a user who takes over another user's old name would also get that user's accounts."""
     given = getattr(settings, "ORY_HYDRA_UI", None)
     name = given.get("SUBJECT") if isinstance(given, dict) else None
     user = get_user_model()
     if name and name in {user.USERNAME_FIELD, user.get_email_field_name()}:
-        message = f"ORY_HYDRA_UI['SUBJECT'] is {name!r}, which people can change."
+        message = f"ORY_HYDRA_UI['SUBJECT'] is {name!r}, which users can change."
         hint = (
-            "Relying parties would take them for somebody else afterwards, and the next to bear the name for them. "
-            "Use a field that never changes, such as a UUID."
+            "Use a field that never changes, such as a UUID. Otherwise relying parties do not recognize a user after a "
+            "change. If another user takes the old name, relying parties give that user the first user's accounts."
         )
         return [checks.Warning(message, hint=hint, id="ory_hydra_ui.W030")]
     return []
 
 
 def check_urls(**_kwargs: Any) -> list[CheckMessage]:
-    """E031: Hydra sends browsers to these pages."""
+    """E031: Hydra needs the URLs of these pages."""
     try:
         reverse("hydra_ui:login")
     except NoReverseMatch:
@@ -43,11 +43,11 @@ def check_urls(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def check_session_cookie(**_kwargs: Any) -> list[CheckMessage]:
-    """E032: an application's redirect has to bring the session along."""
+    """E032: browsers must send the session cookie after a redirect from an application."""
     if str(settings.SESSION_COOKIE_SAMESITE).lower() != "strict":
         return []
     message = 'SESSION_COOKIE_SAMESITE is "Strict".'
-    hint = 'Use "Lax": a browser that comes from an application would bring no session, and have to sign in each time.'
+    hint = 'Use "Lax". Otherwise users who come from an application have no session, and must sign in each time.'
     return [Error(message, hint=hint, id="ory_hydra_ui.E032")]
 
 
@@ -55,6 +55,6 @@ ALL = (check_settings, check_subject, check_urls, check_session_cookie)
 
 
 def register_all() -> None:
-    """Called when this app is installed, and by importing nothing."""
+    """Register the checks. The app config calls this, so that a mere import registers nothing."""
     for check in ALL:
         checks.register(check, Tags.security)

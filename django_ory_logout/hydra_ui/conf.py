@@ -1,4 +1,4 @@
-"""The one reader of ``settings.ORY_HYDRA_UI``: read lazily, checked whole, handed out as frozen values."""
+"""The only reader of ``settings.ORY_HYDRA_UI``: it reads lazily, checks everything, and returns frozen values."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ HERE = "django_ory_logout.hydra_ui"
 
 @dataclass(frozen=True)
 class Config:
-    """``ORY_HYDRA_UI``, read."""
+    """The values of ``ORY_HYDRA_UI``."""
 
     admin: HydraAdmin
     subject_of: SubjectOf
@@ -98,7 +98,7 @@ SETTINGS = {
 
 
 def problems() -> list[Problem]:
-    """All that is wrong in ``ORY_HYDRA_UI``."""
+    """All problems in ``ORY_HYDRA_UI``."""
     given = _settings()
     if not isinstance(given, dict):
         line = f"ORY_HYDRA_UI = {{'ADMIN_URL': {SETTINGS['ADMIN_URL'].example}}}"

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class LoginForm(AuthenticationForm):
-    """Django's own, and whether the session outlives the browser. Hydra remembers the login either way."""
+    """Django's form, with a field to keep the session when the browser is closed. Hydra remembers every login."""
 
     remember = forms.BooleanField(
         label=_("Remember this sign-in"),

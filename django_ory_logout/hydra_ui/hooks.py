@@ -1,4 +1,4 @@
-"""What a site may decide for itself, and what is done if it does not: ``CLAIMS``, ``AUTHENTICATION``, ``SCOPES``."""
+"""The hooks that a site can replace, and their defaults: ``CLAIMS``, ``AUTHENTICATION``, ``SCOPES``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from . import hydra_logins
 
 
 class Claims(Protocol):
-    """``CLAIMS``: what the ID token and userinfo say of a person, beyond the subject."""
+    """``CLAIMS``: the claims about a user in the ID token and userinfo, beyond the subject."""
 
     def __call__(self, user: Any, *, scopes: Sequence[str], client: OAuth2Client) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
 class AuthenticationContext:
-    """How a person was authenticated (Core 2): ``acr``, and ``amr`` in the words of RFC 8176."""
+    """How a user was authenticated (Core 2): ``acr``, and ``amr`` with the values of RFC 8176."""
 
     acr: str = ""
     amr: Sequence[str] = ()
@@ -32,7 +32,7 @@ class Authentication(Protocol):
     def __call__(self, request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext: ...
 
 
-#: Scopes as people understand them, by name.
+#: The descriptions of scopes on the consent page.
 SCOPES: Mapping[str, str | Promise] = {
     "openid": _("Know that it is you"),
     "profile": _("See your name and user name"),
@@ -42,9 +42,9 @@ SCOPES: Mapping[str, str | Promise] = {
 
 
 def standard_claims(user: Any, *, scopes: Sequence[str], client: OAuth2Client) -> dict[str, Any]:
-    """The claims of the scopes ``profile`` and ``email`` that Django's user model knows (Core 5.4).
+    """The claims of the scopes ``profile`` and ``email`` that Django's user model has (Core 5.4).
 
-    ``email_verified`` is not among them: Django does not know it.
+    It has no ``email_verified``.
     """
     claims: dict[str, Any] = {}
     if "profile" in scopes:
@@ -60,5 +60,5 @@ def standard_claims(user: Any, *, scopes: Sequence[str], client: OAuth2Client) -
 
 
 def by_password(request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext:
-    """``pwd`` for whoever used our login form; nothing is claimed of other ways into the site."""
+    """``pwd`` for users who used the login form of these pages; nothing for other sign-ins."""
     return AuthenticationContext(amr=("pwd",) if hydra_logins.read(request.session).by_form else ())

@@ -1,4 +1,4 @@
-"""What the Django session keeps of the logins that this browser has at Hydra."""
+"""The Django session's record of this browser's login sessions at Hydra."""
 
 import logging
 import time
@@ -23,9 +23,9 @@ from ..exceptions import OryLogoutError, TemporaryError
 logger = logging.getLogger("django_ory_logout")
 
 KEY = "_ory_hydra_ui"
-#: A browser opens one login session at Hydra, and another each time that somebody has to sign in anew.
+#: A browser opens one login session at Hydra, and another one at each repeated sign-in.
 MAX_SIDS = 500
-#: In a cookie, of which browsers keep 4 kB, these take 1.5 kB.
+#: Browsers keep cookies of up to 4 kB. These take 1.5 kB.
 MAX_SIDS_IN_COOKIE = 50
 
 
@@ -33,7 +33,7 @@ MAX_SIDS_IN_COOKIE = 50
 class HydraLogins:
     """``sids``: the login sessions to revoke when this session ends. ``signed_in_at``: seconds since the epoch.
 
-    ``by_form``: through our login form, which asked for a password.
+    ``by_form``: the sign-in was by the login form of these pages, with a password.
     """
 
     signed_in_at: int | None = None
@@ -41,31 +41,31 @@ class HydraLogins:
     sids: Sequence[str] = ()
 
     def older_than(self, seconds: int) -> bool:
-        """Whether the sign-in was too long ago for ``max_age`` (Core 3.1.2.1); also if nobody knows when it was."""
+        """Whether the sign-in is too old for ``max_age`` (Core 3.1.2.1). True if its time is unknown."""
         return self.signed_in_at is None or time.time() - self.signed_in_at >= seconds
 
 
 def read(session: SessionBase) -> HydraLogins:
-    """What ``session`` keeps."""
+    """The record in ``session``."""
     return HydraLogins(**session.get(KEY, {}))
 
 
 def write(session: SessionBase, kept: HydraLogins) -> None:
-    """Keep this instead."""
+    """Replace the record."""
     session[KEY] = asdict(kept)
 
 
 def change(session: SessionBase, **changes: Any) -> None:
-    """Keep this besides."""
+    """Change some fields of the record."""
     write(session, replace(read(session), **changes))
 
 
 def keep_sid(session: SessionBase, sid: str) -> None:
-    """Another login session at Hydra that ends with this session. With too many, the oldest no longer does."""
+    """Add a login session at Hydra, which then ends with this session. With too many, drop the oldest."""
     bound = MAX_SIDS_IN_COOKIE if isinstance(session, signed_cookies.SessionStore) else MAX_SIDS
-    sids = [*(one for one in read(session).sids if one != sid), sid]
+    sids = [*(kept for kept in read(session).sids if kept != sid), sid]
     for dropped in sids[:-bound]:
-        # It is not revoked: its applications may be in use, and whoever makes a browser sign in often would end them.
+        # Do not revoke it: its applications may be in use. A page that makes a browser sign in often could end them.
         logger.warning(
             "login session at Hydra no longer ends with the one here: sid_dropped: ory_force_logout --sid %s", dropped
         )
@@ -73,7 +73,7 @@ def keep_sid(session: SessionBase, sid: str) -> None:
 
 
 def note_sign_in(*, request: Any, **_kwargs: Any) -> None:
-    """Receives ``user_logged_in``: ``max_age`` goes by when this was, wherever in the site it happened."""
+    """Receives ``user_logged_in`` of any sign-in on the site, and records its time for ``max_age``."""
     session = getattr(request, "session", None)
     if session is not None:
         write(session, HydraLogins(signed_in_at=int(time.time()), sids=read(session).sids))
@@ -81,7 +81,7 @@ def note_sign_in(*, request: Any, **_kwargs: Any) -> None:
 
 @sensitive_variables()
 def save(session: SessionBase) -> None:
-    """Save now, where a fault can still become a page. The middleware's own save is left out if nothing changes.
+    """Save the session now, so that a fault can still become a page. The middleware saves again only after a change.
 
     Raises a fault of the database, or :exc:`TemporaryError` (``session_store_fault``).
     """
@@ -122,7 +122,7 @@ def is_indexed(session: SessionBase) -> bool:
 
 @sensitive_variables()
 def end(request: HttpRequest) -> None:
-    """Django's own ``logout()``, after which nothing can bring the session back, whatever a receiver does.
+    """Call Django's ``logout()``, and make sure that the session stays ended, whatever a receiver does.
 
     Raises :exc:`TemporaryError` (``session_not_ended``), or :exc:`~..exceptions.LogoutUnconfirmed`.
     """
@@ -136,13 +136,13 @@ def end(request: HttpRequest) -> None:
     try:
         end_stored(request)
     except Exception as error:
-        # Some engines forget the key when they cannot look. Without it the cookie would go, and with it the way to end.
+        # Some engines forget the key when they fail. Without it, Django deletes the cookie, which a retry needs.
         session._session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
         raise TemporaryError("session_not_ended", type(error).__name__) from error
     try:
         auth.logout(request)
     except Exception:
-        # A receiver of user_logged_out raised, or the user could not be read.
+        # A receiver of user_logged_out raised an exception, or the user could not be read.
         logger.exception("logout goes on without what failed: internal_error")
     session.clear()
     session._session_key = None
@@ -151,9 +151,9 @@ def end(request: HttpRequest) -> None:
 
 @sensitive_variables()
 def end_stored(request: HttpRequest) -> None:
-    """End what is stored of the session of ``request``. It can still be read in this request.
+    """Delete the stored session of ``request``. It can still be read in this request.
 
-    The key comes from the cookie too: an engine that cannot look forgets it, and takes the browser for a new visitor.
+    The key also comes from the cookie: an engine that fails forgets its key, and starts a new session.
     Raises what the engine raises, or :exc:`~..exceptions.LogoutUnconfirmed`.
     """
     session = request.session

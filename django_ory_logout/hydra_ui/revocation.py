@@ -1,7 +1,7 @@
 """A session that ends at this site ends at Hydra, and so in every application.
 
-The session here ends first, and nothing that Hydra does is in its way. What Hydra could not be told it is told when it
-next takes somebody for signed in by a login that no session here knows (:func:`.views.login.login`).
+The session here ends first, also if Hydra fails. If a login session could not be revoked, Hydra still remembers it. At
+its next login request, no session here knows this login session, and it is revoked (:func:`.views.login.login`).
 """
 
 import logging
@@ -20,19 +20,19 @@ from . import conf, hydra_logins
 
 logger = logging.getLogger("django_ory_logout")
 
-#: No call begins later than this after the first: somebody waits, and a server out of patience would say nothing.
+#: No call starts later than this after the first: the user waits, and the server may cancel the request.
 SECONDS = 10.0
-#: The codes of whoever does not answer at all. A fault or a refusal is an answer.
+#: The error codes if Hydra does not answer at all. A fault or a refusal is an answer.
 SILENCE = frozenset({"unreachable", "too_slow"})
 
 
 @sensitive_variables()
 def sign_in(request: HttpRequest, form: AuthenticationForm) -> None:
-    """Sign in to this site whom our form let in. Whoever was signed in before leaves, as by a logout."""
+    """Sign the user of a valid form in to this site. Another user who was signed in before is logged out."""
     session, user = request.session, form.get_user()
     before = hydra_logins.read(session).sids if request.user != user else ()
     auth.login(request, user)
-    # Django keeps the session key when the same person signs in again.
+    # Django keeps the session key if the same user signs in again.
     session.cycle_key()
     session.set_expiry(None if form.cleaned_data.get("remember", True) else 0)
     hydra_logins.change(session, by_form=True)
@@ -41,22 +41,22 @@ def sign_in(request: HttpRequest, form: AuthenticationForm) -> None:
 
 @sensitive_variables()
 def sign_out(request: HttpRequest) -> Sequence[str]:
-    """End the session here, and nothing else. Return the login sessions that this browser has at Hydra.
+    """End only the session here. Return this browser's login sessions at Hydra.
 
-    Raises :exc:`~..exceptions.TemporaryError` when the session could not be ended: Hydra must not be asked then.
+    Raises :exc:`~..exceptions.TemporaryError` if the session could not be ended. Then Hydra must not be called.
     """
     sids = _taken_sids(request.session)
     try:
         hydra_logins.end(request)
     except LogoutUnconfirmed:
-        if sids:  # the note of this logout ends the session here, and does not know these
+        if sids:  # the record of this logout ends the session here, and does not have these
             logger.error("login sessions at Hydra not revoked: hydra_not_told: %s", " ".join(reversed(sids)))
         raise
     return sids
 
 
 def _taken_sids(session: SessionBase) -> Sequence[str]:
-    """The login sessions that ``session`` keeps. :func:`revoke_at_logout` finds none afterwards."""
+    """Take the login sessions out of ``session``, so that :func:`revoke_at_logout` finds none."""
     try:
         sids = hydra_logins.read(session).sids
         if sids:
@@ -71,7 +71,7 @@ def _taken_sids(session: SessionBase) -> Sequence[str]:
 def revoke_at_logout(*, request: Any, **_kwargs: Any) -> None:
     """Receive ``user_logged_out``, which Django sends before it ends the session.
 
-    Raises only :exc:`~..exceptions.LogoutUnconfirmed`, which ``LoginSessionMiddleware`` answers.
+    Raises only :exc:`~..exceptions.LogoutUnconfirmed`, for which ``LoginSessionMiddleware`` has a page.
     """
     session = getattr(request, "session", None)
     if session is None:
@@ -79,7 +79,7 @@ def revoke_at_logout(*, request: Any, **_kwargs: Any) -> None:
     try:
         sids = hydra_logins.read(session).sids
         if sids:
-            # What is stored goes first, so that no fault at Hydra saves it; the other receivers can still read it.
+            # Delete the stored session first, so that it ends also if Hydra fails. Other receivers can still read it.
             hydra_logins.end_stored(request)
             revoke(sids)
     except LogoutUnconfirmed:
@@ -89,14 +89,14 @@ def revoke_at_logout(*, request: Any, **_kwargs: Any) -> None:
 
 
 def revoke(sids: Sequence[str]) -> None:
-    """End these login sessions at Hydra, the newest first, whose applications are told. ``sids``: the oldest first.
+    """Revoke these login sessions at Hydra, the newest first. Hydra notifies their applications.
 
-    Raises nothing. What is not revoked is logged by its ``sid``: no session here knows it any more.
+    ``sids`` has the oldest first. Raises nothing. Logs each ``sid`` that stays, because no session has it any more.
     """
     deadline = time.monotonic() + SECONDS
     left = list(sids)
     while left and time.monotonic() <= deadline:
-        # Each further call may take as long as one without an answer.
+        # Without an answer, each further call may take as long.
         if not _answered(left.pop()):
             break
     if left:
@@ -104,12 +104,12 @@ def revoke(sids: Sequence[str]) -> None:
 
 
 def log_left(sid: str, error: OryLogoutError) -> None:
-    """Say that ``sid`` lives on at Hydra, or may: the call that failed can have been heard."""
+    """Log that ``sid`` may still be live at Hydra. The failed call may have reached Hydra."""
     logger.error("login session at Hydra not revoked: %s: %s", error, sid)
 
 
 def _answered(sid: str) -> bool:
-    """End ``sid``; says whether Hydra answered, whatever it said."""
+    """Revoke ``sid``. Return whether Hydra answered, with a success or an error."""
     try:
         conf.get().admin.revoke_login_session(sid)
     except OryLogoutError as error:

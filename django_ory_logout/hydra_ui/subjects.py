@@ -1,7 +1,7 @@
-"""Who a user is to Hydra: ``ORY_HYDRA_UI["SUBJECT"]``.
+"""The subject of a user at Hydra: ``ORY_HYDRA_UI["SUBJECT"]``.
 
-A subject (Core 5.7) is never given to anybody else and never changes: relying parties keep their accounts by it, and
-Hydra its sessions and consents. It is told to every relying party.
+A subject (Core 5.7) never changes, and no other user ever gets it. Relying parties find their accounts by it, and Hydra
+its sessions and consents. Every relying party can read it.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from django.core.exceptions import FieldDoesNotExist
 
 from ..exceptions import SignInRefused
 
-#: The subject of a user; empty for whom there is none.
+#: The subject of a user; empty if the user has none.
 SubjectOf = Callable[[Any], str]
 
 
 def field_reader(name: str) -> SubjectOf:
-    """The subject is this field, as text."""
+    """A function that returns this field of a user as text."""
 
     def subject_of(user: Any) -> str:
         value = getattr(user, name)
@@ -39,7 +39,7 @@ def is_unique_field(name: str) -> bool:
 
 
 def is_subject(subject_of: SubjectOf, user: AbstractBaseUser | AnonymousUser, subject: str) -> bool:
-    """Whether ``user`` is signed in, may be, and is ``subject``."""
+    """Whether ``user`` is signed in, is active, and has this ``subject``."""
     return user.is_authenticated and user.is_active and subject_of(user) == subject
 
 

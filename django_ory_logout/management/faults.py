@@ -1,4 +1,4 @@
-"""Faults of the site around a command."""
+"""Faults of the database and the settings in a command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from ..database import database_fault
 
 @contextmanager
 def command_errors(returncode: int = 1) -> Iterator[None]:
-    """A fault of the database or of the settings is a ``CommandError``, which says what to do and has no traceback."""
+    """Turn a fault of the database or of the settings into a ``CommandError`` that says what to do."""
     try:
         yield
     except DatabaseFault as error:

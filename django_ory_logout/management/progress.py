@@ -1,4 +1,4 @@
-"""How far a long command is."""
+"""The progress of a long command."""
 
 import time
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from django.core.management.base import OutputWrapper
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-#: A line is written anew no more often than this, in seconds.
+#: The shortest time between two updates of a line, in seconds.
 INTERVAL = 0.1
-#: Takes the rest of the line away (ECMA-48).
+#: Deletes the rest of the line (ECMA-48).
 CLEAR = "\x1b[K"
 
 
 class Progress:
-    """A line for each step on a terminal: how many of how many are done, how fast, and how long the rest takes.
+    """Shows a line for each step on a terminal: the number done, the total, the speed, and the remaining time.
 
-    Nothing with ``verbosity`` 0, and nothing where no person reads it.
+    It shows nothing with ``verbosity`` 0, or if the output is no terminal.
     """
 
     def __init__(self, stream: OutputWrapper, verbosity: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,7 +28,7 @@ class Progress:
         self._is_open = False
 
     def __call__(self, step: str, done: int, total: int | None) -> None:
-        """``done`` of ``total`` are done of ``step``. ``None``: nobody knows yet how many there will be."""
+        """``done`` of ``total`` are done in ``step``. ``None``: the total is not known yet."""
         if not self.is_shown:
             return
         now = self._clock()

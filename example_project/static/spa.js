@@ -1,17 +1,17 @@
-// The single-page example: who is signed in, where else, and out again, all without loading a page.
+// The single-page example: it shows the user and other sessions, and logs out, without loading a page.
 
 const app = document.getElementById("app");
 const said = document.getElementById("said");
 const urls = app.dataset;
-// Where the browser goes after a second factor.
+// The page after a second factor.
 const back = `?${new URLSearchParams({ return_to: location.pathname })}`;
 const BROWSERS = { Edg: "Edge", OPR: "Opera", Firefox: "Firefox", Chrome: "Chrome", Safari: "Safari" };
 
-// Asking the site. What never arrived has the status 0.
+// Requests to the site. A request without an answer has the status 0.
 
 async function ask(url, method = "GET") {
   const headers = { Accept: "application/json" };
-  // Read each time: Django makes a new one at each sign-in.
+  // Read it each time: Django makes a new token at each sign-in.
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   try {
     const response = await fetch(url, { method, headers });
@@ -27,12 +27,12 @@ function csrfToken() {
   return Object.fromEntries(pairs)[urls.csrfCookie] ?? "";
 }
 
-// What the page shows
+// Display
 
 async function refresh(words = "") {
   const who = await ask(urls.whoami + back);
   if (who.status !== 200) return showRefusal(who);
-  // Who signed in by a password of this site has no sessions at Kratos.
+  // Users who signed in by a password of this site have no sessions at Kratos.
   const none = { status: 200, body: [] };
   const [profile, others] = await Promise.all([ask(urls.profile), who.body.issuer ? ask(urls.sessions + back) : none]);
   const refusal = [profile, others].find(({ status }) => status !== 200);
@@ -55,7 +55,7 @@ function show(state, words = "") {
   for (const section of app.querySelectorAll("section")) section.hidden = section.dataset.state !== state;
   said.textContent = words;
   said.hidden = !words;
-  // Who cannot see that the page has become another hears its heading.
+  // Focus the heading, so that screen readers read the new page.
   if (isAnother) document.getElementById(state).focus();
 }
 
@@ -86,7 +86,7 @@ function deviceName(userAgent) {
   return BROWSERS[name] ?? (userAgent.slice(0, 60) || "Unknown browser");
 }
 
-// What a person does
+// User actions
 
 async function end(url, words) {
   const ended = await ask(url + back, "DELETE");
@@ -114,6 +114,6 @@ function logOutByForm(form) {
 for (const form of app.querySelectorAll("form")) form.addEventListener("submit", logOut);
 document.getElementById("end-others").addEventListener("click", () => end(urls.sessions, "All others have ended."));
 document.getElementById("try-again").addEventListener("click", () => refresh());
-// A session that ended in another tab or at another device is seen when somebody looks again.
+// When the user comes back to this page, check whether the session has ended in another tab or on another device.
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 refresh();

@@ -99,7 +99,7 @@ def test_failed_step_exits_with_1(amber: SiteBrowser, hydra: FakeHydra) -> None:
     assert "failed: unreachable  all login sessions at Hydra amber\n" in output.getvalue()
     assert "Still alive:\n  Login sessions of amber at Hydra may be alive.\n" in output.getvalue()
 
-    assert str(failed.value) == "Not everything could be done. When the cause is mended, run it again."
+    assert str(failed.value) == "Not everything could be done. Fix the cause, then run the command again."
 
 
 def failed_run(*arguments: str) -> tuple[str, str]:
@@ -118,7 +118,7 @@ def test_what_is_left_is_said_as_commands(amber: SiteBrowser, hydra: FakeHydra) 
 
     title = "Left to do, before this is run again:\n"
     assert output.endswith(f"{title}  python manage.py ory_force_logout --sid={sid} --provider=default\n")
-    assert error == "Not everything could be done. When the cause is mended, first do what is left, above."
+    assert error == 'Not everything could be done. Fix the cause, then run the commands under "Left to do".'
 
     hydra.broken = set()
     run(*shlex.split(output.rpartition("ory_force_logout ")[2]))
@@ -156,7 +156,7 @@ def test_sid_cannot_be_more_than_one_word_of_a_command(hydra: FakeHydra) -> None
 def test_what_nobody_knows_exits_with_3(amber: SiteBrowser, hydra: FakeHydra, arguments: list[str]) -> None:
     """Hydra answers 204 for these too."""
     output = StringIO()
-    with pytest.raises(CommandError, match="knows that id") as failed:
+    with pytest.raises(CommandError, match="this id is unknown") as failed:
         call_command("ory_force_logout", *arguments, stdout=output)
 
     assert failed.value.returncode == 3
@@ -242,7 +242,7 @@ def test_database_down_and_hydra_is_asked_all_the_same(
     with no_database():
         output, error = failed_run("--subject", "amber")
 
-    assert "failed: database_fault  what this site knows read amber\n" in output
+    assert "failed: database_fault  index of this site read amber\n" in output
     assert "failed: database_fault  sessions on this site amber\n" in output
     assert not any(record.exc_info for record in caplog.records)
     assert hydra.logins == {}
@@ -294,7 +294,7 @@ def test_a_fault_at_each_statement_stops_no_other_part(
 
 
 def test_database_down_and_a_user_is_named(amber: SiteBrowser, hydra: FakeHydra) -> None:
-    with no_database(), pytest.raises(CommandError, match="by --subject") as failed:
+    with no_database(), pytest.raises(CommandError, match="Use --subject") as failed:
         run("somebody")
 
     assert failed.value.returncode == 1
@@ -328,11 +328,11 @@ def test_tokens_only(hydra: FakeHydra) -> None:
         (["--subject", "amber", "--sid", "s"], "Exactly one"),
         (["nobody"], "no user 'nobody'"),
         (["--subject", "amber", "--provider", "none"], "no provider 'none'"),
-        (["--subject", "amber", "--issuer", "https://none.example"], "no provider of 'https://none.example'"),
-        (["--subject", "amber", "--client", "mail"], "--client goes with"),
+        (["--subject", "amber", "--issuer", "https://none.example"], "has the issuer 'https://none.example'"),
+        (["--subject", "amber", "--client", "mail"], "--client needs"),
         (["--tokens-only"], "needs --client"),
-        (["--tokens-only", "--client", "mail", "--subject", "amber"], "needs --client and nobody else"),
-        (["--consents-only", "--sid", "s"], "about a person"),
+        (["--tokens-only", "--client", "mail", "--subject", "amber"], "needs --client and no user"),
+        (["--consents-only", "--sid", "s"], "--consents-only needs"),
     ],
 )
 def test_unclear_arguments_exit_with_2(hydra: FakeHydra, arguments: list[str], words: str) -> None:
@@ -349,7 +349,7 @@ def test_issuer_without_hydra_is_its_first_provider(browser: SiteBrowser, settin
     output = run("--subject", "amber", "--issuer", django_settings.ISSUER)
 
     assert browser.user is None
-    assert "No admin API is configured" in output
+    assert "no admin API is configured" in output
 
 
 # Kratos
@@ -391,8 +391,8 @@ def test_identity(kratos: KratosNetwork, session: Session, further: list[str]) -
 def test_entry_without_admin_says_so(kratos: KratosNetwork, session: Session) -> None:
     output, error = failed_run("--subject", session.identity.id, "--provider", "here")
 
-    assert f"Still alive:\n  No admin API is configured for {KRATOS_URL}" in output
-    assert "knows that id" in error
+    assert f"Still alive:\n  Sessions at {KRATOS_URL}: no admin API is configured" in output
+    assert "this id is unknown" in error
 
 
 def test_session_at_kratos_that_cannot_be_ended_is_tried_by_running_it_again(
@@ -404,7 +404,7 @@ def test_session_at_kratos_that_cannot_be_ended_is_tried_by_running_it_again(
 
     assert f"failed: unreachable  session at Kratos {session.id}\n" in output
     assert f"  The session {session.id} at Kratos may be alive. This site refuses it.\n" in output
-    assert error.endswith("run it again.")
+    assert error.endswith("run the command again.")
 
     kratos.mend()
     run("--sid", session.id)

@@ -42,8 +42,8 @@ def methods(hydra: FakeHydra) -> list[str]:
 
 
 def test_what_is_right_is_left_alone(hydra: FakeHydra) -> None:
-    assert run() == "The client 'django-site' is registered as this site is.\n"
-    assert run("--check") == "The client 'django-site' is registered as this site is.\n"
+    assert run() == "The client 'django-site' is registered with this site's URLs.\n"
+    assert run("--check") == "The client 'django-site' is registered with this site's URLs.\n"
     assert methods(hydra) == ["GET", "GET"]
 
 
@@ -80,7 +80,7 @@ def test_each_of_several_providers_has_a_redirect_uri_of_its_own(hydra: FakeHydr
 def test_check_writes_nothing_and_exits_with_1(hydra: FakeHydra) -> None:
     del hydra.clients[US]["backchannel_logout_uri"]
 
-    with pytest.raises(CommandError, match="not registered as this site is") as different:
+    with pytest.raises(CommandError, match="registered client differs from this site") as different:
         run("--check")
 
     assert different.value.returncode == 1
@@ -92,7 +92,7 @@ def test_unknown_client_is_created_from_the_settings(hydra: FakeHydra) -> None:
 
     output = run()
 
-    assert output.startswith("Hydra knows no client 'django-site'.\nredirect_uris\n  + [")
+    assert output.startswith("Hydra has no client 'django-site'.\nredirect_uris\n  + [")
     assert output.endswith("Created.\n")
     assert hydra.clients[US] == {
         **REGISTERED,
@@ -129,7 +129,7 @@ def test_id_that_hydra_chooses_has_to_go_into_the_settings(hydra: FakeHydra) -> 
     del hydra.clients[US]
     hydra.chooses_id = "f2a9"
 
-    with pytest.raises(CommandError, match="set CLIENT_ID to 'f2a9'"):
+    with pytest.raises(CommandError, match="Set CLIENT_ID to 'f2a9'"):
         run()
 
 
@@ -209,7 +209,7 @@ def test_hydra_out_of_reach_exits_with_2(hydra: FakeHydra, broken: str) -> None:
     hydra.clients[US]["backchannel_logout_uri"] = ""
     hydra.broken = {broken}
 
-    with pytest.raises(CommandError, match="Hydra cannot be asked: unreachable") as failed:
+    with pytest.raises(CommandError, match="Hydra does not answer as expected: unreachable") as failed:
         run()
 
     assert failed.value.returncode == 2

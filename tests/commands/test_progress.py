@@ -101,7 +101,7 @@ def test_forced_logout_says_it_and_its_output_is_the_same(configure: Configure, 
         "all login sessions at Hydra: 1 of 1",
         "consents",
     ]
-    assert "its applications told: 5 of 5, " in terminal.lines[3]
+    assert "notices to its applications: 5 of 5, " in terminal.lines[3]
     assert "\r" not in output.getvalue()
 
 

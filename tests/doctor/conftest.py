@@ -10,7 +10,7 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client as Browser
 
-from django_ory_logout.doctor import Finding, Verdict, examine
+from django_ory_logout.doctor import Finding, Verdict, run_checks
 from django_ory_logout.testing import Network
 from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.network import FakeNetwork, Route, connected
@@ -107,7 +107,7 @@ Rows = dict[str, list[Finding]]
 def looked(*only: str, alias: str | None = None) -> Rows:
     """The rows by their ids."""
     found: Rows = {}
-    for one in examine(alias=alias, only=only or OURS):
+    for one in run_checks(alias=alias, only=only or OURS):
         found.setdefault(one.check, []).append(one)
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django_ory_logout.doctor.browser import Browser
 from django_ory_logout.doctor.follow import watch
-from django_ory_logout.doctor.follow.expected_steps import Missing
+from django_ory_logout.doctor.follow.expected_steps import MissingStep
 from django_ory_logout.doctor.follow.watch import Outcome, Step
 
 from ..conftest import SiteBrowser
@@ -35,7 +35,7 @@ class Watch:
         return [one.event.kind for one in self.steps]
 
     @property
-    def missing(self) -> Missing:
+    def missing(self) -> MissingStep:
         assert self.outcome.missing is not None
         return self.outcome.missing
 

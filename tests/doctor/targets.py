@@ -9,7 +9,7 @@ from unittest.mock import patch
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 from django.test import override_settings
 
-from django_ory_logout.doctor import Finding, Verdict, examine
+from django_ory_logout.doctor import Finding, Verdict, run_checks
 from django_ory_logout.sessions import events
 from django_ory_logout.testing import Network, Provider
 from django_ory_logout.testing.http import Answer, Request
@@ -71,7 +71,7 @@ def town(provider: Provider, configure: Configure, **changes: Any) -> Iterator[T
 
 def found(*checks: str) -> list[Finding]:
     """The rows of these checks or sections."""
-    return list(examine(only=checks))
+    return list(run_checks(only=checks))
 
 
 def row(check: str) -> Finding:

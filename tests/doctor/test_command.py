@@ -65,11 +65,11 @@ def test_rows_say_what_was_found_and_what_to_do(network: Network) -> None:
         "FAIL  provider.discovery (default): Discovery document",
         "    https://op.example/.well-known/openid-configuration does not answer: unreachable",
     ]
-    assert "    To do: Does the provider run" in printed
+    assert "    To do: Check that the provider runs" in printed
     assert printed.splitlines()[-3:] == [
         "not known  provider.issuer (default): Issuer, byte for byte",
         "    See provider.discovery.",
-        "1 of 2 rows needs a look. 1 is not known.",
+        "1 of 2 rows has a problem. 1 is not known.",
     ]
 
 
@@ -89,7 +89,7 @@ def test_what_is_not_known_needs_a_look_where_there_is_something_to_do(proxy: Pr
     printed, status = run("--only", "receiver")
 
     assert status == 1
-    assert printed.endswith("\n1 of 5 rows needs a look. 4 are not known.\n")
+    assert printed.endswith("\n1 of 5 rows has a problem. 4 are not known.\n")
 
 
 def test_what_is_not_known_and_cannot_be_is_no_failure(settings: Any) -> None:
@@ -145,7 +145,7 @@ def test_json_is_nothing_but_json() -> None:
     [
         (["--only", "no.such"], "There is no check 'no.such'."),
         (["--provider", "nobody"], "There is no provider 'nobody' in the settings."),
-        (["--explain", "nothing"], "Nothing is called 'nothing'. --list lists the checks."),
+        (["--explain", "nothing"], "There is no explanation of 'nothing'. --list lists the checks."),
     ],
 )
 def test_what_there_is_not(arguments: list[str], words: str) -> None:
@@ -171,7 +171,7 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(**_options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ory_doctor, "examine", interrupt)
+    monkeypatch.setattr(ory_doctor, "run_checks", interrupt)
 
     assert run() == ("Stopped.\n", 2)
 
@@ -186,7 +186,7 @@ def test_a_reader_that_goes(arguments: list[str]) -> None:
         with pytest.raises(CommandError) as stopped:
             call_command("ory_doctor", *arguments, stdout=stream)
 
-    assert (str(stopped.value), stopped.value.returncode) == ("Stopped: nobody reads on.", 2)
+    assert (str(stopped.value), stopped.value.returncode) == ("Stopped: the output was closed.", 2)
 
 
 def command() -> BaseCommand:

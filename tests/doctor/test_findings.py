@@ -1,4 +1,4 @@
-"""Rows: what a check cannot know, and what no row may show."""
+"""Rows of the report: unknown results, and no secrets."""
 
 from collections.abc import Iterator
 
@@ -13,31 +13,28 @@ from django_ory_logout.doctor.findings import (
     NotKnown,
     Scope,
     Verdict,
-    address,
     failed,
     passed,
-    quoted,
-    redact,
-    see,
+    refer_to,
 )
 from django_ory_logout.exceptions import HydraError, TemporaryError
 
 
 def check_of(*said: CheckResult | Exception) -> Check:
-    def examine(_patient: object) -> Iterator[CheckResult]:
+    def function(_target: object) -> Iterator[CheckResult]:
         for one in said:
             if isinstance(one, Exception):
                 raise one
             yield one
 
-    return Check("site.sample", "Sample", Scope.SITE, examine)
+    return Check("site.sample", "Sample", Scope.SITE, function)
 
 
 @pytest.mark.parametrize(
     ("error", "found"),
     [
         (NotKnown("Nobody is here."), "Nobody is here."),
-        (see("site.cache", "site.database"), "See site.cache, site.database."),
+        (refer_to("site.cache", "site.database"), "See site.cache, site.database."),
         (ImproperlyConfigured("a password"), "See site.checks."),
         (NoReverseMatch("a password"), "See site.checks."),
         (ModuleNotFoundError("a password"), "See site.checks."),
@@ -55,7 +52,7 @@ def test_what_fails_is_not_known_and_names_the_row_that_tells_more(error: Except
 
 
 def test_what_was_said_before_a_fault_stays() -> None:
-    said = [one.found for one in check_of(passed("first"), see("site.cache")).findings(None, "")]
+    said = [one.found for one in check_of(passed("first"), refer_to("site.cache")).findings(None, "")]
 
     assert said == ["first", "See site.cache."]
 
@@ -73,48 +70,7 @@ def test_a_row_as_json() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("https://name:password@op.example/x answers", "https://***@op.example/x answers"),
-        # A password can hold what ends it in the eyes of others; a path with an @ is masked with it.
-        ("postgres://u:p@ss@h/db", "postgres://***@h/db"),
-        ("redis://:pa/ss@h:6379, again", "redis://***@h:6379, again"),
-        ("https://name:pass?a=b#c@op.example/x", "https://***@op.example/x"),
-        ("https://op.example/@x answers", "https://***@x answers"),
-        (
-            "https://rp.example/cb?access_token=AAA&next=%2F&a[]=b answers",
-            "https://rp.example/cb?access_token=***&next=***&a[]=*** answers",
-        ),
-        ("https://rp.example/cb#id_token=AAA", "https://rp.example/cb#id_token=***"),
-        ("Is it well? a=b", "Is it well? a=b"),
-        ("a@b.example", "a@b.example"),
-        ("token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln!", "token ***!"),
-        ("ory_pat_abc.def, ory_st_xyz-1", "***, ***"),
-        ("Run manage.py ory_doctor, ory_register_client", "Run manage.py ory_doctor, ory_register_client"),
-        ("the cookie ory_hydra_session", "the cookie ory_hydra_session"),
-        ("red \x1b[31m\r\nand a line", "red ?[31m??and a line"),
-    ],
-)
-def test_no_row_shows_a_secret_or_moves_the_cursor(text: str, shown: str) -> None:
-    assert redact(text) == shown
-    (finding,) = check_of(failed(text, text)).findings(None, "")
-    assert (finding.found, finding.todo) == (shown, shown)
+def test_no_row_shows_a_secret() -> None:
+    (finding,) = check_of(failed("https://rp.example/?code=AAA", "ory_pat_abc")).findings(None, "")
 
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://a:b@op.example/x?code=1#part",
-        "https://a:b?c#d@op.example/x?code",
-        "https://op.example/x#token=1?",
-        "https://op.example/x",
-    ],
-)
-def test_of_a_url_only_where_it_leads_is_shown(url: str) -> None:
-    assert address(url).replace("***@", "") == "https://op.example/x"
-
-
-def test_strangers_are_quoted_at_bounded_length() -> None:
-    assert quoted("short") == "short"
-    assert len(quoted("x" * 1000)) == 123
+    assert (finding.found, finding.todo) == ("https://rp.example/?code=***", "***")

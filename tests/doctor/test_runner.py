@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from django_ory_logout import conf
-from django_ory_logout.doctor import CHECKS, examine, runner
+from django_ory_logout.doctor import CHECKS, run_checks, runner
 from django_ory_logout.doctor.findings import SECTIONS, NotKnown
 from django_ory_logout.doctor.targets import KratosTarget
 from django_ory_logout.testing import Network
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("healthy")]
 
 
 def test_checks_are_done_section_by_section() -> None:
-    order = [SECTIONS.index(one.section) for one in runner.in_order()]
+    order = [SECTIONS.index(one.section) for one in runner.ordered_checks()]
 
     assert order == sorted(order)
     assert len(order) == len(CHECKS)
@@ -33,7 +33,7 @@ def test_only_some_checks_or_sections() -> None:
 @pytest.mark.parametrize("arguments", [{"only": ["site.no_such_check"]}, {"alias": "no such alias"}])
 def test_what_there_is_not(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="There is no"):
-        examine(**arguments)
+        run_checks(**arguments)
 
 
 def test_of_one_provider_only(settings: Any) -> None:
@@ -68,13 +68,13 @@ def test_settings_that_fail_in_any_way_can_be_looked_at(monkeypatch: pytest.Monk
 def test_a_run_ends_in_bounded_time(network: Network, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     real = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: real() + clock.ahead)
-    rows = examine(only=["site.cache", "provider"])
+    rows = run_checks(only=["site.cache", "provider"])
     assert next(rows).verdict == "pass"
 
     clock.advance(runner.LAST_START_SECONDS)
 
     left = list(rows)
     assert {one.verdict for one in left} == {"unknown"}
-    assert {one.found for one in left} == {"Not looked at: what came before took more than 120 s."}
+    assert {one.found for one in left} == {"Not checked: the checks before took more than 120 s."}
     assert (left[0].check, left[0].about) == ("provider.discovery", "default")
     assert network.calls == []

@@ -20,7 +20,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_ory_logout import http
-from django_ory_logout.doctor import CHECKS, Verdict, examine
+from django_ory_logout.doctor import CHECKS, Verdict, run_checks
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutReceipt
 from django_ory_logout.testing import Client, Kratos, KratosNetwork, Provider, connect_kratos
 from django_ory_logout.testing.http import Answer, Request
@@ -58,7 +58,7 @@ UNREAD: Red = {
 def red() -> Red:
     """All that is not green, of all there is."""
     found: Red = {}
-    for one in examine():
+    for one in run_checks():
         found.setdefault(one.check, []).append(str(one.verdict))
     return {check: verdicts for check, verdicts in found.items() if set(verdicts) != {Verdict.PASS}}
 
@@ -571,7 +571,7 @@ def test_healthy(stage: Stage) -> None:
     Person(stage.world, "cedar")
     later()
 
-    found = list(examine())
+    found = list(run_checks())
 
     assert {one.check for one in found if one.verdict != Verdict.PASS} == set()
     assert {one.check for one in found} == {one for one in CHECKS if not one.startswith("kratos.")}

@@ -179,7 +179,7 @@ def test_the_native_example_signs_in_and_out_and_ends_nobody_elses_session(
 
     assert (run.returncode, run.stderr) == (0, "")
     assert "Amber" in run.stdout
-    assert "The token             is dead" in run.stdout
+    assert "The token             is not accepted" in run.stdout
     newest = world.kratos.order("sessions")["sessions"][-1]
     assert newest["devices"][0]["user_agent"].startswith("python-requests/")
     assert newest["id"] in run.stdout

@@ -63,7 +63,7 @@ def test_nobody_is_signed_in_and_the_button_signs_in(person: Chromium, world: Kr
     sign_in(person)
 
     assert person.driver.current_url == world.site.path("/spa/")
-    assert person.sees("You are signed in nowhere else.")
+    assert person.sees("You have no other sessions.")
 
 
 def test_a_logout_shows_without_a_reload(amber: Chromium, world: KratosWorld) -> None:
@@ -93,7 +93,7 @@ def test_another_session_is_ended_and_then_all_others(amber: Chromium, world: Kr
     assert amber.sees("All others have ended.")
     assert not any(world.site.signed_in(one) for one in (phone, tablet))
     assert world.site.signed_in(birch)
-    assert amber.sees("You are signed in nowhere else.")
+    assert amber.sees("You have no other sessions.")
     assert amber.marked()
 
 

@@ -175,7 +175,7 @@ def test_skip_is_not_for_somebody_else(
 
     page = browser.get(hydra.logout(str(amber.pk), sid="sid-2", skip_logout_consent=True)).content.decode()
 
-    assert "wants to log out somebody else" in page
+    assert "wants to log out another user" in page
     assert "signed in here as <strong>birch</strong>" in page
     assert "amber" not in page
     assert not hydra.answered

@@ -69,4 +69,4 @@ def test_a_page_says_that_kratos_does_not_answer(
     answer = browser.get(PAGES[path], {"flow": "any"})
 
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
-    assert pages.SILENT["reason"] in answer.content.decode()
+    assert pages.UNAVAILABLE["reason"] in answer.content.decode()

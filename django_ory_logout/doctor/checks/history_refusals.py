@@ -1,4 +1,4 @@
-"""What was refused lately: notices, and sign-ins, by code."""
+"""Notices and sign-ins that this site refused in the last 24 hours, by error code."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,9 +13,9 @@ from ...sessions import events, index
 from ..findings import CheckResult, check, failed, passed, warned
 from ..targets import SiteTarget
 
-#: How far back refusals count.
-LATELY = timedelta(hours=24)
-#: What comes of tokens that the provider signed.
+#: The maximum age of reported refusals.
+RECENT = timedelta(hours=24)
+#: Error codes for tokens with a valid signature of the provider.
 SIGNED = frozenset(
     {
         "events_invalid",
@@ -37,7 +37,7 @@ SIGNED = frozenset(
         "typ_mismatch",
     }
 )
-#: Faults of this site, of the provider or between them: whoever asks comes upon one, and nobody makes one.
+#: Faults of this site, of the provider, or between them. A request can meet such a fault, but cannot cause it.
 FAULTS = frozenset(
     {
         "address_unusable",
@@ -62,64 +62,64 @@ FAULTS = frozenset(
         "unusable_lately",
     }
 )
-#: Sign-ins that a logout has overtaken, and those that fail by what anybody can send.
-OVERTAKEN = frozenset({"logged_out_here", "logged_out_meanwhile", "subject_logged_out"})
-OF_ANYBODY = frozenset({"cooling_down", "provider_fault"})
+#: Sign-ins refused because of a logout, and sign-in errors that anyone can cause with a request.
+REFUSED_AFTER_LOGOUT = frozenset({"logged_out_here", "logged_out_meanwhile", "subject_logged_out"})
+CAUSED_BY_ANYONE = frozenset({"cooling_down", "provider_fault"})
 
 
 @check("history.refused", gettext_lazy("Notices refused"))
 def refused(_site: SiteTarget) -> Iterator[CheckResult]:
-    """In the last 24 hours, by channel and code. Strangers can send what they like: that alone fails nothing."""
-    counted = _counted().exclude(channel="sign-in")
-    for channel, code, total, last_at in counted:
-        found, todo = _words(channel, code, total, last_at)
+    """By channel and code. Errors that anyone can cause with a request are only warnings."""
+    counts = _recent_counts().exclude(channel="sign-in")
+    for channel, code, total, last_at in counts:
+        found, todo = _texts(channel, code, total, last_at)
         if code not in SIGNED | FAULTS:
-            yield warned(found, f"{todo} " + _("Strangers can cause it too."))
+            yield warned(found, f"{todo} " + _("Anyone can cause it with a request."))
         elif events.rows().filter(kind=channel, at__gt=last_at).exists():
-            yield warned(f"{found} " + _("Notices have been accepted since."), todo)
+            yield warned(f"{found} " + _("Notices were accepted after that."), todo)
         else:
             yield failed(found, todo)
-    if not counted:
+    if not counts:
         yield passed(_("None in the last 24 hours."))
 
 
 @check("history.overtaken", gettext_lazy("Sign-ins refused because of a logout"))
-def overtaken(_site: SiteTarget) -> Iterator[CheckResult]:
-    """A receipt refuses a sign-in that a notice has overtaken, or whose session at Kratos was logged out here."""
-    counted = _counted().filter(channel="sign-in", code__in=OVERTAKEN)
-    for _channel, code, total, _last_at in counted:
+def refused_after_logout(_site: SiteTarget) -> Iterator[CheckResult]:
+    """A receipt refuses a sign-in if its login has ended meanwhile, or its Kratos session was logged out here."""
+    counts = _recent_counts().filter(channel="sign-in", code__in=REFUSED_AFTER_LOGOUT)
+    for _channel, code, total, _last_at in counts:
         found = ngettext(
             "%(code)s, once in the last 24 hours.", "%(code)s, %(count)d times in the last 24 hours.", total
         )
         yield warned(
             found % {"code": code, "count": total},
             _(
-                "As it should be, if these people logged out at that moment; many of them point to a provider that "
-                "gives a new sign-in an old sid."
+                "That is right if these users logged out at that moment. If there are many, the provider may give new "
+                "sign-ins an old sid."
             ),
         )
-    if not counted:
+    if not counts:
         yield passed(_("None in the last 24 hours."))
 
 
 @check("history.sign_ins", gettext_lazy("Sign-ins that failed"))
 def sign_ins(_site: SiteTarget) -> Iterator[CheckResult]:
-    """In the last 24 hours, by what the provider answered, or did not."""
-    counted = _counted().filter(channel="sign-in").exclude(code__in=OVERTAKEN)
-    for channel, code, total, last_at in counted:
-        found, todo = _words(channel, code, total, last_at)
-        if code in OF_ANYBODY:
-            yield warned(found, f"{todo} " + _("Strangers can cause it too."))
+    """Sign-ins that failed because of the provider's answer, or because it did not answer."""
+    counts = _recent_counts().filter(channel="sign-in").exclude(code__in=REFUSED_AFTER_LOGOUT)
+    for channel, code, total, last_at in counts:
+        found, todo = _texts(channel, code, total, last_at)
+        if code in CAUSED_BY_ANYONE:
+            yield warned(found, f"{todo} " + _("Anyone can cause it with a request."))
         elif index.rows().filter(created_at__gt=last_at).exists():
-            yield warned(f"{found} " + _("People have signed in since."), todo)
+            yield warned(f"{found} " + _("Users have signed in after that."), todo)
         else:
             yield failed(found, todo)
-    if not counted:
+    if not counts:
         yield passed(_("None in the last 24 hours."))
 
 
-def _words(channel: str, code: str, total: int, last_at: datetime) -> tuple[str, str]:
-    """What was found, and what to do."""
+def _texts(channel: str, code: str, total: int, last_at: datetime) -> tuple[str, str]:
+    """The texts for ``found`` and ``todo``."""
     found = ngettext(
         "%(channel)s: %(code)s, once, at %(last)s.",
         "%(channel)s: %(code)s, %(count)d times, the last at %(last)s.",
@@ -130,8 +130,8 @@ def _words(channel: str, code: str, total: int, last_at: datetime) -> tuple[str,
     return found % {"channel": channel, "code": code, "count": total, "last": f"{last:%Y-%m-%d %H:%M:%S}"}, todo
 
 
-def _counted() -> Any:
-    """Channel, code, how many, and when the last came."""
-    since = timezone.now() - LATELY
-    counted = events.counts().filter(last_at__gt=since).values_list("channel", "code")
-    return counted.annotate(total=Sum("count"), last=Max("last_at")).order_by("-total", "channel", "code")
+def _recent_counts() -> Any:
+    """Channel, code, count, and the time of the last refusal."""
+    since = timezone.now() - RECENT
+    counts = events.counts().filter(last_at__gt=since).values_list("channel", "code")
+    return counts.annotate(total=Sum("count"), last=Max("last_at")).order_by("-total", "channel", "code")

@@ -1,6 +1,7 @@
-"""Logouts that are begun at Hydra, and with which nobody goes on: it keeps questions that are never answered.
+"""Probe a logout at Hydra: send a logout request for a stored session, and read where Hydra redirects.
 
-Nothing ends by that. Each session is asked about once, whichever rows need it.
+Nothing ends, because nobody answers Hydra's question. Hydra keeps questions without an answer. Each login session is
+probed once, even if several checks need the result.
 """
 
 from collections.abc import Iterator
@@ -9,87 +10,89 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from django.views.decorators.debug import sensitive_variables
 
-from ... import conf, http
+from ... import http
+from ...flows.client_registration import client_urls
 from ...models import LoginSession
 from ...oidc import messages
 from ...sessions import engines
 from ...sessions.stored_login import StoredLogin
-from ..findings import quoted, see
-from ..targets import LogoutProbeResult, ProviderTarget
-from .history import living_of
+from ..findings import refer_to
+from ..redaction import truncate
+from ..targets import LogoutProbe, ProviderTarget
+from .history import live_sessions
 
-#: How many of the newest login sessions are looked at, and how many people Hydra is asked about.
-SAMPLE, PEOPLE = 20, 5
-#: What Hydra's error page always says, before it says what is wrong.
-PREAMBLE = "otherwise malformed. "
-
-
-def newest_of(target: ProviderTarget) -> list[LoginSession]:
-    """The newest sessions that live here."""
-    return list(living_of(target).order_by("-created_at")[:SAMPLE])
+#: How many of the newest login sessions are checked, and for how many subjects Hydra is called.
+MAX_SESSIONS, MAX_SUBJECTS = 20, 5
+#: The text of Hydra's error page before the actual reason.
+ERROR_PREFIX = "otherwise malformed. "
 
 
-def sample_of(target: ProviderTarget) -> list[tuple[LoginSession, LogoutProbeResult]]:
-    """What Hydra makes of a logout of the newest sessions that can be read: of different people, where there are."""
-    sample: list[tuple[LoginSession, LogoutProbeResult]] = []
-    for row in _different_people_first(newest_of(target)):
-        begun = begun_of(target, row) if len(sample) < PEOPLE else None
-        if begun:
-            sample.append((row, begun))
-    return sample
+def newest_sessions(target: ProviderTarget) -> list[LoginSession]:
+    """The newest live login sessions."""
+    return list(live_sessions(target).order_by("-created_at")[:MAX_SESSIONS])
 
 
-def is_forgotten(target: ProviderTarget) -> bool:
-    """Whether Hydra finds nothing to end, of which nobody would be told."""
-    sample = sample_of(target)
-    return bool(sample) and all(begun.sends_back for _row, begun in sample)
+def probe_newest_sessions(target: ProviderTarget) -> list[tuple[LoginSession, LogoutProbe]]:
+    """Probe the newest login sessions whose stored session can be read; those of different subjects first."""
+    probes: list[tuple[LoginSession, LogoutProbe]] = []
+    for row in _different_subjects_first(newest_sessions(target)):
+        probe = probe_logout(target, row) if len(probes) < MAX_SUBJECTS else None
+        if probe:
+            probes.append((row, probe))
+    return probes
 
 
-def may_be_elsewhere() -> bool:
-    """Whether a session that lives, and is not found where this process looks, can stand where it cannot."""
+def is_login_forgotten(target: ProviderTarget) -> bool:
+    """Whether Hydra has no login to end for any probed session. Then it sends no notices."""
+    probes = probe_newest_sessions(target)
+    return bool(probes) and all(probe.redirects_back for _row, probe in probes)
+
+
+def may_be_on_another_server() -> bool:
+    """Whether a live session that this process does not find can be on another server."""
     store = engines.site_store()
     return engines.has_keys(store) and not engines.deleted_stay_deleted(store)
 
 
 @sensitive_variables()
-def begun_of(target: ProviderTarget, row: LoginSession) -> LogoutProbeResult | None:
-    """What Hydra makes of a logout of ``row``; ``None`` where its sign-in cannot be read."""
-    if row.pk not in target.begun:
+def probe_logout(target: ProviderTarget, row: LoginSession) -> LogoutProbe | None:
+    """Probe a logout of ``row``; ``None`` if its stored session cannot be read."""
+    if row.pk not in target.logout_probes:
         login = _login_of(row)
-        target.begun[row.pk] = _begun(target, login) if login else None
-    return target.begun[row.pk]
+        target.logout_probes[row.pk] = _send_logout_request(target, login) if login else None
+    return target.logout_probes[row.pk]
 
 
-def _different_people_first(rows: list[LoginSession]) -> Iterator[LoginSession]:
-    firsts = list({row.subject: row for row in reversed(rows)}.values())[::-1]
-    yield from firsts
-    yield from (row for row in rows if row not in firsts)
+def _different_subjects_first(rows: list[LoginSession]) -> Iterator[LoginSession]:
+    newest_of_subject = list({row.subject: row for row in reversed(rows)}.values())[::-1]
+    yield from newest_of_subject
+    yield from (row for row in rows if row not in newest_of_subject)
 
 
 @sensitive_variables()
 def _login_of(row: LoginSession) -> StoredLogin | None:
-    """What the stored session keeps of its sign-in, where it can be read."""
+    """The login in the stored session of ``row``; ``None`` if it cannot be read."""
     if not row.session_key:
         return None
     return StoredLogin.read(engines.without_request(engines.site_store(), row.session_key).load())
 
 
 @sensitive_variables()
-def _begun(target: ProviderTarget, login: StoredLogin) -> LogoutProbeResult:
-    redirect_uri = target.config.post_logout_redirect_uri or conf.get().absolute("logout_callback")
+def _send_logout_request(target: ProviderTarget, login: StoredLogin) -> LogoutProbe:
+    redirect_uri = client_urls(target.config).post_logout_redirect_uri
     endpoint = target.metadata.end_session_endpoint
     if not endpoint:
-        raise see("provider.endpoints")
+        raise refer_to("provider.endpoints")
     form = {"id_token_hint": login.id_token, "post_logout_redirect_uri": redirect_uri, "state": "doctor"}
     response = http.post(endpoint, urlencode(form), {"Content-Type": messages.FORM, "Accept": "text/html"})
     if response.status not in {HTTPStatus.FOUND, HTTPStatus.SEE_OTHER}:
-        return LogoutProbeResult(response.status)
+        return LogoutProbe(response.status)
     location = response.headers.get("Location", "")
     query = parse_qs(urlsplit(location).query)
-    said = query.get("error_description") or query.get("error") or [""]
-    return LogoutProbeResult(
+    error = query.get("error_description") or query.get("error") or [""]
+    return LogoutProbe(
         response.status,
-        asks="logout_challenge" in query,
-        sends_back=location.partition("?")[0] == redirect_uri.partition("?")[0],
-        error=quoted(said[0].rpartition(PREAMBLE)[2]),
+        shows_logout_page="logout_challenge" in query,
+        redirects_back=location.partition("?")[0] == redirect_uri.partition("?")[0],
+        error=truncate(error[0].rpartition(ERROR_PREFIX)[2]),
     )

@@ -1,39 +1,44 @@
-"""This site's client at Hydra, where the admin API can be asked."""
+"""This site's client at Hydra, read by the admin API."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ... import conf, http
+from ... import http
 from ...exceptions import HydraError, OryLogoutError, ProviderUnavailable
-from ...flows.notices import OF_DOCTOR, own_probe
-from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, see, warned
-from ..findings import address as address_of
-from ..targets import NOTICE_HEADERS, ProviderTarget
-from .history import has_notices, unanswered
-from .logout_probe import is_forgotten
+from ...flows.client_registration import client_urls
+from ...flows.notices import OF_DOCTOR
+from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, refer_to, warned
+from ..redaction import redact_url
+from ..targets import PROBE_HEADERS, ProviderTarget, probe_form
+from .history import count_unanswered_logouts, has_notices
+from .logout_probe import is_login_forgotten
 
-MEND = gettext_lazy("Run manage.py ory_register_client.")
+REGISTER_CLIENT = gettext_lazy("Run manage.py ory_register_client.")
 
 
 @check("registration.client", gettext_lazy("Client at Hydra"), Scope.HYDRA)
 def client(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Whether Hydra knows it, and by the settings' way to authenticate."""
+    """Whether Hydra has the client, with the authentication method of the settings."""
     client_id = target.registration.client_id
     try:
         registered = target.hydra.client(client_id)
     except OryLogoutError as error:
-        found = _("Hydra's admin API does not give the client %(id)r: %(error)s.") % {"id": client_id, "error": error}
+        found = _("The client %(id)r cannot be read from Hydra's admin API: %(error)s.") % {
+            "id": client_id,
+            "error": error,
+        }
         yield failed(found, _what_to_do(error))
         return
-    ours, theirs = target.registration.token_endpoint_auth_method, registered.token_endpoint_auth_method
-    if theirs and ours != theirs:
+    configured, method = target.registration.token_endpoint_auth_method, registered.token_endpoint_auth_method
+    if method and configured != method:
         yield failed(
-            _("It authenticates by %(theirs)s, and the settings say %(ours)s.") % {"theirs": theirs, "ours": ours},
-            _("Set TOKEN_ENDPOINT_AUTH_METHOD to what is registered: nobody can sign in."),
+            _("The registered method is %(registered)s, and the settings have %(configured)s.")
+            % {"registered": method, "configured": configured},
+            _("Set TOKEN_ENDPOINT_AUTH_METHOD to the registered method. Until then, nobody can sign in."),
         )
     else:
         yield passed(client_id)
@@ -44,16 +49,16 @@ def _what_to_do(error: OryLogoutError) -> str:
         return _("Run manage.py ory_register_client, or compare CLIENT_ID.")
     if isinstance(error, HydraError):
         return _("Compare HYDRA: ADMIN_URL, and ADMIN_TOKEN.")
-    return _("Compare HYDRA: ADMIN_URL. Does Hydra run, and does this machine reach its admin API?")
+    return _("Compare HYDRA: ADMIN_URL. Check that Hydra runs, and that this machine reaches its admin API.")
 
 
 @check("registration.redirect_uri", gettext_lazy("Redirect URI"), Scope.HYDRA)
 def redirect_uri(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Exact, or nobody comes back from signing in."""
-    yield _among(target.config.redirect_uri, target.client.redirect_uris)
+    """Whether it is registered exactly. Otherwise no sign-in comes back to this site."""
+    yield _registered_exactly(client_urls(target.config).redirect_uri, target.client.redirect_uris)
     if target.config.iss_required and not target.metadata.authorization_response_iss_parameter_supported:
         yield failed(
-            _("%(alias)s shares its redirect URI with other providers and does not announce iss (RFC 9207).")
+            _("%(alias)s shares its redirect URI with other providers, and does not announce iss (RFC 9207).")
             % {"alias": target.config.alias},
             _("Nobody can sign in there. Remove SHARED_REDIRECT_URI and run manage.py ory_register_client."),
         )
@@ -61,48 +66,49 @@ def redirect_uri(target: ProviderTarget) -> Iterator[CheckResult]:
 
 @check("registration.post_logout_redirect_uri", gettext_lazy("Post-logout redirect URI"), Scope.HYDRA)
 def post_logout_redirect_uri(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Exact, or Hydra shows an error page at each logout."""
-    wanted = target.config.post_logout_redirect_uri or conf.get().absolute("logout_callback")
-    yield _among(wanted, target.client.post_logout_redirect_uris)
+    """Whether it is registered exactly. Otherwise Hydra shows an error page at each logout."""
+    wanted = client_urls(target.config).post_logout_redirect_uri
+    yield _registered_exactly(wanted, target.client.post_logout_redirect_uris)
 
 
 @check("registration.backchannel", gettext_lazy("Back-channel URI"), Scope.HYDRA)
 def backchannel(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Present, and this site's: by its name, or because this very site answers there."""
-    registered, wanted = target.client.backchannel_logout_uri, conf.get().absolute("backchannel_logout")
+    """Whether this site's URI is registered, or another URI at which this site answers."""
+    registered, wanted = target.client.backchannel_logout_uri, client_urls(target.config).backchannel_logout_uri
     if not registered and target.client.frontchannel_logout_uri:
         yield warned(
-            _("None is registered, only a front channel: this site is told by a frame in the browser, or not at all."),
-            _("Not of logouts in another browser, nor where frames get no cookies. ") + str(MEND),
+            _("None is registered, only a front channel. A notice arrives only by a frame in the user's browser."),
+            _("No notice comes for logouts in other browsers, or if frames get no cookies.") + f" {REGISTER_CLIENT}",
         )
     elif not registered:
-        yield failed(_("None is registered: Hydra tells this site nothing."), str(MEND))
+        yield failed(_("None is registered: Hydra sends this site no notices."), str(REGISTER_CLIENT))
     elif _is_same(registered, wanted):
         yield passed(registered)
     else:
-        yield _elsewhere(target, registered, wanted)
+        yield _other_uri(target, registered, wanted)
 
 
-def _elsewhere(target: ProviderTarget, registered: str, wanted: str) -> CheckResult:
-    """An internal name of this site, or another site: only this one knows its own probe."""
-    uris = {"registered": address_of(registered), "wanted": wanted}
+def _other_uri(target: ProviderTarget, registered: str, wanted: str) -> CheckResult:
+    """The URI may be an internal name of this site, or another site. This site alone recognizes its own probe."""
+    uris = {"registered": redact_url(registered), "wanted": wanted}
     is_this_site = _answers_to_own_probe(registered)
     if is_this_site:
         return passed(_("%(registered)s is this site too.") % uris)
-    if is_this_site is None and has_notices(target) and not unanswered(target):
-        return passed(_("%(registered)s cannot be reached from this machine; notices arrive all the same.") % uris)
+    if is_this_site is None and has_notices(target) and not count_unanswered_logouts(target):
+        return passed(_("This machine does not reach %(registered)s, but notices arrive.") % uris)
     if is_this_site is None:
         return warned(
             _("%(registered)s is not SITE_URL's %(wanted)s, and this machine does not reach it.") % uris,
-            _("That is well if it is an internal name of this site, which ALLOWED_HOSTS knows. Else: ") + str(MEND),
+            _("If it is an internal name of this site, check that ALLOWED_HOSTS has it. Otherwise:")
+            + f" {REGISTER_CLIENT}",
         )
-    return failed(_("%(registered)s is not this site's %(wanted)s.") % uris, str(MEND))
+    return failed(_("%(registered)s is not this site's %(wanted)s.") % uris, str(REGISTER_CLIENT))
 
 
 def _answers_to_own_probe(url: str) -> bool | None:
-    """``None``: nobody answers."""
+    """``None``: there is no answer."""
     try:
-        response = http.post(url, urlencode({"logout_token": own_probe()}), NOTICE_HEADERS)
+        response = http.post(url, probe_form(), PROBE_HEADERS)
     except ProviderUnavailable:
         return None
     try:
@@ -113,71 +119,71 @@ def _answers_to_own_probe(url: str) -> bool | None:
 
 @check("registration.frontchannel", gettext_lazy("Front-channel URI"), Scope.HYDRA)
 def frontchannel(target: ProviderTarget) -> Iterator[CheckResult]:
-    """This site's, if there is one; beside the back channel it is not needed."""
-    registered, wanted = target.client.frontchannel_logout_uri, conf.get().absolute("frontchannel_logout")
+    """Whether a registered URI is this site's. If a back channel is registered, none is needed."""
+    registered, wanted = target.client.frontchannel_logout_uri, client_urls(target.config).frontchannel_logout_uri
     if not registered and target.client.backchannel_logout_uri:
-        yield passed(_("None is registered; the back channel does without."))
+        yield passed(_("None is registered. The back channel is enough."))
     elif not registered:
-        yield failed(_("None is registered, nor is a back channel."), str(MEND))
+        yield failed(_("No front channel and no back channel is registered."), str(REGISTER_CLIENT))
     elif _is_same(registered, wanted):
         yield passed(registered)
     else:
         yield failed(
             _("%(registered)s is not this site's %(wanted)s.")
-            % {"registered": address_of(registered), "wanted": wanted},
-            str(MEND),
+            % {"registered": redact_url(registered), "wanted": wanted},
+            str(REGISTER_CLIENT),
         )
 
 
-@check("registration.skip_logout_consent", gettext_lazy("Question at the logout"), Scope.HYDRA)
+@check("registration.skip_logout_consent", gettext_lazy("Question on Hydra's logout page"), Scope.HYDRA)
 def skip_logout_consent(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Whether Hydra's logout page asks first: who does not answer, is logged out here alone."""
+    """Whether Hydra's logout page asks first. Users who do not answer are logged out here, and not at Hydra."""
     if target.client.skip_logout_consent:
-        yield passed(_("skip_logout_consent: the logout page is told not to ask."))
+        yield passed(_("skip_logout_consent is on: the logout page should not ask."))
     else:
-        yield passed(_("Hydra's logout page may ask. Who leaves it unanswered stays signed in at Hydra."))
+        yield passed(_("Hydra's logout page may ask. Users who do not answer stay signed in at Hydra."))
 
 
 @check("registration.address", gettext_lazy("Address of the back channel"), Scope.HYDRA)
 def address(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Hydra can be told not to call private addresses (``clients.http.disallow_private_ip_ranges``)."""
+    """Hydra can be configured not to call private addresses (``clients.http.disallow_private_ip_ranges``)."""
     host = urlsplit(target.client.backchannel_logout_uri).hostname
     if not host and target.client.frontchannel_logout_uri:
-        raise NotKnown(_("There is no back channel, only a front channel: Hydra calls nobody."))
+        raise NotKnown(_("There is no back channel, only a front channel: Hydra calls no address."))
     if not host:
-        raise see("registration.backchannel")
-    known = http.addresses(host)
-    private = [one for one in known if not ip_address(one).is_global]
-    if known and not private:
+        raise refer_to("registration.backchannel")
+    addresses = http.addresses(host)
+    private = [address for address in addresses if not ip_address(address).is_global]
+    if addresses and not private:
         yield passed(_("%(host)s is a public address.") % {"host": host})
         return
     found = (
-        _("%(host)s is a private address here: %(address)s.") % {"host": host, "address": private[0]}
+        _("On this machine, %(host)s has the private address %(address)s.") % {"host": host, "address": private[0]}
         if private
-        else _("This machine knows no address of %(host)s; Hydra has to.") % {"host": host}
+        else _("This machine finds no address of %(host)s. Hydra needs one.") % {"host": host}
     )
-    if unanswered(target) and not is_forgotten(target):
+    if count_unanswered_logouts(target) and not is_login_forgotten(target):
         yield warned(
             found + " " + _("Notices do not arrive."),
-            _("Hydra sends none there if it runs with clients.http.disallow_private_ip_ranges: its log says so."),
+            _("With clients.http.disallow_private_ip_ranges, Hydra sends none to private addresses. See Hydra's log."),
         )
     else:
         yield passed(found)
 
 
-def _among(wanted: str, registered: tuple[str, ...]) -> CheckResult:
+def _registered_exactly(wanted: str, registered: tuple[str, ...]) -> CheckResult:
     if wanted in registered:
         return passed(wanted)
-    near = [one for one in registered if _is_same(one, wanted)]
+    similar = [uri for uri in registered if _is_same(uri, wanted)]
     found = _("%(wanted)s is not registered.") % {"wanted": wanted}
-    if near:
-        found = _("%(wanted)s is not registered, but %(near)s: Hydra compares each character.") % {
+    if similar:
+        found = _("%(wanted)s is not registered, but %(similar)s is. Hydra compares each character.") % {
             "wanted": wanted,
-            "near": near[0],
+            "similar": similar[0],
         }
-    return failed(found, str(MEND))
+    return failed(found, str(REGISTER_CLIENT))
 
 
 def _is_same(registered: str, wanted: str) -> bool:
-    """With or without the last slash: this site answers at both."""
+    """Whether both are the same, apart from the last slash. This site answers at both."""
     return registered.rstrip("/") == wanted.rstrip("/")

@@ -1,0 +1,1 @@
+"""Following a logout (``--follow``): its steps as they happen, and the first step that is missing."""

@@ -1,4 +1,4 @@
-"""Which steps a logout takes, by how it began; and what it means when one of them does not come."""
+"""The steps that a logout has, by how it began, and the first of them that is missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from ..findings import CHECKS, NotKnown, Scope
 from ..targets import ProviderTarget
 from .messages import MESSAGES
 
-#: Why a session ended, where that was a logout; the others are signed in anew, or forgotten.
+#: The reasons that are a logout. The others are a new sign-in, and an expired session.
 LOGOUTS = frozenset(EndReason) - {EndReason.SUPERSEDED, EndReason.EXPIRED}
 NOTICES = frozenset({EventKind.BACK_CHANNEL, EventKind.FRONT_CHANNEL})
 SIGN_IN = "sign-in"
-#: To the provider and back: their ``code`` tells which ``state`` it was.
-WAY = frozenset({EventKind.TO_PROVIDER, EventKind.RETURNED})
-#: Refused before a token was found to be meant for this site: anybody can send that, and no provider does.
-NO_NOTICE = frozenset(
+#: The redirects to the provider and back. Their ``code`` identifies the ``state``.
+REDIRECT_STEPS = frozenset({EventKind.TO_PROVIDER, EventKind.RETURNED})
+#: Errors of requests that are no logout notices at all. Anyone can send these, and no provider does.
+INVALID_REQUEST_CODES = frozenset(
     {
         "body_invalid",
         "body_too_large",
@@ -33,51 +33,51 @@ NO_NOTICE = frozenset(
         "token_too_large",
     }
 )
-#: What a stranger cannot cause.
-PROVEN = SIGNED | FAULTS
+#: Errors that only the provider or a fault can cause.
+TRUSTED_CODES = SIGNED | FAULTS
 
 
 @dataclass(frozen=True)
-class Missing:
-    """The first step that did not come: its stable id, its name, what that means, and the checks that tell more."""
+class MissingStep:
+    """The first missing step: its stable id, its name, an explanation, and the checks with more details."""
 
     id: str
     step: str
-    means: str
+    explanation: str
     rows: tuple[str, ...]
 
 
-def journey(seen: Sequence[LogoutEvent]) -> list[LogoutEvent]:
-    """Those of ``seen`` that belong to the first logout, or may: some bear no name."""
-    steps = [one for one in seen if _is_of_logout(one)]
-    named = [one for one in steps if one.sid or one.subject]
-    first = min(named, key=_trust, default=None)
-    own = [one for one in steps if first is None or _may_be_of(first, one)]
-    left = {one.code for one in own if one.kind == EventKind.TO_PROVIDER}
-    return [one for one in own if first is None or not _is_return_of_another(one, left)]
+def steps_of_first_logout(seen: Sequence[LogoutEvent]) -> list[LogoutEvent]:
+    """The events of the first logout. Events without sid and subject may belong to another one."""
+    steps = [event for event in seen if _is_of_logout(event)]
+    named = [event for event in steps if event.sid or event.subject]
+    first = min(named, key=_reliability, default=None)
+    own = [event for event in steps if first is None or _may_be_of(first, event)]
+    states = {event.code for event in own if event.kind == EventKind.TO_PROVIDER}
+    return [event for event in own if first is None or not _is_return_of_another(event, states)]
 
 
-def _trust(event: LogoutEvent) -> int:
-    """What anybody can cause, a front-channel request that ends nothing, comes last."""
+def _reliability(event: LogoutEvent) -> int:
+    """The sort key of events, the most reliable first. Anyone can cause a front-channel request that ends nothing."""
     if event.kind == EventKind.ENDED:
         return 0
     return 2 if event.kind == EventKind.FRONT_CHANNEL and not event.ended else 1
 
 
-def _is_return_of_another(event: LogoutEvent, left: set[str]) -> bool:
-    return event.kind == EventKind.RETURNED and bool(event.code) and event.code not in left
+def _is_return_of_another(event: LogoutEvent, states: set[str]) -> bool:
+    return event.kind == EventKind.RETURNED and bool(event.code) and event.code not in states
 
 
 def _is_of_logout(event: LogoutEvent) -> bool:
     if event.kind == EventKind.ENDED:
         return event.code in LOGOUTS
     if event.kind == EventKind.REFUSED:
-        return not event.code.startswith(SIGN_IN) and code_of(event) not in NO_NOTICE
+        return not event.code.startswith(SIGN_IN) and code_of(event) not in INVALID_REQUEST_CODES
     return event.kind not in {EventKind.SIGNED_IN, EventKind.FOLLOWED}
 
 
 def code_of(event: LogoutEvent) -> str:
-    """The code without the channel that stands before it."""
+    """The code of ``event``, without the channel before it."""
     return event.code.rpartition(": ")[2]
 
 
@@ -88,55 +88,56 @@ def _may_be_of(first: LogoutEvent, event: LogoutEvent) -> bool:
     return same and event.issuer in {"", first.issuer}
 
 
-class Expectations:
-    """What each logout takes, by the settings and what the providers say. They are asked when it matters, and once."""
+class ExpectedSteps:
+    """The steps of a logout, by the settings and the providers' documents. Each document is fetched at most once."""
 
     def __init__(self) -> None:
         self._notices: dict[str, EventKind | None] = {}
 
-    def missing(self, came: Sequence[LogoutEvent]) -> Missing | None:
-        """The first step that ``came`` lacks; ``None`` once all are there."""
-        if not came:
+    def missing(self, events: Sequence[LogoutEvent]) -> MissingStep | None:
+        """The first step that is not in ``events``; ``None`` if all are there."""
+        if not events:
             return _missing("nothing", _("any step"))
-        kinds = {one.kind for one in came if not _failed(one)}
+        kinds = {event.kind for event in events if not _is_kratos_failure(event)}
         if EventKind.RETURNED in kinds:
-            kinds.add(EventKind.TO_PROVIDER)  # by a link, which this site does not see
-        kind = next((one for one in self._expected(came) if one not in kinds), None)
-        return _explained(kind, came, kinds) if kind else None
+            kinds.add(EventKind.TO_PROVIDER)  # the browser may have followed a link, which writes no event
+        kind = next((kind for kind in self._expected(events) if kind not in kinds), None)
+        return _explain(kind, events, kinds) if kind else None
 
-    def _expected(self, came: Sequence[LogoutEvent]) -> list[EventKind]:
-        ended = next((one for one in came if one.kind == EventKind.ENDED), None)
+    def _expected(self, events: Sequence[LogoutEvent]) -> list[EventKind]:
+        ended = next((event for event in events if event.kind == EventKind.ENDED), None)
         steps = [EventKind.ENDED]
         if ended and ended.code == EndReason.RP_INITIATED:
-            steps += self._way(ended.issuer)
-        return steps + [EventKind.TOLD_KRATOS for one in came if _failed(one)]
+            steps += self._after_end(ended.issuer)
+        return steps + [EventKind.TOLD_KRATOS for event in events if _is_kratos_failure(event)]
 
-    def _way(self, issuer: str) -> list[EventKind]:
-        """The steps of a logout that began here, behind the end of the session."""
+    def _after_end(self, issuer: str) -> list[EventKind]:
+        """The steps of a logout that began here, after the end of the session."""
         config = conf.get()
         if config.kratos_of(issuer):
             return [EventKind.TOLD_KRATOS]
         providers = config.of_issuer(issuer)
-        here = [one for one in providers if one.post_logout_redirect_uri in {"", config.absolute("logout_callback")}]
+        own_uris = {"", config.absolute("logout_callback")}
+        returns = any(provider.post_logout_redirect_uri in own_uris for provider in providers)
         if issuer not in self._notices:
-            self._notices[issuer] = _notice_of(providers[0]) if providers else None
+            self._notices[issuer] = _expected_notice(providers[0]) if providers else None
         notice = self._notices[issuer]
-        return [EventKind.TO_PROVIDER, *([EventKind.RETURNED] if here else []), *([notice] if notice else [])]
+        return [EventKind.TO_PROVIDER, *([EventKind.RETURNED] if returns else []), *([notice] if notice else [])]
 
 
-def _notice_of(provider: conf.ProviderConfig) -> EventKind | None:
-    """What the provider sends to this site as well, when the logout began here."""
+def _expected_notice(provider: conf.ProviderConfig) -> EventKind | None:
+    """The kind of notice that the provider sends to this site after a logout that began here."""
     target = ProviderTarget(provider)
     try:
         client = target.client
     except NotKnown:
-        return _announced_by(target)
+        return _announced_notice(target)
     if client.backchannel_logout_uri:
         return EventKind.BACK_CHANNEL
     return EventKind.FRONT_CHANNEL if client.frontchannel_logout_uri else None
 
 
-def _announced_by(target: ProviderTarget) -> EventKind | None:
+def _announced_notice(target: ProviderTarget) -> EventKind | None:
     try:
         announced = target.discovery.get("backchannel_logout_supported")
     except NotKnown:
@@ -144,17 +145,16 @@ def _announced_by(target: ProviderTarget) -> EventKind | None:
     return EventKind.BACK_CHANNEL if announced is True else None
 
 
-def _failed(event: LogoutEvent) -> bool:
+def _is_kratos_failure(event: LogoutEvent) -> bool:
     return event.kind == EventKind.TOLD_KRATOS and bool(event.code)
 
 
-def _explained(kind: EventKind, came: Sequence[LogoutEvent], kinds: set[str]) -> Missing:
-    refusals = sorted(
-        (code_of(one) for one in came if one.kind == EventKind.REFUSED), key=lambda code: code not in PROVEN
-    )
+def _explain(kind: EventKind, events: Sequence[LogoutEvent], kinds: set[str]) -> MissingStep:
+    refusals = [code_of(event) for event in events if event.kind == EventKind.REFUSED]
+    refusals.sort(key=lambda code: code not in TRUSTED_CODES)
     name, step = kind.name.lower(), str(kind.label)
     if refusals and kind in {EventKind.ENDED, *NOTICES}:
-        return _missing(name, step, "refused" if refusals[0] in PROVEN else "refused unverified", refusals[0])
+        return _missing(name, step, "refused" if refusals[0] in TRUSTED_CODES else "refused unverified", refusals[0])
     if kind == EventKind.ENDED and kinds & NOTICES == {EventKind.FRONT_CHANNEL}:
         return _missing(name, step, "ended after request")
     if f"{name} after notice" in MESSAGES and kinds & NOTICES:
@@ -162,19 +162,19 @@ def _explained(kind: EventKind, came: Sequence[LogoutEvent], kinds: set[str]) ->
     return _missing(name, step)
 
 
-def _missing(name: str, step: str, why: str = "", code: str = "") -> Missing:
-    means, rows = MESSAGES[why or name]
-    return Missing(f"follow.{name}", step, str(means).format(code=code), _of_this_site(rows))
+def _missing(name: str, step: str, message: str = "", code: str = "") -> MissingStep:
+    explanation, rows = MESSAGES[message or name]
+    return MissingStep(f"follow.{name}", step, str(explanation).format(code=code), _available(rows))
 
 
-def _of_this_site(rows: Sequence[str]) -> tuple[str, ...]:
-    """Those of ``rows`` that the doctor has for what is configured."""
+def _available(rows: Sequence[str]) -> tuple[str, ...]:
+    """Those of ``rows`` that the doctor shows with the present settings."""
     config = conf.get()
     providers = config.providers.values()
-    there = {
+    has_targets = {
         Scope.SITE: True,
         Scope.PROVIDER: bool(providers),
-        Scope.HYDRA: any(one.hydra for one in providers),
+        Scope.HYDRA: any(provider.hydra for provider in providers),
         Scope.KRATOS: bool(config.kratos),
     }
-    return tuple(row for row in rows if there[CHECKS[row].scope])
+    return tuple(row for row in rows if has_targets[CHECKS[row].scope])

@@ -1,7 +1,7 @@
-"""Watching one logout: each step as it happens, and the first that did not come.
+"""Follow one logout: its steps as they happen, and the first step that is missing.
 
-Every process of the site keeps its steps while somebody follows; they are read from the database. Of several people
-who log out at once the first counts, though steps that bear no name can be another's.
+While the doctor follows, every process of the site writes its steps to the database, and the doctor reads them there.
+If several users log out at once, only the first counts. Steps without sid and subject can belong to another user.
 """
 
 import time
@@ -16,24 +16,24 @@ from django.utils.translation import ngettext
 
 from ...models import EndReason, EventKind, LogoutEvent
 from ...sessions import events
-from ..trial.hydra_user import newest
-from .expected_steps import NOTICES, WAY, Expectations, Missing, code_of, journey
+from ..trial.hydra_user import newest_event_id
+from .expected_steps import NOTICES, REDIRECT_STEPS, ExpectedSteps, MissingStep, code_of, steps_of_first_logout
 
-#: Between two looks, and for notices that come late, in seconds.
+#: The time between two queries, and the time to wait for late notices. In seconds.
 POLL_SECONDS, GRACE_SECONDS = 0.2, 1.5
-#: So long steps are kept behind a doctor that was killed.
+#: How long the site writes steps after the doctor was killed, in seconds.
 LEASE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
 class Step:
-    """What happened, and how many seconds after the first step. It does not say to whom."""
+    """One step, and its seconds after the first step. Its texts do not name the user."""
 
     event: LogoutEvent
     seconds: float
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         event, label = self.event, str(EventKind(self.event.kind).label)
         if event.kind == EventKind.ENDED:
             return f"{label}: {EndReason(event.code or EndReason.USER).label}"
@@ -43,19 +43,19 @@ class Step:
             ended = ngettext("%(count)d session ended", "%(count)d sessions ended", event.ended)
             return f"{label}: {ended % {'count': event.ended}}"
         if event.kind == EventKind.TOLD_KRATOS and event.code:
-            return _("Kratos could not be told: %(code)s") % {"code": event.code}
+            return _("the session at Kratos could not be ended: %(code)s") % {"code": event.code}
         if event.kind == EventKind.REFUSED:
             return f"{label} ({event.code.partition(': ')[0]}): {self.code}"
         return label
 
     @property
     def code(self) -> str:
-        """As ``--explain`` knows it."""
-        return "" if self.event.kind in WAY else code_of(self.event)
+        """The code for ``--explain``."""
+        return "" if self.event.kind in REDIRECT_STEPS else code_of(self.event)
 
     @property
     def clock(self) -> str:
-        """The time of day at which it happened."""
+        """The time of day of the step."""
         at = self.event.at
         return f"{timezone.localtime(at) if timezone.is_aware(at) else at:%H:%M:%S.%f}"[:-3]
 
@@ -67,22 +67,22 @@ class Step:
             "seconds": round(self.seconds, 3),
             "code": self.code,
             "ended": self.event.ended,
-            "words": self.words,
+            "words": self.text,
         }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end: the first step that did not come, if any."""
+    """The end: the first missing step, if any."""
 
-    missing: Missing | None
+    missing: MissingStep | None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         if self.missing is None:
             return {"complete": True}
         missing = self.missing
-        return {"complete": False, "missing": missing.id, "means": missing.means, "rows": list(missing.rows)}
+        return {"complete": False, "missing": missing.id, "means": missing.explanation, "rows": list(missing.rows)}
 
 
 def follow(
@@ -92,31 +92,32 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     when_ready: Callable[[], None] = lambda: None,
 ) -> Iterator[Step | Outcome]:
-    """The steps as they come, then the outcome: soon after all that was expected came, or after ``seconds``, or Ctrl-C.
+    """Yield the steps as they happen, then the outcome.
 
-    ``when_ready`` is called once steps are kept.
+    It ends soon after the last expected step, or after ``seconds``, or by Ctrl-C. It calls ``when_ready`` as soon as
+    the site writes steps.
     """
-    before, expectations, seen = newest(), Expectations(), list[LogoutEvent]()
+    last_event_id, expected_steps, seen = newest_event_id(), ExpectedSteps(), list[LogoutEvent]()
     with events.followed(LEASE_SECONDS) as prolong, suppress(KeyboardInterrupt):
         when_ready()
         until, renewal = clock() + seconds, clock() + LEASE_SECONDS / 2
         while (now := clock()) < until:
-            for event in _since(before, {one.pk for one in seen}):
+            for event in _new_events(last_event_id, {event.pk for event in seen}):
                 seen.append(event)
                 yield Step(event, max(0.0, (event.at - seen[0].at).total_seconds()))
-            if expectations.missing(journey(seen)) is None:
+            if expected_steps.missing(steps_of_first_logout(seen)) is None:
                 until = min(until, now + GRACE_SECONDS)
             if now >= renewal:
                 prolong()
                 renewal = now + LEASE_SECONDS / 2
             sleep(POLL_SECONDS)
-    yield Outcome(expectations.missing(journey(seen)))
+    yield Outcome(expected_steps.missing(steps_of_first_logout(seen)))
 
 
-def _since(pk: int, seen: Collection[int]) -> list[LogoutEvent]:
-    """The steps that are new, as they happened.
+def _new_events(last_event_id: int, seen: Collection[int]) -> list[LogoutEvent]:
+    """The new events, in the order of their times.
 
-    One with a lower number may be committed later: those seen are left out one by one.
+    An event with a lower id may be committed later, so ``seen`` has the ids of all events seen so far.
     """
-    found = events.rows().filter(pk__gt=pk).exclude(kind=EventKind.FOLLOWED).order_by("at", "pk")
-    return [one for one in found if one.pk not in seen]
+    found = events.rows().filter(pk__gt=last_event_id).exclude(kind=EventKind.FOLLOWED).order_by("at", "pk")
+    return [event for event in found if event.pk not in seen]

@@ -1,4 +1,4 @@
-"""Unmaking what a try has made: here, and at Hydra."""
+"""Delete what a trial has created, here and at Hydra."""
 
 import logging
 import re
@@ -22,50 +22,51 @@ from .hydra_user import PREFIX, TestUser
 
 logger = logging.getLogger("django_ory_logout")
 
-#: Between this machine's clock and the site's: who joined longer ago was there before.
-CLOCKS = timedelta(seconds=5)
-OF_TRY = re.compile(f"{PREFIX}[0-9a-f]{{16}}")
-NAMELESS = (EventKind.REFUSED, EventKind.RETURNED)
+#: The possible difference between this machine's clock and the site's. A user who joined before that is not ours.
+CLOCK_DIFFERENCE = timedelta(seconds=5)
+TEST_SUBJECT = re.compile(f"{PREFIX}[0-9a-f]{{16}}")
+KINDS_WITHOUT_SUBJECT = (EventKind.REFUSED, EventKind.RETURNED)
 
 
-def clean_up(person: TestUser) -> CheckResult:
-    """Forget ``person``: each part whatever comes of the others. At Hydra first, which then sends no more notices."""
-    if not person.is_at_hydra:
-        return passed(_("Nothing was made."))
+def clean_up(test_user: TestUser) -> CheckResult:
+    """Delete all parts of ``test_user``, also if some parts fail. Hydra is first: then it sends no more notices."""
+    if not test_user.is_at_hydra:
+        return passed(_("Nothing was created."))
     parts: list[tuple[str, Callable[[], object]]] = [
-        (_("the login at Hydra"), lambda: person.target.hydra.revoke_login_sessions(person.subject)),
-        (_("the consent at Hydra"), lambda: person.target.hydra.revoke_all_consents(person.subject)),
-        (_("login sessions"), lambda: ending.end_rows(_login_sessions(person), EndReason.USER)),
-        (_("the user"), lambda: _forget_users(person)),
-        (_("receipts"), lambda: receipts.rows().filter(_named(person)).delete()),
-        (_("events"), lambda: _events(person).delete()),
+        (_("the login at Hydra"), lambda: test_user.target.hydra.revoke_login_sessions(test_user.subject)),
+        (_("the consent at Hydra"), lambda: test_user.target.hydra.revoke_all_consents(test_user.subject)),
+        (_("login sessions"), lambda: ending.end_rows(_login_sessions(test_user), EndReason.USER)),
+        (_("the user"), lambda: _delete_users(test_user)),
+        (_("receipts"), lambda: receipts.rows().filter(_named(test_user)).delete()),
+        (_("events"), lambda: _events(test_user).delete()),
     ]
-    counted = _counted(person)
-    left = [what for what, undo in parts if not _done(undo)]
-    if person.is_elsewhere:
-        left.append(_("what the other database holds: login session, user, subject"))
+    refusals = _counted_refusals(test_user)
+    left = [name for name, delete in parts if not _succeeds(delete)]
+    if test_user.is_in_other_database:
+        left.append(_("the login session, user and subject in the other database"))
     if left:
         return failed(
-            _("Of %(subject)s is left: %(left)s.") % {"subject": person.subject, "left": ", ".join(left)},
-            _("Remove it by hand: nobody real has that subject. The log has what failed."),
+            _("Left of %(subject)s: %(left)s.") % {"subject": test_user.subject, "left": ", ".join(left)},
+            _("Delete it by hand. No real user has that subject. The log shows what failed."),
         )
-    if counted:
-        return passed(_("Nothing is left of it, but in history.refused: %(codes)s.") % {"codes": ", ".join(counted)})
-    return passed(_("Nothing is left of it, here and at Hydra."))
+    if refusals:
+        found = _("Nothing is left, except in history.refused: %(codes)s.")
+        return passed(found % {"codes": ", ".join(refusals)})
+    return passed(_("Nothing is left, here and at Hydra."))
 
 
-def _counted(person: TestUser) -> list[str]:
-    """What the counters keep of it: they are of hours, and one refusal in them is like another."""
-    since = person.started.replace(minute=0, second=0, microsecond=0)
+def _counted_refusals(test_user: TestUser) -> list[str]:
+    """Refusals of the trial that stay in the counters. A counter has only a number for each hour."""
+    since = test_user.started_at.replace(minute=0, second=0, microsecond=0)
     with suppress(DatabaseFault):
-        heard = set(_events(person).filter(kind=EventKind.REFUSED).values_list("code", flat=True))
+        codes = set(_events(test_user).filter(kind=EventKind.REFUSED).values_list("code", flat=True))
         counts = events.counts().filter(hour__gte=since).values_list("channel", "code")
-        return sorted(heard & {f"{channel}: {code}" for channel, code in counts})
+        return sorted(codes & {f"{channel}: {code}" for channel, code in counts})
     return []
 
 
-def left_behind(target: ProviderTarget) -> list[TestUser]:
-    """Whom tries have left that were killed: by their subjects, which nobody real has."""
+def leftover_test_users(target: ProviderTarget) -> list[TestUser]:
+    """The test users of trials that were killed, found by their subjects. No real user has such a subject."""
     links = Subject.objects.using(router.db_for_write(Subject)).all()
     found: dict[str, datetime] = {}
     for rows in (links, index.rows()):
@@ -75,51 +76,51 @@ def left_behind(target: ProviderTarget) -> list[TestUser]:
     return [
         TestUser(target, subject, created_at, is_at_hydra=True)
         for subject, created_at in found.items()
-        if OF_TRY.fullmatch(subject)
+        if TEST_SUBJECT.fullmatch(subject)
     ]
 
 
-def of_earlier_trials(said: CheckResult) -> CheckResult:
-    """What came of tidying up behind a try that was killed."""
-    return replace(said, found=_("Of an earlier try: %(found)s") % {"found": said.found})
+def of_earlier_trial(result: CheckResult) -> CheckResult:
+    """``result`` as the cleanup of an earlier trial, which was killed."""
+    return replace(result, found=_("Earlier trial: %(found)s") % {"found": result.found})
 
 
-def _done(undo: Callable[[], object]) -> bool:
+def _succeeds(delete: Callable[[], object]) -> bool:
     try:
-        return undo() is not False
+        return delete() is not False
     except Exception as error:
-        logger.warning("the doctor could not tidy up: %s", type(error).__name__)
+        logger.warning("the doctor could not clean up: %s", type(error).__name__)
         return False
 
 
-def _named(person: TestUser) -> Q:
-    """By what rows of the index, and receipts, know ``person``."""
-    issuer = person.target.registration.issuer
-    sids = [digest(issuer, sid) for sid in person.sids]
-    return Q(sid_digest__in=sids) | Q(subject_digest__in=[digest(issuer, one) for one in person.subjects])
+def _named(test_user: TestUser) -> Q:
+    """The filter for rows of the index, and receipts, of ``test_user``."""
+    issuer = test_user.target.registration.issuer
+    sids = [digest(issuer, sid) for sid in test_user.sids]
+    return Q(sid_digest__in=sids) | Q(subject_digest__in=[digest(issuer, subject) for subject in test_user.subjects])
 
 
-def _login_sessions(person: TestUser) -> LoginSessionQuerySet:
-    return index.rows().filter(_named(person))
+def _login_sessions(test_user: TestUser) -> LoginSessionQuerySet:
+    return index.rows().filter(_named(test_user))
 
 
-def _events(person: TestUser) -> QuerySet[LogoutEvent]:
-    """Of ``person``, and those without a name that are kept because it is listened to."""
-    named = Q(sid__in=person.sids) | Q(subject__in=person.subjects)
-    nameless = Q(pk__gt=person.after, kind__in=NAMELESS, issuer="", sid="", subject="")
-    return events.rows().filter(nameless | named & Q(issuer=person.target.registration.issuer))
+def _events(test_user: TestUser) -> QuerySet[LogoutEvent]:
+    """Events of ``test_user``, and events without sid and subject, which exist only because the doctor follows."""
+    named = Q(sid__in=test_user.sids) | Q(subject__in=test_user.subjects)
+    unnamed = Q(pk__gt=test_user.last_event_id, kind__in=KINDS_WITHOUT_SUBJECT, issuer="", sid="", subject="")
+    return events.rows().filter(unnamed | named & Q(issuer=test_user.target.registration.issuer))
 
 
-def _forget_users(person: TestUser) -> bool:
-    """Delete users whom the try has made, and links alone of others; whether none of these remains."""
+def _delete_users(test_user: TestUser) -> bool:
+    """Delete the users that the trial created. Of other users, delete only the link. False if such a user remains."""
     links = Subject.objects.using(router.db_for_write(Subject))
-    issuer = person.target.registration.issuer
-    ours = list(links.filter(subject_digest__in=[digest(issuer, one) for one in person.subjects]))
+    issuer = test_user.target.registration.issuer
+    own_links = list(links.filter(subject_digest__in=[digest(issuer, subject) for subject in test_user.subjects]))
     remaining = 0
-    for link in ours:
+    for link in own_links:
         user = users.find(link.user_id)
         has_others = links.filter(user_id=link.user_id).exclude(pk=link.pk).exists()
-        if user and _is_made_for(link, user, person) and not has_others:
+        if user and _is_created_for(link, user, test_user) and not has_others:
             user.delete()
         else:
             link.delete()
@@ -127,8 +128,8 @@ def _forget_users(person: TestUser) -> bool:
     return not remaining
 
 
-def _is_made_for(link: Subject, user: AbstractBaseUser, person: TestUser) -> bool:
-    """Whether the user did not exist before: by the name that is made of the subject, or by when they joined."""
+def _is_created_for(link: Subject, user: AbstractBaseUser, test_user: TestUser) -> bool:
+    """Whether the trial created the user: the username is a digest of the subject, or the user joined since."""
     joined = getattr(user, "date_joined", None)
-    by_name = user.get_username() == digest(link.issuer, link.subject)[:30]
-    return by_name or (joined is not None and joined >= person.started - CLOCKS)
+    has_digest_name = user.get_username() == digest(link.issuer, link.subject)[:30]
+    return has_digest_name or (joined is not None and joined >= test_user.started_at - CLOCK_DIFFERENCE)

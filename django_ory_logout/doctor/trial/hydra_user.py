@@ -1,4 +1,4 @@
-"""Somebody synthetic at this site, in a browser of their own, whose login Hydra's admin API accepts."""
+"""A test user at this site, with its own browser. The doctor accepts its login by Hydra's admin API."""
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -17,22 +17,22 @@ from ... import conf
 from ...models import EventKind, digest
 from ...sessions import events, index
 from ..browser import REDIRECTS, Browser, Page, query_of
-from ..findings import address
+from ..redaction import redact_url
 from ..targets import ProviderTarget
 
-#: How long Hydra remembers a login of ours, in seconds, should nobody make it forget.
+#: How long Hydra remembers the login, in seconds, if the cleanup does not revoke it.
 REMEMBER_SECONDS = 600
 PAIRWISE = "pairwise"
-#: With what the subject begins.
+#: How the subject of each test user begins.
 PREFIX = "ory-doctor-"
-#: So much of an error's description is shown.
-LONGEST = 200
-#: A sign-in, or the wait for a notice, takes less.
+#: The longest error description that is shown, in characters.
+MAX_DESCRIPTION_LENGTH = 200
+#: A sign-in takes less time than this, and so does the wait for a notice.
 LEASE_SECONDS = 120
 
 
 class TrialFailed(Exception):
-    """Something is not as it should be. Its text says what, and never a code, a token or a cookie; ``todo``, a way."""
+    """A step failed. The text says why, and ``todo`` what to do. They hold no code, token or cookie."""
 
     def __init__(self, found: str, todo: str) -> None:
         super().__init__(found)
@@ -40,91 +40,94 @@ class TrialFailed(Exception):
 
 
 class UnexpectedResponse(TrialFailed):
-    """Something else came than should have; ``said`` of it, if anything, by this site's own log."""
+    """``page`` is not the expected response. ``reason``: why, from this site's own log."""
 
-    def __init__(self, page: Page, todo: str, said: str = "") -> None:
-        given = page.query or query_of(page.url)
-        words = said or _ending(" ".join(given[name] for name in ("error", "error_description") if name in given))
-        where = address(page.location or page.url)
-        found = {"url": address(page.url), "status": page.status, "where": where, "words": words}
-        text = _("%(url)s answers %(status)d")
-        text += _(" and sends the browser to %(where)s") if page.location else ""
-        super().__init__((text + (": %(words)s" if words else ".")) % found, todo)
+    def __init__(self, page: Page, todo: str, reason: str = "") -> None:
+        query = page.query or query_of(page.url)
+        error = " ".join(query[name] for name in ("error", "error_description") if name in query)
+        location = redact_url(page.location or page.url)
+        found = _("%(url)s answers %(status)d.")
+        if page.location:
+            found = _("%(url)s answers %(status)d and sends the browser to %(location)s.")
+        found %= {"url": redact_url(page.url), "status": page.status, "location": location}
+        if error and not reason:
+            reason = _("Error: %(error)s") % {"error": _last_characters(error)}
+        super().__init__(f"{found} {reason}".strip(), todo)
 
 
-def _bare(url: str) -> str:
+def _without_query(url: str) -> str:
     return url.partition("?")[0]
 
 
-def _ending(words: str) -> str:
-    """Hydra begins with what the specification says of an error, and ends with what it means."""
-    return words if len(words) <= LONGEST else f"…{words[-LONGEST:]}"
+def _last_characters(error: str) -> str:
+    """The end of ``error``: Hydra begins with the text of the specification, and ends with the actual reason."""
+    return error if len(error) <= MAX_DESCRIPTION_LENGTH else f"…{error[-MAX_DESCRIPTION_LENGTH:]}"
 
 
-def leads_to(url: str, target: str) -> bool:
-    """Whether ``url`` is ``target``, whatever the query, and with or without the last slash."""
-    return bool(url) and _bare(url).rstrip("/") == _bare(target).rstrip("/")
+def is_same_page(url: str, target: str) -> bool:
+    """Whether both are the same URL, apart from the query and the last slash."""
+    return bool(url) and _without_query(url).rstrip("/") == _without_query(target).rstrip("/")
 
 
 @dataclass
 class TestUser:
-    """A person made up for one try: nobody's subject, and what came of it."""
+    """The user of one trial, with a new subject. It collects the ids that the cleanup needs."""
 
     target: ProviderTarget
     subject: str = field(default_factory=lambda: f"{PREFIX}{secrets.token_hex(8)}")
-    started: datetime = field(default_factory=timezone.now)
-    #: The newest event of that time.
-    after: int = field(default_factory=lambda: newest())
-    #: As this site knows them: another subject where Hydra's are pairwise.
+    started_at: datetime = field(default_factory=timezone.now)
+    #: The id of the newest event before the trial.
+    last_event_id: int = field(default_factory=lambda: newest_event_id())
+    #: The subjects in ID tokens: with pairwise subjects, this site sees another one than Hydra.
     subjects: set[str] = field(default_factory=set)
     sids: list[str] = field(default_factory=list)
     #: Whether Hydra may know the subject.
     is_at_hydra: bool = False
-    #: Whether the site that signs in keeps its rows in another database.
-    is_elsewhere: bool = False
+    #: Whether the site at the public URL writes to another database than this process.
+    is_in_other_database: bool = False
 
     def __post_init__(self) -> None:
         self.subjects.add(self.subject)
 
     @sensitive_variables()
     def sign_in(self) -> "TestBrowser":
-        """By the login page of this site, and back. Raises :exc:`UnexpectedResponse`, and whatever calls raise."""
-        visitor = TestBrowser(Browser())
-        with overheard("sign-in") as refusals:
-            page = visitor.browser.get(f"{conf.get().absolute('login')}?provider={self.target.config.alias}")
-            _let_in(page, refusals)
-            answer = self._called_back(visitor.browser, self._accepted(visitor.browser, page))
-            _let_in(answer, refusals)
-        visitor.sid = self._recognized(visitor)
-        return visitor
+        """Sign in by this site's login view and callback. Raises :exc:`UnexpectedResponse`, and errors of requests."""
+        test_browser = TestBrowser(Browser())
+        with recorded_refusals("sign-in") as refusals:
+            page = test_browser.browser.get(f"{conf.get().absolute('login')}?provider={self.target.config.alias}")
+            _require_redirect(page, refusals)
+            response = self._call_callback(test_browser.browser, self._accept_at_hydra(test_browser.browser, page))
+            _require_redirect(response, refusals)
+        test_browser.sid = self._verify_signed_in(test_browser)
+        return test_browser
 
     @sensitive_variables()
-    def _accepted(self, browser: Browser, page: Page) -> Page:
-        """From the redirect of the login page to Hydra; where that goes on once login and consent are accepted."""
+    def _accept_at_hydra(self, browser: Browser, page: Page) -> Page:
+        """Follow the login view's redirect to Hydra, accept login and consent, and return Hydra's last response."""
         hydra = self.target.hydra
-        if not leads_to(page.location, self.target.metadata.authorization_endpoint):
+        if not is_same_page(page.location, self.target.metadata.authorization_endpoint):
             raise UnexpectedResponse(
                 page, _("The login page should send the browser to Hydra. See provider.endpoints.")
             )
         page = browser.get(page.location)
         challenge = _challenge(page, "login_challenge")
-        to = hydra.accept_login_request(challenge, subject=self.subject, remember_for=REMEMBER_SECONDS)
+        redirect_to = hydra.accept_login_request(challenge, subject=self.subject, remember_for=REMEMBER_SECONDS)
         self.is_at_hydra = True
-        page = browser.get(to)
+        page = browser.get(redirect_to)
         challenge = _challenge(page, "consent_challenge")
-        asked = hydra.consent_request(challenge)
-        to = hydra.accept_consent_request(
+        consent_request = hydra.consent_request(challenge)
+        redirect_to = hydra.accept_consent_request(
             challenge,
-            grant_scope=asked.requested_scope,
-            grant_access_token_audience=asked.requested_access_token_audience,
+            grant_scope=consent_request.requested_scope,
+            grant_access_token_audience=consent_request.requested_access_token_audience,
         )
-        return browser.get(to)
+        return browser.get(redirect_to)
 
     @sensitive_variables()
-    def _called_back(self, browser: Browser, page: Page) -> Page:
+    def _call_callback(self, browser: Browser, page: Page) -> Page:
         callback = self.target.config.redirect_uri
-        forms = [one for one in page.forms if leads_to(one.action, callback)]
-        if leads_to(page.location, callback) and "error" not in page.query:
+        forms = [form for form in page.forms if is_same_page(form.action, callback)]
+        if is_same_page(page.location, callback) and "error" not in page.query:
             return browser.get(page.location)
         if forms:
             return browser.submit(forms[0], page.url)
@@ -132,59 +135,63 @@ class TestUser:
             page, _("Hydra should send the browser back with a code. See registration.redirect_uri.")
         )
 
-    def _recognized(self, visitor: "TestBrowser") -> str:
-        said = visitor.whoami()
-        if said is None or not self._is_us(said):
+    def _verify_signed_in(self, test_browser: "TestBrowser") -> str:
+        """Verify that ``whoami`` names the test user, and return its ``sid``."""
+        login = test_browser.whoami()
+        if login is None or not self._is_own_login(login):
             raise UnexpectedResponse(
-                visitor.answer, _("Somebody should be signed in now. See site.sessions, and this site's cookies.")
+                test_browser.page,
+                _("The test user should be signed in now. See site.sessions, and the site's cookies."),
             )
-        self.subjects.add(str(said["subject"]))
-        if not said.get("sid"):
+        self.subjects.add(str(login["subject"]))
+        if not login.get("sid"):
             raise UnexpectedResponse(
-                visitor.answer, _("The ID token has no sid: no notice by sid can end this session.")
+                test_browser.page, _("The ID token has no sid: no notice by sid can end this session.")
             )
-        self.sids.append(str(said["sid"]))
+        self.sids.append(str(login["sid"]))
         self._require_row(self.sids[-1])
         return self.sids[-1]
 
     def _require_row(self, sid: str) -> None:
-        """Of this database: else nothing that was made can be seen or unmade here."""
+        """The row must be in this process's database. Otherwise the doctor can neither see nor delete it."""
         if not index.rows().filter(sid_digest=digest(self.target.registration.issuer, sid)).exists():
-            self.is_elsewhere = True
+            self.is_in_other_database = True
             raise TrialFailed(
-                _("The site that answers uses another database than this command."),
-                _("Run the command with the settings and the environment of the site, where the site runs."),
+                _("The site at the public URL uses another database than this command."),
+                _("Run the command where the site runs, with the site's settings and environment."),
             )
 
-    def _is_us(self, said: Mapping[str, Any]) -> bool:
-        return said.get("subject") == self.subject or self.target.client.subject_type == PAIRWISE
+    def _is_own_login(self, login: Mapping[str, Any]) -> bool:
+        return login.get("subject") == self.subject or self.target.client.subject_type == PAIRWISE
 
 
 @dataclass
 class TestBrowser:
-    """A browser in which somebody synthetic has signed in."""
+    """A browser in which the test user has signed in. ``page``: its last response from ``whoami``."""
 
     browser: Browser
     sid: str = ""
 
     def whoami(self) -> Mapping[str, Any] | None:
-        """Who is signed in, by the site's own answer; ``None`` for nobody. Raises :exc:`UnexpectedResponse`."""
-        self.answer = self.browser.get(conf.get().absolute("whoami"), {"Accept": "application/json"})
-        if self.answer.status == HTTPStatus.UNAUTHORIZED:
+        """The login of this browser, as this site's ``whoami`` says; ``None`` without one.
+
+        Raises :exc:`UnexpectedResponse`.
+        """
+        self.page = self.browser.get(conf.get().absolute("whoami"), {"Accept": "application/json"})
+        if self.page.status == HTTPStatus.UNAUTHORIZED:
             return None
-        if not self.answer.response.ok:
-            raise UnexpectedResponse(self.answer, _("whoami should say who is signed in. See the log of this site."))
-        return self.answer.response.json()
+        if not self.page.response.ok:
+            raise UnexpectedResponse(self.page, _("whoami should say who is signed in. See the log of this site."))
+        return self.page.response.json()
 
 
-def _let_in(page: Page, refusals: Callable[[], list[str]]) -> None:
-    """Raises :exc:`UnexpectedResponse` where this site does not send the browser on."""
+def _require_redirect(page: Page, refusals: Callable[[], list[str]]) -> None:
+    """Raise :exc:`UnexpectedResponse` if this site did not redirect the browser."""
     if page.status not in REDIRECTS:
         codes = refusals()
         todo = _("Run manage.py ory_doctor --explain %(code)s.") % {"code": codes[0]} if codes else _("See its log.")
-        raise UnexpectedResponse(
-            page, todo, _("this site lets nobody in (%(codes)s).") % {"codes": ", ".join(codes) or "?"}
-        )
+        reason = _("This site refused the sign-in: %(codes)s.") if codes else _("This site did not redirect.")
+        raise UnexpectedResponse(page, todo, reason % {"codes": ", ".join(codes)})
 
 
 def _challenge(page: Page, name: str) -> str:
@@ -194,18 +201,18 @@ def _challenge(page: Page, name: str) -> str:
     return page.query[name]
 
 
-def newest() -> int:
-    """The highest number of an event so far."""
+def newest_event_id() -> int:
+    """The highest primary key of an event so far."""
     return events.rows().aggregate(pk=Max("pk"))["pk"] or 0
 
 
 @contextmanager
-def overheard(channel: str) -> Iterator[Callable[[], list[str]]]:
-    """Have this site keep what it refuses during the block; what the block is given says the codes so far."""
-    heard = events.rows().filter(pk__gt=newest(), kind=EventKind.REFUSED, code__startswith=f"{channel}: ")
+def recorded_refusals(channel: str) -> Iterator[Callable[[], list[str]]]:
+    """Record this site's refusals in the block. Yields a function that returns their codes so far."""
+    refusals = events.rows().filter(pk__gt=newest_event_id(), kind=EventKind.REFUSED, code__startswith=f"{channel}: ")
 
     def codes() -> list[str]:
-        return sorted({code.partition(": ")[2] for code in heard.values_list("code", flat=True)})
+        return sorted({code.partition(": ")[2] for code in refusals.values_list("code", flat=True)})
 
     with events.followed(LEASE_SECONDS):
         yield codes

@@ -1,4 +1,4 @@
-"""What stops a try: Ctrl-C, a terminal that closes, and whoever ends the process politely."""
+"""Signals that stop a trial: Ctrl-C (SIGINT), a closed terminal (SIGHUP), and SIGTERM."""
 
 import signal
 import threading
@@ -6,34 +6,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-POLITE = ("SIGTERM", "SIGHUP")  # SIGHUP is not everywhere
+STOP_SIGNALS = ("SIGTERM", "SIGHUP")  # not every system has SIGHUP
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Each of them is a :exc:`KeyboardInterrupt` in the block."""
-    with _handled(POLITE, signal.default_int_handler):
+def raising_keyboard_interrupt() -> Iterator[None]:
+    """Each of these signals raises :exc:`KeyboardInterrupt` in the block."""
+    with _handled(STOP_SIGNALS, signal.default_int_handler):
         yield
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """None of them stops the block."""
-    with _handled(("SIGINT", *POLITE), signal.SIG_IGN):
+def ignoring_stop_signals() -> Iterator[None]:
+    """None of these signals stops the block."""
+    with _handled(("SIGINT", *STOP_SIGNALS), signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def _handled(names: tuple[str, ...], handler: Callable[..., Any] | signal.Handlers) -> Iterator[None]:
-    """What is ignored, as under ``nohup``, stays so. Another thread than the first is told of no signal."""
-    before = {}
+    """Use ``handler`` in the block. Signals that are ignored, as under ``nohup``, stay ignored.
+
+    Python allows this only in the main thread. In another thread, nothing changes.
+    """
+    previous = {}
     if threading.current_thread() is threading.main_thread():
         numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-        before = {one: was for one in numbers if (was := signal.getsignal(one)) not in {None, signal.SIG_IGN}}
+        handlers = {number: signal.getsignal(number) for number in numbers}
+        previous = {number: old for number, old in handlers.items() if old not in {None, signal.SIG_IGN}}
     try:
-        for number in before:
+        for number in previous:
             signal.signal(number, handler)
         yield
     finally:
-        for number, was in before.items():
-            signal.signal(number, was)
+        for number, old in previous.items():
+            signal.signal(number, old)

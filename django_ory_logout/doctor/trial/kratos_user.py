@@ -1,4 +1,4 @@
-"""Somebody synthetic signs in at Kratos itself, for what its session cookie says."""
+"""A test user signs in at Kratos, to see whether Kratos' session cookie is persistent."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -14,64 +14,67 @@ from ...ory.kratos import KratosAdmin
 from ..browser import Browser, Cookie
 from ..findings import CheckResult, failed, passed, unknown
 from .hydra_user import PREFIX, UnexpectedResponse
-from .interrupts import undisturbed
+from .interrupts import ignoring_stop_signals
 
 LOGIN = "/self-service/login"
 
 
 @sensitive_variables()
-def try_kratos(
+def run_kratos_trial(
     kratos: conf.KratosConfig, when_stopped: Callable[[CheckResult], None], *, is_login_page: bool
 ) -> Iterator[tuple[str, CheckResult]]:
-    """Make an identity, sign it in by the browser flow, look at the cookie, and delete it; rows by their ids.
+    """Create an identity, sign it in by the browser flow, read the cookie, and delete it. Yields row ids with results.
 
-    ``is_login_page``: of a Hydra, which remembers a login as long as Kratos' cookie lasts. ``when_stopped``: told what
-    came of the tidying up then.
+    ``is_login_page``: Kratos is the login page of a Hydra, which remembers a login as long as Kratos' cookie lasts.
+    ``when_stopped`` is called with the result of the cleanup if the trial is stopped.
     """
     if kratos.admin is None:
-        yield "try.kratos", unknown(_("No ADMIN_URL is configured for this Kratos: nobody can be made there."))
+        yield (
+            "try.kratos",
+            unknown(_("No ADMIN_URL is configured for this Kratos, so the doctor cannot create a test user.")),
+        )
         return
     email = f"{PREFIX}{secrets.token_hex(8)}@doctor.invalid"
     try:
-        said = _tried(kratos, kratos.admin, email, is_login_page=is_login_page)
+        result = _sign_in_result(kratos, kratos.admin, email, is_login_page=is_login_page)
     except BaseException:
-        with undisturbed():
-            when_stopped(_cleaned_up(kratos.admin, email))
+        with ignoring_stop_signals():
+            when_stopped(_clean_up(kratos.admin, email))
         raise
-    with undisturbed():
-        tidied = _cleaned_up(kratos.admin, email)
-    yield "try.kratos", said
-    yield "try.cleanup", tidied
+    with ignoring_stop_signals():
+        cleanup = _clean_up(kratos.admin, email)
+    yield "try.kratos", result
+    yield "try.cleanup", cleanup
 
 
 @sensitive_variables()
-def _tried(kratos: conf.KratosConfig, admin: KratosAdmin, email: str, *, is_login_page: bool) -> CheckResult:
+def _sign_in_result(kratos: conf.KratosConfig, admin: KratosAdmin, email: str, *, is_login_page: bool) -> CheckResult:
     password = secrets.token_urlsafe(24)
     try:
         admin.create_identity({"email": email}, password)
         cookie = _cookie(kratos, email, password)
-    except UnexpectedResponse as came:
-        return unknown(str(came), came.todo)
+    except UnexpectedResponse as error:
+        return unknown(str(error), error.todo)
     except KratosError as error:
         return unknown(
-            _("Nobody could be made: %(error)s.") % {"error": error},
-            _("It takes an identity schema that is content with an e-mail address. See kratos.admin too."),
+            _("The test user could not be created: %(error)s.") % {"error": error},
+            _("The identity schema must require no trait except an e-mail address. See kratos.admin too."),
         )
     except OryLogoutError as error:
         return unknown(str(error), _("See kratos.admin and kratos.public."))
     if cookie is None:
         return failed(
-            _("Kratos signs in, and sets no cookie that is called %(name)s.") % {"name": kratos.cookie_name},
-            _("Set COOKIE_NAME to session.cookie.name of Kratos: nobody is recognized here."),
+            _("Kratos signs the user in, and sets no cookie with the name %(name)s.") % {"name": kratos.cookie_name},
+            _("Set COOKIE_NAME to session.cookie.name of Kratos. Until then, this site recognizes nobody."),
         )
     if cookie.is_persistent:
-        return passed(_("session.cookie.persistent: its session cookie outlives the browser."))
+        return passed(_("session.cookie.persistent is true: browsers keep the session cookie when they are closed."))
     if is_login_page:
         return failed(
-            _("session.cookie.persistent is false: Hydra remembers no login that is made here."),
-            _("Set it to true: of a login that is not remembered, nobody can log out at Hydra, and nobody is told."),
+            _("session.cookie.persistent is false: Hydra does not remember logins by this Kratos."),
+            _("Set it to true. Hydra cannot end a login that it does not remember, and sends no notices for it."),
         )
-    return passed(_("Its session cookie ends with the browser. No Hydra here depends on it."))
+    return passed(_("Browsers drop the session cookie when they are closed. No Hydra of the settings depends on it."))
 
 
 @sensitive_variables()
@@ -80,14 +83,14 @@ def _cookie(kratos: conf.KratosConfig, email: str, password: str) -> Cookie | No
     browser = Browser()
     page = browser.get(f"{kratos.issuer}{LOGIN}/browser", {"Accept": "application/json"})
     if not page.response.ok:
-        raise UnexpectedResponse(page, _("A sign-in should begin there. See kratos.public."))
+        raise UnexpectedResponse(page, _("A sign-in should start there. See kratos.public."))
     flow = page.response.json()
-    answer = {"method": "password", "identifier": email, "password": password, "csrf_token": _csrf_token(flow)}
-    page = browser.send(f"{kratos.issuer}{LOGIN}?flow={flow.get('id', '')}", answer)
+    form = {"method": "password", "identifier": email, "password": password, "csrf_token": _csrf_token(flow)}
+    page = browser.post_json(f"{kratos.issuer}{LOGIN}?flow={flow.get('id', '')}", form)
     if not page.response.ok:
-        raise UnexpectedResponse(page, _("Somebody should be signed in now. Does Kratos let people in by password?"))
+        raise UnexpectedResponse(page, _("The test user should be signed in now. Check that Kratos allows passwords."))
     cookies = [Cookie.parse(header) for header in page.response.set_cookies]
-    return next((one for one in cookies if one.name == kratos.cookie_name), None)
+    return next((cookie for cookie in cookies if cookie.name == kratos.cookie_name), None)
 
 
 @sensitive_variables()
@@ -99,18 +102,21 @@ def _csrf_token(flow: dict[str, Any]) -> str:
     return ""
 
 
-def _cleaned_up(admin: KratosAdmin, email: str) -> CheckResult:
-    """By the address: of an identity that was made, the answer can have been lost."""
+def _clean_up(admin: KratosAdmin, email: str) -> CheckResult:
+    """Delete the identity, found by its e-mail address: the response with its id can have been lost."""
     try:
         found = admin.identity_of(email)
     except OryLogoutError as error:
-        return unknown(_("Whether %(email)s is left at Kratos: %(error)s.") % {"email": email, "error": error})
+        return unknown(
+            _("The doctor cannot see whether %(email)s is left at Kratos: %(error)s.")
+            % {"email": email, "error": error}
+        )
     try:
         if found:
             admin.delete_identity(found.id)
     except OryLogoutError as error:
         return failed(
             _("%(email)s is left at Kratos: %(error)s.") % {"email": email, "error": error},
-            _("Delete that identity by hand: it is nobody's."),
+            _("Delete that identity by hand. It belongs to no real user."),
         )
-    return passed(_("Nothing is left of it at Kratos."))
+    return passed(_("Nothing of the test user is left at Kratos."))

@@ -1,4 +1,4 @@
-"""What the pages share: a challenge comes in, and what goes wrong becomes a page that says what to do."""
+"""The common part of the pages: read the challenge, and show a page with instructions for each error."""
 
 import logging
 from collections.abc import Callable
@@ -36,7 +36,7 @@ logger = logging.getLogger("django_ory_logout")
 
 ChallengeView = Callable[[HttpRequest, str], HttpResponse]
 View = Callable[[HttpRequest], HttpResponse]
-#: The status of each code; of any other, whether Hydra does not answer or refuses.
+#: The status by error code. Other codes get 503 if Hydra does not answer, and 502 if it refuses.
 _STATUS = {
     "challenge_expired": HTTPStatus.GONE,
     "challenge_handled": HTTPStatus.GONE,
@@ -48,15 +48,15 @@ _STATUS = {
     "not_migrated": HTTPStatus.INTERNAL_SERVER_ERROR,
     "subject_missing": HTTPStatus.FORBIDDEN,
 }
-#: By code, a title and a message of these pages' own. Where to start again is said on the page.
-_SAID = {
+#: The title and the message by error code, if these pages have their own. The page says where to start again.
+_TEXTS = {
     "charset_unsupported": (
         _("This request cannot be read"),
         _("It is in an encoding that this page does not support."),
     ),
     "challenge_missing": (
         _("This page needs an application"),
-        _("It is part of signing in to an application or logging out of it, and is nothing by itself."),
+        _("It is part of a sign-in to an application, or of a logout. It does nothing by itself."),
     ),
     "challenge_unknown": (
         _("This link cannot be used"),
@@ -76,13 +76,13 @@ _SAID = {
     ),
     "subject_missing": (
         _("You cannot sign in with this account"),
-        _("It lacks what applications would know it by. Please tell the people who run this site."),
+        _("It has no id for applications. Please tell the people who run this site."),
     ),
 }
 
 
 def page(kind: str) -> Callable[[ChallengeView], View]:
-    """A page that Hydra sends the browser to with ``{kind}_challenge``: public, never cached, never framed."""
+    """A page to which Hydra sends the browser with ``{kind}_challenge``: public, never cached, never in a frame."""
 
     def decorate(view: ChallengeView) -> View:
         checked = csrf_or(partial(_shown_again, view))(view)
@@ -94,14 +94,14 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
         @readable(kind)
         @sensitive_variables()
         @sensitive_post_parameters()
-        @csrf_exempt  # the check is inside, where a fault of it becomes a page
+        @csrf_exempt  # the check is inside, so that its faults become pages
         @require_http_methods(["GET", "POST"])
         @wraps(view)
         def answered(request: HttpRequest) -> HttpResponse:
             try:
                 return checked(request, _challenge(request, kind))
             except LogoutUnconfirmed:
-                # LoginSessionMiddleware answers it. Once the session has ended, the browser comes back here.
+                # LoginSessionMiddleware shows its page. When the session has ended, the browser comes back here.
                 request.GET = QueryDict(urlencode({"next": request.get_full_path()}))
                 raise
             except OryLogoutError as error:
@@ -120,7 +120,7 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
 
 
 def readable(kind: str) -> Callable[[View], View]:
-    """A page for requests whose parameters can be read; 400 for others."""
+    """Answer 400 if the parameters of the request cannot be decoded."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -137,7 +137,7 @@ def readable(kind: str) -> Callable[[View], View]:
 
 
 def _shown_again(view: ChallengeView, request: HttpRequest, challenge: str) -> HttpResponse:
-    """The page for a form with an old CSRF token, as of a tab from before a sign-in: 403, for nothing was done."""
+    """Show the page again for a form with an old CSRF token, as in a tab from before a sign-in. The status is 403."""
     request.method = "GET"
     response = view(request, challenge)
     if response.status_code == HTTPStatus.OK:
@@ -146,19 +146,19 @@ def _shown_again(view: ChallengeView, request: HttpRequest, challenge: str) -> H
 
 
 def _non_atomic(view: View) -> View:
-    """Keep ``ATOMIC_REQUESTS`` away: the session here has to have ended, committed, before Hydra is asked."""
+    """Switch ``ATOMIC_REQUESTS`` off: the end of the session must be committed before Hydra is called."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view
 
 
 def redirect(url: str) -> HttpResponse:
-    """To where Hydra says, which is under its own address; a client may make it go on to an app's own scheme."""
+    """Redirect to Hydra's URL. From there, Hydra may redirect to a client's own scheme."""
     return _SeeOther(url)
 
 
 class _SeeOther(HttpResponseRedirect):
-    """A redirect whose verifier does not show in a report of a later fault."""
+    """A redirect without its URL in ``repr``: error reports must not show the verifier."""
 
     def __repr__(self) -> str:
         return "<redirect to Hydra>"
@@ -180,11 +180,11 @@ def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResp
 
 
 def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
-    """500: something that nobody expects, as in a hook of the site. Django reports it as it reports any other."""
+    """500: an unexpected exception, as in a hook of the site. Django reports it as usual."""
     code = TemporaryError("internal_error", type(error).__name__)
     response = _answered(request, code, kind, HTTPStatus.INTERNAL_SERVER_ERROR, "")
-    said = "%s page: internal_error: %s (reference %s)", kind, type(error).__name__, code.reference
-    log_response(*said, response=response, request=request, exception=error)
+    message = "%s page: internal_error: %s (reference %s)", kind, type(error).__name__, code.reference
+    log_response(*message, response=response, request=request, exception=error)
     return response
 
 
@@ -195,7 +195,7 @@ def _answered(
     if is_fault:
         forget_query(request)
     reference = errors.log(logging.ERROR if is_fault else logging.WARNING, f"{kind} page", error)
-    title, message = _SAID.get(error.code) or errors.words(error, "page")
+    title, message = _TEXTS.get(error.code) or errors.words(error, "page")
     context = {
         "title": title,
         "message": message,

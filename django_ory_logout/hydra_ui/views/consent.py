@@ -1,4 +1,4 @@
-"""``urls.consent``: may this application know that, and do that?"""
+"""``urls.consent``: the user allows or refuses the scopes of an application."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ from .base import page, redirect
 
 @page("consent")
 def consent(request: HttpRequest, challenge: str) -> HttpResponse:
-    """The consent page. Skipped where the person agreed before, or nobody wants them asked."""
+    """The consent page. It is skipped if the user has agreed before, or the client needs no consent."""
     consent = conf.get().admin.consent_request(challenge)
     if not is_subject(conf.get().subject_of, request.user, consent.subject):
         return _reject(consent, "The person is not signed in.")
     if consent.skip or _is_trusted(consent):
-        # Remembered where nobody was asked: without it, Hydra would answer prompt=none with consent_required.
+        # Remember a skipped consent. Otherwise Hydra answers prompt=none with consent_required.
         return _accept(request, consent, remember=consent.client.skip_consent)
     if request.method != "POST":
         return render(request, "ory_hydra_ui/consent.html", _context(consent) | {"person": request.user.get_username()})
@@ -29,12 +29,11 @@ def consent(request: HttpRequest, challenge: str) -> HttpResponse:
 
 
 def _is_trusted(consent: ConsentRequest) -> bool:
-    """Whether the client is registered with ``skip_consent``, and does not itself want the person asked.
+    """Whether the client is registered with ``skip_consent``, and the request has no ``prompt=consent``.
 
-    Who registered it said that nobody has to be asked, not that nobody may be: ``prompt=consent`` is an application's
-    only way to have somebody asked again, before something grave perhaps, and Core 3.1.2.1 has it heeded. Hydra heeds
-    it too, and then does not say ``skip``. In a request object we cannot read it, and the registration counts: to ask
-    each time, in case it is there, would leave nothing of ``skip_consent``.
+    With ``prompt=consent``, an application asks the user again, for example before an important action. Core 3.1.2.1
+    requires the page then, and Hydra sends no ``skip``. These pages cannot read a request object. Then the registration
+    decides, because otherwise ``skip_consent`` would have no effect.
     """
     return consent.client.skip_consent and not AuthorizationPrompt.parse(consent.request_url).consent
 

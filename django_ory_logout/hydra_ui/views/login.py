@@ -1,4 +1,4 @@
-"""``urls.login``: who is it? Hydra remembers, or this site knows already, or somebody signs in."""
+"""``urls.login``: accept the login that Hydra remembers, or this site's session, or show the login form."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -14,44 +14,49 @@ from .base import page, redirect
 def login(request: HttpRequest, challenge: str) -> HttpResponse:
     """The login page."""
     login = conf.get().admin.login_request(challenge)
-    asked = AuthorizationPrompt.parse(login.request_url)
+    prompt = AuthorizationPrompt.parse(login.request_url)
     if login.skip:
-        return _remembered(request, login, asked)
-    if asked.silent:
+        return _remembered(request, login, prompt)
+    if prompt.silent:
         return _login_required(login)
-    if request.method == "GET" and request.user.is_authenticated and not _too_old(request, asked) and not asked.anew:
+    if (
+        request.method == "GET"
+        and request.user.is_authenticated
+        and not _too_old(request, prompt)
+        and not prompt.reauthenticate
+    ):
         return _accept(request, login)
     return _form(request, login)
 
 
-def _remembered(request: HttpRequest, login: LoginRequest, asked: AuthorizationPrompt) -> HttpResponse:
-    """Hydra remembers ``login.subject``, so that nobody else can be accepted."""
+def _remembered(request: HttpRequest, login: LoginRequest, prompt: AuthorizationPrompt) -> HttpResponse:
+    """Hydra remembers ``login.subject``, and accepts no other subject."""
     if not _is_ours(request, login):
-        return _login_required(login) if asked.silent else _forget(login)
-    if not asked.opaque and (asked.anew or _too_old(request, asked)):
-        return _login_required(login) if asked.silent else redirect(with_prompt_login(login.request_url))
+        return _login_required(login) if prompt.silent else _forget(login)
+    if not prompt.opaque and (prompt.reauthenticate or _too_old(request, prompt)):
+        return _login_required(login) if prompt.silent else redirect(with_prompt_login(login.request_url))
     return _accept(request, login)
 
 
 def _is_ours(request: HttpRequest, login: LoginRequest) -> bool:
-    """Whether the session here belongs to the login that Hydra remembers: Hydra's memory counts for nothing by itself.
+    """Whether the session here belongs to the login that Hydra remembers. Hydra's login alone is not enough.
 
-    The session may have ended while Hydra could not be told, or with the browser, or because a password was changed;
-    somebody else may have signed in, and anybody may have been deactivated.
+    The session may have ended while Hydra did not answer, with the browser, or after a new password. Another user may
+    have signed in, or the user may be inactive now.
     """
     same = is_subject(conf.get().subject_of, request.user, login.subject)
     return same and login.session_id in hydra_logins.read(request.session).sids
 
 
 def _forget(login: LoginRequest) -> HttpResponse:
-    """Hydra forgets, its applications are told, and the authorization request is made once more."""
+    """Revoke the login session, so that Hydra notifies its applications. Then repeat the authorization request."""
     conf.get().admin.revoke_login_session(login.session_id)
     return redirect(login.request_url)
 
 
-def _too_old(request: HttpRequest, asked: AuthorizationPrompt) -> bool:
-    """Hydra counts ``max_age`` from when we accepted, and that may have been long after somebody gave a password."""
-    return asked.max_age is not None and hydra_logins.read(request.session).older_than(asked.max_age)
+def _too_old(request: HttpRequest, prompt: AuthorizationPrompt) -> bool:
+    """Hydra counts ``max_age`` from the accepted login. The user may have given the password long before that."""
+    return prompt.max_age is not None and hydra_logins.read(request.session).older_than(prompt.max_age)
 
 
 def _form(request: HttpRequest, login: LoginRequest) -> HttpResponse:
@@ -64,29 +69,29 @@ def _form(request: HttpRequest, login: LoginRequest) -> HttpResponse:
 
 
 def _accept(request: HttpRequest, login: LoginRequest) -> HttpResponse:
-    """Whoever is signed in to this site in this browser.
+    """Accept the user who is signed in to this site in this browser.
 
-    Always remembered: what is not remembered can never be logged out, and Hydra fails (v26.2) if the browser still has
-    the cookie of a login that was revoked. As long as the session here, without which it counts for nothing.
+    Hydra must remember the login. Otherwise it cannot be logged out, and Hydra fails (v26.2) if the browser still has
+    the cookie of a revoked login. Hydra remembers it as long as the session here: without that, it does not count.
     """
     config = conf.get()
-    authenticated = config.authentication(request, login=login)
+    context = config.authentication(request, login=login)
     subject = known_subject(config.subject_of, request.user)
     to = config.admin.accept_login_request(
         login.challenge,
         subject=subject,
         remember=True,
         remember_for=config.remember_for or request.session.get_expiry_age(),
-        acr=authenticated.acr,
-        amr=authenticated.amr,
+        acr=context.acr,
+        amr=context.amr,
     )
-    # Not before: what Hydra did not accept is no login, and must not push one out.
+    # Not earlier: if Hydra does not accept it, it must not push out another login session.
     hydra_logins.keep_sid(request.session, login.session_id)
     hydra_logins.save(request.session)
     return redirect(to)
 
 
 def _login_required(login: LoginRequest) -> HttpResponse:
-    """Nobody may be asked (Core 3.1.2.6)."""
+    """Reject the request: the login form may not be shown (Core 3.1.2.6)."""
     description = "The person has to sign in, and no page may be shown."
     return redirect(conf.get().admin.reject_login_request(login.challenge, "login_required", description))

@@ -1,4 +1,4 @@
-"""``urls.logout``: shall this person be logged out, of everything?"""
+"""``urls.logout``: the user confirms or refuses the logout of all applications."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,63 +13,63 @@ from .base import page, redirect
 
 @page("logout")
 def logout(request: HttpRequest, challenge: str) -> HttpResponse:
-    """The logout page. Hydra leaves it to us to honour ``skip_logout_consent``."""
+    """The logout page. Hydra itself ignores ``skip_logout_consent``, so this page applies it."""
     if request.method == "POST" and request.POST.get("answer") == "accept":
         return _log_out(request, challenge)
-    logout = _asked(challenge)
+    logout = _unexpired_request(challenge)
     if request.method == "POST":
         conf.get().admin.reject_logout_request(challenge)
         return render(request, "ory_hydra_ui/still_signed_in.html", {"logout": logout})
-    if _nobody_is_asked(request, logout):
+    if _is_skipped(request, logout):
         return _log_out(request, challenge)
-    # Nobody else's name is shown: any application can make Hydra send it here, with the ID token of somebody.
+    # Show no other user's name: any application can make Hydra send a browser here, with any user's ID token.
     person = request.user.get_username() if _is_here(request, logout) else ""
     context = {"logout": logout, "person": person, "other": _other(request, logout)}
     return render(request, "ory_hydra_ui/logout.html", context)
 
 
-def _asked(challenge: str) -> LogoutRequest:
+def _unexpired_request(challenge: str) -> LogoutRequest:
     logout = conf.get().admin.logout_request(challenge)
-    # Hydra lets us accept it all the same, and says so to the person afterwards.
+    # Hydra accepts an expired request, and shows an error to the user afterwards.
     if logout.expires_at and logout.expires_at <= timezone.now():
         raise HydraError("challenge_expired", "the logout request has expired")
     return logout
 
 
-def _nobody_is_asked(request: HttpRequest, logout: LogoutRequest) -> bool:
-    """An application that may log out unasked may do so for the person at this browser, and for nobody else.
+def _is_skipped(request: HttpRequest, logout: LogoutRequest) -> bool:
+    """Whether the page is skipped. ``skip_logout_consent`` counts only for the user of this browser.
 
-    Any page can send a browser here with an ID token of its own maker's.
+    Any page can send a browser here with the ID token of another user.
     """
     skip = bool(logout.rp_initiated and logout.client and logout.client.skip_logout_consent)
     return skip and not _other(request, logout)
 
 
 def _log_out(request: HttpRequest, challenge: str) -> HttpResponse:
-    """The session here ends first, whoever is signed in: nothing that Hydra says or does not say is in its way.
+    """End the session here first, for any user, also if Hydra fails.
 
-    Hydra ends the login of this browser with the one that was asked for, and tells only the applications of the latter.
-    The others are told here, while Hydra still knows them.
+    Hydra ends the requested login session and that of this browser, and notifies only the applications of the first.
+    So this site revokes the other login sessions before that, and Hydra notifies their applications too.
     """
     sids = revocation.sign_out(request)
     try:
-        logout = _asked(challenge)
+        logout = _unexpired_request(challenge)
     except OryLogoutError:
         revocation.revoke(sids)
         raise
-    revocation.revoke([one for one in sids if one != logout.sid])
-    return redirect(_accepted(logout))
+    revocation.revoke([sid for sid in sids if sid != logout.sid])
+    return redirect(_accept(logout))
 
 
-def _accepted(logout: LogoutRequest) -> str:
-    """Hydra ends the login session that was asked for; where to send the browser.
+def _accept(logout: LogoutRequest) -> str:
+    """Let Hydra end the requested login session. Return the URL for the browser.
 
-    No session here knows its ``sid`` any more.
+    No session here has its ``sid`` any more.
     """
     try:
         return conf.get().admin.accept_logout_request(logout.challenge)
     except ProviderUnavailable as error:
-        revocation.log_left(logout.sid, error)  # the page offers to try again, and perhaps nobody does
+        revocation.log_left(logout.sid, error)  # the page has a retry button, which the user may not use
         raise
     except ChallengeHandled:
         raise  # it has ended
@@ -79,12 +79,12 @@ def _accepted(logout: LogoutRequest) -> str:
 
 
 def _is_here(request: HttpRequest, logout: LogoutRequest) -> bool:
-    """Whether the person who leaves is the one who is signed in to this site in this browser."""
+    """Whether the logout is for the user of this browser, or for one of its login sessions."""
     same = is_subject(conf.get().subject_of, request.user, logout.subject)
     return same or logout.sid in hydra_logins.read(request.session).sids
 
 
 def _other(request: HttpRequest, logout: LogoutRequest) -> str:
-    """Who else is signed in here."""
-    elsewhere = request.user.is_authenticated and not _is_here(request, logout)
-    return request.user.get_username() if elsewhere else ""
+    """The name of another user who is signed in here; empty if there is none."""
+    is_other = request.user.is_authenticated and not _is_here(request, logout)
+    return request.user.get_username() if is_other else ""

@@ -15,8 +15,8 @@ from .base import readable
 
 MAX_DETAIL = 500
 
-#: What people should know of an error (Core 3.1.2.6, RFC 6749 4.1.2.1).
-_MEANING: dict[str, Callable[[], str]] = {
+#: The message for the user, by error code (Core 3.1.2.6, RFC 6749 4.1.2.1).
+_MESSAGES: dict[str, Callable[[], str]] = {
     "access_denied": lambda: _("The sign-in was cancelled."),
     "login_required": lambda: _("You have to sign in for this."),
     "consent_required": lambda: _("The application needs your agreement for this."),
@@ -33,11 +33,11 @@ _MEANING: dict[str, Callable[[], str]] = {
 @readable("error")
 @require_safe
 def error(request: HttpRequest) -> HttpResponse:
-    """What Hydra cannot tell the application. Anybody can make such a link, so our words come first."""
+    """Errors that Hydra cannot send to the application. Anyone can make such a link, so our text comes first."""
     code = request.GET.get("error", "")[:MAX_DETAIL]
-    meaning = _MEANING.get(code, lambda: _("The application asked for something that cannot be done."))
+    message = _MESSAGES.get(code, lambda: _("The application asked for something that cannot be done."))
     details = {name: request.GET.get(name, "")[:MAX_DETAIL] for name in ("error_description", "error_hint")}
-    context = {"meaning": meaning(), "error": code, "details": [text for text in details.values() if text]}
+    context = {"meaning": message(), "error": code, "details": [text for text in details.values() if text]}
     response = render(request, "ory_hydra_ui/error.html", context, status=HTTPStatus.BAD_REQUEST)
     response["X-Robots-Tag"] = "noindex"
     return response
@@ -49,5 +49,5 @@ def error(request: HttpRequest) -> HttpResponse:
 @readable("logged_out")
 @require_safe
 def logged_out(request: HttpRequest) -> HttpResponse:
-    """Where Hydra sends the browser when no application wants it back."""
+    """The page after a logout if no application has a post-logout redirect URI."""
     return render(request, "ory_hydra_ui/logged_out.html")

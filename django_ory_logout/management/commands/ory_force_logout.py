@@ -20,29 +20,29 @@ USAGE, NOT_KNOWN = 2, 3
 
 class Command(BaseCommand):
     help = (
-        "Log somebody out everywhere: here first, then at Kratos, then at Hydra, which tells the other applications. "
-        "Exits with 0 when all is done, 1 when a step failed, 2 when it is not clear who is meant, 3 when nobody knows "
-        "the id."
+        "Log a user out everywhere: first here, then at Kratos, then at Hydra, which notifies the other applications. "
+        "Exit status: 0 everything is done; 1 a step failed; 2 the arguments do not name one user or session; "
+        "3 the id is unknown everywhere."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("user", nargs="?", help="the name that the user has on this site")
-        parser.add_argument("--subject", help="who is meant, as the provider names them")
-        parser.add_argument("--sid", help="one login session alone")
+        parser.add_argument("user", nargs="?", help="the username on this site")
+        parser.add_argument("--subject", help="the subject of the user at the provider")
+        parser.add_argument("--sid", help="end only this login session")
         provider = parser.add_mutually_exclusive_group()
-        provider.add_argument("--provider", help="an alias of PROVIDERS; for a user: only there")
-        provider.add_argument("--issuer", help="the same, by the provider's issuer or Kratos' public URL")
-        what = parser.add_mutually_exclusive_group()
-        what.add_argument("--keep-consents", action="store_true", help="leave consents, and so the tokens, as they are")
-        what.add_argument(
-            "--consents-only", action="store_true", help="revoke consents and their tokens, end no session"
+        provider.add_argument("--provider", help="an alias of PROVIDERS; with a username, log out only there")
+        provider.add_argument("--issuer", help="the same as --provider, by the issuer or by Kratos' public URL")
+        mode = parser.add_mutually_exclusive_group()
+        mode.add_argument("--keep-consents", action="store_true", help="do not revoke consents and their tokens")
+        mode.add_argument(
+            "--consents-only", action="store_true", help="revoke consents and their tokens, and end no session"
         )
-        what.add_argument(
-            "--tokens-only", action="store_true", help="delete the access tokens of --client, of everybody"
+        mode.add_argument(
+            "--tokens-only", action="store_true", help="delete all access tokens of --client, of all users"
         )
-        parser.add_argument("--client", help="the application that --consents-only or --tokens-only is about")
-        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-        parser.add_argument("--json", action="store_true", help="say it as JSON")
+        parser.add_argument("--client", help="the client for --consents-only or --tokens-only")
+        parser.add_argument("--dry-run", action="store_true", help="show the steps, and change nothing")
+        parser.add_argument("--json", action="store_true", help="write JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         progress = Progress(self.stderr, options["verbosity"])
@@ -56,17 +56,18 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(result.as_dict(), indent=2))
         else:
-            self._say(result, is_quiet=options["verbosity"] == 0)
+            self._show(result, is_quiet=options["verbosity"] == 0)
         failed = [step for step in result.steps if step.outcome == Outcome.FAILED]
         if failed:
-            then = "first do what is left, above." if result.untold else "run it again."
-            causes = dict.fromkeys(f"{step.code}: {step.detail}. " for step in failed if step.detail)
-            words = f"Not everything could be done. {''.join(causes)}When the cause is mended, {then}"
-            raise CommandError(words, returncode=1)
+            causes = dict.fromkeys(f"{step.code}: {step.detail}." for step in failed if step.detail)
+            todo = "Fix the cause, then run the command again."
+            if result.untold:
+                todo = 'Fix the cause, then run the commands under "Left to do".'
+            raise CommandError(" ".join(["Not everything could be done.", *causes, todo]), returncode=1)
         if not result.is_known:
             raise CommandError(
-                "Neither this site nor Hydra or Kratos knows that id, so nothing was ended. Compare it, --provider and "
-                "ADMIN_URL.",
+                "Nothing was ended: this id is unknown on this site, at Hydra and at Kratos. Check the id, --provider "
+                "and ADMIN_URL.",
                 returncode=NOT_KNOWN,
             )
 
@@ -74,27 +75,29 @@ class Command(BaseCommand):
         common = {
             "provider": _alias(options["provider"], options["issuer"]),
             "dry_run": options["dry_run"],
-            "progress": _said(progress),
+            "progress": _report_to(progress),
         }
-        whom = {"user": _user(options["user"]), "subject": options["subject"]}
+        user = {"user": _user(options["user"]), "subject": options["subject"]}
         if options["client"] and not (options["consents_only"] or options["tokens_only"]):
-            raise ValueError("--client goes with --consents-only or --tokens-only: a login is not one application's.")
+            raise ValueError("--client needs --consents-only or --tokens-only: a login belongs to all applications.")
         if options["tokens_only"]:
-            if not options["client"] or any([*whom.values(), options["sid"]]):
-                raise ValueError("--tokens-only needs --client and nobody else: they are everybody's tokens.")
+            if not options["client"] or any([*user.values(), options["sid"]]):
+                raise ValueError(
+                    "--tokens-only needs --client and no user, --subject or --sid: it deletes the tokens of all users."
+                )
             return force.revoke_access_tokens(options["client"], **common)
         if options["consents_only"]:
             if options["sid"]:
-                raise ValueError("--consents-only is about a person, not about one login session.")
-            return force.revoke_consents(**whom, client_id=options["client"], **common)
-        return force.force_logout(**whom, sid=options["sid"], consents=not options["keep_consents"], **common)
+                raise ValueError("--consents-only needs a user or --subject, and no --sid.")
+            return force.revoke_consents(**user, client_id=options["client"], **common)
+        return force.force_logout(**user, sid=options["sid"], consents=not options["keep_consents"], **common)
 
-    def _say(self, result: ForcedLogout, *, is_quiet: bool) -> None:
+    def _show(self, result: ForcedLogout, *, is_quiet: bool) -> None:
         if not is_quiet:
-            self._say_all(result)
-        self._list("Left to do, before this is run again:", [_call(one) for one in result.untold])
+            self._show_all(result)
+        self._list("Left to do, before this is run again:", [_command(untold) for untold in result.untold])
 
-    def _say_all(self, result: ForcedLogout) -> None:
+    def _show_all(self, result: ForcedLogout) -> None:
         for step in result.steps:
             count = "" if step.count is None else f" ({step.count})"
             code = f": {step.code}" if step.code else ""
@@ -109,12 +112,12 @@ class Command(BaseCommand):
             self.stdout.write(f"  {line}")
 
 
-def _said(progress: Progress) -> Callable[[StepName, int, int | None], None]:
+def _report_to(progress: Progress) -> Callable[[StepName, int, int | None], None]:
     return lambda name, done, total: progress(str(name.label), done, total)
 
 
-def _call(untold: Untold) -> str:
-    """The command that ends this login session, ready to be pasted: a ``sid`` can be any text."""
+def _command(untold: Untold) -> str:
+    """The command that ends this login session. It is quoted for a shell: a ``sid`` can be any text."""
     return shlex.join(
         ["python", "manage.py", "ory_force_logout", f"--sid={untold.sid}", f"--provider={untold.provider}"]
     )
@@ -128,8 +131,8 @@ def _user(name: str | None) -> AbstractBaseUser | None:
         user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
     except DatabaseFault as error:
         raise CommandError(
-            f"{database_fault(error)}. So nobody can be found by a name now. "
-            "Name the person by --subject: what is at Kratos and at Hydra can be ended without it.",
+            f"{database_fault(error)}. Usernames cannot be looked up now. "
+            "Use --subject: sessions at Kratos and at Hydra can be ended without the database.",
             returncode=1,
         ) from error
     if user is None:
@@ -141,9 +144,11 @@ def _alias(provider: str | None, issuer: str | None) -> str | None:
     if issuer is None:
         return provider
     config = conf.get()
-    at_providers, at_kratos = config.of_issuer(issuer), [one for one in config.kratos if one.issuer == issuer]
-    askable = [one.alias for one in at_providers if one.hydra] + [one.alias for one in at_kratos if one.admin]
-    aliases = [*askable, *(one.alias for one in at_providers), *(one.alias for one in at_kratos)]
+    providers, kratoses = config.of_issuer(issuer), [kratos for kratos in config.kratos if kratos.issuer == issuer]
+    # First those with an admin API.
+    aliases = [provider.alias for provider in providers if provider.hydra]
+    aliases += [kratos.alias for kratos in kratoses if kratos.admin]
+    aliases += [*(provider.alias for provider in providers), *(kratos.alias for kratos in kratoses)]
     if not aliases:
-        raise ValueError(f"There is no provider of {issuer!r} in the settings.")
+        raise ValueError(f"No provider in the settings has the issuer {issuer!r}.")
     return aliases[0]

@@ -18,28 +18,28 @@ USAGE = 2
 
 class Command(BaseCommand):
     help = (
-        "Register this site's URLs at Hydra, after showing what is different there. "
-        "Exits with 0 when all is as it should be, 1 when --check finds a difference, 2 when Hydra cannot be asked."
+        "Show the differences between this site and its client at Hydra, then register this site's URLs there. "
+        "Exit status: 0 the client is registered; 1 --check found a difference; 2 Hydra does not answer as expected."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--provider", help="an alias of PROVIDERS, where there are several")
+        parser.add_argument("--provider", help="an alias of PROVIDERS; required if there are several")
         parser.add_argument(
-            "--check", action="store_true", help="write nothing; exit with 1 when something is different"
+            "--check", action="store_true", help="change nothing, and exit with 1 if there is a difference"
         )
         parser.add_argument("--exact", action="store_true", help="remove redirect URIs that are not this site's")
         parser.add_argument(
             "--frontchannel",
             action=BooleanOptionalAction,
             default=True,
-            help="be told by the front channel too; without it, logging out is quicker",
+            help="register the front channel too; without it, logouts are faster",
         )
         parser.add_argument(
             "--skip-logout-consent",
             action=BooleanOptionalAction,
-            help="ask nobody whether they want to log out, when this site sends them; left as it is unless given",
+            help="let Hydra's logout page not ask users of this site; not changed unless given",
         )
-        parser.add_argument("--json", action="store_true", help="say it as JSON")
+        parser.add_argument("--json", action="store_true", help="write JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with command_errors(USAGE):
@@ -56,24 +56,26 @@ class Command(BaseCommand):
         try:
             found = self._registered(config.hydra, config, choices, options)
         except OryLogoutError as error:
-            raise CommandError(f"Hydra cannot be asked: {error}", returncode=USAGE) from error
+            raise CommandError(f"Hydra does not answer as expected: {error}", returncode=USAGE) from error
         if found and options["check"]:
-            raise CommandError("The client is not registered as this site is.", returncode=1)
+            raise CommandError("The registered client differs from this site.", returncode=1)
 
     def _registered(
         self, hydra: HydraAdmin, config: conf.ProviderConfig, choices: Choices, options: dict[str, Any]
     ) -> Sequence[Difference]:
-        """Show what is different, and unless that was all, write it."""
+        """Show the differences, and write them unless ``--check`` is given."""
         client_id = config.registration.client_id
         registered = client_registration.registered_client(hydra, client_id)
         found = client_registration.differences(registered, client_registration.wanted(config, registered, choices))
         writes = bool(found) and not options["check"]
         if not options["json"]:
-            self._say(client_id, found, is_known=registered is not None)
+            self._show(client_id, found, is_known=registered is not None)
         if writes:
             written = client_registration.write(hydra, config, registered, found)
             if written.client_id != client_id:
-                raise CommandError(f"Hydra chose another id: set CLIENT_ID to {written.client_id!r}.", returncode=1)
+                raise CommandError(
+                    f"Hydra chose another client id. Set CLIENT_ID to {written.client_id!r}.", returncode=1
+                )
         if options["json"]:
             document = {"client_id": client_id, "exists": registered is not None, "written": writes}
             self.stdout.write(json.dumps({**document, "differences": client_registration.as_dict(found)}, indent=2))
@@ -81,13 +83,13 @@ class Command(BaseCommand):
             self.stdout.write("Updated." if registered else "Created.")
         return found
 
-    def _say(self, client_id: str, found: Sequence[Difference], is_known: bool) -> None:
+    def _show(self, client_id: str, found: Sequence[Difference], is_known: bool) -> None:
         if not is_known:
-            self.stdout.write(f"Hydra knows no client {client_id!r}.")
+            self.stdout.write(f"Hydra has no client {client_id!r}.")
         elif not found:
-            self.stdout.write(f"The client {client_id!r} is registered as this site is.")
-        for one in found:
-            self.stdout.write(one.name)
+            self.stdout.write(f"The client {client_id!r} is registered with this site's URLs.")
+        for difference in found:
+            self.stdout.write(difference.name)
             if is_known:
-                self.stdout.write(f"  - {json.dumps(one.registered)}")
-            self.stdout.write(f"  + {json.dumps(one.wanted)}")
+                self.stdout.write(f"  - {json.dumps(difference.registered)}")
+            self.stdout.write(f"  + {json.dumps(difference.wanted)}")

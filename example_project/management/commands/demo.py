@@ -1,4 +1,4 @@
-"""``manage.py demo``: the example site, a development provider for it, and a line for whatever happens."""
+"""``manage.py demo``: the example site, a development provider for it, and a line for each event."""
 
 import logging
 import os
@@ -28,19 +28,19 @@ from example_project import provider
 
 ADDRESS = "127.0.0.1"
 SECONDS_TO_START = 15.0
-#: Of the provider beside a development Kratos.
+#: The port of the provider that runs together with a development Kratos.
 PROVIDER_PORT = 4444
-#: For a site that signs in by Kratos alone. Kratos' host is the site's, or its cookie would not reach the site.
+#: For sign-in by Kratos alone. Kratos must have the site's host: otherwise browsers do not send its cookie to the site.
 BY_KRATOS = {"KRATOS_PUBLIC_URL": "http://localhost:4433", "KRATOS_ADMIN_URL": "http://127.0.0.1:4434"}
 
 
 class Command(BaseCommand):
     help = "Run the example site and, unless OIDC_ISSUER or KRATOS_PUBLIC_URL is set, a development provider for it."
-    #: They would find a new database without tables. They run when it has them.
+    #: A new database has no tables yet. The checks run after the migrations.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--kratos", action="store_true", help="sign in by a development Kratos in its place")
+        parser.add_argument("--kratos", action="store_true", help="sign in by a development Kratos instead")
 
     def handle(self, *args: Any, kratos: bool = False, **options: Any) -> None:
         if kratos and not provider.is_kratos_alone():
@@ -51,7 +51,7 @@ class Command(BaseCommand):
             self.check()
         is_embedded = kratos or not (provider.is_kratos_alone() or os.environ.get("OIDC_ISSUER"))
         with suppress(KeyboardInterrupt), _site_server() as server, _provider() if is_embedded else nullcontext():
-            # One line for each event is ours. What the app logs as a warning stays.
+            # This command writes a line for each event, so hide the app's own lines below warnings.
             logging.getLogger("django_ory_logout").setLevel(logging.WARNING)
             for name in ("django.server", "django.request"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -61,14 +61,14 @@ class Command(BaseCommand):
         self.stdout.write("\nStopped.")
 
     def _announce(self, note: str) -> None:
-        what = "Its Kratos" if provider.is_kratos_alone() else "Its provider"
+        label = "Its Kratos" if provider.is_kratos_alone() else "Its provider"
         self.stdout.write(f"\n  The example site   {self.style.SUCCESS(_site_url())}   open this")
-        self.stdout.write(f"  {what:<16}   {provider.url()}   {note}")
-        self.stdout.write("\n  Ctrl-C stops it. What happens:\n\n")
+        self.stdout.write(f"  {label:<16}   {provider.url()}   {note}")
+        self.stdout.write("\n  Ctrl-C stops it. Events:\n\n")
         self.stdout.flush()
 
     def _report(self) -> None:
-        """Write a line for each sign-in and logout. The receivers live as long as this command."""
+        """Write a line for each sign-in and logout. This command holds the receivers."""
         login_session_opened.connect(self._opened)
         login_session_ended.connect(self._ended)
         logout_notice_refused.connect(self._refused)
@@ -82,8 +82,8 @@ class Command(BaseCommand):
     def _refused(self, *, channel: str, code: str, **_kwargs: Any) -> None:
         self._line("refused", f"{channel} notice: {code}")
 
-    def _line(self, what: str, of_whom: str) -> None:
-        self.stdout.write(f"  {datetime.now():%H:%M:%S}   {what:<10}   {of_whom}")
+    def _line(self, event: str, details: str) -> None:
+        self.stdout.write(f"  {datetime.now():%H:%M:%S}   {event:<10}   {details}")
         self.stdout.flush()
 
 
@@ -93,7 +93,7 @@ def _named(login_session: LoginSession) -> str:
 
 
 def _start_over(environment: dict[str, str]) -> None:
-    """Become this command once more: what it is told to sign in by is known before it has settings."""
+    """Restart this command with ``environment``: the settings read it at their import."""
     os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
@@ -108,12 +108,12 @@ def _stop(signum: int, frame: object) -> None:
 
 @contextmanager
 def _site_server() -> Iterator[ThreadedWSGIServer]:
-    """The site's server, bound already: a port that is taken is known before anything else starts."""
+    """The site's server, already bound: a port in use is found before anything else starts."""
     port = urlsplit(_site_url()).port or 8000
     try:
         server = ThreadedWSGIServer((ADDRESS, port), WSGIRequestHandler)
     except OSError as error:
-        raise CommandError(f"Port {port} is taken. Stop what runs there, or set SITE_URL to another port.") from error
+        raise CommandError(f"Port {port} is taken. Stop the program there, or set SITE_URL to another port.") from error
     with server:
         server.set_app(StaticFilesHandler(get_wsgi_application()))
         yield server
@@ -121,12 +121,12 @@ def _site_server() -> Iterator[ThreadedWSGIServer]:
 
 @contextmanager
 def _provider() -> Iterator[None]:
-    """The development provider, as a process of its own."""
+    """Run the development provider in its own process."""
     arguments = _arguments()
     ports = [port for name, port in arguments.items() if name.endswith("port")]
     for port in ports:
         _require_free(port)
-    # What goes to this machine must not take a detour by a proxy.
+    # Requests to this machine must not go through a proxy.
     os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), ADDRESS, "localhost"]))
     process = get_context("spawn").Process(target=serve, kwargs=arguments, daemon=True)
     process.start()
@@ -140,7 +140,7 @@ def _provider() -> Iterator[None]:
 
 
 def _arguments() -> dict[str, Any]:
-    """Those for :func:`serve`: the provider of the settings, or the Kratos and a provider beside it."""
+    """The arguments for :func:`serve`: the provider of the settings, or the Kratos together with a provider."""
     entry, arguments = provider.entry(), {"site_url": _site_url(), "port": urlsplit(provider.url()).port}
     if not provider.is_kratos_alone():
         return {**arguments, "client_id": entry["CLIENT_ID"], "client_secret": entry["CLIENT_SECRET"]}
@@ -155,7 +155,7 @@ def _require_free(port: int) -> None:
             probe.bind((ADDRESS, port))
         except OSError as error:
             raise CommandError(
-                f"Port {port} is taken. Stop what runs there; or, if it is a provider of yours, set OIDC_ISSUER, "
+                f"Port {port} is taken. Stop the program there. If it is your own provider, set OIDC_ISSUER, "
                 "OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, or KRATOS_PUBLIC_URL."
             ) from error
 

@@ -66,7 +66,7 @@ def log_out(browser: SiteBrowser, provider: Provider, *, told: bool = True) -> N
 
 def test_nothing_has_happened(network: Town) -> None:
     assert red() == {}
-    assert row("history.notices").found == "None in the last 7 days; none was due."
+    assert row("history.notices").found == "None in the last 7 days, and none was expected."
 
 
 def test_a_healthy_day(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
@@ -81,8 +81,8 @@ def test_a_healthy_day(network: Town, provider: Provider, new_browser: NewBrowse
     later()
 
     assert red() == {}
-    assert row("history.notices").found == "2 in the last 7 days; login sessions that they ended: 1."
-    assert row("history.sid").found == "2 live, all with sid."
+    assert row("history.notices").found == "2 in the last 7 days. Login sessions that they ended: 1."
+    assert row("history.sid").found == "2 live login sessions, all with sid."
 
 
 def test_reads_only(network: Town, provider: Provider, browser: SiteBrowser) -> None:
@@ -118,7 +118,7 @@ def test_login_sessions_without_sid(browser: SiteBrowser, network: Town) -> None
     LoginSession.objects.update(sid=None, sid_digest=None)
 
     assert red() == {"history.sid": Verdict.WARN}
-    assert row("history.sid").found == "1 login session has none."
+    assert row("history.sid").found == "1 login session has no sid."
 
 
 def test_login_sessions_without_sid_at_a_provider_without(browser: SiteBrowser, provider: Provider) -> None:
@@ -148,7 +148,7 @@ def test_own_logouts_are_answered_by_no_notice(network: Town, provider: Provider
         later()
 
     assert red() == {"history.notices": Verdict.WARN}
-    assert row("history.notices").found.startswith("None of the latest 3 logouts")
+    assert row("history.notices").found.startswith("No notice came after any of the latest 3 logouts")
 
 
 def test_one_of_the_latest_was_answered(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
@@ -168,7 +168,7 @@ def test_a_notice_may_still_be_on_its_way(network: Town, provider: Provider, bro
     assert red() == {}
     later()
     assert red() == {"history.notices": Verdict.WARN}
-    assert row("history.notices").found.startswith("The latest logout that went on")
+    assert row("history.notices").found.startswith("No notice came after the latest logout")
 
 
 def test_no_back_channel_to_tell_by(network: Town, provider: Provider, browser: SiteBrowser) -> None:
@@ -194,7 +194,7 @@ def test_another_provider_than_hydra_need_not_tell_who_began(
     later()
 
     assert red() == {}
-    assert "not every provider tells" in row("history.notices").found
+    assert "Some providers send no notice" in row("history.notices").found
 
 
 def test_notices_that_name_nobody_here(network: Town, provider: Provider, browser: SiteBrowser) -> None:
@@ -202,7 +202,7 @@ def test_notices_that_name_nobody_here(network: Town, provider: Provider, browse
     browser.deliver(provider.end(provider.sign_in("amber", settings.CLIENT_ID).sid))
 
     assert red() == {"history.notices": Verdict.WARN}
-    assert row("history.notices").found.startswith("1 in the last 7 days, and none named a session here: ")
+    assert row("history.notices").found.startswith("1 in the last 7 days, and none named a session here. ")
 
 
 # Refused
@@ -223,7 +223,7 @@ def test_refused(network: Town, code: str, verdict: Verdict) -> None:
     last = timezone.localtime(RefusalCount.objects.get().last_at)
     assert row("history.refused").found == f"back-channel: {code}, once, at {last:%Y-%m-%d %H:%M:%S}."
     assert f"--explain {code}" in row("history.refused").todo
-    assert ("Strangers" in row("history.refused").todo) == (verdict == Verdict.WARN)
+    assert ("Anyone can cause it" in row("history.refused").todo) == (verdict == Verdict.WARN)
 
 
 def test_what_the_provider_did_not_sign_fails_nothing(network: Town, provider: Provider, browser: SiteBrowser) -> None:
@@ -244,7 +244,7 @@ def test_notice_accepted_since(network: Town, provider: Provider, browser: SiteB
     events.refused("front-channel", "cache_fault")
     assert browser.deliver(provider.end(sid_of("amber"))) == [200]
 
-    assert [(one.verdict, "accepted since" in one.found) for one in found("history.refused")] == [
+    assert [(one.verdict, "accepted after that" in one.found) for one in found("history.refused")] == [
         (Verdict.WARN, True),
         (Verdict.FAIL, False),
     ]
@@ -334,7 +334,7 @@ def test_client_secret_is_wrong(
     provider.register(client_of_site())
     new_browser().sign_in("amber")
     assert red() == {"history.sign_ins": Verdict.WARN}
-    assert "People have signed in since." in row("history.sign_ins").found
+    assert "Users have signed in after that." in row("history.sign_ins").found
 
 
 def test_provider_does_not_answer_sign_ins(network: Town, browser: SiteBrowser) -> None:
@@ -359,7 +359,7 @@ def test_stranger_makes_up_a_code_or_an_error(network: Town, browser: SiteBrowse
 
     assert red() == {"history.sign_ins": Verdict.WARN}
     assert row("history.sign_ins").found.startswith("sign-in: provider_fault, once")
-    assert "Strangers" in row("history.sign_ins").todo
+    assert "Anyone can cause it" in row("history.sign_ins").todo
 
 
 # Receipts
@@ -431,7 +431,7 @@ def test_not_late(network: Town, in_time: dict[str, Any]) -> None:
 def test_hydra_asks(network: Town, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
 
-    assert row("history.logout_request").found == "It asks at its logout page, and would end the login session."
+    assert row("history.logout_request").found == "Hydra shows its logout page, and would end the login session."
 
 
 def assert_logout_request_fails(found_words: str, todo: str, **besides: Verdict) -> None:
@@ -458,7 +458,7 @@ def test_keys_rotated(
     clock.advance(6)  # for so long, a JWK Set just fetched is not fetched again
     new_browser().sign_in("amber")
     assert red() == {"history.logout_request": Verdict.WARN}
-    assert row("history.logout_request").found.startswith("1 of 2: It shows its error page: ")
+    assert row("history.logout_request").found.startswith("1 of 2: Hydra shows its error page: ")
 
 
 def unremembered(provider: Provider, subject: str) -> dict[str, Any]:
@@ -468,12 +468,12 @@ def unremembered(provider: Provider, subject: str) -> dict[str, Any]:
 def test_some_logins_are_not_remembered(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
     """However many others signed in later: different people are asked about first."""
     new_browser().sign_in(**unremembered(provider, "birch"))
-    for _ in range(logout_probe.PEOPLE):
+    for _ in range(logout_probe.MAX_SUBJECTS):
         new_browser().sign_in("amber")
 
     assert red() == {"history.logout_request": Verdict.WARN}
     assert row("history.logout_request").found == (
-        f"1 of {logout_probe.PEOPLE}: It sends the browser straight back: the login was not remembered."
+        f"1 of {logout_probe.MAX_SUBJECTS}: Hydra sends the browser straight back: the login was not remembered."
     )
 
 
@@ -493,7 +493,7 @@ def test_each_session_is_asked_about_once(network: Town, provider: Provider, new
     leaving.sign_in("cedar")
     log_out(leaving, provider, told=False)
     later()
-    with patch.object(logout_probe, "_begun", wraps=logout_probe._begun) as begun:
+    with patch.object(logout_probe, "_send_logout_request", wraps=logout_probe._send_logout_request) as begun:
         found("registration.address", "history.logout_request", "history.known_at_hydra")
 
     assert begun.call_count == LoginSession.objects.filter(ended_at=None).count() == 2
@@ -529,7 +529,7 @@ def test_hydra_says_something_new(network: Town, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     network.replace(END_SESSION, status=302, headers={"Location": "https://op.example/error?error=server_error"})
 
-    assert_logout_request_fails("server_error", "Its log tells more.")
+    assert_logout_request_fails("server_error", "See Hydra's log.")
 
 
 def test_hydra_shows_no_preamble(network: Town, browser: SiteBrowser) -> None:
@@ -537,7 +537,7 @@ def test_hydra_shows_no_preamble(network: Town, browser: SiteBrowser) -> None:
     location = "https://op.example/error?error=invalid_request&error_description=Is+otherwise+malformed.+No+such+thing."
     network.replace(END_SESSION, status=302, headers={"Location": location})
 
-    assert row("history.logout_request").found == "It shows its error page: No such thing."
+    assert row("history.logout_request").found == "Hydra shows its error page: No such thing."
 
 
 @pytest.mark.parametrize(
@@ -594,7 +594,7 @@ def test_sessions_of_another_process_cannot_be_read(
     elsewhere = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "elsewhere"}
     settings.CACHES = {**settings.CACHES, "elsewhere": elsewhere}
     assert red() == {"history.logout_request": Verdict.UNKNOWN}
-    assert "none of them can be read" in row("history.logout_request").found
+    assert "this process can read none of them" in row("history.logout_request").found
 
     provider.delete_login_sessions("amber")
     assert red() == {"history.logout_request": Verdict.UNKNOWN, "history.known_at_hydra": Verdict.UNKNOWN}
@@ -607,13 +607,13 @@ def test_all_are_known(network: Town, new_browser: NewBrowser) -> None:
     for name in ("amber", "birch"):
         new_browser().sign_in(name)
 
-    assert row("history.known_at_hydra").found == "All that could be looked at, of 2."
+    assert row("history.known_at_hydra").found == "All of 2 that could be checked."
 
 
 def test_hydra_is_slow(network: Town, new_browser: NewBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("amber", "birch"):
         new_browser().sign_in(name)
-    monkeypatch.setattr(logins, "PATIENCE", 0)
+    monkeypatch.setattr(logins, "TIMEOUT", 0)
 
     with patch.object(HydraAdmin, "consent_sessions") as asked:
         assert row("history.known_at_hydra").verdict == Verdict.UNKNOWN
@@ -630,7 +630,7 @@ def test_revoked_by_subject(network: Town, provider: Provider, browser: SiteBrow
 
     assert_logout_request_fails("or Hydra has forgotten it", "known_at_hydra", known_at_hydra=Verdict.FAIL)
     known = row("history.known_at_hydra")
-    assert f"{sid_of('amber')[:8]}…, whose login session is gone" in known.found
+    assert f"{sid_of('amber')[:8]}…, have no login session at Hydra" in known.found
     assert "revoked by subject" in known.found
 
 

@@ -106,7 +106,7 @@ def test_it_knows_everybody(wire: KratosNetwork, kratos: Kratos) -> None:
     wire.replace(WHOAMI, json.dumps(told).encode())
 
     assert red() == {"kratos.public": Verdict.FAIL}
-    assert row("kratos.public").found == f"{PUBLIC_URL} knows everybody."
+    assert row("kratos.public").found == f"{PUBLIC_URL} accepts an invalid session token."
 
 
 # The way back
@@ -160,12 +160,15 @@ def test_start_of_a_sign_in_fails(wire: KratosNetwork) -> None:
 @pytest.mark.parametrize(
     ("cookie", "words"),
     [
-        (CSRF, "Domain login.rp.example, path /: it does not reach rp.example."),
-        (f"{CSRF}; Domain=.login.rp.example", "Domain login.rp.example, path /: it does not reach rp.example."),
-        (f"{CSRF}; Domain=p.example", "Domain p.example, path /: it does not reach rp.example."),
+        (CSRF, "Domain login.rp.example, path /: browsers do not send it to rp.example."),
+        (
+            f"{CSRF}; Domain=.login.rp.example",
+            "Domain login.rp.example, path /: browsers do not send it to rp.example.",
+        ),
+        (f"{CSRF}; Domain=p.example", "Domain p.example, path /: browsers do not send it to rp.example."),
         (
             f"{CSRF.replace('Path=/', 'Path=/kratos')}; Domain=rp.example",
-            "Domain rp.example, path /kratos: it does not reach rp.example.",
+            "Domain rp.example, path /kratos: browsers do not send it to rp.example.",
         ),
     ],
     ids=["of its host alone", "below", "another that ends alike", "of another path"],
@@ -216,7 +219,7 @@ def test_session_cookie_has_a_domain_of_its_own(wire: KratosNetwork, django_user
     )
 
     assert red() == {}
-    assert "that of sessions has to be another" in row("kratos.cookie").found
+    assert "The session cookie arrives, so it has others." in row("kratos.cookie").found
 
 
 # Admin API

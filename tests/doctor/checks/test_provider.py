@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, RSAKey
 from django_ory_logout import conf
 from django_ory_logout.doctor.checks import provider as checks
 from django_ory_logout.doctor.findings import NotKnown
-from django_ory_logout.doctor.targets import Fetched, ProviderTarget
+from django_ory_logout.doctor.targets import FetchResult, ProviderTarget
 from django_ory_logout.http import Response
 from django_ory_logout.testing import Network, Provider
 
@@ -63,8 +63,8 @@ def test_discovery_without_an_answer(network: Network, fault: str) -> None:
     ("answer", "words"),
     [
         ({"status": 404}, "answers 404"),
-        ({"status": 200, "body": b"<html>"}, "something else than a JSON object"),
-        ({"status": 200, "body": b"[]"}, "something else than a JSON object"),
+        ({"status": 200, "body": b"<html>"}, "is not a JSON object"),
+        ({"status": 200, "body": b"[]"}, "is not a JSON object"),
         (
             {"status": 301, "headers": {"Location": "https://name:secret@sso.example/x?code=secret"}},
             "redirects (301) to https://***@sso.example/x.",
@@ -152,7 +152,7 @@ def test_what_this_site_calls_may_be_elsewhere(provider: Provider) -> None:
     provider.metadata |= {"token_endpoint": "https://api.example/token", "revocation_endpoint": None}
 
     assert red() == {}
-    assert row("provider.endpoints").found == "Pages are on op.example; on other hosts: token_endpoint."
+    assert row("provider.endpoints").found == "Pages for browsers are on op.example. On other hosts: token_endpoint."
 
 
 def test_a_standard_port_is_the_same_host(provider: Provider) -> None:
@@ -198,7 +198,7 @@ def test_keys_that_cannot_be_fetched(network: Network) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "reason"),
     [
-        (404, b"{}", "it answers 404"),
+        (404, b"{}", "status 404"),
         (200, b"<html>", "not_json (NotJSON)"),
         (200, b"{}", "jwks_invalid"),
     ],
@@ -293,7 +293,7 @@ DATE = 1_700_000_000.0
 )
 def test_how_far_this_machine_is_ahead(headers: dict[str, str], asked_at: float, came_at: float, ahead: float) -> None:
     answer = {"Date": "Tue, 14 Nov 2023 22:13:20 GMT", **headers}
-    fetched = Fetched(Response(200, answer, b""), asked_at, came_at)
+    fetched = FetchResult(Response(200, answer, b""), asked_at, came_at)
 
     assert checks._ahead(fetched, checks._date(answer)) == ahead
 
@@ -331,4 +331,4 @@ def test_hydra_announces_everything_always(configure: Configure) -> None:
     assert row("provider.logout").found == "Back channel and front channel, with sid."
 
     configure(HYDRA={"ADMIN_URL": "http://hydra:4445"})
-    assert row("provider.logout").found.startswith("Everything, as Hydra always does")
+    assert row("provider.logout").found.startswith("All of them. Hydra always announces all")

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, Streami
 from django.urls import set_script_prefix
 from django.utils import translation
 
-from django_ory_logout.doctor.checks import receiver_frames
+from django_ory_logout.doctor.checks import receiver
 from django_ory_logout.http import Response
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutReceipt, RefusalCount
 from django_ory_logout.testing.network import connected
@@ -128,10 +128,7 @@ def test_nobody_listens(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
 
     waiting = ("receiver.slash", "receiver.logout", "receiver.frontchannel")
     assert red() == {"receiver.backchannel": ["fail"], **{check: ["unknown"] for check in waiting}}
-    assert (
-        row("receiver.backchannel").found
-        == f"Nobody listens at https://rp.example{BACKCHANNEL}: the connection is refused."
-    )
+    assert row("receiver.backchannel").found == f"The connection to https://rp.example{BACKCHANNEL} is refused."
 
 
 def test_one_receiver_alone_does_not_answer(proxy: Proxy) -> None:
@@ -195,9 +192,9 @@ def failing(get_response: View) -> View:
     ("name", "words"),
     [
         ("login_wall", "redirects (302) to https://rp.example/login/."),
-        ("csrf_for_all", "answers 403, and not as our view does."),
-        ("streaming", "answers 200, and not as our view does."),
-        ("failing", "answers 500, and not as our view does."),
+        ("csrf_for_all", "answers 403, which is not the answer of this app."),
+        ("streaming", "answers 200, which is not the answer of this app."),
+        ("failing", "answers 500, which is not the answer of this app."),
         ("broken", "The site's middleware cannot be loaded: RuntimeError."),
         ("not_there", "The site's middleware cannot be loaded: ImportError."),
     ],
@@ -233,7 +230,9 @@ def test_below_a_path(settings: Any) -> None:
     settings.FORCE_SCRIPT_NAME = "/app"
     set_script_prefix("/app/")
     try:
-        assert row("receiver.inside").found.startswith("https://rp.example/app/auth/logout/backchannel/ refuses")
+        assert row("receiver.inside").found.startswith(
+            "https://rp.example/app/auth/logout/backchannel/ answers an invalid token"
+        )
     finally:
         set_script_prefix("/")
 
@@ -283,12 +282,24 @@ def test_tokens_in_sessions_cannot_be_tried(settings: Any) -> None:
 @pytest.mark.parametrize(
     ("headers", "verdict", "words"),
     [
-        ({"Content-Security-Policy": "frame-ancestors 'none'"}, "fail", "does not let https://op.example frame it"),
-        ({"Content-Security-Policy": "frame-ancestors *, frame-ancestors 'self'"}, "fail", "does not let"),
-        ({"X-Frame-Options": "DENY"}, "warn", "is sent with X-Frame-Options."),
-        ({"X-Frame-Options": "DENY", "Content-Security-Policy": None}, "fail", "is sent with X-Frame-Options, and"),
-        ({"Content-Security-Policy": None}, "warn", "is sent without its own"),
-        ({"Content-Security-Policy": "default-src 'none'"}, "warn", "is sent without its own"),
+        (
+            {"Content-Security-Policy": "frame-ancestors 'none'"},
+            "fail",
+            "forbids https://op.example to show it in a frame",
+        ),
+        (
+            {"Content-Security-Policy": "frame-ancestors *, frame-ancestors 'self'"},
+            "fail",
+            "forbids https://op.example",
+        ),
+        ({"X-Frame-Options": "DENY"}, "warn", "has an X-Frame-Options header."),
+        (
+            {"X-Frame-Options": "DENY", "Content-Security-Policy": None},
+            "fail",
+            "has an X-Frame-Options header, and not",
+        ),
+        ({"Content-Security-Policy": None}, "warn", "does not have its own"),
+        ({"Content-Security-Policy": "default-src 'none'"}, "warn", "does not have its own"),
     ],
 )
 def test_headers_that_forbid_the_frame(proxy: Proxy, headers: dict[str, str | None], verdict: str, words: str) -> None:
@@ -322,7 +333,7 @@ def test_a_page_over_http_in_one_over_https(settings: Any) -> None:
 
     with connected(Proxy("http://rp.example")):
         assert red("receiver") == {"receiver.frontchannel": ["fail"]}
-        assert "Browsers load no such frame" in row("receiver.frontchannel").todo
+        assert "Browsers block such a frame" in row("receiver.frontchannel").todo
 
 
 def test_a_frame_by_the_cookie_alone(configure: Configure) -> None:
@@ -350,9 +361,9 @@ def test_a_frame_by_the_cookie_alone(configure: Configure) -> None:
     ],
 )
 def test_sources_that_stand_for_the_provider(source: str) -> None:
-    (policy,) = receiver_frames.policies(sent(f"default-src 'none'; Frame-Ancestors {source}"))
+    (policy,) = receiver.policies(sent(f"default-src 'none'; Frame-Ancestors {source}"))
 
-    assert receiver_frames.allows(policy, "https://op.example", "https://rp.example")
+    assert receiver.allows(policy, "https://op.example", "https://rp.example")
 
 
 @pytest.mark.parametrize(
@@ -372,12 +383,12 @@ def test_sources_that_stand_for_the_provider(source: str) -> None:
     ],
 )
 def test_sources_that_do_not(source: str) -> None:
-    (policy,) = receiver_frames.policies(sent(f"frame-ancestors {source}"))
+    (policy,) = receiver.policies(sent(f"frame-ancestors {source}"))
 
-    assert not receiver_frames.allows(policy, "https://op.example", "https://rp.example")
+    assert not receiver.allows(policy, "https://op.example", "https://rp.example")
 
 
 def test_the_site_itself() -> None:
-    assert receiver_frames.allows(["'self'"], "https://rp.example", "https://rp.example")
-    assert not receiver_frames.allows(["https:"], "http://op.example", "https://rp.example")
-    assert receiver_frames.allows(["op.example:4444"], "http://op.example:4444", "https://rp.example")
+    assert receiver.allows(["'self'"], "https://rp.example", "https://rp.example")
+    assert not receiver.allows(["https:"], "http://op.example", "https://rp.example")
+    assert receiver.allows(["op.example:4444"], "http://op.example:4444", "https://rp.example")

@@ -117,7 +117,7 @@ def test_a_check_that_fails_itself_hides_no_other(register: Register, settings: 
     said = {one.found for one in looked("site.checks")["site.checks"]}
 
     assert any(one.startswith("ory_logout.E062: ") for one in said)
-    assert "The system check tests.doctor.checks.test_site.check fails itself: RuntimeError." in said
+    assert "The system check tests.doctor.checks.test_site.check itself failed: RuntimeError." in said
 
 
 def test_checks_of_databases_are_left_out(register: Register) -> None:

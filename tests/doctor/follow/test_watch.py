@@ -12,9 +12,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from django_ory_logout.doctor import CHECKS, examine, explain
+from django_ory_logout.doctor import CHECKS, explain, run_checks
 from django_ory_logout.doctor.follow import watch as follow
-from django_ory_logout.doctor.follow.expected_steps import Missing
+from django_ory_logout.doctor.follow.expected_steps import MissingStep
 from django_ory_logout.doctor.follow.messages import MESSAGES
 from django_ory_logout.doctor.follow.watch import LEASE_SECONDS, Outcome, Step
 from django_ory_logout.management.commands import ory_doctor
@@ -61,7 +61,7 @@ def test_a_logout_that_began_here(world: World) -> None:
 
     assert watch.outcome == Outcome(None)
     assert watch.kinds == [ENDED, TO_PROVIDER, BACK_CHANNEL, FRONT_CHANNEL, RETURNED]
-    assert [one.words for one in watch.steps] == [
+    assert [one.text for one in watch.steps] == [
         "session ended here: logged out here and at the provider",
         "browser sent to the provider",
         "back-channel notice accepted: 0 sessions ended",
@@ -124,7 +124,7 @@ def test_a_logout_elsewhere_by_back_channel(world: World) -> None:
 
     assert watch.outcome.missing is None
     assert watch.kinds == [ENDED, BACK_CHANNEL]
-    assert watch.steps[1].words == "back-channel notice accepted: 1 session ended"
+    assert watch.steps[1].text == "back-channel notice accepted: 1 session ended"
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -149,7 +149,7 @@ def test_what_is_no_logout_begins_none(world: World) -> None:
     watch = Watch(partial(person.site.sign_in, "amber"), fail_to_sign_in)
 
     assert watch.kinds == [ENDED, SIGNED_IN, REFUSED]
-    assert [one.words for one in watch.steps[::2]] == [
+    assert [one.text for one in watch.steps[::2]] == [
         "session ended here: signed in anew",
         "notice refused (sign-in): state_unknown",
     ]
@@ -236,7 +236,7 @@ def test_nothing_came(world: World) -> None:
     watch = Watch()
 
     assert watch.steps == []
-    assert watch.missing == Missing(
+    assert watch.missing == MissingStep(
         "follow.nothing",
         "any step",
         str(MESSAGES["nothing"][0]),
@@ -272,7 +272,10 @@ def test_a_notice_that_is_refused(world: World, configure: Configure) -> None:
 
     assert watch.kinds == [REFUSED]
     assert watch.missing.id == "follow.ended"
-    assert "this site refused it: exp_missing. manage.py ory_doctor --explain exp_missing" in watch.missing.means
+    assert (
+        "This site refused a notice: exp_missing. manage.py ory_doctor --explain exp_missing"
+        in watch.missing.explanation
+    )
     assert explain(watch.steps[0].code)
     assert watch.missing.rows[0] == "history.refused"
 
@@ -299,7 +302,7 @@ def test_what_a_stranger_posts_explains_nothing(world: World, body: dict[str, st
     watch = Watch(person.press, post, person.go, person.come_back)
 
     assert REFUSED in watch.kinds
-    assert watch.missing.means == str(MESSAGES["back_channel"][0])
+    assert watch.missing.explanation == str(MESSAGES["back_channel"][0])
 
 
 def test_what_a_stranger_can_post_as_well_is_said_to_be_that(world: World, configure: Configure) -> None:
@@ -313,8 +316,8 @@ def test_what_a_stranger_can_post_as_well_is_said_to_be_that(world: World, confi
     configure(HYDRA={"ADMIN_URL": ADMIN_URL}, LOGOUT_TOKEN_EXP_REQUIRED=True)
 
     assert watch.missing.id == "follow.ended"
-    assert "refused it: issuer_unknown. If it is the provider's" in watch.missing.means
-    assert "refused it: exp_missing. manage.py" in Watch(load, person.end_there, load).missing.means
+    assert "Anyone can send such a notice" in watch.missing.explanation
+    assert "refused a notice: exp_missing. manage.py" in Watch(load, person.end_there, load).missing.explanation
 
 
 def test_a_request_to_the_front_channel_that_names_no_session(world: World) -> None:
@@ -326,10 +329,10 @@ def test_a_request_to_the_front_channel_that_names_no_session(world: World) -> N
 
     watch = Watch(load)
 
-    assert [one.words for one in watch.steps] == ["front-channel request, which ended nothing"]
-    assert (watch.missing.id, watch.missing.means) == ("follow.ended", str(MESSAGES["ended after request"][0]))
+    assert [one.text for one in watch.steps] == ["front-channel request, which ended nothing"]
+    assert (watch.missing.id, watch.missing.explanation) == ("follow.ended", str(MESSAGES["ended after request"][0]))
     person.login = world.provider.sign_in("amber", "django-site")
-    assert Watch(load, person.end_there).missing.means == str(MESSAGES["ended after notice"][0])
+    assert Watch(load, person.end_there).missing.explanation == str(MESSAGES["ended after notice"][0])
 
 
 def test_a_notice_that_names_another_sid(world: World) -> None:
@@ -340,7 +343,7 @@ def test_a_notice_that_names_another_sid(world: World) -> None:
     watch = Watch(person.end_there)
 
     assert watch.kinds == [BACK_CHANNEL]
-    assert (watch.missing.id, watch.missing.means) == ("follow.ended", str(MESSAGES["ended after notice"][0]))
+    assert (watch.missing.id, watch.missing.explanation) == ("follow.ended", str(MESSAGES["ended after notice"][0]))
     assert "history.known_at_hydra" in watch.missing.rows
 
 
@@ -352,7 +355,7 @@ def test_a_browser_that_comes_back_from_a_logout_before(world: World) -> None:
     watch = Watch(person.come_back)
 
     assert watch.kinds == [RETURNED]
-    assert (watch.missing.id, watch.missing.means) == ("follow.ended", str(MESSAGES["ended"][0]))
+    assert (watch.missing.id, watch.missing.explanation) == ("follow.ended", str(MESSAGES["ended"][0]))
 
 
 def test_a_provider_that_is_out_of_reach(world: World) -> None:
@@ -377,14 +380,17 @@ def test_a_browser_that_stays_at_the_provider(world: World, goes: bool) -> None:
     watch = Watch(person.press, *([person.go] if goes else []))
 
     assert watch.kinds == [ENDED, TO_PROVIDER]
-    assert (watch.missing.id, watch.missing.means) == ("follow.returned", str(MESSAGES["returned"][0]))
+    assert (watch.missing.id, watch.missing.explanation) == ("follow.returned", str(MESSAGES["returned"][0]))
     assert "registration.post_logout_redirect_uri" in watch.missing.rows
 
 
 def test_a_browser_that_stays_at_the_page_of_frames(world: World) -> None:
     watch = Watch(*Person(world).logout[:-1])
 
-    assert (watch.missing.id, watch.missing.means) == ("follow.returned", str(MESSAGES["returned after notice"][0]))
+    assert (watch.missing.id, watch.missing.explanation) == (
+        "follow.returned",
+        str(MESSAGES["returned after notice"][0]),
+    )
 
 
 def test_a_login_that_was_not_remembered(world: World) -> None:
@@ -394,7 +400,7 @@ def test_a_login_that_was_not_remembered(world: World) -> None:
 
     assert watch.kinds == [ENDED, TO_PROVIDER, RETURNED]
     assert watch.missing.id == "follow.back_channel"
-    assert "the login was not remembered" in watch.missing.means
+    assert "it was not remembered" in watch.missing.explanation
     assert watch.missing.rows[0] == "history.logout_request"
 
 
@@ -422,7 +428,7 @@ def test_a_notice_of_a_logout_from_here_that_is_refused(world: World, configure:
 
     assert REFUSED in watch.kinds
     assert watch.missing.id == "follow.back_channel"
-    assert "refused it: exp_missing." in watch.missing.means
+    assert "refused a notice: exp_missing." in watch.missing.explanation
 
 
 def test_a_logout_from_here_whose_notice_is_sent_elsewhere(world: World) -> None:
@@ -432,7 +438,7 @@ def test_a_logout_from_here_whose_notice_is_sent_elsewhere(world: World) -> None
     watch = Watch(*Person(world).logout)
 
     assert watch.kinds == [ENDED, TO_PROVIDER, FRONT_CHANNEL, RETURNED]
-    assert (watch.missing.id, watch.missing.means) == (
+    assert (watch.missing.id, watch.missing.explanation) == (
         "follow.back_channel",
         str(MESSAGES["back_channel after notice"][0]),
     )
@@ -476,7 +482,7 @@ def test_kratos_out_of_reach(kratos: Any) -> None:
 
     watch = Watch(lambda: browser.post_form("/auth/logout/", {}))
 
-    assert watch.steps[1].words == "Kratos could not be told: unreachable"
+    assert watch.steps[1].text == "the session at Kratos could not be ended: unreachable"
     assert watch.missing.id == "follow.told_kratos"
     assert watch.missing.rows == ("kratos.public", "kratos.cookie")
 
@@ -534,7 +540,7 @@ def test_it_is_ready_before_it_looks(world: World) -> None:
 
 
 def test_a_doctor_that_looks_meanwhile_is_no_step(world: World) -> None:
-    watch = Watch(lambda: list(examine(only=["receiver"])))
+    watch = Watch(lambda: list(run_checks(only=["receiver"])))
 
     assert watch.steps == []
 
@@ -593,8 +599,8 @@ def test_the_command_says_each_step_with_its_times(world: World, command: Any) -
     text, status = command(acts=Person(world).logout)
     lines = text.splitlines()
 
-    assert lines[0] == "Now log out. Steps are kept for 60 s."
-    assert lines[-1] == "All that was expected came."
+    assert lines[0] == "Now log out. The doctor shows the steps for 60 s."
+    assert lines[-1] == "All expected steps happened."
     clock = f"{timezone.localtime():%H:}"
     assert lines[1].startswith(f"+0.00 s  {clock}")
     assert lines[1].endswith("  session ended here: logged out here and at the provider")
@@ -606,7 +612,7 @@ def test_the_command_names_what_did_not_come(world: World, command: Any) -> None
 
     text, status = command("--seconds", "3", acts=[person.press, person.go, person.come_back])
 
-    assert "The first step that did not come: back-channel notice accepted." in text
+    assert "The first missing step: back-channel notice accepted." in text
     assert "follow.back_channel: The browser came straight back" in text
     assert "See: history.logout_request, registration.backchannel" in " ".join(text.split())
     assert status == 2

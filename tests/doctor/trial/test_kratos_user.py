@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from django_ory_logout.doctor import Finding, Verdict
-from django_ory_logout.doctor.trial.runner import attempts
+from django_ory_logout.doctor.trial.runner import run_trials
 from django_ory_logout.exceptions import KratosError, ProviderUnavailable
 from django_ory_logout.ory.kratos import KratosAdmin
 from django_ory_logout.testing import Kratos, KratosNetwork, connect_kratos
@@ -33,18 +33,18 @@ def configure(settings: Any, **entry: Any) -> None:
 
 
 def found() -> list[tuple[str, str, Verdict]]:
-    return [(one.check, one.about, one.verdict) for one in attempts()]
+    return [(one.check, one.about, one.verdict) for one in run_trials()]
 
 
 def first() -> Finding:
-    return next(iter(attempts()))
+    return next(iter(run_trials()))
 
 
 def test_a_cookie_that_outlives_the_browser(wire: KratosNetwork, kratos: Kratos) -> None:
     amber = kratos.identity("amber@example.org")
 
     assert found() == [("try.kratos", "people", PASS), ("try.cleanup", "people", PASS)]
-    assert "outlives the browser" in first().found
+    assert "browsers keep the session cookie when they are closed" in first().found
     assert (kratos.identities, kratos.sessions) == ({amber.id: amber}, {})
 
 
@@ -52,7 +52,7 @@ def test_a_cookie_that_ends_with_the_browser_is_well_without_hydra(wire: KratosN
     kratos.persistent = False
 
     assert found() == [("try.kratos", "people", PASS), ("try.cleanup", "people", PASS)]
-    assert "ends with the browser" in first().found
+    assert "drop the session cookie when they are closed" in first().found
 
 
 def test_hydra_remembers_no_login_of_a_cookie_that_ends_with_the_browser(
@@ -85,7 +85,11 @@ def test_without_admin_api_nobody_can_be_made(wire: KratosNetwork, settings: Any
             "kratos_refused",
         ),
         ("/self-service/login/browser", {"status": 404}, f"{PUBLIC_URL}/self-service/login/browser answers 404."),
-        ("/self-service/login", {"status": 400}, f"{PUBLIC_URL}/self-service/login answers 400. Somebody should be"),
+        (
+            "/self-service/login",
+            {"status": 400},
+            f"{PUBLIC_URL}/self-service/login answers 400. The test user should be",
+        ),
         ("/self-service/login/browser", {"body": b"[]"}, "not_json"),
         ("/self-service/login/browser", {"body": b"{}"}, "/self-service/login answers 400."),
         ("/self-service/login/browser", {"body": b'{"ui": {"nodes": [{"attributes": []}]}}'}, "answers 400."),
@@ -97,7 +101,7 @@ def test_what_cannot_be_tried_is_not_known(
 ) -> None:
     wire.replace(path, **fault)
 
-    said = {one.check: one for one in attempts()}
+    said = {one.check: one for one in run_trials()}
 
     assert said["try.kratos"].verdict == UNKNOWN
     assert words in f"{said['try.kratos'].found} {said['try.kratos'].todo}"
@@ -122,13 +126,13 @@ def test_a_cookie_of_another_name(wire: KratosNetwork, settings: Any) -> None:
     configure(settings, KRATOS={**AT_KRATOS, "COOKIE_NAME": "another"})
 
     assert first().verdict == FAIL
-    assert "no cookie that is called another" in first().found
+    assert "no cookie with the name another" in first().found
 
 
 def test_kratos_out_of_reach(wire: KratosNetwork) -> None:
     wire.down()
 
-    [said, cleanup] = attempts()
+    [said, cleanup] = run_trials()
 
     assert (said.verdict, cleanup.verdict) == (UNKNOWN, UNKNOWN)
     assert "See kratos.admin and kratos.public." in said.todo
@@ -140,7 +144,7 @@ def test_who_is_left_is_said(wire: KratosNetwork, kratos: Kratos, monkeypatch: p
 
     monkeypatch.setattr(KratosAdmin, "delete_identity", fail)
 
-    [_, cleanup] = attempts()
+    [_, cleanup] = run_trials()
 
     assert cleanup.verdict == FAIL
     [identity] = kratos.identities.values()
@@ -154,6 +158,6 @@ def test_stopped_it_tidies_up(wire: KratosNetwork, kratos: Kratos, monkeypatch: 
     monkeypatch.setattr("django_ory_logout.doctor.trial.kratos_user._cookie", interrupt)
 
     with pytest.raises(KeyboardInterrupt):
-        list(attempts())
+        list(run_trials())
 
     assert kratos.identities == {}

@@ -21,8 +21,8 @@ from django_ory_logout.backends import ProviderBackend
 from django_ory_logout.doctor import Finding, Verdict, explain
 from django_ory_logout.doctor.findings import CheckResult, passed
 from django_ory_logout.doctor.trial import cleanup, hydra_user, runner
-from django_ory_logout.doctor.trial.interrupts import stoppable
-from django_ory_logout.doctor.trial.runner import ROWS, Attempt, attempts
+from django_ory_logout.doctor.trial.interrupts import raising_keyboard_interrupt
+from django_ory_logout.doctor.trial.runner import ROWS, HydraTrial, run_trials
 from django_ory_logout.flows import logout
 from django_ory_logout.management.commands import ory_doctor
 from django_ory_logout.models import LoginSession, LogoutEvent, LogoutReceipt, Subject, digest
@@ -77,7 +77,7 @@ def said(found: Sequence[Finding], row: str) -> str:
 
 
 def assert_well(world: World) -> None:
-    found = list(attempts())
+    found = list(run_trials())
 
     assert {one.check: one.verdict for one in found} == dict.fromkeys(OF_HYDRA, PASS), found
     assert {one.about for one in found} == {"default"}
@@ -142,7 +142,7 @@ def test_nobody_real_is_touched(world: World) -> None:
     Subject.objects.create(user=amber, issuer=world.provider.issuer, subject="amber")
     theirs = world.provider.sign_in("amber", "django-site")
 
-    list(attempts())
+    list(run_trials())
 
     assert left() == {"User": 1, "Subject": 1}
     assert world.provider.login_sessions == {theirs.sid: theirs}
@@ -196,11 +196,11 @@ def rotated(world: World, _configure: Configure, _patch: PATCH) -> None:
 
 
 def site_down_later(world: World, _configure: Configure, patch: PATCH) -> None:
-    def backchannel(_attempt: Attempt) -> CheckResult:
+    def backchannel(_attempt: HydraTrial) -> CheckResult:
         world.down("/auth/login/")
         return passed("")
 
-    patch.setattr(Attempt, "backchannel", backchannel)
+    patch.setattr(HydraTrial, "backchannel", backchannel)
 
 
 AFTER_SIGN_IN = dict.fromkeys(OF_HYDRA[1:-1], UNKNOWN)
@@ -212,12 +212,12 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
     "no login page": (
         path("/auth/login/", status=404),
         SIGN_IN,
-        f"{SITE_URL}/auth/login/ answers 404: this site lets nobody in (?). See its log.",
+        f"{SITE_URL}/auth/login/ answers 404. This site did not redirect. See its log.",
     ),
     "no redirect URI": (
         registered(redirect_uris=["https://rp.example/elsewhere/"]),
         SIGN_IN,
-        "sends the browser to https://op.example/error: invalid_request The redirect_uri is not one",
+        "sends the browser to https://op.example/error. Error: invalid_request The redirect_uri is not one",
     ),
     "no redirect URI, and what to do": (
         registered(redirect_uris=["https://rp.example/elsewhere/"]),
@@ -227,18 +227,18 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
     "no tokens": (
         rotated,
         SIGN_IN,
-        f"{SITE_URL}/auth/callback/ answers 400: this site lets nobody in (kid_unknown). Run manage.py",
+        f"{SITE_URL}/auth/callback/ answers 400. This site refused the sign-in: kid_unknown. Run manage.py",
     ),
     "nobody let in": (
         without_backend,
         SIGN_IN,
-        "/auth/callback/ answers 403: this site lets nobody in (user_refused). "
+        "/auth/callback/ answers 403. This site refused the sign-in: user_refused. "
         "Run manage.py ory_doctor --explain user_refused.",
     ),
     "another page in place of the callback": (
         path("/auth/callback/", body=b"<h1>", status=200),
         SIGN_IN,
-        "/auth/callback/ answers 200: this site lets nobody in (?). See its log.",
+        "/auth/callback/ answers 200. This site did not redirect. See its log.",
     ),
     "consent refused": (
         lambda world, _configure, patch: patch.setattr(
@@ -247,15 +247,15 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
             lambda self, challenge, **_said: self.reject_consent_request(challenge, "access_denied", "no"),
         ),
         SIGN_IN,
-        "sends the browser to https://rp.example/auth/callback/: access_denied no Hydra should send the browser back",
+        "https://rp.example/auth/callback/. Error: access_denied no Hydra should send the browser back",
     ),
     "cookies lost": (
         path("/auth/whoami/", body=b"{}", status=401),
         SIGN_IN,
-        "/auth/whoami/ answers 401. Somebody should be signed in now.",
+        "/auth/whoami/ answers 401. The test user should be signed in now.",
     ),
     "whoami broken": (path("/auth/whoami/", status=500), SIGN_IN, "/auth/whoami/ answers 500. whoami should say"),
-    "somebody else": (whoami(subject="amber"), SIGN_IN, "Somebody should be signed in now."),
+    "somebody else": (whoami(subject="amber"), SIGN_IN, "The test user should be signed in now."),
     "no sid": (whoami(sid=None), SIGN_IN, "The ID token has no sid"),
     "site down": (
         lambda world, _configure, _patch: world.down("/auth/login/"),
@@ -265,12 +265,12 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
     "discovery down": (
         lambda world, _configure, _patch: world.down("/.well-known/openid-configuration"),
         SIGN_IN,
-        f"{SITE_URL}/auth/login/ answers 503: this site lets nobody in (unreachable).",
+        f"{SITE_URL}/auth/login/ answers 503. This site refused the sign-in: unreachable.",
     ),
     "issuer with a slash": (
         lambda world, _configure, _patch: world.provider.metadata.update(issuer="https://op.example/"),
         SIGN_IN,
-        "/auth/login/ answers 500: this site lets nobody in (issuer_mismatch).",
+        "/auth/login/ answers 500. This site refused the sign-in: issuer_mismatch.",
     ),
     "another site's login page": (
         path("/auth/login/", status=302, headers={"Location": "https://rp.example/accounts/login/"}),
@@ -300,7 +300,7 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
     "notices refused": (
         configured(LOGOUT_TOKEN_EXP_REQUIRED=True),
         {"try.backchannel": FAIL},
-        "this site refused it: exp_missing. Run manage.py ory_doctor --explain exp_missing.",
+        "This site refused the notice: exp_missing. Run manage.py ory_doctor --explain exp_missing.",
     ),
     "not remembered": (
         not_remembered,
@@ -315,27 +315,27 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
     "the session stays": (
         patched(logout, "end_current", lambda *_args: None),
         RP_INITIATED,
-        "The session should have ended here before anything else.",
+        "The session here should have ended first.",
     ),
     "no end session endpoint": (
         lambda world, _configure, _patch: world.provider.metadata.update(end_session_endpoint=None),
         RP_INITIATED,
-        "/auth/logout/ answers 200. The site should send the browser to Hydra. See provider.endpoints",
+        "/auth/logout/ answers 200. This site should send the browser to Hydra. See provider.endpoints",
     ),
     "no post-logout redirect URI": (
         registered(post_logout_redirect_uris=[]),
         RP_INITIATED,
-        "for the client. Hydra should ask at its logout page.",
+        "for the client. Hydra should show its logout page.",
     ),
     "front-channel URI elsewhere": (
         registered(frontchannel_logout_uri=f"{SITE_URL}/elsewhere/"),
         {"try.frontchannel": FAIL},
-        f"Hydra's page loads {SITE_URL}/elsewhere/, which is not this site's. Run manage.py ory_register_client.",
+        f"Hydra's page loads {SITE_URL}/elsewhere/, which is not the URL of this site. Run manage.py",
     ),
     "front channel broken": (
         path("/auth/logout/frontchannel/", status=500),
         {"try.frontchannel": FAIL},
-        "/auth/logout/frontchannel/ answers 500. The frame should be answered",
+        "/auth/logout/frontchannel/ answers 500. The frame should answer 200",
     ),
     "another sid in the frame": (
         lambda world, _configure, patch: patch.setattr(
@@ -344,23 +344,23 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
             lambda _sid: [f"{SITE_URL}/auth/logout/frontchannel/?iss=https://op.example&sid=another"],
         ),
         {"try.frontchannel": FAIL},
-        "The frame names another sid",
+        "The sid of the frame is not the sid of the sign-in.",
     ),
     "no frame": (
         lambda world, _configure, patch: patch.setattr(world.provider, "frontchannel_uris", lambda _sid: []),
         {"try.frontchannel": FAIL},
-        "Hydra's page loads no frame, though one is registered.",
+        "Hydra's page loads no frame, although one is registered.",
     ),
     "left at Hydra": (
         redirecting("https://op.example/signed-out"),
         {"try.returned": FAIL},
         f"Hydra should send the browser to {GONE}.",
     ),
-    "another state": (redirecting(GONE, state="another"), {"try.returned": FAIL}, "back with another state"),
+    "another state": (redirecting(GONE, state="another"), {"try.returned": FAIL}, "came back with another state"),
     "no way back": (
         path("/auth/logout/callback/", status=502),
         {"try.returned": FAIL},
-        "/auth/logout/callback/ answers 502. The way back",
+        "/auth/logout/callback/ answers 502. This site should accept the return.",
     ),
 }
 
@@ -370,7 +370,7 @@ def test_broken(world: World, configure: Configure, monkeypatch: PATCH, what: st
     break_it, changed, words = BROKEN[what]
     break_it(world, configure, monkeypatch)
 
-    found = list(attempts())
+    found = list(run_trials())
 
     assert {one.check: one.verdict for one in found} == {**dict.fromkeys(OF_HYDRA, PASS), **changed}, found
     assert words in said(found, next(row for row in OF_HYDRA if row in changed))
@@ -379,13 +379,13 @@ def test_broken(world: World, configure: Configure, monkeypatch: PATCH, what: st
 
 
 def test_a_step_that_itself_fails_is_not_known_without_its_text(world: World, monkeypatch: PATCH) -> None:
-    def fail(_attempt: Attempt) -> None:
+    def fail(_attempt: HydraTrial) -> None:
         raise DatabaseError("a secret")
 
-    monkeypatch.setattr(Attempt, "_without_frames", fail)
+    monkeypatch.setattr(HydraTrial, "_without_frames", fail)
     register(world, frontchannel_logout_uri=None)
 
-    found = list(attempts())
+    found = list(run_trials())
 
     assert said(found, "try.frontchannel") == "The step itself failed: DatabaseError. "
 
@@ -413,13 +413,15 @@ def test_a_notice_that_comes_late_is_waited_for(world: World, monkeypatch: PATCH
 def test_a_site_with_another_database_is_found_out(world: World, monkeypatch: PATCH) -> None:
     monkeypatch.setattr(hydra_user, "index", SimpleNamespace(rows=LoginSession.objects.none))
 
-    found = list(attempts())
+    found = list(run_trials())
 
     changed = {**SIGN_IN, "try.cleanup": FAIL}
     assert {one.check: one.verdict for one in found} == changed
-    assert said(found, "try.sign_in").startswith("The site that answers uses another database than this command. Run")
-    assert said(found, "try.cleanup").startswith("Of ory-doctor-")
-    assert "what the other database holds" in said(found, "try.cleanup")
+    assert said(found, "try.sign_in").startswith(
+        "The site at the public URL uses another database than this command. Run"
+    )
+    assert said(found, "try.cleanup").startswith("Left of ory-doctor-")
+    assert "in the other database" in said(found, "try.cleanup")
     assert (world.provider.login_sessions, world.provider.consents) == ({}, [])
 
 
@@ -427,9 +429,9 @@ def test_without_a_database_nobody_is_tried(world: World, monkeypatch: PATCH) ->
     def fail(_patient: Any) -> None:
         raise DatabaseError("a secret")
 
-    monkeypatch.setattr(runner, "left_behind", fail)
+    monkeypatch.setattr(runner, "leftover_test_users", fail)
 
-    [one] = attempts()
+    [one] = run_trials()
 
     assert (one.check, one.verdict, one.found) == ("try.sign_in", UNKNOWN, "See site.database.")
     assert world.calls == []
@@ -442,7 +444,7 @@ def test_what_a_broken_try_left_in_the_log_is_removed(world: World, monkeypatch:
     without_backend(world, lambda **_changes: None, monkeypatch)
     before = LogoutEvent.objects.create(at=timezone.now(), kind="refused", code="sign-in: state_unknown")
 
-    list(attempts())
+    list(run_trials())
 
     assert list(LogoutEvent.objects.all()) == [before]
 
@@ -450,9 +452,9 @@ def test_what_a_broken_try_left_in_the_log_is_removed(world: World, monkeypatch:
 def test_what_a_broken_try_left_in_the_counters_is_said(world: World, configure: Configure) -> None:
     configure(HYDRA={"ADMIN_URL": ADMIN_URL}, LOGOUT_TOKEN_EXP_REQUIRED=True)
 
-    found = list(attempts())
+    found = list(run_trials())
 
-    assert said(found, "try.cleanup") == "Nothing is left of it, but in history.refused: back-channel: exp_missing. "
+    assert said(found, "try.cleanup") == "Nothing is left, except in history.refused: back-channel: exp_missing. "
     assert not LogoutEvent.objects.exists()
 
 
@@ -467,20 +469,20 @@ def test_counters_that_cannot_be_read_keep_nothing_from_being_tidied_up(world: W
 
 def test_the_next_try_removes_what_a_killed_one_left(world: World, monkeypatch: PATCH) -> None:
     monkeypatch.setattr(runner, "clean_up", lambda _person: passed("killed"))
-    monkeypatch.setattr(Attempt, "backchannel", lambda _attempt: passed(""))
-    monkeypatch.setattr(Attempt, "rp_initiated", lambda _attempt: passed(""))
-    list(attempts())
+    monkeypatch.setattr(HydraTrial, "backchannel", lambda _attempt: passed(""))
+    monkeypatch.setattr(HydraTrial, "rp_initiated", lambda _attempt: passed(""))
+    list(run_trials())
     monkeypatch.undo()
     amber = User.objects.create_user("amber")
     Subject.objects.create(user=amber, issuer=world.provider.issuer, subject="ory-doctor-of-mine")
     assert left()["Subject"] == 2
     assert world.provider.login_sessions
 
-    found = list(attempts())
+    found = list(run_trials())
 
     assert [one.found for one in found if one.check == "try.cleanup"] == [
-        "Of an earlier try: Nothing is left of it, here and at Hydra.",
-        "Nothing is left of it, here and at Hydra.",
+        "Earlier trial: Nothing is left, here and at Hydra.",
+        "Nothing is left, here and at Hydra.",
     ]
     assert left() == {"User": 1, "Subject": 1}
     assert world.provider.login_sessions == {}
@@ -489,10 +491,10 @@ def test_the_next_try_removes_what_a_killed_one_left(world: World, monkeypatch: 
 def test_what_cannot_be_tidied_up_is_said(world: World, monkeypatch: PATCH) -> None:
     world.down("/admin/oauth2/auth/sessions/consent")
 
-    found = list(attempts())
+    found = list(run_trials())
 
     assert [one.check for one in found if one.verdict == FAIL] == ["try.cleanup"]
-    assert " is left: the consent at Hydra. Remove it by hand" in said(found, "try.cleanup")
+    assert ": the consent at Hydra. Delete it by hand" in said(found, "try.cleanup")
     assert left() == {}
 
 
@@ -505,10 +507,10 @@ def test_a_user_who_was_there_before_stays(world: World, monkeypatch: PATCH, kno
         Subject.objects.create(user=amber, issuer=world.provider.issuer, subject="amber")
     monkeypatch.setattr(ProviderBackend, "_create_user", lambda *_args: amber)
 
-    found = list(attempts())
+    found = list(run_trials())
 
     assert [one.check for one in found if one.verdict == FAIL] == ["try.cleanup"]
-    assert "is left: the user." in said(found, "try.cleanup")
+    assert ": the user." in said(found, "try.cleanup")
     assert list(User.objects.all()) == [amber]
     assert list(Subject.objects.values_list("subject", flat=True)) == (
         ["amber"] if known_before == "another link" else []
@@ -522,14 +524,14 @@ def test_users_without_a_date_are_known_by_their_names() -> None:
         user: Any = SimpleNamespace(get_username=lambda: username)
         link: Any = SimpleNamespace(issuer="https://op.example", subject="ory-doctor-1")
         person: Any = SimpleNamespace(started=timezone.now())
-        return cleanup._is_made_for(link, user, person)
+        return cleanup._is_created_for(link, user, person)
 
     assert made(digest("https://op.example", "ory-doctor-1")[:30])
     assert not made("amber")
 
 
 def test_stopped_in_the_middle_it_tidies_up(world: World) -> None:
-    found = attempts()
+    found = run_trials()
     assert next(found).verdict == PASS
     assert left()["LoginSession"] == 1
 
@@ -546,7 +548,7 @@ def test_interrupted_in_a_step_it_tidies_up(world: World, monkeypatch: PATCH) ->
     monkeypatch.setattr(HydraAdmin, "revoke_login_session", interrupt)
 
     with pytest.raises(KeyboardInterrupt):
-        list(attempts())
+        list(run_trials())
 
     assert left() == {}
 
@@ -612,7 +614,7 @@ def test_what_is_ignored_stays_so(world: World, monkeypatch: PATCH) -> None:
 
 def test_in_another_thread_no_signal_is_handled() -> None:
     def stop() -> None:
-        with stoppable():
+        with raising_keyboard_interrupt():
             handlers.append(signal.getsignal(signal.SIGTERM))
 
     handlers: list[Any] = []
@@ -627,7 +629,7 @@ def test_in_another_thread_no_signal_is_handled() -> None:
 
 
 def test_without_admin_api_nobody_can_be_signed_in(network: Any) -> None:
-    [one] = attempts()
+    [one] = run_trials()
 
     assert (one.check, one.verdict) == ("try.sign_in", UNKNOWN)
     assert "No HYDRA" in one.found
@@ -636,7 +638,7 @@ def test_without_admin_api_nobody_can_be_signed_in(network: Any) -> None:
 def test_where_nobody_new_is_let_in_nobody_is_tried(world: World, configure: Configure) -> None:
     configure(CREATE_USERS=False)
 
-    [one] = attempts()
+    [one] = run_trials()
 
     assert (one.check, one.verdict) == ("try.sign_in", UNKNOWN)
     assert "CREATE_USERS" in one.found
@@ -645,7 +647,7 @@ def test_where_nobody_new_is_let_in_nobody_is_tried(world: World, configure: Con
 
 def test_an_alias_that_there_is_not(world: World) -> None:
     with pytest.raises(ValueError, match="no provider 'nobody'"):
-        attempts(alias="nobody")
+        run_trials(alias="nobody")
 
 
 def test_each_row_is_explained() -> None:
@@ -688,8 +690,8 @@ def test_the_command_tidies_up_when_it_is_stopped(world: World, monkeypatch: PAT
         assert left()["LoginSession"] == 1
         raise KeyboardInterrupt
 
-    found = [attempts()]
-    monkeypatch.setattr(ory_doctor, "attempts", lambda **_options: found[0])
+    found = [run_trials()]
+    monkeypatch.setattr(ory_doctor, "run_trials", lambda **_options: found[0])
     monkeypatch.setattr(ory_doctor.Command, "_show", interrupt)
 
     assert command()[1] == 2
