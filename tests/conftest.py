@@ -41,7 +41,7 @@ def _forget() -> None:
     cache.clear()
     documents._parsed.clear()
     index._seen.clear()
-    events._lately.clear()
+    events._recent_counts.clear()
     conf.get.cache_clear()
 
 

@@ -41,7 +41,7 @@ def asked_for(parameters: Mapping[str, str]) -> KratosConfig | None:
 
 def leave(request: Any, kratos: KratosConfig) -> None:
     """No credential came: a session that Kratos opened ends when it is read, or now if a middleware has read it."""
-    request.session.refused_issuer = kratos.issuer
+    request.session.issuer_without_cookie = kratos.issuer
     if request.session.accessed and StoredLogin.read_if_opened_by(request.session, kratos.issuer):
         logout.end_current(request, EndReason.KRATOS)
         request_user.look_again(request)

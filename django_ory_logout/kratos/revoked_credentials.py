@@ -48,7 +48,7 @@ def refuse(kratos: KratosConfig, credential: Credential, found: WhoamiResult) ->
     if found.session:
         receipt = receipts.record_logout(kratos.issuer, found.session.sid, moment(found.session.expires_at))
     else:
-        receipt = receipts.record_refusal(kratos.issuer, whoami.credential_digest(kratos, credential))
+        receipt = receipts.record_credential_logout(kratos.issuer, whoami.credential_digest(kratos, credential))
     index.process(receipt, EndReason.RP_INITIATED)
     return None if found.session else receipt
 

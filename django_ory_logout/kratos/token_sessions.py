@@ -34,8 +34,8 @@ def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> 
 @sensitive_variables()
 def tied(cookies: LoginSessionStore, kratos: KratosConfig, credential: Credential) -> LoginSessionStore:
     """The session that Kratos opened for ``credential``, or a new one. Raises :exc:`TemporaryError` without cache."""
-    session = cookies.another(kratos.cache.get(_key(kratos, credential)))
-    return session if _is_opened(session, kratos) else cookies.another()
+    session = cookies.unloaded_copy(kratos.cache.get(_key(kratos, credential)))
+    return session if _is_opened(session, kratos) else cookies.unloaded_copy()
 
 
 @sensitive_variables()
@@ -45,7 +45,7 @@ def save(session: LoginSessionStore, kratos: KratosConfig, credential: Credentia
     Anybody can make a token up: it must not become the key to what was signed in in another way.
     """
     try:
-        if session.needs_settling or not _is_opened(session, kratos):
+        if session.is_detached or not _is_opened(session, kratos):
             kratos.cache.delete(_key(kratos, credential))
             session.end(EndReason.USER)
             session.flush()

@@ -499,7 +499,7 @@ def test_provider_out_of_reach(
     assert signed_in.user is None
 
 
-@pytest.mark.parametrize("step", ["record", "mark_ended", "finish", "complete"])
+@pytest.mark.parametrize("step", ["record", "mark_ended", "delete_ended", "complete"])
 def test_database_down_at_any_step(
     post: Any,
     token: str,

@@ -138,7 +138,7 @@ def receipts_left(_site: SiteTarget) -> Iterator[CheckResult]:
 def late(_site: SiteTarget) -> Iterator[CheckResult]:
     """From the making of the logout token to the end of what it names."""
     found = receipts.rows().filter(completed_at__gt=F("iat") + LATE, received_at__gt=timezone.now() - LATELY)
-    count = found.exclude(jti__startswith=receipts.OURS).count()
+    count = found.exclude(jti__startswith=receipts.LOCAL_JTI_PREFIX).count()
     if count:
         yield warned(
             ngettext(

@@ -71,7 +71,7 @@ def _login_of(row: LoginSession) -> StoredLogin | None:
     """What the stored session keeps of its sign-in, where it can be read."""
     if not row.session_key:
         return None
-    return StoredLogin.read(engines.without_request(engines.site_store(), row.session_key).load())
+    return StoredLogin.read(engines.session_without_request(engines.site_store(), row.session_key).load())
 
 
 @sensitive_variables()

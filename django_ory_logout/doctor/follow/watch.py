@@ -97,7 +97,7 @@ def follow(
     ``when_ready`` is called once steps are kept.
     """
     before, expectations, seen = newest(), Expectations(), list[LogoutEvent]()
-    with events.followed(LEASE_SECONDS) as prolong, suppress(KeyboardInterrupt):
+    with events.follow(LEASE_SECONDS) as prolong, suppress(KeyboardInterrupt):
         when_ready()
         until, renewal = clock() + seconds, clock() + LEASE_SECONDS / 2
         while (now := clock()) < until:

@@ -207,5 +207,5 @@ def overheard(channel: str) -> Iterator[Callable[[], list[str]]]:
     def codes() -> list[str]:
         return sorted({code.partition(": ")[2] for code in heard.values_list("code", flat=True)})
 
-    with events.followed(LEASE_SECONDS):
+    with events.follow(LEASE_SECONDS):
         yield codes
