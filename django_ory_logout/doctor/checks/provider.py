@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from ...exceptions import ProviderUnavailable
 from ...oidc.metadata import ProviderMetadata, parse_jwks
-from ...oidc.provider import fitting
+from ...oidc.provider import matching_keys
 from ...oidc.tokens import CLOCK_SKEW_SECONDS
 from ..findings import CheckResult, NotKnown, Scope, address, check, failed, passed, quoted, see, unknown, warned
 from ..targets import Fetched, ProviderTarget, fault
@@ -166,7 +166,7 @@ def keys(target: ProviderTarget) -> Iterator[CheckResult]:
             _("No token can be verified without the JWK Set. Does this machine reach it, and who answers there?"),
         )
         return
-    count = len(fitting(published, None, pinned["algorithm"]))
+    count = len(matching_keys(published, None, pinned["algorithm"]))
     if count:
         words = ngettext("%(count)d key fits %(algorithm)s.", "%(count)d keys fit %(algorithm)s.", count)
         yield passed(words % {**pinned, "count": count})
