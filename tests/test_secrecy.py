@@ -23,7 +23,7 @@ from django_ory_logout import conf, http
 from django_ory_logout.flows import login as journey_of_login
 from django_ory_logout.flows.logout import end_session_request, held_end_session_request
 from django_ory_logout.models import LoginSession, LogoutReceiptQuerySet
-from django_ory_logout.oidc import documents, messages, tokens
+from django_ory_logout.oidc import documents, jose, messages, tokens
 from django_ory_logout.oidc.messages import Tokens
 from django_ory_logout.sessions import engines, index, opening
 from django_ory_logout.sessions.stored_login import LOGIN_KEY, StoredLogin
@@ -291,7 +291,7 @@ def assert_secret(secrets: Secrets, reports: Reports) -> None:
         (messages, "authenticated"),
         (messages, "parse_token_response"),
         (messages, "userinfo_claims"),
-        (tokens, "_json_object"),
+        (jose, "_json_object"),
         (tokens, "_check_audience"),
         (tokens, "_check_access_token"),
         (User, "save"),
@@ -621,9 +621,9 @@ LOGIN_KEPT = StoredLogin(issuer="https://op.example", client_id="django-site", i
             "_read",
         ),
         (lambda op: op.userinfo(TOKENS.access_token, "amber", NOW), http, "_read"),
-        (lambda op: op.verify_id_token(TOKENS, nonce="", now=NOW), tokens, "_json_part"),
-        (lambda op: op.verify_logout_token(LOGOUT_TOKEN, now=NOW, exp_required=False), tokens, "_json_part"),
-        (lambda op: tokens.unverified_recipient(LOGOUT_TOKEN, []), tokens, "_json_part"),
+        (lambda op: op.verify_id_token(TOKENS, nonce="", now=NOW), jose, "_json_part"),
+        (lambda op: op.verify_logout_token(LOGOUT_TOKEN, now=NOW, exp_required=False), jose, "_json_part"),
+        (lambda op: tokens.unverified_recipient(LOGOUT_TOKEN, []), jose, "_json_part"),
         (lambda op: messages.authenticated(op.registration, "code=the-code-itself"), messages, "ClientAuth"),
         (lambda op: held_end_session_request(LOGIN_KEPT, ""), messages, "EndSessionRequest"),
         (lambda op: end_session_request(LOGIN_KEPT, ""), messages, "EndSessionRequest"),

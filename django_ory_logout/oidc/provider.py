@@ -10,7 +10,7 @@ from joserfc.jws import JWSRegistry
 from .. import http
 from ..cache import SharedCache
 from ..exceptions import InvalidToken, ProviderUnavailable, SetupError
-from . import messages, tokens
+from . import jose, messages, tokens
 from .documents import CachedDocument
 from .metadata import ProviderMetadata, Registration, parse_jwks
 
@@ -52,14 +52,12 @@ class Provider:
         if endpoint is None:
             raise SetupError("userinfo_endpoint_missing", "the provider has no userinfo endpoint")
         response = http.get(endpoint, messages.userinfo_request(self.registration, access_token))
-        claims = messages.userinfo_claims(
-            response, self.registration, lambda token: self._verified_userinfo(token, now)
-        )
+        claims = messages.userinfo_claims(response, self.registration, lambda token: self._verify_userinfo(token, now))
         messages.check_userinfo_subject(claims, subject)
         return claims
 
     @sensitive_variables()
-    def _verified_userinfo(self, token: str, now: float) -> tokens.Claims:
+    def _verify_userinfo(self, token: str, now: float) -> tokens.Claims:
         signed = Provider(self.registration.of_userinfo, self.cache)
         return tokens.verify_userinfo(token, signed.registration, signed._keys(now), now=now)
 
@@ -89,7 +87,7 @@ class Provider:
         body, headers = messages.revocation_request(self.registration, token, token_type_hint)
         messages.check_revocation_response(http.post(endpoint, body, headers))
 
-    def _keys(self, now: float) -> tokens.Keys:
+    def _keys(self, now: float) -> jose.Keys:
         return lambda kid: self.verification_keys(kid, now)
 
     def verification_keys(self, kid: str | None, now: float) -> Iterator[Key]:
