@@ -36,10 +36,12 @@ class DocumentCopy(Generic[T]):
     fetched_at: float
 
 
-#: The state of a call to the provider, in the shared cache: a process is fetching; or the last call failed or did not
-#: bring what was needed; or the document that came cannot be used. There is no state after a successful call.
+#: The states of a call to the provider, in the shared cache. A successful call leaves no state.
+#: A process is fetching the document now.
 FETCHING = "fetching"
+#: The last call failed, or its document was not enough for the caller.
 FAILED = "failed"
+#: The last call brought a document that cannot be used.
 UNUSABLE = "unusable"
 
 _parsed: dict[str, DocumentCopy[Any]] = {}
@@ -61,7 +63,7 @@ class CachedDocument(Generic[T]):
         self.call_key = f"{self.key}:call"
 
     def cached(self, now: float) -> DocumentCopy[T] | None:
-        """The cached copy, unless it is too old to use. Never calls the provider.
+        """The cached copy, unless it is too old to use. This does not call the provider.
 
         If the cache fails, the copy of this process is used.
         """
@@ -153,7 +155,7 @@ class CachedDocument(Generic[T]):
     def _wait_for_newer(self, now: float, old: DocumentCopy[T] | None) -> DocumentCopy[T] | None:
         """Wait until another process has stored a copy newer than ``old``; ``None`` if none came.
 
-        At a cold start or after a key rotation, many requests need it at once. Only a few of them may wait.
+        At a cold start or after a key rotation, many requests need it at once. At most :data:`MAX_WAITING` may wait.
         """
         if not _waiting.acquire(blocking=False):
             return None

@@ -33,7 +33,7 @@ class Provider:
         return self._discovery.read(now).value
 
     def cached_metadata(self, now: float) -> ProviderMetadata | None:
-        """Its metadata if it is cached. Never calls the provider."""
+        """Its metadata if it is cached. This does not call the provider."""
         cached = self._discovery.cached(now)
         return cached.value if cached else None
 
@@ -91,7 +91,7 @@ class Provider:
         return lambda kid: self.verification_keys(kid, now)
 
     def verification_keys(self, kid: str | None, now: float) -> Iterator[Key]:
-        """The keys with which to try to verify a signature of the registered algorithm, one after the other (SPECS 26).
+        """The keys to try for a signature of the registered algorithm, one after the other.
 
         If none verifies it and the JWKS may have changed, the JWKS is fetched again: for an unknown ``kid``, and for a
         token without ``kid`` (Core 10.1.1). If that brings no other matching key, the cool-down begins.

@@ -127,7 +127,7 @@ def _record(
 ) -> Sequence[LogoutReceipt]:
     """Record receipts for sessions that Kratos opened: Kratos sends no notice, and its cookie would sign in again.
 
-    Only ``login`` says when such a session expires at Kratos.
+    Without ``login`` it is unknown when such a session expires at Kratos.
     """
     at_kratos = {kratos.issuer for kratos in conf.get().kratos}
     if reason not in LOCAL or not at_kratos:

@@ -1,4 +1,4 @@
-"""The session index: the Django sessions that a provider opened, and the steps by which they end.
+"""The session index: the Django sessions that a provider opened, and how they end.
 
 The row decides. A session whose row has ended is not signed in, even if its engine still has it. Deleting the stored
 session is only the fast path. Each statement commits by itself, in this order:

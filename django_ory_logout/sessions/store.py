@@ -94,7 +94,7 @@ class LoginSessionStore(SessionBase):
         return other
 
     def transfer_to(self, session: SessionBase) -> Self:
-        """Prepare ``session``, by which other code replaced this one, for :meth:`reattach_or_end`."""
+        """Prepare ``session`` for :meth:`reattach_or_end`. Other code has replaced this session with it."""
         other = self.install_on(session)
         other._login_entries, other._flushed_name = self.login_entries, self.name
         return other
@@ -196,7 +196,7 @@ class LoginSessionStore(SessionBase):
     def _accept_rotated_key(self, mark: dict[str, Any]) -> bool:
         """Other code rotated the session key: write the new key to the row. Says whether the row is active.
 
-        If another rotation was first, the row keeps that one's key. This session is still signed in.
+        If another rotation was first, the row keeps its key. This session is still signed in.
         """
         key = self.session_key or ""
         if not index.update_key(mark, key):
