@@ -59,7 +59,7 @@ class LoginSessionMiddleware:
         is_confirmed = await sync_to_async(unconfirmed.retry)(request) if unconfirmed.is_pending(request) else False
         session = self._enter(request)
         response = await self.get_response(request)
-        if is_confirmed or session.has_failed or _needs_settling(request) or _set_up_wrongly(request, response):
+        if is_confirmed or session.has_failed or _is_detached(request) or _set_up_wrongly(request, response):
             return await sync_to_async(self._leave)(request, response, session, is_confirmed)
         return response
 
@@ -76,7 +76,7 @@ class LoginSessionMiddleware:
 
     def _enter(self, request: HttpRequest) -> LoginSessionStore:
         error_reports.hide_cookies(request, *(one.cookie_name for one in conf.get().kratos))
-        session = LoginSessionStore.adopt(getattr(request, "session", None))
+        session = LoginSessionStore.install_on(getattr(request, "session", None))
         request.session = session
         return session
 
@@ -85,11 +85,11 @@ class LoginSessionMiddleware:
     ) -> HttpResponse:
         if session.has_failed and response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
             response = _own_answer(request) or response
-        if _needs_settling(request):
+        if _is_detached(request):
             if not isinstance(request.session, LoginSessionStore):
-                request.session = session.replaced_by(request.session)
+                request.session = session.transfer_to(request.session)
             try:
-                request.session.settle()
+                request.session.reattach_or_end()
             except LogoutUnconfirmed as refused:
                 response = unconfirmed.page(request, refused)
         error = _set_up_wrongly(request, response)
@@ -132,9 +132,9 @@ def _set_up_wrongly(request: HttpRequest, response: HttpResponse) -> SetupError 
     return None
 
 
-def _needs_settling(request: HttpRequest) -> bool:
+def _is_detached(request: HttpRequest) -> bool:
     """Whether the session was emptied, or replaced by one that does not ask the index."""
-    return not isinstance(request.session, LoginSessionStore) or request.session.needs_settling
+    return not isinstance(request.session, LoginSessionStore) or request.session.is_detached
 
 
 class KratosMiddleware(MiddlewareMixin):

@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from django.test import Client as Browser
 
 from django_ory_logout import conf
-from django_ory_logout.oidc import provider as documents
+from django_ory_logout.oidc import documents
 from django_ory_logout.oidc.messages import FORM
 from django_ory_logout.sessions import events, index
 from django_ory_logout.testing import Client, Delivery, LoginSession, Network, Provider, connect
@@ -41,7 +41,7 @@ def _forget() -> None:
     cache.clear()
     documents._parsed.clear()
     index._seen.clear()
-    events._lately.clear()
+    events._recent_counts.clear()
     conf.get.cache_clear()
 
 

@@ -58,7 +58,7 @@ def test_rows_are_listed_searched_and_shown(admin: SiteBrowser, rows: dict[str, 
 
 
 def test_who_follows_is_not_listed(admin: SiteBrowser, rows: dict[str, Any]) -> None:
-    with events.followed(60):
+    with events.follow(60):
         listed = admin.get(page("logoutevent_changelist")).context["cl"].result_list
 
     assert [one.kind for one in listed] == [EventKind.BACK_CHANNEL]

@@ -45,7 +45,7 @@ LAYERS = [
 ]
 #: The same inside a room.
 INSIDE = {
-    "oidc": [{"metadata"}, {"messages", "tokens"}, {"provider"}],
+    "oidc": [{"documents", "metadata"}, {"jose", "messages"}, {"tokens"}, {"provider"}],
     "sessions": [
         {"engines", "events", "receipts", "stored_login"},
         {"token_revocation"},
@@ -150,6 +150,8 @@ def test_the_reader_of_imports_reads() -> None:
         "exceptions",
         "cache",
         "http",
+        "oidc.documents",
+        "oidc.jose",
         "oidc.messages",
         "oidc.metadata",
         "oidc.tokens",

@@ -55,13 +55,13 @@ def flush_and_login(request: HttpRequest, name: str) -> HttpResponse:
 def clear_unread_and_login(request: HttpRequest, name: str) -> HttpResponse:
     """Before anything has read the session, as middleware that is lazy leaves it."""
     vars(request.session).pop("_session_cache", None)
-    vars(request.session).pop("_opened", None)
+    vars(request.session).pop("_login_entries", None)
     return clear_and_login(request, name)
 
 
 def delete_and_login(request: HttpRequest, name: str) -> HttpResponse:
     vars(request.session).pop("_session_cache", None)
-    vars(request.session).pop("_opened", None)
+    vars(request.session).pop("_login_entries", None)
     request.session.delete()
     return login(request, name)
 

@@ -50,7 +50,9 @@ def test_what_is_no_session_store_is_refused(session: object, kind: str) -> None
     if session is not None:
         request.session = session  # type: ignore[assignment]
 
-    with pytest.raises(ImproperlyConfigured, match=rf"request\.session is a builtins\.{kind}, and no session of"):
+    with pytest.raises(
+        ImproperlyConfigured, match=rf"request\.session is a builtins\.{kind}, which is not a session of"
+    ):
         LoginSessionMiddleware(lambda request: HttpResponse())(request)
 
 

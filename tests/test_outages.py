@@ -10,7 +10,7 @@ from django.core.cache import caches
 from django.db import OperationalError, connection
 
 from django_ory_logout.models import LoginSession
-from django_ory_logout.oidc import provider as documents
+from django_ory_logout.oidc import documents
 from django_ory_logout.sessions import opening, receipts
 from django_ory_logout.testing import Network, Provider
 

@@ -23,8 +23,7 @@ from django_ory_logout import conf, http
 from django_ory_logout.flows import login as journey_of_login
 from django_ory_logout.flows.logout import end_session_request, held_end_session_request
 from django_ory_logout.models import LoginSession, LogoutReceiptQuerySet
-from django_ory_logout.oidc import messages, tokens
-from django_ory_logout.oidc import provider as documents
+from django_ory_logout.oidc import documents, jose, messages, tokens
 from django_ory_logout.oidc.messages import Tokens
 from django_ory_logout.sessions import engines, index, opening
 from django_ory_logout.sessions.stored_login import LOGIN_KEY, StoredLogin
@@ -292,7 +291,7 @@ def assert_secret(secrets: Secrets, reports: Reports) -> None:
         (messages, "authenticated"),
         (messages, "parse_token_response"),
         (messages, "userinfo_claims"),
-        (tokens, "_json_object"),
+        (jose, "_json_object"),
         (tokens, "_check_audience"),
         (tokens, "_check_access_token"),
         (User, "save"),
@@ -467,7 +466,7 @@ def front_channel(browser: SiteBrowser) -> Any:
     ("act", "where", "what"),
     [
         (post_logout, index, "mark_ended"),
-        (post_logout, index, "finish"),
+        (post_logout, index, "delete_ended"),
         (post_logout, messages, "end_session_request"),
         (post_logout, logout_views, "_WithHint"),
         (return_by_link, index, "mark_ended"),
@@ -475,8 +474,8 @@ def front_channel(browser: SiteBrowser) -> Any:
         (look, index, "confirm_alive"),
         (look, messages, "end_session_request"),
         (look_asynchronously, index, "get_active"),
-        (rotate, index, "rekey"),
-        (save, index, "slide"),
+        (rotate, index, "update_key"),
+        (save, index, "extend_expiry"),
         (end_others, engines, "delete_stored"),
         (delete_in_admin, engines, "delete_stored"),
         (front_channel, engines, "delete_stored"),
@@ -532,7 +531,7 @@ def test_no_report_of_a_fault_while_signed_in_has_a_secret(
 #: What does not end in a report of a fault: the row had ended, or could not be ended.
 STATUSES: dict[tuple[Act, str], int] = {
     (post_logout, "mark_ended"): 503,
-    (post_logout, "finish"): 302,
+    (post_logout, "delete_ended"): 302,
     (return_by_link, "mark_ended"): 503,
     (end_others, "delete_stored"): 302,
     (delete_in_admin, "delete_stored"): 302,
@@ -622,9 +621,9 @@ LOGIN_KEPT = StoredLogin(issuer="https://op.example", client_id="django-site", i
             "_read",
         ),
         (lambda op: op.userinfo(TOKENS.access_token, "amber", NOW), http, "_read"),
-        (lambda op: op.verify_id_token(TOKENS, nonce="", now=NOW), tokens, "_json_part"),
-        (lambda op: op.verify_logout_token(LOGOUT_TOKEN, now=NOW, exp_required=False), tokens, "_json_part"),
-        (lambda op: tokens.unverified_recipient(LOGOUT_TOKEN, []), tokens, "_json_part"),
+        (lambda op: op.verify_id_token(TOKENS, nonce="", now=NOW), jose, "_json_part"),
+        (lambda op: op.verify_logout_token(LOGOUT_TOKEN, now=NOW, exp_required=False), jose, "_json_part"),
+        (lambda op: tokens.unverified_recipient(LOGOUT_TOKEN, []), jose, "_json_part"),
         (lambda op: messages.authenticated(op.registration, "code=the-code-itself"), messages, "ClientAuth"),
         (lambda op: held_end_session_request(LOGIN_KEPT, ""), messages, "EndSessionRequest"),
         (lambda op: end_session_request(LOGIN_KEPT, ""), messages, "EndSessionRequest"),

@@ -261,7 +261,7 @@ def start_session(
     before = LoginSessionStore.of(request)
     user_before = {name: vars(request)[name] for name in _USER if name in vars(request)}
     came = any(before.name)
-    row_id, session = uuid4(), before.successor(user)
+    row_id, session = uuid4(), before.new_session_for(user)
     kept = replace(login, logout_state=logout.new_state("", login_session=str(row_id)))
     user_agent = request.headers.get("User-Agent", "")
     try:
@@ -271,17 +271,17 @@ def start_session(
         before.end(EndReason.SUPERSEDED)
         if replaces and not came:
             replaced = SessionName(replaces, None)
-            ending.complete(ending.begin(replaced, None, EndReason.SUPERSEDED))
+            ending.clean_up(ending.end_session(replaced, None, EndReason.SUPERSEDED))
     except BaseException:
         # A receiver of user_logged_in may object, too.
-        opening.take_back(session, row_id, user)
+        opening.discard_login_session(session, row_id, user)
         request.session = before
         for name in _USER:
             vars(request).pop(name, None)
         vars(request).update(user_before)
         raise
     before.flush()
-    opening.tell_opened(request, row)
+    opening.send_opened_signal(request, row)
 
 
 @sensitive_variables()

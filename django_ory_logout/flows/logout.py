@@ -108,7 +108,7 @@ def held_end_session_request(login: StoredLogin, state: str) -> EndSessionReques
     config = conf.get().of_client(login.issuer, login.client_id)
     if config is None or config.post_logout_redirect_uri:
         return None
-    metadata = config.provider.held_metadata(time.time())
+    metadata = config.provider.cached_metadata(time.time())
     if metadata is None or metadata.end_session_endpoint is None:
         return None
     return _end_session_request(config, metadata, login, state)

@@ -124,7 +124,7 @@ def frame_ancestors(issuer: str | None) -> list[str]:
     origins = set()
     for one in config.of_issuer(issuer) or config.providers.values():
         origins.add(origin(one.registration.issuer))
-        metadata = one.provider.held_metadata(time.time())
+        metadata = one.provider.cached_metadata(time.time())
         if metadata and metadata.end_session_endpoint:
             origins.add(origin(metadata.end_session_endpoint))
     return sorted(origins)

@@ -66,7 +66,7 @@ def force_logout(
     if bool(user) + bool(subject) + bool(sid) != 1:
         raise ValueError("Exactly one of user, subject and sid must be given.")
     report = Report(dry_run, progress)
-    with token_revocation.collected() as left:
+    with token_revocation.deferred() as left:
         if sid:
             _end_login(report, sid, provider)
         else:
@@ -157,7 +157,7 @@ def _issuers_of_login(report: Report, sid: str, provider: str | None) -> list[st
 
     def read() -> int:
         found.extend(issuers_of_login(sid, provider))
-        if logins_of(sid, named).exists() or any(events.knows(issuer, sid) for issuer in named):
+        if logins_of(sid, named).exists() or any(events.has_sid(issuer, sid) for issuer in named):
             report.known()
         return len(found)
 

@@ -50,7 +50,7 @@ def end_session_without_credential(request: Any, kratos: KratosConfig) -> None:
 
     It ends when it is read, or now if a middleware has read it already.
     """
-    request.session.refused_issuer = kratos.issuer
+    request.session.issuer_without_cookie = kratos.issuer
     if request.session.accessed and StoredLogin.read_if_opened_by(request.session, kratos.issuer):
         logout.end_current(request, EndReason.KRATOS)
         request_user.reset_user(request)

@@ -48,7 +48,7 @@ def revoke(kratos: KratosConfig, credential: Credential, result: WhoamiResult) -
     if result.session:
         receipt = receipts.record_logout(kratos.issuer, result.session.sid, moment(result.session.expires_at))
     else:
-        receipt = receipts.record_refusal(kratos.issuer, whoami.credential_digest(kratos, credential))
+        receipt = receipts.record_credential_logout(kratos.issuer, whoami.credential_digest(kratos, credential))
     index.process(receipt, EndReason.RP_INITIATED)
     return None if result.session else receipt
 

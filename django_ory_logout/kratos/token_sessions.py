@@ -36,8 +36,8 @@ def find_or_create(
     cookie_session: LoginSessionStore, kratos: KratosConfig, credential: Credential
 ) -> LoginSessionStore:
     """The session that Kratos opened for ``credential``, or a new one. Raises :exc:`TemporaryError` without cache."""
-    session = cookie_session.another(kratos.cache.get(_key(kratos, credential)))
-    return session if _is_opened(session, kratos) else cookie_session.another()
+    session = cookie_session.unloaded_copy(kratos.cache.get(_key(kratos, credential)))
+    return session if _is_opened(session, kratos) else cookie_session.unloaded_copy()
 
 
 @sensitive_variables()
@@ -47,7 +47,7 @@ def save(session: LoginSessionStore, kratos: KratosConfig, credential: Credentia
     Anyone can invent a token. So a token must not give access to a session that was opened in another way.
     """
     try:
-        if session.needs_settling or not _is_opened(session, kratos):
+        if session.is_detached or not _is_opened(session, kratos):
             kratos.cache.delete(_key(kratos, credential))
             session.end(EndReason.USER)
             session.flush()

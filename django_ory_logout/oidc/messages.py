@@ -1,4 +1,4 @@
-"""The messages of the code flow and of RP-initiated logout: built from values, parsed into values."""
+"""Build and parse the messages of the code flow, of token revocation and of RP-initiated logout."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ from .metadata import ProviderMetadata, Registration
 FORM = "application/x-www-form-urlencoded"
 JWT = "application/jwt"
 Claims = Mapping[str, Any]
-#: The errors that say nothing about the person (RFC 6749, 4.1.2.1).
+#: Errors of the provider itself, not about the user (RFC 6749, 4.1.2.1).
 TRY_AGAIN = frozenset({"server_error", "temporarily_unavailable"})
-#: Those that a person gets past by another sign-in: of Core, 3.1.2.6, and Hydra's own for lost cookies and lost time.
+#: A new sign-in can succeed after these errors: those of Core 3.1.2.6, and Hydra's own for lost cookies and timeouts.
 START_AGAIN = frozenset(
     {
         "account_selection_required",
@@ -32,7 +32,7 @@ START_AGAIN = frozenset(
         "request_unauthorized",
     }
 )
-#: 8 KiB is a common limit of servers and proxies, for all the headers that hold it.
+#: Servers and proxies often limit all request headers together to 8 KiB.
 MAX_URL_LENGTH = 4096
 
 
@@ -68,18 +68,18 @@ def authorization_request(
 def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, *, iss_required: bool = False) -> str:
     """The code in an authorization response (Core 3.1.2.5, RFC 9207).
 
-    ``iss_required``: also where the provider does not announce ``iss``.
+    ``iss_required``: require ``iss`` even if the provider's metadata does not announce it.
 
-    Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_mismatch`` and ``code_missing``, and when the provider
-    answers with an error, :exc:`ProviderUnavailable` (``provider_fault``) or :exc:`SignInRefused`
+    Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_mismatch`` and ``code_missing``. If the provider answers
+    with an error, raises :exc:`ProviderUnavailable` (``provider_fault``) or :exc:`SignInRefused`
     (``provider_refused``, ``authorization_lost``, ``authentication_unmet``, ``authorization_request_refused``).
     """
     issuer = response.get("iss")
     if issuer is None and (iss_required or metadata.authorization_response_iss_parameter_supported):
-        why = "the redirect URI is shared" if iss_required else "the provider announces iss in its responses"
-        raise InvalidMessage("iss_missing", f"{why}, and this one has none")
+        reason = "the redirect URI is shared" if iss_required else "the provider's metadata announces iss"
+        raise InvalidMessage("iss_missing", f"the response has no iss, but {reason}")
     if issuer is not None and issuer != metadata.issuer:
-        raise InvalidMessage("iss_mismatch", "the response comes from another issuer than the one that was asked")
+        raise InvalidMessage("iss_mismatch", "the response comes from another issuer than the request was sent to")
     if response.get("error") in TRY_AGAIN:
         raise ProviderUnavailable("provider_fault", _described(response))
     if "error" in response:
@@ -106,7 +106,7 @@ class Tokens:
     id_token: str = field(repr=False)
     access_token: str = field(repr=False)
     refresh_token: str | None = field(default=None, repr=False)
-    #: ``None``: as it was asked for (RFC 6749, 5.1).
+    #: ``None``: the same as in the request (RFC 6749, 5.1).
     scope: str | None = field(default=None, repr=False)
 
 
@@ -123,7 +123,7 @@ def token_request(
 
 @sensitive_variables()
 def authenticated(registration: Registration, body: str) -> tuple[str, dict[str, str]]:
-    """``body`` and headers with this client's authentication by its registered method (Core 9)."""
+    """``body`` and headers with the client authentication, by the registered method (Core 9)."""
     method = registration.token_endpoint_auth_method
     auth = ClientAuth(
         registration.client_id,
@@ -137,7 +137,7 @@ def authenticated(registration: Registration, body: str) -> tuple[str, dict[str,
 def _client_secret_basic(
     client: ClientAuth, _method: str, uri: str, headers: dict[str, str], body: str
 ) -> tuple[str, dict[str, str], str]:
-    """RFC 6749, 2.3.1: id and secret are form-encoded first, which Authlib leaves out."""
+    """Form-encode id and secret first (RFC 6749, 2.3.1). Authlib does not."""
     credentials = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
     return uri, {**headers, "Authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}, body
 
@@ -146,8 +146,8 @@ def _client_secret_basic(
 def parse_token_response(response: Response) -> Tokens:
     """Read the answer to a token request.
 
-    Raises :exc:`InvalidMessage` when the provider refuses the code (``token_request_refused``) or this client
-    (``client_refused``), :exc:`ProviderUnavailable` or :exc:`SetupError` for anything but a complete answer.
+    Raises :exc:`InvalidMessage` if the provider refuses the code (``token_request_refused``) or this client
+    (``client_refused``). Raises :exc:`ProviderUnavailable` or :exc:`SetupError` if the answer is not complete.
     """
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         document = response.json()
@@ -173,24 +173,25 @@ def userinfo_request(registration: Registration, access_token: str) -> dict[str,
 
 
 @sensitive_variables()
-def userinfo_claims(response: Response, registration: Registration, verified: Callable[[str], Claims]) -> Claims:
-    """The claims of a userinfo response (Core 5.3.2): JSON, or a JWT, which ``verified`` takes, if so registered.
+def userinfo_claims(response: Response, registration: Registration, verify: Callable[[str], Claims]) -> Claims:
+    """The claims of a userinfo response (Core 5.3.2): JSON, or a JWT if that is registered. ``verify`` checks the JWT.
 
-    Raises as ``verified`` does, and :exc:`ProviderUnavailable` or :exc:`SetupError` for anything but a complete answer.
+    Raises what ``verify`` raises. Raises :exc:`ProviderUnavailable` or :exc:`SetupError` if the answer is incomplete.
     """
     if not response.ok:
         raise _fault(response, "userinfo", "the userinfo endpoint")
     is_jwt = response.headers.get("Content-Type", "").partition(";")[0].strip().lower() == JWT
     if is_jwt != bool(registration.userinfo_signed_response_alg):
-        detail = "a JWT came, and no algorithm is set" if is_jwt else "an algorithm is set, and no JWT came"
-        raise SetupError("userinfo_format_mismatch", detail)
-    return verified(response.body.decode("ascii", "replace").strip()) if is_jwt else response.json()
+        with_jwt = "the response is a JWT, but no algorithm is set"
+        without_jwt = "an algorithm is set, but the response is not a JWT"
+        raise SetupError("userinfo_format_mismatch", with_jwt if is_jwt else without_jwt)
+    return verify(response.body.decode("ascii", "replace").strip()) if is_jwt else response.json()
 
 
 def check_userinfo_subject(claims: Claims, subject: str) -> None:
-    """Raises :exc:`InvalidToken` (``userinfo_sub_mismatch``) when ``claims`` are about somebody else (Core 5.3.4)."""
+    """Raises :exc:`InvalidToken` (``userinfo_sub_mismatch``) if ``claims`` are about another subject (Core 5.3.4)."""
     if claims.get("sub") != subject:
-        raise InvalidToken("userinfo_sub_mismatch", "userinfo speaks of another subject than the ID token")
+        raise InvalidToken("userinfo_sub_mismatch", "sub of the userinfo is not that of the ID token")
 
 
 def _fault(response: Response, name: str, where: str) -> TemporaryError:
@@ -204,10 +205,10 @@ def revocation_request(registration: Registration, token: str, token_type_hint: 
 
 
 def check_revocation_response(response: Response) -> None:
-    """Whether the provider says that a token is revoked (RFC 7009, 2.2); it says so of an unknown one too.
+    """Check that the provider calls a token revoked (RFC 7009, 2.2). It does so for an unknown token too.
 
-    Raises :exc:`InvalidMessage` (``revocation_refused``) when it refuses, :exc:`ProviderUnavailable` for anything but
-    a success.
+    Raises :exc:`InvalidMessage` (``revocation_refused``) if it refuses, :exc:`ProviderUnavailable` for any other answer
+    that is not a success.
     """
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         document = response.json()
@@ -220,7 +221,7 @@ def check_revocation_response(response: Response) -> None:
 
 @dataclass(frozen=True)
 class EndSessionRequest:
-    """What a browser brings to the end session endpoint (RP-Initiated Logout 2), by redirect or by a posted form."""
+    """A request of the browser to the end session endpoint (RP-Initiated Logout 2), by a redirect or a posted form."""
 
     endpoint: str
     parameters: Mapping[str, str] = field(repr=False)
@@ -235,7 +236,7 @@ class EndSessionRequest:
 
     @property
     def by_post(self) -> bool:
-        """Whether a form has to be posted: by choice, or because the URL would be cut or refused on its way."""
+        """Whether a form has to be posted: the setting says so, or the URL is too long for some servers and proxies."""
         return self.method == "POST" or len(self.url) > MAX_URL_LENGTH
 
 
@@ -243,7 +244,7 @@ class EndSessionRequest:
 def end_session_request(
     endpoint: str, method: str, *, id_token_hint: str, client_id: str, post_logout_redirect_uri: str, state: str
 ) -> EndSessionRequest:
-    """The request that logs out at the provider (RP-Initiated Logout 2). The hint may have expired."""
+    """The request that logs the user out at the provider (RP-Initiated Logout 2). The ID token may have expired."""
     return EndSessionRequest(
         endpoint,
         {
@@ -258,11 +259,11 @@ def end_session_request(
 
 def _text(document: Mapping[str, Any], name: str) -> str | None:
     value = document.get(name)
-    # RFC 6749, appendix A: tokens are printable ASCII. Anything else would fail later, in a header or a hash.
+    # RFC 6749, appendix A: tokens are printable ASCII. Other characters would fail later, in a header or a hash.
     return value if isinstance(value, str) and value and value.isascii() and value.isprintable() else None
 
 
 def _described(document: Mapping[str, Any]) -> str:
-    """The provider's own words about its error, safe to log: no control characters, no more than a line."""
-    words = (document.get("error"), document.get("error_description"))
-    return " ".join(repr(word[:200]) for word in words if isinstance(word, str))
+    """The provider's ``error`` and ``error_description``, safe to log: on one line, without control characters."""
+    texts = (document.get("error"), document.get("error_description"))
+    return " ".join(repr(text[:200]) for text in texts if isinstance(text, str))

@@ -1,4 +1,4 @@
-"""What both sides know of each other: our registration at the provider, and the provider's own documents."""
+"""The registration of this site at a provider, and the provider's metadata and JWKS, parsed into values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,19 +28,19 @@ class Registration:
 
     @property
     def of_userinfo(self) -> "Registration":
-        """As this client verifies signed userinfo responses: like ID tokens, with their algorithm."""
+        """The registration that verifies signed userinfo responses: as for ID tokens, but with their own algorithm."""
         alg = self.userinfo_signed_response_alg
         return replace(self, id_token_signed_response_alg=alg, id_token_encrypted_response_alg="")
 
     @property
     def discovery_url(self) -> str:
-        """Where the provider publishes its metadata (Discovery 4: one terminating slash of the issuer is left out)."""
+        """The URL of the provider's metadata (Discovery 4). One slash at the end of the issuer is left out."""
         return self.issuer.removesuffix("/") + DISCOVERY_PATH
 
 
 @dataclass(frozen=True)
 class ProviderMetadata:
-    """What a provider says of itself (Discovery 3, RFC 9207, RFC 8414, RP-Initiated Logout 2.1)."""
+    """The metadata of a provider (Discovery 3, RFC 9207, RFC 8414, RP-Initiated Logout 2.1)."""
 
     issuer: str
     authorization_endpoint: str
@@ -55,8 +55,8 @@ class ProviderMetadata:
     def parse(cls, document: Mapping[str, Any], issuer: str) -> Self:
         """Read a discovery document for ``issuer``.
 
-        Raises :exc:`SetupError`: ``issuer_mismatch`` unless the document's issuer is the same byte for byte
-        (Discovery 4.3), ``metadata_invalid`` for a missing or unusable endpoint.
+        Raises :exc:`SetupError`: ``issuer_mismatch`` if the document's issuer is not exactly the same (Discovery 4.3),
+        ``metadata_invalid`` if an endpoint is missing or unusable.
         """
         if document.get("issuer") != issuer:
             named = repr(document.get("issuer"))[:200]
@@ -89,7 +89,7 @@ def _endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str:
 
 
 def is_web_url(value: str) -> bool:
-    """Whether ``value`` is an absolute http or https URL with a host, and a browser reads it so too."""
+    """Whether ``value`` is an absolute http or https URL with a host, also as a browser reads it."""
     if not value.isprintable() or " " in value or "\\" in value:
         return False
     try:
@@ -106,9 +106,9 @@ def origin(url: str) -> str:
 
 
 def parse_jwks(document: Mapping[str, Any]) -> list[Key]:
-    """The public keys of a JWK Set that can be read; the others do no harm (RFC 7517, 5).
+    """The public keys of a JWK Set. Keys that cannot be read are ignored (RFC 7517, 5).
 
-    Raises :exc:`SetupError` (``jwks_invalid``) when this is no JWK Set.
+    Raises :exc:`SetupError` (``jwks_invalid``) if this is not a JWK Set.
     """
     members = document.get("keys")
     if not isinstance(members, list):
@@ -118,8 +118,8 @@ def parse_jwks(document: Mapping[str, Any]) -> list[Key]:
 
 def _readable(member: object) -> Key | None:
     if not isinstance(member, dict) or member.get("kty") == "oct":
-        return None  # a published secret is none
+        return None  # a published secret is not secret
     try:
         return JWKRegistry.import_key(member)
-    except Exception:  # whatever a library makes of a stranger's key, it is this key alone that cannot be used
+    except Exception:  # the library may raise anything for an odd key; the other keys stay usable
         return None

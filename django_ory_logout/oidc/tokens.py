@@ -1,28 +1,19 @@
-"""ID tokens and logout tokens: verified into a value, or refused with a code for each reason.
+"""Verify ID tokens, logout tokens and signed userinfo: each returns a value, or is refused with a code for the reason.
 
-The algorithm is the registered one and the keys are the caller's; nothing in a token chooses either.
+:mod:`.jose` checks form, headers and signature first.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from authlib.oidc.core.util import create_half_hash
 from django.views.decorators.debug import sensitive_variables
-from joserfc import jwe, jws
-from joserfc.errors import JoseError
-from joserfc.jwk import Key
-from joserfc.registry import (
-    JWE_HEADER_REGISTRY,
-    JWS_HEADER_REGISTRY,
-    Header,
-    HeaderRegistryDict,
-    check_registry_header,
-)
-from joserfc.util import to_bytes, urlsafe_b64decode
+from joserfc.registry import Header
 
-from .. import strict_json
 from ..exceptions import InvalidToken
+from . import jose
+from .jose import Keys
 from .metadata import Registration
 
 BACKCHANNEL_LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -31,28 +22,15 @@ LOGOUT_TOKEN_AGE_SECONDS = 24 * 60 * 60
 LOGOUT_TOKEN_AHEAD_SECONDS = 10 * 60
 ID_TOKEN_AGE_SECONDS = 24 * 60 * 60
 SUBJECT_LENGTH = 255
-#: The year 10000: past it no date can be made; NaN and the infinities lie outside too.
+#: The year 10000. Python has no later dates. This also excludes NaN and the infinities.
 _LAST_SECOND = 253_402_300_800
 
-#: A longer token is not read. The session keeps an ID token for the logout at the provider.
-MAX_TOKEN_LENGTH = 128 * 1024
-#: Of what :mod:`.strict_json` refuses.
-_CODES: dict[str, str] = {
-    "encoding": "json_encoding_invalid",
-    "depth": "json_too_deep",
-    "member": "json_member_repeated",
-    "number": "json_number_invalid",
-    "syntax": "malformed",
-}
-
-#: Gives the keys to try for a ``kid`` (``None``: the token names none). Raises ``TemporaryError`` if it cannot say now.
-Keys = Callable[[str | None], Iterable[Key]]
 Claims = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class IDToken:
-    """A verified ID token. ``iat`` in seconds since the epoch; ``raw`` is the signed token, fit for a hint."""
+    """A verified ID token. ``iat`` in seconds since the epoch; ``raw`` is the signed token, for ``id_token_hint``."""
 
     issuer: str
     subject: str
@@ -64,7 +42,7 @@ class IDToken:
 
 @dataclass(frozen=True)
 class LogoutToken:
-    """A verified logout token. ``sid`` or ``subject`` or both; ``iat`` in seconds since the epoch."""
+    """A verified logout token. It has ``sid``, ``subject`` or both. ``iat`` in seconds since the epoch."""
 
     issuer: str
     subject: str | None
@@ -73,32 +51,13 @@ class LogoutToken:
     jti: str
 
 
-class _JWSRegistry(jws.JWSRegistry):
-    """Headers may hold parameters that we do not know (RFC 7515, 4). The one limit of size is ours."""
-
-    max_header_length = max_payload_length = max_signature_length = MAX_TOKEN_LENGTH
-
-    def __init__(self, alg: str) -> None:
-        super().__init__(algorithms=[alg], strict_check_header=False)
-
-
-class _JWERegistry(jwe.JWERegistry):
-    """Likewise."""
-
-    max_protected_header_length = max_ciphertext_length = MAX_TOKEN_LENGTH
-
-    def __init__(self, registration: Registration) -> None:
-        alg, enc = registration.id_token_encrypted_response_alg, registration.id_token_encrypted_response_enc
-        super().__init__(algorithms=[alg, enc], strict_check_header=False)
-
-
 @sensitive_variables()
 def verify_id_token(
     token: str, registration: Registration, keys: Keys, *, nonce: str, access_token: str | None, now: float
 ) -> IDToken:
-    """Verify an ID token from the token endpoint (Core 3.1.3.7). Raises :exc:`InvalidToken`, or as ``keys`` does."""
-    token = _signed(token, registration)
-    header, claims = _verified(token, registration, keys)
+    """Verify an ID token of the token endpoint (Core 3.1.3.7). Raises :exc:`InvalidToken`, or like ``keys``."""
+    token = jose.decrypt_if_registered(token, registration)
+    header, claims = jose.verify_signature(token, registration, keys)
     _check_type(header, {"JWT"})
     _check_issuer(claims, registration)
     _check_audience(claims, registration)
@@ -118,10 +77,10 @@ def verify_logout_token(
 ) -> LogoutToken:
     """Verify a logout token (Back-Channel Logout 2.4, 2.6). Raises :exc:`InvalidToken`, or what ``keys`` raises.
 
-    ``exp`` may be missing unless ``exp_required``, for Hydra sends none: the age is bounded by ``iat``.
+    ``exp`` may be missing unless ``exp_required``, because Hydra sends none. ``iat`` limits the age.
     """
-    token = _signed(token, registration)
-    header, claims = _verified(token, registration, keys)
+    token = jose.decrypt_if_registered(token, registration)
+    header, claims = jose.verify_signature(token, registration, keys)
     _check_type(header, {"JWT", "LOGOUT+JWT"})
     _check_issuer(claims, registration)
     _check_audience(claims, registration)
@@ -141,23 +100,23 @@ def verify_logout_token(
 
 
 def check_authentication(claims: Claims, *, oldest_auth_time: float | None, acr_values: Collection[str]) -> None:
-    """How and when the provider authenticated the person (Core 2; 3.1.3.7, 12 and 13). Raises :exc:`InvalidToken`.
+    """Check how and when the provider authenticated the user (Core 2; 3.1.3.7, 12 and 13). Raises :exc:`InvalidToken`.
 
-    ``oldest_auth_time``: seconds since the epoch, where ``max_age`` was sent. ``acr_values``: none needs none.
+    ``oldest_auth_time``: seconds since the epoch, if ``max_age`` was sent. ``acr_values``: empty accepts any ``acr``.
     """
     if oldest_auth_time is not None:
         if claims.get("auth_time") is None:
             raise InvalidToken("auth_time_missing", "max_age was sent, and the token has no auth_time")
         if _number(claims, "auth_time") < oldest_auth_time - CLOCK_SKEW_SECONDS:
-            raise InvalidToken("auth_time_too_old", "the person was authenticated longer ago than max_age allows")
+            raise InvalidToken("auth_time_too_old", "the user was authenticated longer ago than max_age allows")
     if acr_values and claims.get("acr") not in acr_values:
-        raise InvalidToken("acr_mismatch", "acr is none of the required values")
+        raise InvalidToken("acr_mismatch", "acr is not one of the required values")
 
 
 @sensitive_variables()
 def verify_userinfo(token: str, registration: Registration, keys: Keys, *, now: float) -> Claims:
     """Verify a signed userinfo response (Core 5.3.2). Raises :exc:`InvalidToken`, or what ``keys`` raises."""
-    header, claims = _verified(token, registration, keys)
+    header, claims = jose.verify_signature(token, registration, keys)
     _check_type(header, {"JWT"})
     _check_issuer(claims, registration)
     _check_audience(claims, registration)
@@ -168,127 +127,24 @@ def verify_userinfo(token: str, registration: Registration, keys: Keys, *, now: 
 
 @sensitive_variables()
 def unverified_recipient(token: str, registrations: Collection[Registration]) -> tuple[object, list[str]]:
-    """``iss`` and ``aud`` as a token claims them, to find the registration that it has to be verified with.
+    """The unverified ``iss`` and ``aud`` of a token, to find the registration that has to verify it.
 
-    An encrypted token is opened with the first of ``registrations`` whose key fits. Raises :exc:`InvalidToken`.
+    An encrypted token is decrypted by the first of ``registrations`` whose key does so. Raises :exc:`InvalidToken`.
     """
-    if _is_encrypted(token):
-        token = _opened_by_any(token, registrations)
-    claims = _json_part(token, 1)
+    if jose.is_encrypted(token):
+        token = jose.decrypt_with_any(token, registrations)
+    claims = jose.unverified_claims(token)
     return claims.get("iss"), _audience(claims)
-
-
-def _opened_by_any(token: str, registrations: Collection[Registration]) -> str:
-    _check_encryption_header(token)
-    for registration in registrations:
-        try:
-            return _decrypted(token, registration)
-        except InvalidToken:
-            continue
-    raise InvalidToken("decryption_failed", "no configured key opens this encrypted token")
-
-
-# Form and signature
-
-
-def _is_encrypted(token: str) -> bool:
-    return token.count(".") == 4
-
-
-def _signed(token: str, registration: Registration) -> str:
-    if not registration.id_token_encrypted_response_alg:
-        return token
-    if not _is_encrypted(token):
-        raise InvalidToken("not_encrypted", "encryption is registered, and the token is not encrypted")
-    _check_encryption_header(token)
-    return _decrypted(token, registration)
-
-
-def _verified(token: str, registration: Registration, keys: Keys) -> tuple[Header, Claims]:
-    header = _json_part(token, 0)
-    alg = registration.id_token_signed_response_alg
-    if header.get("alg") != alg:
-        raise InvalidToken("alg_not_registered", f"the token is not signed with the registered {alg}")
-    _check_header(header, JWS_HEADER_REGISTRY)
-    for key in keys(header.get("kid")):
-        try:
-            signed = jws.deserialize_compact(token, key, registry=_JWSRegistry(alg))
-        except (JoseError, ValueError, TypeError):
-            continue
-        return header, _json_object(signed.payload or b"")
-    raise InvalidToken("signature_invalid", "no key of the issuer verifies the signature")
-
-
-def _decrypted(token: str, registration: Registration) -> str:
-    key = registration.decryption_key
-    if key is None:
-        raise InvalidToken("decryption_failed", "no decryption key is configured")
-    try:
-        return (jwe.decrypt_compact(token, key, registry=_JWERegistry(registration)).plaintext or b"").decode("ascii")
-    except (JoseError, ValueError, TypeError, LookupError) as error:
-        raise InvalidToken("decryption_failed", type(error).__name__) from error
-
-
-def _json_part(token: str, index: int, parts: int = 3) -> dict[str, Any]:
-    if len(token) > MAX_TOKEN_LENGTH:
-        raise InvalidToken("token_too_large", f"the token is longer than {MAX_TOKEN_LENGTH} characters")
-    found = token.split(".")
-    if len(found) != parts:
-        raise InvalidToken("malformed", "not a signed JWT in compact form")
-    try:
-        content = urlsafe_b64decode(to_bytes(found[index], "ascii"))
-    except ValueError as error:
-        raise InvalidToken("malformed", "a part of the token is not base64url") from error
-    return _json_object(content)
-
-
-def _json_object(content: bytes) -> dict[str, Any]:
-    try:
-        value = strict_json.parse(content)
-    except strict_json.NotJSON as error:
-        raise InvalidToken(_CODES[error.reason], f"a part of the token {error}") from error
-    if not isinstance(value, dict):
-        raise InvalidToken("malformed", "a part of the token is not a JSON object")
-    return value
-
-
-# Headers (RFC 7515, 4; RFC 7516, 4)
-
-
-def _check_encryption_header(token: str) -> None:
-    """Before the library reads it, which has no limit of nesting."""
-    _check_header(_json_part(token, 0, parts=5), JWE_HEADER_REGISTRY)
-
-
-def _check_header(header: Header, registered: HeaderRegistryDict) -> None:
-    if "crit" in header:
-        _refuse_critical(header, registered)
-    try:
-        check_registry_header(registered, header, check_required=False)
-    except JoseError as error:
-        raise InvalidToken("header_invalid", error.description) from error
-    if not header.get("b64", True):
-        raise InvalidToken("payload_unencoded", "a JWT must not have b64 false (RFC 7797, 7)")
-
-
-def _refuse_critical(header: Header, registered: HeaderRegistryDict) -> None:
-    """Whatever is critical is an extension that we do not support (RFC 7515, 4.1.11)."""
-    names = header["crit"]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise InvalidToken("crit_invalid", "crit is not a list of names")
-    if len(set(names)) != len(names) or not set(names) <= set(header) - (set(registered) - {"b64"}):
-        raise InvalidToken("crit_invalid", "crit has a name twice, of no member, or of a member that is no extension")
-    raise InvalidToken("crit_unsupported", "crit names an extension that is not supported here")
 
 
 # One claim each
 
 
 def _check_type(header: Header, accepted: Collection[str]) -> None:
-    """Only a *different* explicit type is refused (BCL 2.4; RFC 8725, 3.11): many providers send ``JWT`` or none."""
+    """Refuse only a different explicit type (BCL 2.4; RFC 8725, 3.11), because many providers send ``JWT`` or none."""
     typ = header.get("typ")
     if typ is not None and typ.upper().removeprefix("APPLICATION/") not in accepted:
-        raise InvalidToken("typ_mismatch", "the header says that this is another kind of token")
+        raise InvalidToken("typ_mismatch", "typ in the header names another kind of token")
 
 
 def _check_issuer(claims: Claims, registration: Registration) -> None:
@@ -304,7 +160,7 @@ def _check_audience(claims: Claims, registration: Registration) -> None:
 def _check_authorized_party(claims: Claims, registration: Registration) -> None:
     azp = claims.get("azp")
     if azp is None and len(_audience(claims)) > 1:
-        raise InvalidToken("azp_missing", "several audiences, and no azp says which one this token is for")
+        raise InvalidToken("azp_missing", "aud has several values, and azp is missing")
     if azp is not None and azp != registration.client_id:
         raise InvalidToken("azp_mismatch", "azp is not this client")
 
@@ -320,7 +176,7 @@ def _check_expiry(claims: Claims, now: float, *, required: bool) -> None:
 
 def _check_not_before(claims: Claims, now: float) -> None:
     if "nbf" in claims and _number(claims, "nbf") > now + CLOCK_SKEW_SECONDS:
-        raise InvalidToken("not_yet_valid", "nbf lies ahead; compare the clocks")
+        raise InvalidToken("not_yet_valid", "nbf is in the future; compare the clocks")
 
 
 def _issued_at(claims: Claims, *, oldest: float, newest: float) -> float:
@@ -346,7 +202,7 @@ def _check_access_token(claims: Claims, alg: str, access_token: str | None) -> N
 def _check_events(claims: Claims) -> None:
     events = claims.get("events")
     if not isinstance(events, dict) or BACKCHANNEL_LOGOUT_EVENT not in events:
-        raise InvalidToken("events_missing", "the token does not say that it is about a logout")
+        raise InvalidToken("events_missing", "events does not contain the back-channel logout event")
     if not isinstance(events[BACKCHANNEL_LOGOUT_EVENT], dict):
         raise InvalidToken("events_invalid", "the logout event is not a JSON object")
 
@@ -377,9 +233,9 @@ def _number(claims: Claims, name: str) -> float:
 
 
 def _audience(claims: Claims) -> list[str]:
-    """``aud`` as a list: one text, or a list of them (RFC 7519, 4.1.3). Empty if there is none."""
+    """``aud`` as a list (RFC 7519, 4.1.3): the claim is a text or a list of texts. Empty if it is missing."""
     aud = claims.get("aud", [])
     audience = [aud] if isinstance(aud, str) else aud
-    if not isinstance(audience, list) or not all(isinstance(one, str) for one in audience):
+    if not isinstance(audience, list) or not all(isinstance(value, str) for value in audience):
         raise InvalidToken("aud_invalid", "aud is neither a text nor a list of texts")
     return audience

@@ -1,4 +1,4 @@
-"""A logout that begins at this site: the row ends first, and everything that comes after it may fail."""
+"""A logout that begins at this site: the row ends first, and every later step may fail."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -20,31 +20,31 @@ logger = logging.getLogger("django_ory_logout")
 LOCAL = frozenset({EndReason.USER, EndReason.RP_INITIATED, EndReason.FORCED})
 
 
-#: Told how many are done so far, and how many there will be.
+#: Called with the number that is done and the total number.
 Progress = Callable[[int, int], None]
 
 
-def _silent(_done: int, _total: int) -> None:
-    """Nobody wants to know how far it is."""
+def _no_progress(_done: int, _total: int) -> None:
+    """Report no progress."""
 
 
 @dataclass(frozen=True)
-class Ending:
-    """The end of login sessions whose rows have ended. What remains is to delete and to revoke."""
+class Cleanup:
+    """The work that is left after rows have ended: delete the stored sessions and the rows, and revoke tokens."""
 
     rows: LoginSessionQuerySet
     reason: EndReason
-    #: How many of the rows had not ended before.
+    #: The number of rows that had not ended before.
     count: int = 0
     receipts: Sequence[LogoutReceipt] = ()
     tokens: Sequence[token_revocation.TokensToRevoke] = field(default=(), repr=False)
 
 
 @sensitive_variables()
-def begin(name: SessionName, login: StoredLogin | None, reason: EndReason) -> Ending:
-    """End the row of the session ``name``, in which ``login`` was kept: wholly, or not at all.
+def end_session(name: SessionName, login: StoredLogin | None, reason: EndReason) -> Cleanup:
+    """End the row of the session ``name``, which stored ``login``. :func:`clean_up` does the rest.
 
-    Raises :exc:`LogoutUnconfirmed`.
+    Raises :exc:`LogoutUnconfirmed` if the row did not end.
     """
     rows = index.rows().named_as(name)
     try:
@@ -54,7 +54,7 @@ def begin(name: SessionName, login: StoredLogin | None, reason: EndReason) -> En
         else:
             count = index.mark_ended(rows, reason)
             index.forget_seen(name.row_id)
-            # Without a row, a session is signed in for as long as it is stored.
+            # A session without a row is signed in as long as it is stored.
             if name.key and not (count or name.row_id or rows.exists()):
                 engines.delete_stored(engines.site_store(), [name.key])
     except DatabaseFault as error:
@@ -66,12 +66,12 @@ def begin(name: SessionName, login: StoredLogin | None, reason: EndReason) -> En
             name=name,
             reason=reason,
         ) from error
-    return Ending(rows, reason, count, written, token_revocation.tokens_of(login, reason))
+    return Cleanup(rows, reason, count, written, token_revocation.tokens_of(login, reason))
 
 
 @sensitive_variables()
 def _end_with_stored(name: SessionName, rows: LoginSessionQuerySet, reason: EndReason) -> int:
-    """Mark the row and delete the stored session in one transaction: the index is not asked at each load there."""
+    """Mark the row and delete the stored session in one transaction: with this engine, not each load asks the index."""
     with transaction.atomic(using=rows.db):
         keys = {name.key, *rows.values_list("session_key", flat=True)}
         count = index.mark_ended(rows, reason)
@@ -81,17 +81,20 @@ def _end_with_stored(name: SessionName, rows: LoginSessionQuerySet, reason: EndR
 
 
 @sensitive_variables()
-def complete(ending: Ending, ended: Callable[[int], None] | None = None, refused: Progress = _silent) -> None:
-    """Delete what is stored of ``ending``, and revoke its tokens. Raises nothing: ``ory_purge`` does what fails."""
+def clean_up(cleanup: Cleanup, ended: Callable[[int], None] | None = None, refused: Progress = _no_progress) -> None:
+    """Delete the stored sessions and the rows, and revoke the tokens. Raises nothing: ``ory_purge`` repeats what fails.
+
+    ``ended`` and ``refused``: see :func:`end_rows`.
+    """
     try:
-        index.finish(ending.rows, ended)
-        for number, receipt in enumerate(ending.receipts, start=1):
-            index.process(receipt, ending.reason)
-            refused(number, len(ending.receipts))
+        index.delete_ended(cleanup.rows, ended)
+        for number, receipt in enumerate(cleanup.receipts, start=1):
+            index.process(receipt, cleanup.reason)
+            refused(number, len(cleanup.receipts))
     except Exception as error:
         index.forget_seen(None)
         logger.error("logout not completed, ory_purge will: %s", fault_name(error))
-    index.revoke_after_commit(list(ending.tokens))
+    index.revoke_after_commit(list(cleanup.tokens))
 
 
 def end_row(row_id: str, reason: EndReason) -> None:
@@ -100,30 +103,31 @@ def end_row(row_id: str, reason: EndReason) -> None:
 
 
 def end_rows(
-    rows: LoginSessionQuerySet, reason: EndReason, ended: Progress | None = None, refused: Progress = _silent
+    rows: LoginSessionQuerySet, reason: EndReason, ended: Progress | None = None, refused: Progress = _no_progress
 ) -> int:
-    """End login sessions because somebody here says so; says how many.
+    """End login sessions for a reason at this site. Says how many had not ended before.
 
-    ``ended`` is told how many have ended, ``refused`` of how many Kratos' cookie is refused, first and once again.
+    ``ended`` is called with the number of sessions that have ended. ``refused`` is called with the number of sessions
+    whose Kratos cookie is refused, twice: while the receipts are recorded, and while they are processed.
 
-    What ``rows`` are chosen by must not change with that: by ``ended_at`` they would be marked, and then not found.
+    ``rows`` must not be filtered by ``ended_at``: once marked, the rows would not be found again.
     """
-    told = index.counted(ended, rows.count()) if ended else None
+    deleted = index.with_total(ended, rows.count()) if ended else None
     written = _record(None, rows, reason, refused)
     count = index.mark_ended(rows, reason)
     if engines.deleted_stay_deleted(engines.site_store()):
-        index.finish(rows, told)
-    complete(Ending(rows, reason, count, written), told, refused)
+        index.delete_ended(rows, deleted)
+    clean_up(Cleanup(rows, reason, count, written), deleted, refused)
     return count
 
 
 @sensitive_variables()
 def _record(
-    login: StoredLogin | None, rows: LoginSessionQuerySet, reason: EndReason, progress: Progress = _silent
+    login: StoredLogin | None, rows: LoginSessionQuerySet, reason: EndReason, progress: Progress = _no_progress
 ) -> Sequence[LogoutReceipt]:
-    """Receipts for sessions that Kratos opened: it sends no notice, and its cookie would sign in again.
+    """Record receipts for sessions that Kratos opened: Kratos sends no notice, and its cookie would sign in again.
 
-    How long such a session lives at Kratos is known from its ``login`` alone.
+    Without ``login`` it is unknown when such a session expires at Kratos.
     """
     at_kratos = {kratos.issuer for kratos in conf.get().kratos}
     if reason not in LOCAL or not at_kratos:

@@ -1,6 +1,6 @@
-"""How the stored sessions of each engine are ended, many at a time.
+"""Django's session engines: what each can do, and how stored sessions are deleted in bulk.
 
-The cost grows with the sessions that end, never with those that are stored.
+The cost of a deletion grows with the number of deleted sessions, not with the number of stored ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,43 +28,44 @@ def site_store() -> type[SessionBase]:
     return store
 
 
-def without_request(store: type[SessionBase], key: str | None = None) -> SessionBase:
-    """A session of ``store`` under ``key``, also where its constructor wants what only the site's middleware has.
+def session_without_request(store: type[SessionBase], key: str | None = None) -> SessionBase:
+    """A session of ``store`` under ``key``, made without a request.
 
-    That constructor is passed over then, for the first below it that needs no more than a key.
+    If the constructor of ``store`` needs other arguments, the first constructor of its bases that needs only a key is
+    called.
     """
     session = store.__new__(store)
-    kinds = [kind for kind in store.__mro__ if "__init__" in vars(kind)]
-    all_given = ((kind, _key_alone(vars(kind)["__init__"], key)) for kind in kinds)
-    kind, given = next((kind, given) for kind, given in all_given if given is not None)
-    kind.__init__(session, *given.args[1:], **given.kwargs)  # type: ignore[misc]
+    bases = [base for base in store.__mro__ if "__init__" in vars(base)]
+    calls = ((base, _arguments_for_key(vars(base)["__init__"], key)) for base in bases)
+    base, arguments = next((base, arguments) for base, arguments in calls if arguments is not None)
+    base.__init__(session, *arguments.args[1:], **arguments.kwargs)  # type: ignore[misc]
     return session
 
 
-def _key_alone(constructor: Any, key: str | None) -> BoundArguments | None:
-    """How ``constructor`` is called with nothing but ``key``; ``None`` where it needs more."""
-    called = signature(constructor)
+def _arguments_for_key(constructor: Any, key: str | None) -> BoundArguments | None:
+    """The arguments that call ``constructor`` with ``key`` alone; ``None`` if it needs more."""
+    parameters = signature(constructor)
     try:
-        if "session_key" in called.parameters:
-            return called.bind(None, session_key=key)
-        called.bind(None)
-        return called.bind(None, key)
+        if "session_key" in parameters.parameters:
+            return parameters.bind(None, session_key=key)
+        parameters.bind(None)
+        return parameters.bind(None, key)
     except TypeError:
         return None
 
 
 def has_keys(store: type[SessionBase]) -> bool:
-    """Whether the engine stores sessions under a key; a signed cookie *is* the session."""
+    """Whether the engine stores sessions under a key. A signed cookie holds the session itself."""
     return not issubclass(store, signed_cookies.SessionStore)
 
 
 def deleted_stay_deleted(store: type[SessionBase]) -> bool:
-    """Whether a deleted session cannot come back by a late save, so that its own absence tells enough.
+    """Whether a late save cannot store a deleted session again. Then not each load has to ask the index.
 
-    True for the plain database engine beside our index, without a replica that lags behind. Every other engine has a
-    moment in which a request that read the session before writes it again.
+    True only for Django's own database engine in the same database as the index and without a replica. With every other
+    engine, a request that loaded the session before the deletion can store it again.
     """
-    if not issubclass(store, db.SessionStore) or not _stores_as(store, db.SessionStore):
+    if not issubclass(store, db.SessionStore) or not _uses_storage_of(store, db.SessionStore):
         return False
     model = store.get_model_class()
     return router.db_for_read(model) == router.db_for_write(model) == router.db_for_write(LoginSession)
@@ -72,17 +73,17 @@ def deleted_stay_deleted(store: type[SessionBase]) -> bool:
 
 @sensitive_variables()
 def is_stored(session: SessionBase) -> bool:
-    """Whether ``session`` is there now. Django's file engine keeps to itself that it could not write."""
+    """Whether ``session`` is stored now. Django's file engine raises nothing when it cannot write."""
     return not isinstance(session, file.SessionStore) or bool(file.SessionStore.load(session))
 
 
 @contextmanager
-def faults() -> Iterator[None]:
-    """Raise what really failed in a session engine: a fault of the database, or ``session_store_fault``."""
+def translate_faults() -> Iterator[None]:
+    """Raise a fault of a session engine as what it is: a fault of the database, or ``session_store_fault``."""
     try:
         yield
     except UpdateError as error:
-        # Django raises it for a session that is gone, and for any fault of the database.
+        # Django raises UpdateError for a deleted session, and also for any fault of the database.
         if isinstance(error.__context__, DatabaseFault) and "did not affect any rows" not in str(error.__context__):
             raise error.__context__ from None
         raise
@@ -94,7 +95,7 @@ def faults() -> Iterator[None]:
 
 @sensitive_variables()
 def load_from_writer(store: SessionBase, key: str | None) -> dict[str, Any]:
-    """What the writing database has under ``key``, if ``store`` reads from another one, which may lag behind it."""
+    """The data under ``key`` in the writing database, if ``store`` reads from a replica, which may lag behind."""
     if not key or not isinstance(store, db.SessionStore):
         return {}
     model = store.get_model_class()
@@ -112,26 +113,26 @@ def delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
     Raises :exc:`TemporaryError` (``session_store_fault``), or the fault of the database.
     """
     if keys:
-        with faults():
+        with translate_faults():
             _delete_stored(store, keys)
 
 
 @sensitive_variables()
 def _delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
-    if not _stores_as(store, db.SessionStore, cached_db.SessionStore, cache.SessionStore):
+    if not _uses_storage_of(store, db.SessionStore, cached_db.SessionStore, cache.SessionStore):
         for key in keys:
-            without_request(store).delete(key)
+            session_without_request(store).delete(key)
         return
     if issubclass(store, db.SessionStore):
         model = store.get_model_class()
         model._default_manager.using(router.db_for_write(model)).filter(session_key__in=keys).delete()
     if issubclass(store, cached_db.SessionStore | cache.SessionStore):
-        prefix = without_request(store).cache_key_prefix  # type: ignore[attr-defined]
+        prefix = session_without_request(store).cache_key_prefix  # type: ignore[attr-defined]
         caches[settings.SESSION_CACHE_ALIAS].delete_many([prefix + key for key in keys])
 
 
-def _stores_as(store: type[SessionBase], *engines: type[SessionBase]) -> bool:
-    """Whether ``store`` keeps sessions just as one of ``engines`` does; a subclass may keep copies of its own."""
+def _uses_storage_of(store: type[SessionBase], *engines: type[SessionBase]) -> bool:
+    """Whether ``store`` has the storage methods of one of ``engines``. A subclass may override them."""
     return any(
         all(getattr(store, name) is getattr(engine, name) for name in ("load", "save", "delete")) for engine in engines
     )

@@ -1,8 +1,8 @@
-"""What the doctor reads afterwards. Nothing here raises, and nothing is in the way of a logout.
+"""The events that the doctor reads later. Nothing here raises, so nothing can stop a logout.
 
-Kept are accepted notices, each once, whoever sends it again, and the logouts that went from here to a provider: nobody
-makes either without having signed in. What strangers can cause is counted by hour and code, of which there are few. The
-other steps of a logout are kept only while the doctor follows.
+Each accepted notice is stored once, also if it is sent again. So is each logout that goes from this site to a provider.
+Both need an earlier sign-in. Anyone can cause refusals, so these are only counted, by hour and code; there are few
+codes. The other steps of a logout are stored only while ``ory_doctor --follow`` runs.
 """
 
 import logging
@@ -30,31 +30,31 @@ from ..models import (
 
 logger = logging.getLogger("django_ory_logout")
 
-#: How long events and counts are kept, and how much longer they may lie there.
+#: How long events and counts are kept, and how late a purge may be.
 LIFETIME, GRACE = timedelta(days=7), timedelta(days=1)
-#: So many refusals of a code are counted one by one in a minute, by each process, and further ones by so many.
+#: Each process writes the first 100 refusals of a code in a minute one by one, and later ones 100 at a time.
 BURST = 100
-#: Anybody can send a wrong notice: one of a kind has its line in the log in so many seconds, by each process.
+#: Anyone can send a wrong notice, so each process logs one line for each kind of refusal in this time.
 LINE_SECONDS = 60
-#: What a stranger names is cut to this.
-LONGEST = 255
+#: A ``sid`` from a request is cut to this length.
+MAX_SID_LENGTH = 255
 
 _lock = threading.Lock()
-_lately: dict[tuple[str, ...], tuple[int, int]] = {}
+_recent_counts: dict[tuple[str, ...], tuple[int, int]] = {}
 
 
 def rows() -> QuerySet[LogoutEvent]:
-    """The events, in the writing database alone."""
+    """The events. They are also read from the writing database."""
     return LogoutEvent._default_manager.using(router.db_for_write(LogoutEvent))
 
 
 def counts() -> QuerySet[RefusalCount]:
-    """The counters, likewise."""
+    """The counters. They are also read from the writing database."""
     return RefusalCount._default_manager.using(router.db_for_write(RefusalCount))
 
 
 def accepted(kind: EventKind, notice: LogoutNotice, name: str, *, ended: int, seconds: float) -> None:
-    """A notice was accepted, and has ended so many sessions. ``name`` is the same when it comes again."""
+    """Store that a notice was accepted and ended ``ended`` sessions. ``name`` is the same if it is sent again."""
     key = digest(kind, notice.issuer, name)
     new = LogoutEvent(
         at=timezone.now(),
@@ -66,57 +66,58 @@ def accepted(kind: EventKind, notice: LogoutNotice, name: str, *, ended: int, se
         seconds=seconds,
         key=key,
     )
-    _tried(lambda: _added(rows().filter(key=key), new, ended=F("ended") + ended))
+    _write_or_log(lambda: _update_or_insert(rows().filter(key=key), new, ended=F("ended") + ended))
 
 
 def sent_to_provider(issuer: str, sid: str | None, state_id: str = "") -> None:
-    """A browser that was logged out here was sent on to the provider, which owes this site a notice now.
+    """Store that a browser was logged out here and sent to the provider, which should send a notice to this site.
 
-    ``state_id``: of the ``state`` with which it left, and comes back.
+    ``state_id``: the id of the ``state`` that the browser takes there and brings back.
     """
-    left = {"issuer": issuer, "sid": sid or "", "code": state_id}
-    _tried(lambda: rows().create(at=timezone.now(), kind=EventKind.TO_PROVIDER, **left))
+    names = {"issuer": issuer, "sid": sid or "", "code": state_id}
+    _write_or_log(lambda: rows().create(at=timezone.now(), kind=EventKind.TO_PROVIDER, **names))
 
 
 def refused(channel: str, code: str) -> None:
-    """A notice, or a sign-in, was refused."""
-    amount = _due(channel, code)
-    # A database that has just failed is not asked again: whoever waits has waited for it once.
+    """Count that a notice or a sign-in was refused."""
+    amount = _count_to_write(channel, code)
+    # If the database has just failed, do not make the request wait for it a second time.
     if not amount or code in {"database_fault", "database_unusable", "not_migrated"}:
         return
     now = timezone.now()
     name = {"hour": now.replace(minute=0, second=0, microsecond=0), "channel": channel, "code": code}
     new = RefusalCount(**name, count=amount, last_at=now)
-    _tried(lambda: _added(counts().filter(**name), new, count=F("count") + amount, last_at=now))
+    _write_or_log(lambda: _update_or_insert(counts().filter(**name), new, count=F("count") + amount, last_at=now))
     note(EventKind.REFUSED, code=f"{channel}: {code}")
 
 
-def log_refusal(level: int, said: str, error: OryLogoutError) -> None:
-    """Log ``error``, or count it with the next line of its kind when there was one a moment ago."""
-    kind, now = ("line", said, error.code), int(time.monotonic())
+def log_refusal(level: int, message: str, error: OryLogoutError) -> None:
+    """Log ``message`` and ``error``. If such a line was logged in the last minute, only count it for the next line."""
+    kind, now = ("line", message, error.code), int(time.monotonic())
     with _lock:
-        before, unsaid = _lately.get(kind, (now - LINE_SECONDS, 0))
-        is_due = now >= before + LINE_SECONDS
-        _lately[kind] = (now, 0) if is_due else (before, unsaid + 1)
+        logged_at, unlogged = _recent_counts.get(kind, (now - LINE_SECONDS, 0))
+        is_due = now >= logged_at + LINE_SECONDS
+        _recent_counts[kind] = (now, 0) if is_due else (logged_at, unlogged + 1)
     if not is_due:
         return
-    if unsaid:
-        logger.log(level, "%s: %s (and %d more since the line before)", said, error, unsaid)
+    if unlogged:
+        logger.log(level, "%s: %s (and %d more since the line before)", message, error, unlogged)
     else:
-        logger.log(level, "%s: %s", said, error)
+        logger.log(level, "%s: %s", message, error)
 
 
 def note(kind: EventKind, *, issuer: str = "", subject: str = "", sid: str = "", code: str = "") -> None:
-    """Keep one step of a logout, if somebody follows. Of a flood of steps, keep some."""
-    step = LogoutEvent(at=timezone.now(), kind=kind, issuer=issuer, subject=subject, sid=sid[:LONGEST], code=code)
-    if _due(kind):
-        _tried(lambda: _insert_if_followed(step))
+    """Store one step of a logout while somebody follows. If very many steps come, some are left out."""
+    cut_sid = sid[:MAX_SID_LENGTH]
+    step = LogoutEvent(at=timezone.now(), kind=kind, issuer=issuer, subject=subject, sid=cut_sid, code=code)
+    if _count_to_write(kind):
+        _write_or_log(lambda: _insert_if_followed(step))
 
 
 def note_ended(ended: Sequence[LoginSession]) -> None:
-    """Keep the end of these sessions, if somebody follows: one statement asks for all of them.
+    """Store the end of these sessions while somebody follows. One statement asks that for all of them.
 
-    Forced logouts are always kept: an operator needs their ``sid`` for what could not be ended at Hydra.
+    Forced logouts are always stored: an operator needs their ``sid`` for what could not be ended at Hydra.
     """
     now = timezone.now()
 
@@ -130,22 +131,22 @@ def note_ended(ended: Sequence[LoginSession]) -> None:
         if others and _insert_if_followed(others[0]):
             rows().bulk_create(others[1:])
 
-    _tried(write)
+    _write_or_log(write)
 
 
-def knows(issuer: str, sid: str) -> bool:
-    """Whether a login session ``sid`` of ``issuer`` was heard of lately, from the provider or from a row."""
+def has_sid(issuer: str, sid: str) -> bool:
+    """Whether a stored event names ``sid`` of ``issuer``, and it is known from the provider or from a row."""
     kinds = {EventKind.BACK_CHANNEL, EventKind.TO_PROVIDER, EventKind.ENDED, EventKind.SIGNED_IN}
     named = rows().filter(Q(kind__in=kinds) | Q(kind=EventKind.FRONT_CHANNEL, ended__gt=0), issuer=issuer, sid=sid)
-    return (issuer, sid) in named.values_list("issuer", "sid")  # some databases compare without case
+    return (issuer, sid) in named.values_list("issuer", "sid")  # some databases ignore case when they compare
 
 
 # Following
 
 
 @contextmanager
-def followed(seconds: float) -> Iterator[Callable[[], None]]:
-    """Have steps kept during the block, for ``seconds`` since the last call of what it gives."""
+def follow(seconds: float) -> Iterator[Callable[[], None]]:
+    """Store steps while the block runs, for ``seconds``. Each call of the yielded function starts these anew."""
     row = rows().create(at=_until(seconds), kind=EventKind.FOLLOWED)
 
     def prolong() -> None:
@@ -158,21 +159,21 @@ def followed(seconds: float) -> Iterator[Callable[[], None]]:
 
 
 def is_followed() -> bool:
-    """Whether somebody follows now."""
-    return _follower().exists()
+    """Whether an ``ory_doctor`` follows now."""
+    return _active_followers().exists()
 
 
-def _follower() -> QuerySet[LogoutEvent]:
-    """The rows of those who follow now. They are found by the index of ``at``: no other row is in the future."""
+def _active_followers() -> QuerySet[LogoutEvent]:
+    """The rows of all that follow now. The index of ``at`` finds them: no other row is in the future."""
     return rows().filter(kind=EventKind.FOLLOWED, at__gt=timezone.now())
 
 
 def _insert_if_followed(step: LogoutEvent) -> bool:
-    """Insert ``step`` if somebody follows, and return whether: by one ``INSERT ... SELECT``, which the ORM has not."""
+    """Insert ``step`` if somebody follows, and return whether. One ``INSERT ... SELECT``, which the ORM lacks."""
     connection = connections[rows().db]
     fields = [field for field in LogoutEvent._meta.concrete_fields if not field.primary_key]
     values = {f"new_{field.name}": Value(getattr(step, field.attname), field) for field in fields}
-    selected = _follower().order_by().annotate(**values).values_list(*values)[:1]
+    selected = _active_followers().order_by().annotate(**values).values_list(*values)[:1]
     sql, parameters = selected.query.get_compiler(connection=connection).as_sql()
     quote = connection.ops.quote_name
     columns = ", ".join(quote(str(field.column)) for field in fields)
@@ -186,14 +187,14 @@ def _until(seconds: float) -> datetime:
 
 
 def purge() -> None:
-    """Delete what is past its time."""
+    """Delete events and counts that are older than :data:`LIFETIME`."""
     before = timezone.now() - LIFETIME
-    _tried(lambda: rows().filter(at__lt=before).delete())
-    _tried(lambda: counts().filter(hour__lt=before).delete())
+    _write_or_log(lambda: rows().filter(at__lt=before).delete())
+    _write_or_log(lambda: counts().filter(hour__lt=before).delete())
 
 
 def is_purged() -> bool:
-    """Whether somebody does that, a day late at most."""
+    """Whether :func:`purge` is called, at most a day late."""
     before = timezone.now() - LIFETIME - GRACE
     return not (rows().filter(at__lt=before).exists() or counts().filter(hour__lt=before).exists())
 
@@ -201,33 +202,33 @@ def is_purged() -> bool:
 # Writing
 
 
-def _due(*name: str) -> int:
-    """How many of ``name`` to write now: this one, or all since the last. A flood must not become one of writes."""
+def _count_to_write(*name: str) -> int:
+    """The number to write now for ``name``: 1, or all that were not written yet, or 0. This limits the writes."""
     minute = int(time.monotonic() // 60)
     with _lock:
-        of, count = _lately.get(name, (minute, 0))
-        count = count + 1 if of == minute else 1
-        _lately[name] = minute, count
+        counted_in, count = _recent_counts.get(name, (minute, 0))
+        count = count + 1 if counted_in == minute else 1
+        _recent_counts[name] = minute, count
     if count <= BURST:
         return 1
     return 0 if count % BURST else BURST
 
 
-def _added(these: QuerySet[Any], new: LogoutEvent | RefusalCount, **added: object) -> None:
-    """Update the one row of ``these`` by what is ``added``, or save ``new`` where there is none."""
-    if these.update(**added):
+def _update_or_insert(queryset: QuerySet[Any], new: LogoutEvent | RefusalCount, **changes: object) -> None:
+    """Apply ``changes`` to the one row of ``queryset``, or insert ``new`` if there is no row."""
+    if queryset.update(**changes):
         return
     try:
-        with transaction.atomic(using=these.db):
-            new.save(force_insert=True, using=these.db)
+        with transaction.atomic(using=queryset.db):
+            new.save(force_insert=True, using=queryset.db)
     except IntegrityError:
-        these.update(**added)  # two at once, and the other was first
+        queryset.update(**changes)  # another process inserted the row first
 
 
-def _tried(write: Callable[[], object]) -> None:
+def _write_or_log(write: Callable[[], object]) -> None:
     try:
         using = rows().db
-        # In a transaction a savepoint: what fails here must not break what is around it.
+        # In a transaction, use a savepoint: a fault here must not break the surrounding transaction.
         inside = transaction.get_connection(using).in_atomic_block
         with transaction.atomic(using=using) if inside else nullcontext():
             write()

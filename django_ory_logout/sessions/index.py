@@ -1,14 +1,15 @@
-"""The session index: which Django sessions a provider opened, and how exactly they end.
+"""The session index: the Django sessions that a provider opened, and how they end.
 
-The row is the truth and deleting the stored session is the quick way: a session whose row has ended is not signed in,
-whatever its engine still holds. Each statement commits by itself, in this order:
+The row decides. A session whose row has ended is not signed in, even if its engine still has it. Deleting the stored
+session is only the fast path. Each statement commits by itself, in this order:
 
-    sign-in  new session key; row; session stored with its mark; a receipt that names the row refuses it
-    notice   receipt; mark the rows ended; read them; delete the stored sessions; delete the rows; complete the receipt
-    load     see :mod:`.stores`
-    purge    the receipts not completed, then rows that ended or expired, as a notice does
+    sign-in  choose a new session key; insert the row; store the session with its mark; refuse if a receipt names it
+    notice   insert the receipt; mark the rows as ended; read them; delete the stored sessions; delete the rows;
+             complete the receipt
+    load     see :mod:`.store`
+    purge    process the receipts that are not complete; then delete ended and expired rows as a notice does
 
-``docs/explanation/session-index.md`` argues why no other order will do.
+``docs/explanation/session-index.md`` explains why the order must not change.
 """
 
 import logging
@@ -34,21 +35,21 @@ from .stored_login import StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
-#: The key of the Django session for its mark ``{id, key}``: our row, and the session key under which it is indexed.
+#: The entry of the Django session with its mark ``{id, key}``: the id of its row, and the session key in that row.
 INDEX_KEY = "_ory_logout_mark"
 
 CHUNK = 500
-#: The level of the line about a login session that ended. A purge may end very many.
-_told_at = ContextVar("told_at", default=logging.INFO)
-#: How exact ``last_seen_at`` is, and how often a session that cannot come back asks whether it lives.
+#: The log level of the line about each ended login session. A purge may end very many.
+_ended_log_level = ContextVar("ended_log_level", default=logging.INFO)
+#: How exact ``last_seen_at`` is. Also how often a session asks the index if its engine cannot bring it back.
 LAST_SEEN_SECONDS = 5 * 60
 
-#: Rows that this process lately saw alive, each for the time that its entry was given.
+#: The rows that this process recently found active. Each entry has its own timeout.
 _seen = LocMemCache("django_ory_logout.seen", {"OPTIONS": {"MAX_ENTRIES": 20_000}})
 
 
 def rows() -> LoginSessionQuerySet:
-    """The index, read and written in the writing database alone: a replica may lag behind a logout."""
+    """The index. It reads only from the writing database, too: a replica may lag behind a logout."""
     return LoginSession.objects.using(router.db_for_write(LoginSession))
 
 
@@ -56,95 +57,98 @@ def rows() -> LoginSessionQuerySet:
 
 
 def end(notice: LogoutNotice, reason: EndReason, progress: "Progress | None" = None) -> int:
-    """End the login sessions that ``notice`` names; says how many. Safe to repeat, and to run beside itself."""
+    """End the login sessions that ``notice`` names. Says how many. Safe to repeat and to run in parallel."""
     named = rows().named_by(notice)
     mark_ended(named, reason)
-    return finish(named, _of_many(progress, named) if progress else None)
+    return delete_ended(named, _notice_progress(progress, named) if progress else None)
 
 
 def process(receipt: LogoutReceipt, reason: EndReason, progress: "Progress | None" = None) -> int:
-    """Do what ``receipt`` asks for; says how many login sessions ended."""
+    """End the login sessions that ``receipt`` names, and complete it. Says how many ended."""
     ended = end(receipt.notice, reason, progress)
     receipts.complete(receipt)
     return ended
 
 
 def forget_seen(row_id: str | None) -> None:
-    """Ask the index about this row at its next load, or about all rows where nobody knows which one it is."""
+    """Ask the index again about this row at its next load. Without ``row_id``: about all rows."""
     if row_id:
         _seen.delete(row_id)
     else:
         _seen.clear()
 
 
-def mark_ended(these: LoginSessionQuerySet, reason: EndReason) -> int:
-    """From here on, none of ``these`` is signed in; says how many had not ended before."""
-    return these.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
+def mark_ended(login_sessions: LoginSessionQuerySet, reason: EndReason) -> int:
+    """Mark ``login_sessions`` as ended, so that none is signed in any more. Says how many had not ended before."""
+    return login_sessions.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
 
 
 @sensitive_variables()
-def finish(these: LoginSessionQuerySet, progress: Callable[[int], None] | None = None) -> int:
-    """Delete the stored sessions of those that have ended, then their rows. ``progress`` is told how many."""
+def delete_ended(login_sessions: LoginSessionQuerySet, progress: Callable[[int], None] | None = None) -> int:
+    """Delete the stored sessions of those ``login_sessions`` that have ended, then their rows. Says how many.
+
+    ``progress`` is called with the number so far.
+    """
     store = engines.site_store()
-    ended = these.exclude(ended_at=None).order_by("pk")
-    count, left = 0, list[token_revocation.TokensToRevoke]()
+    ended = login_sessions.exclude(ended_at=None).order_by("pk")
+    count, to_revoke = 0, list[token_revocation.TokensToRevoke]()
     while chunk := list(ended[:CHUNK]):
-        left += [one for row in chunk for one in _left_by(store, row)]
+        to_revoke += [tokens for row in chunk for tokens in _tokens_to_revoke(store, row)]
         engines.delete_stored(store, [row.session_key for row in chunk if row.session_key])
         rows().filter(pk__in=[row.pk for row in chunk]).delete()
         _seen.delete_many([str(row.pk) for row in chunk])
         count += len(chunk)
         for row in chunk:
-            _tell_ended(row)
+            _report_ended(row)
         events.note_ended(chunk)
         if progress:
             progress(count)
-    revoke_after_commit(left)
+    revoke_after_commit(to_revoke)
     return count
 
 
 @sensitive_variables()
-def revoke_after_commit(left: list[token_revocation.TokensToRevoke]) -> None:
-    """Revoke the tokens of sessions once nothing can bring these back."""
-    transaction.on_commit(lambda: token_revocation.revoke(left), using=rows().db)
+def revoke_after_commit(to_revoke: list[token_revocation.TokensToRevoke]) -> None:
+    """Revoke the tokens of sessions after the commit that ends these sessions."""
+    transaction.on_commit(lambda: token_revocation.revoke(to_revoke), using=rows().db)
 
 
 @sensitive_variables()
-def _left_by(store: type[SessionBase], row: LoginSession) -> list[token_revocation.TokensToRevoke]:
-    """What of the tokens in the stored session of ``row`` is to be revoked; it is read only where a setting says so."""
-    if not row.session_key or not token_revocation.asked_for(row.issuer, row.client_id):
+def _tokens_to_revoke(store: type[SessionBase], row: LoginSession) -> list[token_revocation.TokensToRevoke]:
+    """The tokens in the stored session of ``row`` that have to be revoked. Loads it only if a setting asks for that."""
+    if not row.session_key or not token_revocation.revoking_config(row.issuer, row.client_id):
         return []
     try:
-        login = StoredLogin.read(engines.without_request(store, row.session_key).load())
+        login = StoredLogin.read(engines.session_without_request(store, row.session_key).load())
         return token_revocation.tokens_of(login, row.end_reason)
     except Exception:
-        # Whatever is wrong with the stored session, it has to end.
+        # The session has to end, even if its stored data is broken.
         logger.exception("tokens not revoked: session_unreadable")
         return []
 
 
-def _tell_ended(row: LoginSession) -> None:
+def _report_ended(row: LoginSession) -> None:
     reason = EndReason(row.end_reason or EndReason.USER)
-    logger.log(_told_at.get(), "login session %s ended: %s", row.pk, reason)
+    logger.log(_ended_log_level.get(), "login session %s ended: %s", row.pk, reason)
     after_commit(partial(login_session_ended.send_robust, LoginSession, login_session=row, reason=reason))
 
 
-# What a stored session asks of the index (store.py)
+# Called by the session store (store.py)
 
 
 @sensitive_variables()
-def rekey(mark: Mapping[str, Any], key: str) -> bool:
-    """Index the marked session under ``key`` instead, unless it has ended or another rotation came first."""
+def update_key(mark: Mapping[str, Any], key: str) -> bool:
+    """Write ``key`` to the row of ``mark``, unless the row has ended or another rotation was first. Says whether."""
     return bool(rows().filter(pk=mark["id"], session_key=mark["key"], ended_at=None).update(session_key=key))
 
 
 def get_active(row_id: str) -> LoginSession | None:
-    """The row, unless it is gone or has ended."""
+    """The row, unless it has ended or is deleted."""
     return rows().filter(pk=row_id, ended_at=None).first()
 
 
 def confirm_alive(row_id: str, recheck_seconds: float) -> bool:
-    """Whether the row lives, asked no more often than every ``recheck_seconds``. Notes now and then that it is used."""
+    """Whether the row is active. Asks the database once in ``recheck_seconds`` and updates ``last_seen_at``."""
     if _seen.get(row_id):
         return True
     row = get_active(row_id)
@@ -154,25 +158,25 @@ def confirm_alive(row_id: str, recheck_seconds: float) -> bool:
         _seen.set(row_id, True, recheck_seconds)
     now = timezone.now()
     if row.last_seen_at < now - timedelta(seconds=LAST_SEEN_SECONDS):
-        # Not within the transaction of a view: until its end, a notice would have to wait for this row.
+        # Not in the transaction of a view: a notice would have to wait for this row until that ends.
         after_commit(lambda: rows().filter(pk=row_id, ended_at=None).update(last_seen_at=now))
     return True
 
 
 def current(request: HttpRequest) -> LoginSession | None:
-    """The login session of ``request``, unless none is signed in here through a provider."""
+    """The login session of ``request``; ``None`` if no provider opened its session, or it has ended."""
     mark = request.session.get(INDEX_KEY)
     return get_active(mark["id"]) if mark else None
 
 
-def slide(row_id: str, age: int) -> None:
-    """The stored session was saved and now expires in ``age`` seconds: no row may expire before its session.
+def extend_expiry(row_id: str, age: int) -> None:
+    """Extend the row after a save of its session, which now expires in ``age`` seconds. The row must not expire first.
 
-    Rows are given a tenth more, so that one save in many writes.
+    A row gets a tenth more time, so that not every save writes to it.
     """
     now = timezone.now()
-    sooner = rows().filter(pk=row_id, ended_at=None, expires_at__lt=now + timedelta(seconds=age))
-    sooner.update(expires_at=row_expiry(now, age))
+    too_early = rows().filter(pk=row_id, ended_at=None, expires_at__lt=now + timedelta(seconds=age))
+    too_early.update(expires_at=row_expiry(now, age))
 
 
 def row_expiry(now: datetime, age: int) -> datetime:
@@ -184,7 +188,7 @@ def row_expiry(now: datetime, age: int) -> datetime:
 
 @dataclass(frozen=True)
 class Purged:
-    """What a purge did: receipts worked off, login sessions ended and expired, receipts deleted; and what failed."""
+    """The counts of a purge: completed receipts, ended and expired login sessions, deleted and failed receipts."""
 
     completed: int
     ended: int
@@ -193,20 +197,20 @@ class Purged:
     failed: int = 0
 
 
-#: Told the name of a step, how many are done of it, and of how many.
+#: Called with the name of a step, the number that is done, and the total number.
 Progress = Callable[[str, int, int], None]
 
 
 def purge(progress: Progress | None = None) -> Purged:
-    """Work off what faults have left undone, then remove what expired. Safe to run at any time, beside anything.
+    """Complete the work that faults interrupted, then remove expired rows. Safe to run at any time, also in parallel.
 
-    The log gets one line with the counts; a line for each login session has the level ``DEBUG``.
+    The log gets one line with the counts. The lines about single login sessions have the level ``DEBUG``.
     """
-    told_at = _told_at.set(logging.DEBUG)
+    log_level = _ended_log_level.set(logging.DEBUG)
     try:
         purged = _purge(progress)
     finally:
-        _told_at.reset(told_at)
+        _ended_log_level.reset(log_level)
     logger.info(
         "purge: %d notices worked off, %d not, %d login sessions ended, %d expired, %d old receipts removed",
         purged.completed,
@@ -220,14 +224,14 @@ def purge(progress: Progress | None = None) -> Purged:
 
 def _purge(progress: Progress | None) -> Purged:
     now = timezone.now()
-    left_undone = list(receipts.rows().filter(completed_at=None))
-    worked_off = list[int]()
+    incomplete = list(receipts.rows().filter(completed_at=None))
+    ended_counts = list[int]()
     failed = 0
-    for number, receipt in enumerate(left_undone, start=1):
+    for number, receipt in enumerate(incomplete, start=1):
         try:
-            worked_off.append(process(receipt, EndReason.BACK_CHANNEL, progress))
+            ended_counts.append(process(receipt, EndReason.BACK_CHANNEL, progress))
         except Exception as error:
-            # It must not keep the others waiting, and a thousand of them have one cause.
+            # Go on with the other receipts. Many failures mostly have one cause, so only the first is an ERROR.
             logger.log(
                 logging.DEBUG if failed else logging.ERROR,
                 "receipt %s not worked off: %s",
@@ -236,38 +240,41 @@ def _purge(progress: Progress | None) -> Purged:
             )
             failed += 1
         if progress:
-            progress("notices", number, len(left_undone))
-    ended = sum(worked_off) + finish(rows(), _of(progress, "ended login sessions", rows().exclude(ended_at=None)))
+            progress("notices", number, len(incomplete))
+    already_ended = rows().exclude(ended_at=None)
+    ended = sum(ended_counts) + delete_ended(rows(), _step_progress(progress, "ended login sessions", already_ended))
     expired = rows().filter(expires_at__lt=now)
     mark_ended(expired, EndReason.EXPIRED)
-    expired_count = finish(expired, _of(progress, "expired login sessions", expired))
+    expired_count = delete_ended(expired, _step_progress(progress, "expired login sessions", expired))
     events.purge()
     deleted, _ = receipts.rows().filter(expires_at__lt=now).exclude(completed_at=None).delete()
-    return Purged(len(worked_off), ended, expired_count, deleted, failed)
+    return Purged(len(ended_counts), ended, expired_count, deleted, failed)
 
 
-def _of(progress: Progress | None, step: str, these: LoginSessionQuerySet) -> Callable[[int], None] | None:
-    return counted(partial(progress, step), these.count()) if progress else None
+def _step_progress(
+    progress: Progress | None, step: str, login_sessions: LoginSessionQuerySet
+) -> Callable[[int], None] | None:
+    return with_total(partial(progress, step), login_sessions.count()) if progress else None
 
 
-def _of_many(progress: Progress, these: LoginSessionQuerySet) -> Callable[[int], None]:
-    """A notice has a line of its own only if it ends more sessions than one statement deletes."""
+def _notice_progress(progress: Progress, login_sessions: LoginSessionQuerySet) -> Callable[[int], None]:
+    """Report the progress of a notice only if it ends more sessions than one statement deletes."""
     totals: list[int] = []
 
-    def told(count: int) -> None:
+    def report(count: int) -> None:
         if not totals and count >= CHUNK:
-            totals.append(count + these.exclude(ended_at=None).count())
+            totals.append(count + login_sessions.exclude(ended_at=None).count())
         if totals:
             progress("login sessions of one notice", count, max(count, *totals))
 
-    return told
+    return report
 
 
-def counted(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
-    """``progress``, told how many of ``total``; others can end sessions meanwhile."""
+def with_total(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    """``progress`` with a fixed ``total``. The count may pass it: other processes can end sessions meanwhile."""
     return lambda count: progress(count, max(count, total))
 
 
 def after_commit(act: Callable[[], object]) -> None:
-    """Call ``act`` when what the index was told is there to stay: now, or after the transaction that we are in."""
+    """Call ``act`` after the current transaction of the index commits; at once if there is none."""
     transaction.on_commit(act, using=rows().db)

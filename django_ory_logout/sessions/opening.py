@@ -1,6 +1,6 @@
-"""A sign-in at this site: the row first, then the stored session, and only then does anybody learn its key.
+"""A sign-in at this site: insert the row, then store the session, and only then give its key to the browser.
 
-The steps and their order are those of :mod:`.sessions`.
+:mod:`.index` lists the steps and their order.
 """
 
 import logging
@@ -33,10 +33,10 @@ def open_login_session(
     row_id: UUID,
     user_agent: str,
 ) -> LoginSession:
-    """Index ``session``, in which ``user`` has just been logged in; then store it, for the first time, with ``login``.
+    """Insert the row of ``session``, in which ``user`` was just logged in. Then store ``session`` for the first time.
 
-    Raises :exc:`LoggedOutMeanwhile` when a back-channel notice about it has overtaken the sign-in. Whatever it raises,
-    :func:`take_back` has to follow.
+    Raises :exc:`LoggedOutMeanwhile` if a back-channel notice about it arrived during the sign-in. After any exception,
+    the caller must call :func:`discard_login_session`.
     """
     row = _new_row(session, user, authentication, login.client_id, user_agent)
     row.pk = row_id
@@ -48,7 +48,7 @@ def open_login_session(
 
 
 def _require_no_notice(row: LoginSession) -> None:
-    """Raises :exc:`LoggedOutMeanwhile`: ``subject_logged_out`` where a later sign-in of the same person is let in."""
+    """Raises :exc:`LoggedOutMeanwhile`. After ``subject_logged_out``, a new sign-in of the same person succeeds."""
     notices = receipts.rows().naming(row)
     if row.sid_digest and notices.filter(sid_digest=row.sid_digest).exists():
         raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")
@@ -56,10 +56,10 @@ def _require_no_notice(row: LoginSession) -> None:
         raise LoggedOutMeanwhile("subject_logged_out", "a back-channel notice ended all sessions of this subject")
 
 
-def take_back(session: LoginSessionStore, row_id: UUID, user: AbstractBaseUser) -> None:
-    """End a login session that nobody was told about. Its key never left this process, so this need not succeed.
+def discard_login_session(session: LoginSessionStore, row_id: UUID, user: AbstractBaseUser) -> None:
+    """End a login session whose sign-in failed. Its key never left this process, so this need not succeed.
 
-    A ``user`` whom this sign-in made goes too, unless another sign-in of the same person succeeded meanwhile.
+    If this sign-in created ``user``, delete that user, unless another sign-in of the same person succeeded meanwhile.
     """
     row = index.rows().filter(pk=row_id)
     try:
@@ -69,11 +69,11 @@ def take_back(session: LoginSessionStore, row_id: UUID, user: AbstractBaseUser) 
         if not index.rows().filter(user_id=user.pk).exists():
             users.discard(user)
     except Exception as error:
-        logger.warning("sign-in not taken back, ory_purge will: %s", fault_name(error))
+        logger.warning("failed sign-in not deleted, ory_purge will delete it: %s", fault_name(error))
 
 
-def tell_opened(request: HttpRequest, row: LoginSession) -> None:
-    """Send :data:`~.signals.login_session_opened`, and note the sign-in for the doctor."""
+def send_opened_signal(request: HttpRequest, row: LoginSession) -> None:
+    """Send :data:`~.signals.login_session_opened`, and store the sign-in for the doctor."""
     index.after_commit(partial(login_session_opened.send_robust, LoginSession, request=request, login_session=row))
     events.note(EventKind.SIGNED_IN, issuer=row.issuer, subject=row.subject, sid=row.sid or "")
 

@@ -1,4 +1,4 @@
-"""The receipts of logouts: what was told once is never lost, and refuses the sign-ins that it has to refuse."""
+"""The receipts of logouts. A logout that has a receipt is never lost, and sign-ins that it names are refused."""
 
 import uuid
 from dataclasses import asdict
@@ -10,51 +10,51 @@ from django.utils import timezone
 from ..models import LogoutNotice, LogoutReceipt, LogoutReceiptQuerySet, digest
 
 LIFETIME = timedelta(days=2)
-#: How the ``jti`` of a receipt begins that no provider sent.
-OURS = "here:"
-#: For which a session at Kratos may live of which we know no end.
+#: The ``jti`` of a receipt begins with this if the logout began at this site.
+LOCAL_JTI_PREFIX = "here:"
+#: The assumed lifetime of a session at Kratos whose expiry is unknown.
 UNKNOWN_LIFETIME = timedelta(days=400)
 
 
 def rows() -> LogoutReceiptQuerySet:
-    """The receipts, read and written in the writing database alone."""
+    """The receipts. They are also read from the writing database."""
     return LogoutReceipt.objects.using(router.db_for_write(LogoutReceipt))
 
 
 def record_logout(issuer: str, sid: str, session_expires_at: datetime | None = None) -> LogoutReceipt:
-    """The receipt of a logout here of the session ``sid`` at Kratos, kept as long as that session can live."""
+    """Record a logout at this site of the Kratos session ``sid``. Keep the receipt while that session can live."""
     now = timezone.now()
-    if session_expires_at is None or session_expires_at <= now:  # or it has been prolonged since that was said
+    if session_expires_at is None or session_expires_at <= now:  # in the past: Kratos may have prolonged it since
         session_expires_at = now + UNKNOWN_LIFETIME
-    return _record_here(issuer, sid, session_expires_at + LIFETIME)
+    return _record_local(issuer, sid, session_expires_at + LIFETIME)
 
 
-def record_refusal(issuer: str, name: str) -> LogoutReceipt:
-    """The receipt of a logout here of whatever session a credential, by its ``name``, stands for.
+def record_credential_logout(issuer: str, name: str) -> LogoutReceipt:
+    """Record a logout at this site of the unknown session of a credential, by the digest ``name`` of the credential.
 
-    Kept for a short time only: what strangers make up would pile up.
+    The receipt is kept only for a short time: anyone can invent credentials.
     """
-    return _record_here(issuer, name, timezone.now() + LIFETIME)
+    return _record_local(issuer, name, timezone.now() + LIFETIME)
 
 
 def withdraw(receipt: LogoutReceipt) -> None:
-    """There is nothing that ``receipt`` has to refuse."""
+    """Delete ``receipt``: there is no sign-in that it has to refuse."""
     rows().filter(pk=receipt.pk).delete()
 
 
-def _record_here(issuer: str, sid: str, expires_at: datetime) -> LogoutReceipt:
+def _record_local(issuer: str, sid: str, expires_at: datetime) -> LogoutReceipt:
     in_transaction = transaction.get_connection(rows().db).in_atomic_block
     notice = LogoutNotice(issuer, None, sid, timezone.now())
-    return record(notice, f"{OURS}{uuid.uuid4()}", expires_at=expires_at, durable=not in_transaction)
+    return record(notice, f"{LOCAL_JTI_PREFIX}{uuid.uuid4()}", expires_at=expires_at, durable=not in_transaction)
 
 
 def is_logged_out(issuer: str, sid: str) -> bool:
-    """Whether a receipt names ``sid``: nobody signs in by it any more."""
+    """Whether a receipt names ``sid``. Nobody can sign in by that session then."""
     return rows().filter(sid_digest=digest(issuer, sid)).exists()
 
 
 def prolong(issuer: str, sid: str, session_expires_at: datetime) -> None:
-    """A session that was logged out here lives on at Kratos until then: no receipt that names it goes before."""
+    """Keep each receipt that names ``sid`` until after ``session_expires_at``, when that session ends at Kratos."""
     until = session_expires_at + LIFETIME
     rows().filter(sid_digest=digest(issuer, sid), expires_at__lt=until).update(expires_at=until)
 
@@ -62,11 +62,14 @@ def prolong(issuer: str, sid: str, session_expires_at: datetime) -> None:
 def record(
     notice: LogoutNotice, jti: str, *, expires_at: datetime | None = None, durable: bool = True
 ) -> LogoutReceipt:
-    """The receipt of a notice, new or there already. If ``durable``, raises ``RuntimeError`` in a transaction."""
+    """Insert and return the receipt of a notice, or return the one that exists already.
+
+    If ``durable``, raises ``RuntimeError`` in a transaction.
+    """
     now = timezone.now()
     receipt = LogoutReceipt(**asdict(notice), jti=jti, received_at=now, expires_at=expires_at or now + LIFETIME)
     try:
-        # Inserted without a look first: in SQLite, a transaction that has read cannot always write any more.
+        # Insert without a SELECT before it: in SQLite, a transaction that has read cannot always write later.
         with transaction.atomic(using=rows().db, durable=durable):
             receipt.save(force_insert=True, using=rows().db)
     except IntegrityError:
@@ -75,5 +78,5 @@ def record(
 
 
 def complete(receipt: LogoutReceipt) -> None:
-    """All that ``receipt`` asks for is done."""
+    """Mark ``receipt`` as complete: all sessions that it names have ended."""
     rows().filter(pk=receipt.pk, completed_at=None).update(completed_at=timezone.now())

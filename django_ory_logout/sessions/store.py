@@ -1,6 +1,6 @@
-"""A site's own session store, which asks the index whether the session that it loaded is still signed in.
+"""The site's own session store. When it loads a session, it asks the index whether that session is still signed in.
 
-It works when the session is read and not before: public pages cost nothing.
+It does nothing until the session is read, so public pages cost nothing.
 """
 
 import logging
@@ -22,71 +22,70 @@ from django.views.decorators.debug import sensitive_variables
 from .. import conf
 from ..exceptions import TemporaryError, fault_name
 from ..models import EndReason, SessionName
-from . import ending as local_logout
-from . import engines, index
+from . import ending, engines, index
 from .index import INDEX_KEY
 from .stored_login import LOGIN_KEY, StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
-#: Browsers keep 4096 bytes of name, value and attributes.
+#: Browsers accept 4096 bytes for name, value and attributes together.
 MAX_COOKIE_BYTES = 4000
 
 
 class LoginSessionStore(SessionBase):
-    """Mixed into the site's ``SessionStore`` by :func:`indexed`."""
+    """A mixin for the site's ``SessionStore``. :func:`indexed` makes the combined class."""
 
-    if TYPE_CHECKING:  # what the stubs of Django leave out
+    if TYPE_CHECKING:  # missing in the stubs of Django
         _session: dict[str, Any]
 
         def _get_new_session_key(self) -> str: ...
 
     #: The site's own store.
     engine: type[SessionBase]
-    #: A Kratos whose cookie did not come with the request: a session that it opened is not signed in without.
-    refused_issuer = ""
+    #: The issuer of a Kratos whose cookie is not in the request. A session that it opened is not signed in then.
+    issuer_without_cookie = ""
 
-    #: Whether the engine or the index failed when the session was to be read.
+    #: Whether the engine or the index failed while the session was loaded.
     has_failed = False
-    #: Mark and login that the session was loaded with, or was opened with in this request.
-    _opened: dict[str, Any] | None = None
-    #: The key that the browser sent. The engines forget it when they find nothing, or cannot look.
+    #: Our two entries in the session data, the mark and the login, as they were loaded or attached in this request.
+    _login_entries: dict[str, Any] | None = None
+    #: The key that the browser sent. The engines drop it when they find no session, and when they fail.
     _sent_key: str | None = None
-    #: Whether the engine found nothing under a key that the index knows, as when its cache is down.
-    _unread = False
-    #: The end of the login session that :meth:`end` began and :meth:`flush` completes.
-    _ending: local_logout.Ending | None = None
-    #: The name of a session that was flushed, although nobody logged out.
-    _flushed: SessionName | None = None
+    #: Whether the engine found nothing under a key that has an active row, for example because its cache is down.
+    _missing_in_engine = False
+    #: The work that :meth:`end` leaves to :meth:`flush`.
+    _cleanup: ending.Cleanup | None = None
+    #: The name of the session that was flushed without a logout.
+    _flushed_name: SessionName | None = None
     #: Whether the key is new and nothing is stored under it yet.
-    _unstored = False
-    #: What :meth:`store` has stored, so that saving it again can be left out.
+    _has_new_key = False
+    #: The data that :meth:`store` stored. The same data is not saved twice.
     _stored: bytes | None = None
 
     @classmethod
-    def adopt(cls, found: Any) -> Self:
-        """Make ``found``, as the site's middleware made it, a session of this kind.
+    def install_on(cls, value: Any) -> Self:
+        """Change the class of ``value``, the session that the site's middleware created, so that it asks the index.
 
-        Raises ``ImproperlyConfigured`` for what is no session store of Django's.
+        Raises ``ImproperlyConfigured`` if ``value`` is not a session store of Django's.
         """
-        session = _unwrapped(found)
+        session = _unwrap(value)
         if not session.modified:
-            vars(session).pop("_session_cache", None)  # read before anybody asked the index
+            vars(session).pop("_session_cache", None)  # it was loaded without asking the index
         session.__class__ = indexed(type(session))
-        adopted: Self = session  # type: ignore[assignment]
+        installed: Self = session  # type: ignore[assignment]
         if "_session_cache" in vars(session):
-            adopted._session_cache = adopted._checked(adopted._session_cache)
-        return adopted
+            installed._session_cache = installed._data_if_signed_in(installed._session_cache)
+        return installed
 
     @classmethod
     def of(cls, request: HttpRequest) -> "LoginSessionStore":
-        """The session of ``request``. Raises ``ImproperlyConfigured`` where it would not ask the index."""
+        """The session of ``request``. Raises ``ImproperlyConfigured`` if it does not ask the index."""
         if not isinstance(request.session, LoginSessionStore):
             raise ImproperlyConfigured("LoginSessionMiddleware has to stand directly after SessionMiddleware.")
         return request.session
 
-    def another(self, session_key: str | None = None) -> Self:
-        """A session of the same store under another key. Nothing of it is loaded."""
+    def unloaded_copy(self, session_key: str | None = None) -> Self:
+        """A session of the same store under ``session_key``, not loaded yet."""
         other = copy(self)
         for name in ("_session_cache", *vars(LoginSessionStore)):
             vars(other).pop(name, None)
@@ -94,24 +93,24 @@ class LoginSessionStore(SessionBase):
         other._session_key = session_key
         return other
 
-    def replaced_by(self, session: SessionBase) -> Self:
-        """``session``, which other code put in place of this one: :meth:`settle` ties it to the same login session."""
-        other = self.adopt(session)
-        other._opened, other._flushed = self.opened, self.name
+    def transfer_to(self, session: SessionBase) -> Self:
+        """Prepare ``session`` for :meth:`reattach_or_end`. Other code has replaced this session with it."""
+        other = self.install_on(session)
+        other._login_entries, other._flushed_name = self.login_entries, self.name
         return other
 
-    def successor(self, user: AbstractBaseUser) -> Self:
+    def new_session_for(self, user: AbstractBaseUser) -> Self:
         """A session for ``user`` with a new key and the data that Django's ``login()`` keeps. Nothing is stored yet."""
-        new = self.another()
+        new = self.unloaded_copy()
         dropped = {INDEX_KEY, LOGIN_KEY, SESSION_KEY}
-        new._session_cache = {name: value for name, value in self._kept_for(user).items() if name not in dropped}
+        new._session_cache = {name: value for name, value in self._data_kept_for(user).items() if name not in dropped}
         if engines.has_keys(self.engine):
-            with engines.faults():
+            with engines.translate_faults():
                 new._session_key = new._get_new_session_key()
-        new._unstored = new.accessed = new.modified = True
+        new._has_new_key = new.accessed = new.modified = True
         return new
 
-    def _kept_for(self, user: AbstractBaseUser) -> dict[str, Any]:
+    def _data_kept_for(self, user: AbstractBaseUser) -> dict[str, Any]:
         data: dict[str, Any] = self._session
         if SESSION_KEY not in data:
             return data
@@ -132,22 +131,22 @@ class LoginSessionStore(SessionBase):
     @sensitive_variables()
     def _load(self) -> dict[str, Any]:
         self._sent_key = self.session_key
-        with engines.faults():
+        with engines.translate_faults():
             data: dict[str, Any] = super().load() or self._load_from_writer()
         if not data:
-            self._unread = self._has_living_row()
-        if data or self._unread:
+            self._missing_in_engine = self._has_active_row()
+        if data or self._missing_in_engine:
             self._session_key = self._sent_key
-        return self._checked(data)
+        return self._data_if_signed_in(data)
 
     def _load_from_writer(self) -> dict[str, Any]:
-        """The session where a replica knows of none, perhaps not yet."""
+        """The session from the writing database, if a replica does not have it yet."""
         return engines.load_from_writer(self, self._sent_key)
 
-    def _has_living_row(self) -> bool:
-        """Whether the index knows the key that the browser sent, although the engine found nothing under it.
+    def _has_active_row(self) -> bool:
+        """Whether the key that the browser sent has an active row. Called when the engine found nothing under it.
 
-        Some engines keep their faults to themselves. Django would take the cookie away, and with it the way back.
+        Some engines report no faults. Without this check Django would delete the cookie, and the session would be lost.
         """
         if not self._sent_key or not engines.has_keys(self.engine):
             return False
@@ -157,34 +156,34 @@ class LoginSessionStore(SessionBase):
             return True
 
     @sensitive_variables()
-    def _checked(self, data: dict[str, Any]) -> dict[str, Any]:
-        """``data`` if it is signed in; otherwise nothing, and it is deleted."""
+    def _data_if_signed_in(self, data: dict[str, Any]) -> dict[str, Any]:
+        """``data`` if its login session is active. Otherwise delete the stored session and return nothing."""
         if INDEX_KEY not in data:
             return data
-        self._opened = {INDEX_KEY: data[INDEX_KEY], LOGIN_KEY: data.get(LOGIN_KEY)}
-        if self._signed_in(data[INDEX_KEY]) and self._may_sign_in(data):
+        self._login_entries = {INDEX_KEY: data[INDEX_KEY], LOGIN_KEY: data.get(LOGIN_KEY)}
+        if self._confirm_row(data[INDEX_KEY]) and self._confirm_cookie(data):
             return data
-        self._opened = None
-        self._delete_dead()
+        self._login_entries = None
+        self._delete_ended()
         return {}
 
-    def _delete_dead(self) -> None:
+    def _delete_ended(self) -> None:
         try:
             self.delete(self.session_key)
         except Exception as error:
-            # The index says at each load that it has ended.
+            # It stays signed out: each load asks the index.
             logger.warning("stored session not deleted: %s", fault_name(error))
         self._session_key = None
 
-    def _signed_in(self, mark: dict[str, Any]) -> bool:
+    def _confirm_row(self, mark: dict[str, Any]) -> bool:
         if engines.has_keys(self.engine) and mark["key"] != self.session_key:
-            return self._adopted(mark)
+            return self._accept_rotated_key(mark)
         return index.confirm_alive(mark["id"], self._recheck_seconds())
 
-    def _may_sign_in(self, data: dict[str, Any]) -> bool:
-        if not self.refused_issuer or data[LOGIN_KEY]["issuer"] != self.refused_issuer:
+    def _confirm_cookie(self, data: dict[str, Any]) -> bool:
+        if not self.issuer_without_cookie or data[LOGIN_KEY]["issuer"] != self.issuer_without_cookie:
             return True
-        local_logout.end_row(data[INDEX_KEY]["id"], EndReason.KRATOS)
+        ending.end_row(data[INDEX_KEY]["id"], EndReason.KRATOS)
         return False
 
     def _recheck_seconds(self) -> float:
@@ -194,10 +193,13 @@ class LoginSessionStore(SessionBase):
             return index.LAST_SEEN_SECONDS
         return conf.get().session_recheck_seconds
 
-    def _adopted(self, mark: dict[str, Any]) -> bool:
-        """Somebody rotated the session key. Whoever comes first tells the index; who comes later is still served."""
+    def _accept_rotated_key(self, mark: dict[str, Any]) -> bool:
+        """Other code rotated the session key: write the new key to the row. Says whether the row is active.
+
+        If another rotation was first, the row keeps its key. This session is still signed in.
+        """
         key = self.session_key or ""
-        if not index.rekey(mark, key):
+        if not index.update_key(mark, key):
             row = index.get_active(mark["id"])
             if row is None:
                 return False
@@ -208,125 +210,127 @@ class LoginSessionStore(SessionBase):
             mark["key"] = key
             self.modified = True
 
-        # A transaction around the view may yet be rolled back, and with it what the index was told.
+        # If the view's transaction is rolled back, the row keeps the old key, and so must the mark.
         index.after_commit(adopt)
         return True
 
     # Opening and saving
 
     def attach(self, mark: dict[str, Any], login: StoredLogin) -> None:
-        """From here on, this session belongs to the login session of ``mark``."""
-        self._opened = {INDEX_KEY: mark, LOGIN_KEY: login.as_dict()}
-        self.update(self._opened)
+        """Attach this session to the login session of ``mark``."""
+        self._login_entries = {INDEX_KEY: mark, LOGIN_KEY: login.as_dict()}
+        self.update(self._login_entries)
 
     @sensitive_variables()
     def store(self) -> None:
-        """Save now. The middleware's own save is left out if nothing changes after this one.
+        """Save now. The later save by ``SessionMiddleware`` is skipped if nothing has changed since.
 
         Raises :exc:`TemporaryError` (``session_store_fault``), or the fault of the database.
         """
         try:
             self.save()
-        except CreateError as error:  # its key is new, so the engine took nothing
+        except CreateError as error:  # the key is new, so the engine did not store the session
             raise TemporaryError("session_store_fault", type(error).__name__) from error
         if not engines.is_stored(self):
-            raise TemporaryError("session_store_fault", "the engine kept nothing, and did not say why")
-        self._stored = self._dumped()
+            raise TemporaryError("session_store_fault", "the engine stored nothing and raised no error")
+        self._stored = self._serialized()
 
-    def _dumped(self) -> bytes:
+    def _serialized(self) -> bytes:
         dumped: bytes = self.serializer().dumps(self._session)
         return dumped
 
     @sensitive_variables()
     def save(self, must_create: bool = False) -> None:
-        if self._stored and self._stored == self._dumped():
+        if self._stored and self._stored == self._serialized():
             return
-        if self._unread and not must_create:
+        if self._missing_in_engine and not must_create:
             if not self._session:
                 return
-            self._session_key = None  # what is stored under that key is not ours to write over
-            self._unread = False
-        # Reading the mark loads the session first: one that has ended is saved as a new, anonymous one.
+            self._session_key = None  # do not overwrite the session that may be stored under that key
+            self._missing_in_engine = False
+        # Reading the mark loads the session first. A session that has ended is saved as a new, anonymous one.
         mark = None if must_create else self.get(INDEX_KEY)
-        self._keep_tie()
-        creates = must_create or self._unstored
-        with engines.faults():
+        self._reattach()
+        creates = must_create or self._has_new_key
+        with engines.translate_faults():
             super().save(creates)
         if mark and not creates:
-            index.slide(mark["id"], self.get_expiry_age())
-        self._unstored = False
+            index.extend_expiry(mark["id"], self.get_expiry_age())
+        self._has_new_key = False
         if not engines.has_keys(self.engine) and len(self.session_key or "") > MAX_COOKIE_BYTES:
             logger.error("session_cookie_too_large: browsers drop it; choose another SESSION_ENGINE")
 
     def clear(self) -> None:
-        self.opened  # noqa: B018 - what is thrown away unread has to be known
+        self.login_entries  # noqa: B018 - load them before the data is cleared
         super().clear()
 
     def delete(self, session_key: str | None = None) -> None:
         if session_key is None:
-            self.opened  # noqa: B018 - as above
+            self.login_entries  # noqa: B018 - load them before the stored session is deleted
         super().delete(session_key)
 
     def cycle_key(self) -> None:
-        if not self._unstored:  # its key is new already
+        if not self._has_new_key:
             super().cycle_key()
 
     # Ending
 
     @property
-    def opened(self) -> dict[str, Any] | None:
-        """Mark and login of this session, also where the rest cannot be confirmed now. Raises nothing."""
+    def login_entries(self) -> dict[str, Any] | None:
+        """The mark and the login of this session, also when the index cannot confirm them now. Raises nothing."""
         if "_session_cache" not in vars(self):
             try:
                 self.keys()
             except Exception as error:
                 logger.warning("session not read: %s", fault_name(error))
-        return self._opened
+        return self._login_entries
 
     @property
     def login(self) -> StoredLogin | None:
-        """What this session keeps of its sign-in, if it can be read. Raises nothing."""
-        return StoredLogin.read(self.opened or {})
+        """The stored login of this session, if the session can be read. Raises nothing."""
+        return StoredLogin.read(self.login_entries or {})
 
     @property
-    def may_be_opened(self) -> bool:
-        """Whether a provider opened this session, or nobody can say because it cannot be read."""
-        return self.opened is not None or self._unread or "_session_cache" not in vars(self)
+    def may_have_login_session(self) -> bool:
+        """Whether a provider opened this session. Also true if the session cannot be read."""
+        return self.login_entries is not None or self._missing_in_engine or "_session_cache" not in vars(self)
 
     @property
     def name(self) -> SessionName:
-        """How the index knows this session, also where it cannot be read. Raises nothing."""
-        opened = self.opened
+        """The row id and the key that find the row of this session, also if it cannot be read. Raises nothing."""
+        entries = self.login_entries
         key = (self.session_key or self._sent_key) if engines.has_keys(self.engine) else None
-        return SessionName(opened[INDEX_KEY]["id"] if opened else None, key)
+        return SessionName(entries[INDEX_KEY]["id"] if entries else None, key)
 
     def belongs_to(self, row_id: str) -> bool:
-        """Whether this is the session of the login session ``row_id``, also where it cannot be read now."""
-        if self.opened:
-            return bool(self.opened[INDEX_KEY]["id"] == row_id)
+        """Whether ``row_id`` is the row of this session, also if the session cannot be read now."""
+        entries = self.login_entries
+        if entries:
+            return bool(entries[INDEX_KEY]["id"] == row_id)
         key = self.name.key
         return key is not None and index.rows().filter(pk=row_id, session_key=key).exists()
 
     @sensitive_variables()
     def end(self, reason: EndReason) -> bool:
-        """End the login session of this session; says whether there was one.
+        """End the login session of this session. Says whether there was one.
 
-        It is not signed in any more then, whatever fails later. Raises :exc:`LogoutUnconfirmed`.
+        After this call the session is not signed in, whatever fails later. Raises :exc:`LogoutUnconfirmed`.
         """
-        if self._ending is None:
-            self._ending = local_logout.begin(self.name, self.login, reason)
-            self._opened = None
-        return self._ending.count > 0
+        if self._cleanup is None:
+            self._cleanup = ending.end_session(self.name, self.login, reason)
+            self._login_entries = None
+        return self._cleanup.count > 0
 
     @sensitive_variables()
     def flush(self) -> None:
-        """Delete the stored session. If :meth:`end` came before, complete what it began; that never raises.
+        """Delete the stored session. After :meth:`end`, also do the rest of its work, and raise nothing.
 
-        Without it, somebody else may be signed in to the same session now, as by ``login()``: :meth:`settle` decides.
+        Without :meth:`end` this may be the ``flush()`` in Django's ``login()``, which signs in another user.
+        :meth:`reattach_or_end` decides that later.
         """
-        ending, self._ending = self._ending, None
-        if ending is None:
-            self._flushed = self.name if any(self.name) else None
+        cleanup, self._cleanup = self._cleanup, None
+        if cleanup is None:
+            self._flushed_name = self.name if any(self.name) else None
             super().flush()
             return
         try:
@@ -334,38 +338,38 @@ class LoginSessionStore(SessionBase):
         except Exception as error:
             logger.warning("stored session not deleted: %s", fault_name(error))
         self._session_cache: dict[str, Any] = {}
-        self._session_key = self._sent_key = self._opened = self._flushed = None
-        local_logout.complete(ending)
+        self._session_key = self._sent_key = self._login_entries = self._flushed_name = None
+        ending.clean_up(cleanup)
 
     @property
-    def needs_settling(self) -> bool:
-        """Whether the session was emptied, and nobody has said yet what becomes of its login session."""
+    def is_detached(self) -> bool:
+        """Whether the session was emptied, and its login session is neither attached to it again nor ended."""
         data = getattr(self, "_session_cache", {INDEX_KEY: None})
-        cut_off = self._opened is not None and INDEX_KEY not in data and not self._unread
-        return cut_off or self._flushed is not None
+        was_cleared = self._login_entries is not None and INDEX_KEY not in data and not self._missing_in_engine
+        return was_cleared or self._flushed_name is not None
 
-    def settle(self) -> None:
-        """Tie what came after a ``flush()`` or ``clear()`` to the same login session; end that if nothing came.
+    def reattach_or_end(self) -> None:
+        """After ``flush()`` or ``clear()``: attach the login session to the user who is signed in now, or end it.
 
-        A notice for the person whom the provider signed in then ends whatever is signed in in their browser. Raises
-        :exc:`LogoutUnconfirmed`.
+        A logout notice for the first user then also ends the session of the second one, in the same browser.
+        Raises :exc:`LogoutUnconfirmed`.
         """
-        self._keep_tie()
-        if self.needs_settling:
-            name, was_cleared = self._flushed or self.name, self._flushed is None
-            self._flushed = self._opened = None
-            local_logout.complete(local_logout.begin(name, None, EndReason.USER))
-            if was_cleared:  # what it has now is nobody's, and the key that it was stored under has ended
+        self._reattach()
+        if self.is_detached:
+            name, was_cleared = self._flushed_name or self.name, self._flushed_name is None
+            self._flushed_name = self._login_entries = None
+            ending.clean_up(ending.end_session(name, None, EndReason.USER))
+            if was_cleared:  # the data that is left is anonymous, and the old key has ended
                 self._session_key, self.modified = None, True
 
-    def _keep_tie(self) -> None:
+    def _reattach(self) -> None:
         data = getattr(self, "_session_cache", None)
-        if data and self._opened and SESSION_KEY in data:
+        if data and self._login_entries and SESSION_KEY in data:
             if INDEX_KEY not in data:
-                self.update(self._opened)
-            self._flushed = None
+                self.update(self._login_entries)
+            self._flushed_name = None
 
-    # The same for async views
+    # The same methods for async views
 
     async def aload(self) -> dict[str, Any]:
         return await sync_to_async(self.load)()
@@ -380,23 +384,23 @@ class LoginSessionStore(SessionBase):
         await sync_to_async(self.cycle_key)()
 
 
-def _unwrapped(session: Any) -> SessionBase:
-    """The store itself, where middleware of the site put a ``SimpleLazyObject`` around it."""
+def _unwrap(session: Any) -> SessionBase:
+    """The session store inside ``session``, if middleware of the site wrapped it in a ``SimpleLazyObject``."""
     while isinstance(session, LazyObject):
-        session.__class__  # noqa: B018 - makes it
+        session.__class__  # noqa: B018 - creates the wrapped object
         session = vars(session)["_wrapped"]
     if not issubclass(type(session), SessionBase):
         kind = f"{type(session).__module__}.{type(session).__qualname__}"
         raise ImproperlyConfigured(
-            f"request.session is a {kind}, and no session of Django's. In MIDDLEWARE, put LoginSessionMiddleware "
-            "directly after the middleware that sets request.session."
+            f"request.session is a {kind}, which is not a session of Django's. In MIDDLEWARE, put "
+            "LoginSessionMiddleware directly after the middleware that sets request.session."
         )
     return cast(SessionBase, session)
 
 
 @cache
 def indexed(store: type[SessionBase]) -> type[LoginSessionStore]:
-    """``store`` with :class:`LoginSessionStore` before it. ``__qualname__`` stays: it salts the signature."""
+    """A subclass of :class:`LoginSessionStore` and ``store``. Its ``__qualname__`` stays, which salts the signature."""
     return type(
         store.__name__,
         (LoginSessionStore, store),
@@ -405,7 +409,7 @@ def indexed(store: type[SessionBase]) -> type[LoginSessionStore]:
 
 
 def end_at_logout(*, request: Any, **_kwargs: Any) -> None:
-    """Receive ``user_logged_out``, which Django sends before it flushes. Raises :exc:`LogoutUnconfirmed`."""
+    """Receive ``user_logged_out``, which Django sends before ``flush()``. Raises :exc:`LogoutUnconfirmed`."""
     session = getattr(request, "session", None)
     if isinstance(session, LoginSessionStore):
         session.end(EndReason.USER)

@@ -1,4 +1,4 @@
-"""What a Django session keeps of the sign-in that opened it: one value, and its one way into and out of the session."""
+"""The data about a sign-in that a Django session stores: one value, with its only reader and writer."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -8,7 +8,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..models import Authentication
 
-#: The key of the Django session under which it is kept.
+#: The entry of the Django session that holds it.
 LOGIN_KEY = "_ory_logout_login"
 
 
@@ -16,7 +16,7 @@ LOGIN_KEY = "_ory_logout_login"
 class StoredLogin:
     """The sign-in at a provider, or at Kratos.
 
-    Each field has a default: a session that an earlier version stored can lack it.
+    Each field has a default, because a session that an earlier version stored may lack it.
     """
 
     #: The alias of the provider, or of the Kratos.
@@ -33,10 +33,10 @@ class StoredLogin:
     expires_at: float = 0
     #: The ``state`` of ``logout_link``: signed, and the same for the whole session.
     logout_state: str = field(default="", repr=False)
-    #: The logout token of Kratos, once a page has needed it.
+    #: The logout token of Kratos. A page that needs it asks Kratos for it once.
     logout_token: str = field(default="", repr=False)
     id_token: str = field(default="", repr=False)
-    #: The other tokens, and what they are good for, only with ``KEEP_TOKENS``.
+    #: The other tokens and their scope, only with ``KEEP_TOKENS``.
     access_token: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
     scope: str = ""
@@ -44,7 +44,7 @@ class StoredLogin:
     @classmethod
     @sensitive_variables()
     def of(cls, authentication: Authentication, *, provider: str, **more: Any) -> Self:
-        """What to keep of ``authentication``, which is a verified ID token or a session at Kratos."""
+        """The value to store for ``authentication``, a verified ID token or a session at Kratos."""
         return cls(
             provider=provider,
             issuer=authentication.issuer,
@@ -56,7 +56,7 @@ class StoredLogin:
     @classmethod
     @sensitive_variables()
     def read(cls, session: Mapping[str, Any] | Any) -> Self | None:
-        """What ``session``, or the data of one, keeps; ``None`` if no provider opened it."""
+        """Read it from ``session`` or from the data of a session; ``None`` if no provider opened that session."""
         stored = session.get(LOGIN_KEY)
         if not isinstance(stored, Mapping):
             return None
@@ -65,13 +65,13 @@ class StoredLogin:
     @classmethod
     @sensitive_variables()
     def read_if_opened_by(cls, session: Mapping[str, Any] | Any, issuer: str) -> Self | None:
-        """The same; ``None`` if another provider than ``issuer`` opened it, too."""
+        """Like :meth:`read`, but also ``None`` if another provider than ``issuer`` opened the session."""
         login = cls.read(session)
         return login if login and login.issuer == issuer else None
 
     @sensitive_variables()
     def as_dict(self) -> dict[str, Any]:
-        """For the session, without what is empty. ``sid`` is always there."""
+        """As data for the session, without empty fields. ``sid`` is always included."""
         return {name: value for name, value in asdict(self).items() if value or name == "sid"}
 
 

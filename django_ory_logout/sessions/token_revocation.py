@@ -1,7 +1,7 @@
-"""Revoking what a sign-in gave once its session has ended, where a setting says so (RFC 7009, Back-Channel Logout 2.7).
+"""Revoke the tokens of a sign-in after its session has ended, if a setting says so (RFC 7009, Back-Channel Logout 2.7).
 
-The session has ended before. Nothing here raises, no call begins later than :data:`SECONDS` after the first, and who
-does not answer is not asked again. Our views leave it until their response is out; everybody else has it done at once.
+Nothing here raises. No call begins later than :data:`SECONDS` after the first one, and a server that does not answer is
+not called again. Our views revoke after they have sent their response; all other code revokes at once.
 """
 
 import logging
@@ -23,17 +23,17 @@ logger = logging.getLogger("django_ory_logout")
 
 SECONDS = 10.0
 
-#: After these, all that the sign-in gave is revoked ...
+#: After these reasons, all tokens of the sign-in are revoked.
 LOCAL = frozenset({EndReason.USER, EndReason.RP_INITIATED, EndReason.FORCED})
-#: ... after these, the refresh token, unless it was given for use while the person is away (BCL 2.7).
+#: After these, only the refresh token, unless its scope allows offline access (Back-Channel Logout 2.7).
 NOTICES = frozenset({EndReason.BACK_CHANNEL, EndReason.FRONT_CHANNEL})
-#: Hydra's own name beside the standard's.
+#: The scope of the specification, and Hydra's own name for it.
 OFFLINE = frozenset({"offline_access", "offline"})
 
 
 @dataclass(frozen=True)
 class TokensToRevoke:
-    """The tokens that a session left behind and that are to be revoked, by their ``token_type_hint``."""
+    """The tokens of an ended session that have to be revoked, by their ``token_type_hint``."""
 
     config: conf.ProviderConfig
     tokens: Mapping[str, str] = field(repr=False)
@@ -44,26 +44,26 @@ _waiting: ContextVar[list[TokensToRevoke] | None] = ContextVar(
 )
 
 
-def asked_for(issuer: str, client_id: str) -> conf.ProviderConfig | None:
-    """The registration ``client_id`` at ``issuer``, if its tokens are to be revoked."""
+def revoking_config(issuer: str, client_id: str) -> conf.ProviderConfig | None:
+    """The configuration of ``client_id`` at ``issuer``, if its settings ask to revoke tokens."""
     config = conf.get().of_client(issuer, client_id)
     return config if config and config.revoke_tokens_at_logout else None
 
 
 @sensitive_variables()
 def tokens_of(login: StoredLogin | None, reason: str) -> list[TokensToRevoke]:
-    """What of the tokens in ``login`` is to be revoked when its session ends for ``reason``. Raises nothing."""
+    """The tokens in ``login`` that have to be revoked when its session ends for ``reason``. Raises nothing."""
     try:
         return _tokens_of(login, reason)
     except Exception:
-        # Whatever is wrong with the stored session, it has to end.
+        # The session has to end, even if its stored data is broken.
         logger.exception("tokens not revoked: session_unreadable")
         return []
 
 
 @sensitive_variables()
 def _tokens_of(login: StoredLogin | None, reason: str) -> list[TokensToRevoke]:
-    config = asked_for(login.issuer, login.client_id) if login else None
+    config = revoking_config(login.issuer, login.client_id) if login else None
     if not login or not config:
         return []
     tokens = {hint: token for hint in _hints(login, reason) if (token := getattr(login, hint))}
@@ -78,50 +78,50 @@ def _hints(login: StoredLogin, reason: str) -> Sequence[str]:
     return ()
 
 
-def revoke(left: Sequence[TokensToRevoke]) -> None:
-    """Revoke ``left``: at once, or when what :func:`collected` wraps is over."""
+def revoke(to_revoke: Sequence[TokensToRevoke]) -> None:
+    """Revoke the tokens at once. In a block of :func:`deferred`, only add them to its list."""
     waiting = _waiting.get()
     if waiting is None:
-        revoke_now(left)
+        revoke_now(to_revoke)
     else:
-        waiting.extend(left)
+        waiting.extend(to_revoke)
 
 
 @contextmanager
-def collected() -> Iterator[list[TokensToRevoke]]:
-    """Collect what is to be revoked instead of revoking it."""
-    left: list[TokensToRevoke] = []
-    token = _waiting.set(left)
+def deferred() -> Iterator[list[TokensToRevoke]]:
+    """Collect the tokens that :func:`revoke` is called with in a list, which the caller has to revoke later."""
+    to_revoke: list[TokensToRevoke] = []
+    token = _waiting.set(to_revoke)
     try:
-        yield left
+        yield to_revoke
     finally:
         _waiting.reset(token)
 
 
 @sensitive_variables()
-def revoke_now(left: Sequence[TokensToRevoke]) -> None:
-    """Revoke ``left``. What fails is logged; a provider, or a Hydra, that does not answer is not asked again."""
+def revoke_now(to_revoke: Sequence[TokensToRevoke]) -> None:
+    """Revoke the tokens. Failures are logged. A provider or a Hydra that does not answer is not called again."""
     deadline = time.monotonic() + SECONDS
-    silent: set[str | HydraAdmin] = set()
+    unavailable: set[str | HydraAdmin] = set()
 
-    def may_ask(whom: str | HydraAdmin) -> bool:
-        return whom not in silent and time.monotonic() <= deadline
+    def may_call(server: str | HydraAdmin) -> bool:
+        return server not in unavailable and time.monotonic() <= deadline
 
-    for one in left:
-        issuer, hydra = one.config.registration.issuer, one.config.hydra
-        for hint, token in one.tokens.items():
-            if not may_ask(issuer):
+    for revocation in to_revoke:
+        issuer, hydra = revocation.config.registration.issuer, revocation.config.hydra
+        for hint, token in revocation.tokens.items():
+            if not may_call(issuer):
                 logger.error("%s not revoked: revocation_given_up", hint)
-            elif not _revoked(one.config, hint, token):
-                silent.add(issuer)
-        for hint, token in one.tokens.items():
-            if hydra and may_ask(issuer) and may_ask(hydra) and not _proved(hydra, hint, token):
-                silent.add(hydra)
+            elif not _revoke_token(revocation.config, hint, token):
+                unavailable.add(issuer)
+        for hint, token in revocation.tokens.items():
+            if hydra and may_call(issuer) and may_call(hydra) and not _check_revoked(hydra, hint, token):
+                unavailable.add(hydra)
 
 
 @sensitive_variables()
-def _revoked(config: conf.ProviderConfig, hint: str, token: str) -> bool:
-    """Revoke ``token``; says whether the provider answered, whatever it said."""
+def _revoke_token(config: conf.ProviderConfig, hint: str, token: str) -> bool:
+    """Revoke ``token``. Says whether the provider answered, also if it refused."""
     try:
         config.provider.revoke(token, hint, time.time())
     except OryLogoutError as error:
@@ -133,8 +133,8 @@ def _revoked(config: conf.ProviderConfig, hint: str, token: str) -> bool:
 
 
 @sensitive_variables()
-def _proved(hydra: HydraAdmin, hint: str, token: str) -> bool:
-    """Ask whether ``token`` is dead: Hydra says 200 when it revokes nothing too. Says whether it answered this."""
+def _check_revoked(hydra: HydraAdmin, hint: str, token: str) -> bool:
+    """Ask Hydra whether ``token`` is revoked: its 200 does not prove that. Says whether Hydra answered."""
     try:
         if hydra.introspect(token).active:
             logger.error("%s not revoked: token_still_alive", hint)

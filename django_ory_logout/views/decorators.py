@@ -50,7 +50,7 @@ def revoking_afterwards(view: View) -> View:
     @wraps(view)
     @sensitive_variables()
     def revoking_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        with token_revocation.collected() as left:
+        with token_revocation.deferred() as left:
             try:
                 response = view(request, *args, **kwargs)
             except Exception:

@@ -22,7 +22,7 @@ def _confirmation(request: HttpRequest) -> HttpResponse:
     parameters = request.POST if request.method == "POST" else request.GET
     context = {
         "next": safe_next(parameters.get("next")),
-        "opened_by_provider": LoginSessionStore.of(request).may_be_opened
+        "opened_by_provider": LoginSessionStore.of(request).may_have_login_session
         or pending_logout(request).credential is not None,
         **user_context(request),
     }

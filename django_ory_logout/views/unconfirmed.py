@@ -41,7 +41,7 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
     """503: this browser is signed out, the server could not confirm it, and a button tries again."""
     reference = errors.log(logging.ERROR, "logout not confirmed", error)
     next_url = safe_next(request.POST.get("next") or request.GET.get("next"))
-    was_opened = request.session.may_be_opened or "was_opened" in request.POST
+    was_opened = request.session.may_have_login_session or "was_opened" in request.POST
     forget_query(request)
     if wants_json(request):
         response: HttpResponse = json_error(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -62,7 +62,7 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
 @sensitive_variables()
 def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirmed) -> None:
     """Make this browser forget its session, and keep the note of ``error`` in its place."""
-    request.session, request.user = request.session.another(), AnonymousUser()
+    request.session, request.user = request.session.unloaded_copy(), AnonymousUser()
     response.delete_cookie(
         settings.SESSION_COOKIE_NAME,
         path=settings.SESSION_COOKIE_PATH,
@@ -91,7 +91,7 @@ def retry(request: HttpRequest) -> bool:
     noted = _noted(request)
     try:
         for row_id, key, reason in noted:
-            ending.complete(ending.begin(SessionName(row_id, key), None, EndReason(reason)))
+            ending.clean_up(ending.end_session(SessionName(row_id, key), None, EndReason(reason)))
     except LogoutUnconfirmed as error:
         logger.error("logout still not confirmed: %s", error)
         return False

@@ -15,7 +15,7 @@ from django.db import OperationalError, connection
 
 from django_ory_logout.force import force_logout
 from django_ory_logout.models import Subject
-from django_ory_logout.oidc import provider as documents
+from django_ory_logout.oidc import documents
 from django_ory_logout.testing import Kratos, KratosNetwork, Network, connect_kratos
 from django_ory_logout.testing.kratos import Session
 

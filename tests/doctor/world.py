@@ -13,7 +13,7 @@ from django.test import RequestFactory
 from django.urls import get_urlconf, set_urlconf
 from urllib3 import HTTPHeaderDict
 
-from django_ory_logout.oidc import provider as documents
+from django_ory_logout.oidc import documents
 from django_ory_logout.testing import Delivery, LoginSession, Provider
 from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.hydra import admin, authorization, endpoints

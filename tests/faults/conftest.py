@@ -56,7 +56,7 @@ class Stage:
             manager.all().delete()
         cache.clear()
         index._seen.clear()
-        events._lately.clear()
+        events._recent_counts.clear()
         self._caplog.clear()
         browser, other = self.new_browser(), self.new_browser()
         assert browser.sign_in("amber").status_code == 302

@@ -305,10 +305,10 @@ def test_listing_that_breaks_off_is_used_as_far_as_it_came(amber: SiteBrowser, h
 def test_database_fault_here_does_not_stop_hydra(
     amber: SiteBrowser, hydra: FakeHydra, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def finish(*_: object) -> int:
+    def fail(*_: object) -> int:
         raise DatabaseError
 
-    monkeypatch.setattr(index, "finish", finish)
+    monkeypatch.setattr(index, "delete_ended", fail)
 
     result = force_logout(user=user())
 
@@ -322,11 +322,11 @@ def test_sessions_that_are_still_stored_have_not_ended(
 ) -> None:
     """Another process may serve them for a while."""
 
-    def finish(*_: object) -> int:
+    def fail(*_: object) -> int:
         raise ConnectionError
 
     monkeypatch.setattr(engines, "deleted_stay_deleted", lambda _store: False)
-    monkeypatch.setattr(index, "finish", finish)
+    monkeypatch.setattr(index, "delete_ended", fail)
 
     result = force_logout(user=user())
 

@@ -67,7 +67,7 @@ def test_views(
             model._default_manager.all().delete()
         cache.clear()
         index._seen.clear()
-        events._lately.clear()
+        events._recent_counts.clear()
         browser = browser_of(kratos.sign_in(amber), raise_request_exception=False)
         assert browser.get("/auth/whoami/").status_code == 200
         if act is follow_the_link:

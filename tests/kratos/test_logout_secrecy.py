@@ -145,7 +145,7 @@ def test_no_report_of_a_fault_has_a_secret(
 
 @pytest.mark.parametrize(
     ("where", "what", "status"),
-    [(receipts, "record", 503), (index, "mark_ended", 503), (index, "finish", 200)],
+    [(receipts, "record", 503), (index, "mark_ended", 503), (index, "delete_ended", 200)],
     ids=["receipt", "row", "rest"],
 )
 def test_a_logout_that_goes_on_without_what_failed_shows_no_secret(

@@ -14,9 +14,10 @@ from joserfc.jwk import ECKey, Key, RSAKey
 from django_ory_logout import http
 from django_ory_logout.cache import SharedCache
 from django_ory_logout.exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SetupError, TemporaryError
-from django_ory_logout.oidc import provider as room
+from django_ory_logout.oidc import documents
 from django_ory_logout.oidc.metadata import Registration, parse_jwks
-from django_ory_logout.oidc.provider import Document, fitting
+from django_ory_logout.oidc.provider import Provider as OpenIDProvider
+from django_ory_logout.oidc.provider import matching_keys
 from django_ory_logout.testing import Client, Network, Provider, connect
 from django_ory_logout.testing.hydra.keys import encryption_key, public_jwk
 from django_ory_logout.testing.hydra.keys import signing_key as new_signing_key
@@ -63,8 +64,8 @@ def asked(network: Network) -> Callable[[], list[str]]:
 Asked = Callable[[], list[str]]
 
 
-def known(registration: Registration = REGISTRATION) -> room.Provider:
-    return room.Provider(registration, SharedCache(caches["default"]))
+def known(registration: Registration = REGISTRATION) -> OpenIDProvider:
+    return OpenIDProvider(registration, SharedCache(caches["default"]))
 
 
 def kids(keys: Any) -> list[str | None]:
@@ -104,8 +105,8 @@ def test_copy_of_a_day_ago_is_not_read_from_a_cache_that_keeps_it_longer(clock: 
     known().metadata(clock.now)
     network.down()
 
-    assert known().held_metadata(NOW + 24 * HOUR - 1)
-    assert known().held_metadata(NOW + 24 * HOUR) is None
+    assert known().cached_metadata(NOW + 24 * HOUR - 1)
+    assert known().cached_metadata(NOW + 24 * HOUR) is None
 
 
 def test_old_copy_costs_one_call_per_cool_down_while_the_provider_is_down(
@@ -238,14 +239,14 @@ def test_endpoint_in_the_clear_is_refused(clock: Clock, network: Network) -> Non
 
 
 def test_held_metadata_never_calls(clock: Clock, asked: Asked) -> None:
-    assert known().held_metadata(clock.now) is None
+    assert known().cached_metadata(clock.now) is None
     assert asked() == []
 
     metadata = known().metadata(clock.now)
     asked()
     clock.now += 23 * HOUR
 
-    assert known().held_metadata(clock.now) == metadata
+    assert known().cached_metadata(clock.now) == metadata
     assert asked() == []
 
 
@@ -257,11 +258,15 @@ def test_document_is_parsed_once_in_each_process(clock: Clock, asked: Asked, mon
         return len(parsed)
 
     def read() -> int:
-        return Document(f"{ISSUER}{JWKS}", ISSUER, parse, SharedCache(caches["default"])).read(clock.now).value
+        return (
+            documents.CachedDocument(f"{ISSUER}{JWKS}", ISSUER, parse, SharedCache(caches["default"]))
+            .read(clock.now)
+            .value
+        )
 
     assert [read(), read(), read()] == [1, 1, 1]
 
-    monkeypatch.setattr(room, "_parsed", {})  # another process, with the same cache
+    monkeypatch.setattr(documents, "_parsed", {})  # another process, with the same cache
     assert [read(), read()] == [2, 2]
     assert asked() == [JWKS]
 
@@ -276,7 +281,7 @@ def test_document_that_another_process_fetched_is_read(
     known().metadata(clock.now)
     clock.now += HOUR
     with monkeypatch.context() as another_process:
-        another_process.setattr(room, "_parsed", {})
+        another_process.setattr(documents, "_parsed", {})
         network.change(DISCOVERY, lambda document: {**document, "token_endpoint": f"{ISSUER}/new"})
         known().metadata(clock.now)
     asked()
@@ -319,16 +324,16 @@ def delayed(seconds: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
 def test_cold_start_makes_one_call_and_the_others_wait_for_it(clock: Clock, network: Network, asked: Asked) -> None:
     network.change(DISCOVERY, delayed(0.15))
 
-    results = at_once(1 + room.MAX_WAITING, lambda: known().metadata(clock.now))
+    results = at_once(1 + documents.MAX_WAITING, lambda: known().metadata(clock.now))
 
-    assert results == [known().metadata(clock.now)] * (1 + room.MAX_WAITING)
+    assert results == [known().metadata(clock.now)] * (1 + documents.MAX_WAITING)
     assert asked() == [DISCOVERY]
 
 
 def test_cold_start_does_not_wait_longer_than_allowed(
     clock: Clock, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(documents, "WAIT_SECONDS", 0.1)
     network.change(DISCOVERY, delayed(0.5))
 
     results = at_once(2, lambda: bool(known().metadata(clock.now)))
@@ -347,7 +352,7 @@ def test_cold_start_does_not_wait_for_a_fetch_that_failed(clock: Clock, network:
     results = at_once(3, lambda: known().metadata(clock.now))
 
     assert sorted(map(str, results)) == ["cooling_down", "cooling_down", "issuer_mismatch"]
-    assert time.monotonic() - started < room.WAIT_SECONDS / 2
+    assert time.monotonic() - started < documents.WAIT_SECONDS / 2
     assert asked() == [DISCOVERY]
 
 
@@ -363,25 +368,25 @@ def test_as_many_wait_as_may_and_the_others_are_told_at_once(clock: Clock, netwo
             turned_away.append(time.monotonic() - started)
             raise
 
-    results = at_once(1 + room.MAX_WAITING + 3, ask)
+    results = at_once(1 + documents.MAX_WAITING + 3, ask)
 
-    assert sorted(map(str, results)) == ["True"] * (1 + room.MAX_WAITING) + ["cooling_down"] * 3
+    assert sorted(map(str, results)) == ["True"] * (1 + documents.MAX_WAITING) + ["cooling_down"] * 3
     assert max(turned_away) < 0.4
     assert asked() == [DISCOVERY]
 
     caches["default"].clear()
-    room._parsed.clear()
-    assert at_once(1 + room.MAX_WAITING, ask) == [True] * (1 + room.MAX_WAITING)
+    documents._parsed.clear()
+    assert at_once(1 + documents.MAX_WAITING, ask) == [True] * (1 + documents.MAX_WAITING)
 
 
-def discovery() -> Document[Any]:
-    return Document(f"{ISSUER}{DISCOVERY}", ISSUER, dict, SharedCache(caches["default"]))
+def discovery() -> documents.CachedDocument[Any]:
+    return documents.CachedDocument(f"{ISSUER}{DISCOVERY}", ISSUER, dict, SharedCache(caches["default"]))
 
 
 def test_nobody_asks_beside_a_call_that_may_still_be_answered(clock: Clock, network: Network, asked: Asked) -> None:
     def long(document: dict[str, Any]) -> dict[str, Any]:
         if len(network.calls) == 1:
-            clock.now += room.CALL_SECONDS - 1
+            clock.now += documents.CALL_SECONDS - 1
             with refused(ProviderUnavailable, "cooling_down"):
                 discovery().fetch(clock.now)
             clock.now += 1
@@ -408,7 +413,7 @@ def test_call_that_ends_unexpectedly_is_remembered_for_the_cool_down_alone(
 
     with refused(ProviderUnavailable, "cooling_down"):
         discovery().fetch(clock.now)
-    clock.now += room.COOL_DOWN_SECONDS
+    clock.now += documents.COOL_DOWN_SECONDS
     assert discovery().fetch(clock.now)
 
 
@@ -416,11 +421,11 @@ def test_copy_that_cannot_be_read_any_more_is_fetched_again(clock: Clock, networ
     metadata = known().metadata(clock.now)
     of_an_earlier_version = {"document": {"issuer": ISSUER}, "fetched_at": clock.now}
     SharedCache(caches["default"]).set(known()._discovery.key, of_an_earlier_version, HOUR)
-    room._parsed.clear()
-    clock.now += room.COOL_DOWN_SECONDS
+    documents._parsed.clear()
+    clock.now += documents.COOL_DOWN_SECONDS
     asked()
 
-    assert known().held_metadata(clock.now) is None
+    assert known().cached_metadata(clock.now) is None
     assert known().metadata(clock.now) == metadata
     assert asked() == [DISCOVERY]
     assert known().metadata(clock.now) == metadata
@@ -430,30 +435,30 @@ def test_copy_that_cannot_be_read_any_more_is_fetched_again(clock: Clock, networ
 # When the cache does not answer
 
 
-def without_cache() -> room.Provider:
-    return room.Provider(REGISTRATION, SharedCache(DownCache()))
+def without_cache() -> OpenIDProvider:
+    return OpenIDProvider(REGISTRATION, SharedCache(DownCache()))
 
 
 def test_without_the_cache_a_process_has_its_own_copy(
-    warm: room.Provider, clock: Clock, asked: Asked, signing_key: Key
+    warm: OpenIDProvider, clock: Clock, asked: Asked, signing_key: Key
 ) -> None:
     metadata = warm.metadata(clock.now)
 
     for now in (clock.now, NOW + HOUR, NOW + 24 * HOUR - 1):
-        assert without_cache().metadata(now) == without_cache().held_metadata(now) == metadata
+        assert without_cache().metadata(now) == without_cache().cached_metadata(now) == metadata
         assert kids(list(without_cache().verification_keys(signing_key.kid, now))) == [signing_key.kid]
     with refused(TemporaryError, "cache_fault"):
         without_cache().metadata(NOW + 24 * HOUR)
     assert asked() == []
 
 
-def test_without_the_cache_nobody_is_asked(warm: room.Provider, clock: Clock, asked: Asked) -> None:
+def test_without_the_cache_nobody_is_asked(warm: OpenIDProvider, clock: Clock, asked: Asked) -> None:
     with refused(TemporaryError, "cache_fault"):
         list(without_cache().verification_keys("unknown", clock.now))
-    room._parsed.clear()
+    documents._parsed.clear()
     with refused(TemporaryError, "cache_fault"):
         without_cache().metadata(clock.now)
-    assert without_cache().held_metadata(clock.now) is None
+    assert without_cache().cached_metadata(clock.now) is None
     assert asked() == []
 
 
@@ -461,7 +466,7 @@ def test_without_the_cache_nobody_is_asked(warm: room.Provider, clock: Clock, as
 
 
 @pytest.fixture
-def warm(clock: Clock, asked: Asked) -> room.Provider:
+def warm(clock: Clock, asked: Asked) -> OpenIDProvider:
     """The provider with its documents held and no cool-down left."""
     provider = known()
     list(provider.verification_keys(None, clock.now))
@@ -470,12 +475,12 @@ def warm(clock: Clock, asked: Asked) -> room.Provider:
     return provider
 
 
-def test_known_key_costs_no_call(warm: room.Provider, clock: Clock, asked: Asked, signing_key: Key) -> None:
+def test_known_key_costs_no_call(warm: OpenIDProvider, clock: Clock, asked: Asked, signing_key: Key) -> None:
     assert kids(list(warm.verification_keys(signing_key.kid, clock.now))) == [signing_key.kid]
     assert asked() == []
 
 
-def test_rotation_is_found_with_one_call(warm: room.Provider, clock: Clock, asked: Asked, provider: Provider) -> None:
+def test_rotation_is_found_with_one_call(warm: OpenIDProvider, clock: Clock, asked: Asked, provider: Provider) -> None:
     new = provider.rotate_keys()
 
     assert kids(list(warm.verification_keys(new.kid, clock.now))) == [new.kid]
@@ -485,14 +490,14 @@ def test_rotation_is_found_with_one_call(warm: room.Provider, clock: Clock, aske
 
 
 def test_rotation_is_found_by_all_who_want_its_key_at_once(
-    warm: room.Provider, clock: Clock, network: Network, asked: Asked, provider: Provider
+    warm: OpenIDProvider, clock: Clock, network: Network, asked: Asked, provider: Provider
 ) -> None:
     new = provider.rotate_keys()
     network.change(JWKS, delayed(0.15))
 
-    results = at_once(1 + room.MAX_WAITING, lambda: kids(list(warm.verification_keys(new.kid, clock.now))))
+    results = at_once(1 + documents.MAX_WAITING, lambda: kids(list(warm.verification_keys(new.kid, clock.now))))
 
-    assert results == [[new.kid]] * (1 + room.MAX_WAITING)
+    assert results == [[new.kid]] * (1 + documents.MAX_WAITING)
     assert asked() == [JWKS]
 
 
@@ -554,7 +559,7 @@ def test_rotation_is_found_by_who_waited_for_a_fetch_that_began_before_it(
 
 
 def test_forced_fetch_of_another_process_that_began_before_a_rotation_decides_nothing(
-    warm: room.Provider, clock: Clock, network: Network, asked: Asked, provider: Provider
+    warm: OpenIDProvider, clock: Clock, network: Network, asked: Asked, provider: Provider
 ) -> None:
     rotated = threading.Event()
 
@@ -581,9 +586,9 @@ def test_forced_fetch_of_another_process_that_began_before_a_rotation_decides_no
 
 
 def test_copy_that_another_process_has_just_brought_costs_no_call(
-    warm: room.Provider, clock: Clock, asked: Asked
+    warm: OpenIDProvider, clock: Clock, asked: Asked
 ) -> None:
-    old = discovery().held(clock.now)
+    old = discovery().cached(clock.now)
     clock.now += HOUR
     newer = discovery().fetch(clock.now, old)
     assert asked() == [DISCOVERY]
@@ -593,7 +598,7 @@ def test_copy_that_another_process_has_just_brought_costs_no_call(
 
 
 def test_rotation_is_found_for_a_token_that_names_no_key(
-    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider
+    warm: OpenIDProvider, clock: Clock, asked: Asked, provider: Provider
 ) -> None:
     new = provider.rotate_keys()
     provider.keys = [new]
@@ -604,7 +609,7 @@ def test_rotation_is_found_for_a_token_that_names_no_key(
 
 
 def test_rotation_is_found_in_a_copy_from_a_server_whose_clock_is_ahead(
-    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider
+    warm: OpenIDProvider, clock: Clock, asked: Asked, provider: Provider
 ) -> None:
     new = provider.rotate_keys()
 
@@ -613,7 +618,7 @@ def test_rotation_is_found_in_a_copy_from_a_server_whose_clock_is_ahead(
 
 
 def test_named_key_that_does_not_verify_costs_no_call(
-    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider, foreign_key: Key
+    warm: OpenIDProvider, clock: Clock, asked: Asked, provider: Provider, foreign_key: Key
 ) -> None:
     token = provider.sign(
         provider.logout_token_claims(CLIENT_ID, sid="a sid"), key=foreign_key, header={"kid": provider.keys[0].kid}
@@ -625,7 +630,7 @@ def test_named_key_that_does_not_verify_costs_no_call(
 
 
 def test_key_taken_back_counts_until_the_copy_is_an_hour_old(
-    warm: room.Provider, clock: Clock, provider: Provider, signing_key: Key, foreign_key: Key
+    warm: OpenIDProvider, clock: Clock, provider: Provider, signing_key: Key, foreign_key: Key
 ) -> None:
     provider.keys = [foreign_key]
     assert kids(list(warm.verification_keys(signing_key.kid, clock.now))) == [signing_key.kid]
@@ -635,7 +640,7 @@ def test_key_taken_back_counts_until_the_copy_is_an_hour_old(
         list(warm.verification_keys(signing_key.kid, clock.now))
 
 
-def test_unknown_kid_is_refused_by_a_jwks_fetched_since(warm: room.Provider, clock: Clock, asked: Asked) -> None:
+def test_unknown_kid_is_refused_by_a_jwks_fetched_since(warm: OpenIDProvider, clock: Clock, asked: Asked) -> None:
     with refused(InvalidToken, "kid_unknown"):
         list(warm.verification_keys("unknown", clock.now))
     assert asked() == [JWKS]
@@ -647,7 +652,7 @@ def test_unknown_kid_is_refused_by_a_jwks_fetched_for_it(clock: Clock, asked: As
     assert asked() == [DISCOVERY, JWKS]
 
 
-def test_unknown_kid_cannot_be_decided_within_the_cool_down(warm: room.Provider, clock: Clock, asked: Asked) -> None:
+def test_unknown_kid_cannot_be_decided_within_the_cool_down(warm: OpenIDProvider, clock: Clock, asked: Asked) -> None:
     with refused(InvalidToken, "kid_unknown"):
         list(warm.verification_keys("unknown", clock.now))
     clock.now += 4.9
@@ -657,7 +662,7 @@ def test_unknown_kid_cannot_be_decided_within_the_cool_down(warm: room.Provider,
 
 
 def test_unknown_kid_cannot_be_decided_while_the_provider_is_down(
-    warm: room.Provider, clock: Clock, network: Network, signing_key: Key
+    warm: OpenIDProvider, clock: Clock, network: Network, signing_key: Key
 ) -> None:
     network.down()
     with refused(ProviderUnavailable, "unreachable"):
@@ -668,7 +673,7 @@ def test_unknown_kid_cannot_be_decided_while_the_provider_is_down(
 
 
 def test_unknown_kid_cannot_be_decided_by_a_copy_an_hour_old(
-    warm: room.Provider, clock: Clock, network: Network, asked: Asked
+    warm: OpenIDProvider, clock: Clock, network: Network, asked: Asked
 ) -> None:
     network.down(JWKS)
     clock.now = NOW + HOUR
@@ -680,7 +685,7 @@ def test_unknown_kid_cannot_be_decided_by_a_copy_an_hour_old(
 
 
 def test_copy_of_the_keys_serves_for_a_day(
-    warm: room.Provider, clock: Clock, network: Network, signing_key: Key
+    warm: OpenIDProvider, clock: Clock, network: Network, signing_key: Key
 ) -> None:
     network.down(JWKS)
     clock.now = NOW + 24 * HOUR - 1
@@ -706,7 +711,7 @@ def test_document_without_keys(clock: Clock, network: Network) -> None:
 
 
 def test_flood_of_unknown_kids_costs_one_call_per_cool_down_and_loses_no_logout(
-    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider
+    warm: OpenIDProvider, clock: Clock, asked: Asked, provider: Provider
 ) -> None:
     def flood(seconds: int) -> None:
         for number in range(seconds * 10):
@@ -814,14 +819,14 @@ def test_rsa_key_fits(alg: str, parameters: dict[str, Any], fits: bool, signing_
     keys = parse_jwks({"keys": [{**bare, **parameters}]})
     assert isinstance(keys[0], RSAKey)
 
-    assert bool(fitting(keys, None, alg)) is fits
+    assert bool(matching_keys(keys, None, alg)) is fits
 
 
 @pytest.mark.parametrize(("alg", "fits"), [("ES256", True), ("ES384", False), ("RS256", False)])
 def test_elliptic_key_fits_by_its_curve(alg: str, fits: bool) -> None:
     key = ECKey.generate_key("P-256")
 
-    assert bool(fitting([key], None, alg)) is fits
+    assert bool(matching_keys([key], None, alg)) is fits
 
 
 # The calls of the code flow
@@ -977,7 +982,7 @@ def test_logout_token_is_verified(clock: Clock, provider: Provider, network: Net
 
 
 def test_logout_token_signed_after_a_rotation_is_not_lost(
-    warm: room.Provider, clock: Clock, provider: Provider, network: Network
+    warm: OpenIDProvider, clock: Clock, provider: Provider, network: Network
 ) -> None:
     provider.rotate_keys()
     token = provider.logout_token(CLIENT_ID, sid="session-1")

@@ -15,10 +15,10 @@ from joserfc.jwk import ECKey, Key, OctKey, RSAKey
 from joserfc.util import json_b64decode, json_b64encode, urlsafe_b64encode
 
 from django_ory_logout.exceptions import InvalidToken, ProviderUnavailable
+from django_ory_logout.oidc.jose import MAX_TOKEN_LENGTH
 from django_ory_logout.oidc.metadata import Registration
 from django_ory_logout.oidc.tokens import (
     BACKCHANNEL_LOGOUT_EVENT,
-    MAX_TOKEN_LENGTH,
     IDToken,
     LogoutToken,
     unverified_recipient,

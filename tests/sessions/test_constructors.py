@@ -41,7 +41,7 @@ def visit(site: World, path: str, key: str | None = None) -> str:
 
 def browsers() -> list[str]:
     keys = Session.objects.values_list("session_key", flat=True)
-    return [engines.without_request(engines.site_store(), key).load()["browser"] for key in keys]
+    return [engines.session_without_request(engines.site_store(), key).load()["browser"] for key in keys]
 
 
 @pytest.mark.parametrize("path", ["/public/", "/rotate/", "/write/", "/awrite/", "/arotate/", "/sign-in/"])
@@ -72,7 +72,7 @@ def test_logout_ends_the_stored_session(site: World) -> None:
 def test_stored_session_is_read_without_a_request(site: World) -> None:
     key = visit(site, "/sign-in/")
 
-    stored = engines.without_request(engines.site_store(), key)
+    stored = engines.session_without_request(engines.site_store(), key)
 
     assert stored.load()["browser"] == MOSS
-    assert engines.without_request(engines.site_store()).session_key is None
+    assert engines.session_without_request(engines.site_store()).session_key is None

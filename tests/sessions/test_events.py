@@ -212,13 +212,13 @@ def test_flood_costs_no_statement(django_assert_num_queries: Any) -> None:
 
 
 def test_flood_does_not_fill_the_log_of_who_follows() -> None:
-    with events.followed(60), patch("time.monotonic", return_value=6000.0):
+    with events.follow(60), patch("time.monotonic", return_value=6000.0):
         for number in range(10 * events.BURST):
             events.note(EventKind.FRONT_CHANNEL, issuer=settings.ISSUER, sid=f"{number} {'x' * 9000}")
 
         kept = LogoutEvent.objects.filter(kind=EventKind.FRONT_CHANNEL)
         assert kept.count() == events.BURST + 9
-        assert {len(one.sid) for one in kept} == {events.LONGEST}
+        assert {len(one.sid) for one in kept} == {events.MAX_SID_LENGTH}
 
 
 def test_doctors_probe_is_not_counted(browser: SiteBrowser) -> None:
@@ -297,7 +297,7 @@ def test_sign_ins_that_a_logout_overtook_are_counted(
 def test_steps_are_kept_while_somebody_follows(
     browser: SiteBrowser, new_browser: NewBrowser, provider: Provider
 ) -> None:
-    with events.followed(60):
+    with events.follow(60):
         browser.sign_in("amber")
         named = sid()
         state = provider_login(browser)["logout_state"]
@@ -327,7 +327,7 @@ def test_steps_are_kept_while_somebody_follows(
 
 
 def test_following_ends_by_itself(browser: SiteBrowser) -> None:
-    with events.followed(60) as prolong:
+    with events.follow(60) as prolong:
         LogoutEvent.objects.update(at=timezone.now() - timedelta(seconds=1))
         assert not events.is_followed()
         prolong()
@@ -412,7 +412,7 @@ def test_fault_of_the_log_breaks_no_transaction_around_it(browser: SiteBrowser, 
 def test_what_is_rolled_back_did_not_happen(browser: SiteBrowser) -> None:
     browser.sign_in("amber")
 
-    with events.followed(60):
+    with events.follow(60):
         with transaction.atomic():
             ending.end_row(str(LoginSession.objects.get().pk), EndReason.USER)
             transaction.set_rollback(True)

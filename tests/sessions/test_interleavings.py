@@ -173,7 +173,7 @@ def test_stage_sees_a_sign_in_that_asks_for_no_receipt(
 
 
 def test_stage_sees_a_load_that_does_not_ask(site: World, actors: list[Actor], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LoginSessionStore, "_signed_in", lambda store, mark: True)
+    monkeypatch.setattr(LoginSessionStore, "_confirm_row", lambda store, mark: True)
 
     assert any(play(site, actors, by_sid, rotation, wrong=site.survivors))
 
@@ -198,7 +198,9 @@ def test_stage_sees_sessions_deleted_before_rows_are_marked(
 def test_stage_sees_the_later_of_two_rotations_turned_away(
     site: World, actors: list[Actor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LoginSessionStore, "_adopted", lambda store, mark: index.rekey(mark, store.session_key))
+    monkeypatch.setattr(
+        LoginSessionStore, "_accept_rotated_key", lambda store, mark: index.update_key(mark, store.session_key)
+    )
 
     turned_away = any(play(site, actors, rotation, rotation, wrong=site.wrongly_killed))
 

@@ -9,7 +9,13 @@ from django.utils import timezone
 
 from django_ory_logout.models import EndReason, LogoutReceipt
 from django_ory_logout.sessions import index, receipts
-from django_ory_logout.sessions.receipts import LIFETIME, UNKNOWN_LIFETIME, is_logged_out, record_logout, record_refusal
+from django_ory_logout.sessions.receipts import (
+    LIFETIME,
+    UNKNOWN_LIFETIME,
+    is_logged_out,
+    record_credential_logout,
+    record_logout,
+)
 
 from .world import logout_notice
 
@@ -48,7 +54,7 @@ def test_logout_of_a_session_whose_end_is_unknown_is_kept_longer_than_any_lives(
 
 
 def test_refusal_of_a_credential_is_kept_for_a_short_time() -> None:
-    receipt = record_refusal(KRATOS, "its name")
+    receipt = record_credential_logout(KRATOS, "its name")
 
     assert receipt.expires_at - LIFETIME <= receipt.received_at
     assert is_logged_out(KRATOS, "its name")
@@ -56,7 +62,7 @@ def test_refusal_of_a_credential_is_kept_for_a_short_time() -> None:
 
 def test_receipt_that_is_withdrawn_refuses_nothing() -> None:
     """And leaves those of others alone."""
-    receipts.withdraw(record_refusal(KRATOS, "a"))
+    receipts.withdraw(record_credential_logout(KRATOS, "a"))
     record_logout(KRATOS, "b")
 
     assert [is_logged_out(KRATOS, name) for name in ("a", "b")] == [False, True]

@@ -461,7 +461,7 @@ def test_setting_is_true_or_false(configure: Configure) -> None:
 
 
 def test_fault_in_the_settings_does_not_stop_a_logout(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
-    monkeypatch.setattr(token_revocation, "asked_for", Mock(side_effect=ImproperlyConfigured))
+    monkeypatch.setattr(token_revocation, "revoking_config", Mock(side_effect=ImproperlyConfigured))
 
     assert token_revocation.tokens_of(StoredLogin(issuer="https://op.example"), EndReason.USER) == []
     assert "tokens not revoked: session_unreadable" in logged()

@@ -243,7 +243,7 @@ def test_token_in_the_clear_where_encryption_is_registered(
         ({"iat": 1}, "iat_too_old: the token was issued too long ago"),
         ({"iat": None}, "iat_missing: the token has no iat"),
         ({"jti": None}, "jti_missing: a logout token needs a jti"),
-        ({"events": {}}, "events_missing: the token does not say that it is about a logout"),
+        ({"events": {}}, "events_missing: events does not contain the back-channel logout event"),
         ({"nonce": "n"}, "nonce_present: a logout token must not have a nonce"),
         ({"sid": None}, "sub_and_sid_missing: a logout token needs sub or sid"),
     ],
@@ -499,7 +499,7 @@ def test_provider_out_of_reach(
     assert signed_in.user is None
 
 
-@pytest.mark.parametrize("step", ["record", "mark_ended", "finish", "complete"])
+@pytest.mark.parametrize("step", ["record", "mark_ended", "delete_ended", "complete"])
 def test_database_down_at_any_step(
     post: Any,
     token: str,

@@ -584,13 +584,13 @@ def test_repeated_parameter(browser: SiteBrowser, untouched: None, network: Netw
     assert logged() == [f"sign-in failed: parameter_repeated: a parameter came more than once: '{name}'"]
 
 
-OF_ANOTHER_ISSUER = "iss_mismatch: the response comes from another issuer than the one that was asked"
+OF_ANOTHER_ISSUER = "iss_mismatch: the response comes from another issuer than the request was sent to"
 
 
 @pytest.mark.parametrize(
     ("announced", "iss", "line"),
     [
-        (True, None, "iss_missing: the provider announces iss in its responses, and this one has none"),
+        (True, None, "iss_missing: the response has no iss, but the provider's metadata announces iss"),
         (
             True,
             "https://evil.example",
@@ -866,7 +866,7 @@ def test_claim_that_cannot_be_stored_keeps_nobody_out(browser: SiteBrowser, id_t
     [
         (None, "auth_time_missing: max_age was sent, and the token has no auth_time"),
         ("now", "auth_time_invalid: auth_time is not a number of seconds"),
-        (1_000_000_000, "auth_time_too_old: the person was authenticated longer ago than max_age allows"),
+        (1_000_000_000, "auth_time_too_old: the user was authenticated longer ago than max_age allows"),
     ],
 )
 def test_max_age_is_verified(
@@ -926,7 +926,7 @@ def test_acr_is_verified(
     answer = browser.sign_in("amber")
 
     assert_refused(answer, 400, RETRY, REFUSED[403])
-    assert logged() == ["sign-in failed: acr_mismatch: acr is none of the required values"]
+    assert logged() == ["sign-in failed: acr_mismatch: acr is not one of the required values"]
 
 
 def test_acr_of_userinfo_is_none(browser: SiteBrowser, network: Network, untouched: None, configure: Configure) -> None:
@@ -1028,7 +1028,7 @@ def test_userinfo_about_somebody_else(
     answer = browser.sign_in("amber")
 
     assert_refused(answer, 400, RETRY, SET_UP_WRONGLY)
-    assert logged() == ["sign-in failed: userinfo_sub_mismatch: userinfo speaks of another subject than the ID token"]
+    assert logged() == ["sign-in failed: userinfo_sub_mismatch: sub of the userinfo is not that of the ID token"]
 
 
 def test_userinfo_down(
@@ -1078,7 +1078,7 @@ def test_signed_userinfo_where_none_is_set_is_a_fault_of_the_setup(
     answer = browser.sign_in("amber")
 
     assert_refused(answer, 500, RETRY)
-    assert logged() == ["sign-in failed: userinfo_format_mismatch: a JWT came, and no algorithm is set"]
+    assert logged() == ["sign-in failed: userinfo_format_mismatch: the response is a JWT, but no algorithm is set"]
 
 
 def test_inactive_user(browser: SiteBrowser, new_browser: NewBrowser, logged: Logged, listen: Listen) -> None:

@@ -24,7 +24,7 @@ from .test_login import pending_cookies
 HOSTILE = "https://mallory.example"
 OF_HONEST, OF_HOSTILE, SHARED = f"{SITE}/callback/default/", f"{SITE}/callback/mallory/", f"{SITE}/callback/"
 WRONG_URI = "sign-in failed: redirect_uri_mismatch: the response came to another redirect URI than the sign-in has"
-NO_ISS = "sign-in failed: iss_missing: the redirect URI is shared, and this one has none"
+NO_ISS = "sign-in failed: iss_missing: the response has no iss, but the redirect URI is shared"
 
 pytestmark = pytest.mark.django_db
 
@@ -127,7 +127,7 @@ def test_shared_redirect_uri_compares_iss(
     assert_refused(victim.visit(back), 400, "/auth/login/?provider=mallory", SET_UP_WRONGLY)
 
     assert logged() == [
-        "sign-in failed: iss_mismatch: the response comes from another issuer than the one that was asked"
+        "sign-in failed: iss_mismatch: the response comes from another issuer than the request was sent to"
     ]
     assert (network.calls, hostile.calls) == ([], [])
 

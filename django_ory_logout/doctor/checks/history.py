@@ -137,7 +137,7 @@ def uncompleted_receipts(_site: SiteTarget) -> Iterator[CheckResult]:
 def late(_site: SiteTarget) -> Iterator[CheckResult]:
     """The time from the making of the logout token to the end of its sessions."""
     found = receipts.rows().filter(completed_at__gt=F("iat") + LATE, received_at__gt=timezone.now() - RECENT)
-    count = found.exclude(jti__startswith=receipts.OURS).count()
+    count = found.exclude(jti__startswith=receipts.LOCAL_JTI_PREFIX).count()
     if count:
         yield warned(
             ngettext(

@@ -74,7 +74,7 @@ def _login_of(row: LoginSession) -> StoredLogin | None:
     """The login in the stored session of ``row``; ``None`` if it cannot be read."""
     if not row.session_key:
         return None
-    return StoredLogin.read(engines.without_request(engines.site_store(), row.session_key).load())
+    return StoredLogin.read(engines.session_without_request(engines.site_store(), row.session_key).load())
 
 
 @sensitive_variables()

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from ...exceptions import ProviderUnavailable
 from ...oidc.metadata import ProviderMetadata, parse_jwks
-from ...oidc.provider import fitting
+from ...oidc.provider import matching_keys
 from ...oidc.tokens import CLOCK_SKEW_SECONDS
 from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, refer_to, unknown, warned
 from ..redaction import redact_url, truncate
@@ -172,7 +172,7 @@ def keys(target: ProviderTarget) -> Iterator[CheckResult]:
             _("This site cannot verify tokens without it. Check that this machine reaches the provider itself."),
         )
         return
-    count = len(fitting(published, None, algorithm))
+    count = len(matching_keys(published, None, algorithm))
     if count:
         found = ngettext("%(count)d key fits %(algorithm)s.", "%(count)d keys fit %(algorithm)s.", count)
         yield passed(found % {"algorithm": algorithm, "count": count})

@@ -79,7 +79,7 @@ def session_engine(_site: SiteTarget) -> Iterator[CheckResult]:
     name = settings.SESSION_ENGINE
     try:
         store = engines.site_store()
-        engines.without_request(store).exists("doctor")
+        engines.session_without_request(store).exists("doctor")
     except Exception as error:  # each engine has its own exceptions
         yield failed(
             _("%(engine)s does not answer: %(error)s.") % {"engine": name, "error": type(error).__name__},

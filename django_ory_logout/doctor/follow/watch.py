@@ -98,7 +98,7 @@ def follow(
     the site writes steps.
     """
     last_event_id, expected_steps, seen = newest_event_id(), ExpectedSteps(), list[LogoutEvent]()
-    with events.followed(LEASE_SECONDS) as prolong, suppress(KeyboardInterrupt):
+    with events.follow(LEASE_SECONDS) as prolong, suppress(KeyboardInterrupt):
         when_ready()
         until, renewal = clock() + seconds, clock() + LEASE_SECONDS / 2
         while (now := clock()) < until:

@@ -214,5 +214,5 @@ def recorded_refusals(channel: str) -> Iterator[Callable[[], list[str]]]:
     def codes() -> list[str]:
         return sorted({code.partition(": ")[2] for code in refusals.values_list("code", flat=True)})
 
-    with events.followed(LEASE_SECONDS):
+    with events.follow(LEASE_SECONDS):
         yield codes

@@ -303,7 +303,7 @@ def test_the_time_that_other_rows_take_is_not_the_clocks(clock: Clock, monkeypat
         clock.advance(100)
         return [1]
 
-    monkeypatch.setattr(checks, "fitting", slow)
+    monkeypatch.setattr(checks, "matching_keys", slow)
 
     assert red("provider") == {}
 
