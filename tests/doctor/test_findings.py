@@ -1,4 +1,4 @@
-"""Rows: what a check cannot know, and what no row may show."""
+"""Rows: they show what a check cannot know, and they never show a secret."""
 
 from collections.abc import Iterator
 
@@ -24,11 +24,11 @@ from django_ory_logout.exceptions import HydraError, TemporaryError
 
 
 def check_of(*said: CheckResult | Exception) -> Check:
-    def examine(_patient: object) -> Iterator[CheckResult]:
-        for one in said:
-            if isinstance(one, Exception):
-                raise one
-            yield one
+    def examine(_target: object) -> Iterator[CheckResult]:
+        for result in said:
+            if isinstance(result, Exception):
+                raise result
+            yield result
 
     return Check("site.sample", "Sample", Scope.SITE, examine)
 
@@ -48,19 +48,19 @@ def check_of(*said: CheckResult | Exception) -> Check:
         (RuntimeError("a password"), "The check itself failed: RuntimeError."),
     ],
 )
-def test_what_fails_is_not_known_and_names_the_row_that_tells_more(error: Exception, found: str) -> None:
+def test_a_failed_check_is_unknown_and_names_the_row_with_the_cause(error: Exception, found: str) -> None:
     (finding,) = check_of(error).findings(None, "")
 
     assert (finding.verdict, finding.found) == (Verdict.UNKNOWN, found)
 
 
-def test_what_was_said_before_a_fault_stays() -> None:
-    said = [one.found for one in check_of(passed("first"), see("site.cache")).findings(None, "")]
+def test_results_before_a_fault_are_kept() -> None:
+    said = [finding.found for finding in check_of(passed("first"), see("site.cache")).findings(None, "")]
 
     assert said == ["first", "See site.cache."]
 
 
-def test_a_row_as_json() -> None:
+def test_a_row_becomes_json() -> None:
     (finding,) = check_of(failed("Something is wrong.", "Mend it.")).findings(None, "default")
 
     assert finding.as_dict() == {
@@ -77,7 +77,7 @@ def test_a_row_as_json() -> None:
     ("text", "shown"),
     [
         ("https://name:password@op.example/x answers", "https://***@op.example/x answers"),
-        # A password can hold what ends it in the eyes of others; a path with an @ is masked with it.
+        # A password can contain characters that end it for other parsers. A path with an @ is masked with it.
         ("postgres://u:p@ss@h/db", "postgres://***@h/db"),
         ("redis://:pa/ss@h:6379, again", "redis://***@h:6379, again"),
         ("https://name:pass?a=b#c@op.example/x", "https://***@op.example/x"),
@@ -111,10 +111,10 @@ def test_no_row_shows_a_secret_or_moves_the_cursor(text: str, shown: str) -> Non
         "https://op.example/x",
     ],
 )
-def test_of_a_url_only_where_it_leads_is_shown(url: str) -> None:
+def test_only_scheme_host_and_path_of_a_url_are_shown(url: str) -> None:
     assert address(url).replace("***@", "") == "https://op.example/x"
 
 
-def test_strangers_are_quoted_at_bounded_length() -> None:
+def test_untrusted_text_is_quoted_with_a_length_limit() -> None:
     assert quoted("short") == "short"
     assert len(quoted("x" * 1000)) == 123
