@@ -35,10 +35,10 @@ def kratos() -> Kratos:
 
 
 @pytest.fixture
-def wire(kratos: Kratos) -> Iterator[KratosNetwork]:
+def kratos_network(kratos: Kratos) -> Iterator[KratosNetwork]:
     """The way to ``kratos``: records calls, and can break."""
-    with connect_kratos(kratos, KRATOS_URL, KRATOS_ADMIN_URL) as wire:
-        yield wire
+    with connect_kratos(kratos, KRATOS_URL, KRATOS_ADMIN_URL) as kratos_network:
+        yield kratos_network
 
 
 @pytest.fixture
@@ -53,15 +53,15 @@ def in_kratos(admin_url: str = KRATOS_ADMIN_URL) -> dict[str, Any]:
 
 
 @pytest.fixture
-def alone(settings: Any, middleware: None, wire: KratosNetwork) -> KratosNetwork:
+def alone(settings: Any, middleware: None, kratos_network: KratosNetwork) -> KratosNetwork:
     """People sign in at Kratos, and there is nothing else."""
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": in_kratos()}}
-    return wire
+    return kratos_network
 
 
 @pytest.fixture
 def hydra(
-    configure: Configure, middleware: None, wire: KratosNetwork, provider: Provider, kratos: Kratos
+    configure: Configure, middleware: None, kratos_network: KratosNetwork, provider: Provider, kratos: Kratos
 ) -> Iterator[Network]:
     """People sign in at Hydra, whose login page Kratos is; or here, by Kratos' cookie."""
     configure(HYDRA={"ADMIN_URL": HYDRA_URL}, **in_kratos())
@@ -88,14 +88,14 @@ def carrying(session: Session) -> SiteBrowser:
 
 
 @pytest.fixture
-def browser(wire: KratosNetwork, session: Session) -> SiteBrowser:
+def browser(kratos_network: KratosNetwork, session: Session) -> SiteBrowser:
     return carrying(session)
 
 
 @pytest.fixture
-def fail(wire: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> Break:
+def fail(kratos_network: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> Break:
     """Let Kratos' admin API fail at a method, from a page on."""
-    answer = wire._answer
+    answer = kratos_network._answer
 
     def fail(method: str, page: str = "") -> None:
         def broken(request: Request, *further: Any) -> Answer:
@@ -107,7 +107,7 @@ def fail(wire: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> Break:
                 return Answer(500, {"Content-Type": "text/plain"}, b"fault")
             return answer(request, *further)
 
-        monkeypatch.setattr(wire, "_answer", broken)
+        monkeypatch.setattr(kratos_network, "_answer", broken)
 
     return fail
 
@@ -124,10 +124,10 @@ def codes(remarks: tuple[Remark, ...]) -> list[str]:
     return [remark.code for remark in remarks]
 
 
-def admin_calls(wire: KratosNetwork) -> list[str]:
+def admin_calls(kratos_network: KratosNetwork) -> list[str]:
     return [
         f"{call.method} {call.url.removeprefix(KRATOS_ADMIN_URL)}"
-        for call in wire.calls
+        for call in kratos_network.calls
         if call.url.startswith(KRATOS_ADMIN_URL)
     ]
 
@@ -540,13 +540,18 @@ def test_who_signed_in_by_kratos_cookie_is_ended_at_hydra_too(
 
 
 def test_rows_of_the_same_identity_end_whosever_they_are(
-    hydra: Network, kratos: Kratos, amber: Identity, at_hydra: SiteBrowser, browser: SiteBrowser, wire: KratosNetwork
+    hydra: Network,
+    kratos: Kratos,
+    amber: Identity,
+    at_hydra: SiteBrowser,
+    browser: SiteBrowser,
+    kratos_network: KratosNetwork,
 ) -> None:
     assert browser.user["username"] != at_hydra.user["username"]  # two users, as they are not associated
-    wire.down()
+    kratos_network.down()
 
     force_logout(user=Subject.objects.get(issuer=django_settings.ISSUER).user)
-    wire.mend()
+    kratos_network.mend()
 
     assert not LoginSession.objects.exists()
     assert browser.user is None
@@ -578,9 +583,9 @@ def test_kratos_session_behind_hydra_that_lives_on_signs_nobody_in_here(
 
 
 def test_kratos_down_does_not_stop_hydra(
-    hydra: Network, provider: Provider, amber: Identity, at_hydra: SiteBrowser, wire: KratosNetwork
+    hydra: Network, provider: Provider, amber: Identity, at_hydra: SiteBrowser, kratos_network: KratosNetwork
 ) -> None:
-    wire.down()
+    kratos_network.down()
 
     result = force_logout(user=user())
 
@@ -609,7 +614,7 @@ def test_hydra_down_does_not_stop_kratos(
 
 
 def test_what_is_left_at_hydra_can_be_done(
-    hydra: Network, provider: Provider, wire: KratosNetwork, at_hydra: SiteBrowser
+    hydra: Network, provider: Provider, kratos_network: KratosNetwork, at_hydra: SiteBrowser
 ) -> None:
     hydra.down()
     (left,) = force_logout(user=user()).untold
@@ -647,7 +652,7 @@ def test_dry_run_at_both(hydra: Network, provider: Provider, kratos: Kratos, at_
 
 
 def test_one_login_session_at_hydra_costs_no_call_at_kratos(
-    hydra: Network, provider: Provider, at_hydra: SiteBrowser, wire: KratosNetwork
+    hydra: Network, provider: Provider, at_hydra: SiteBrowser, kratos_network: KratosNetwork
 ) -> None:
     sid = at_hydra.user["sid"]
 
@@ -656,7 +661,7 @@ def test_one_login_session_at_hydra_costs_no_call_at_kratos(
     assert at_hydra.user is None or at_hydra.user["issuer"] == KRATOS_URL
     assert [name for name, _, _ in outcomes(result)] == ["local", "sid"]
     assert provider.login_sessions == {}
-    assert admin_calls(wire) == []
+    assert admin_calls(kratos_network) == []
     assert Remark("counterpart", sid) in result.unknown
 
 
@@ -684,7 +689,12 @@ def test_sid_that_nobody_knows_is_tried_at_both(
 
 
 def test_consents_alone_leave_kratos_alone(
-    hydra: Network, provider: Provider, amber: Identity, browser: SiteBrowser, session: Session, wire: KratosNetwork
+    hydra: Network,
+    provider: Provider,
+    amber: Identity,
+    browser: SiteBrowser,
+    session: Session,
+    kratos_network: KratosNetwork,
 ) -> None:
     assert browser.user
     provider.sign_in(amber.id, US, "mail")
@@ -693,7 +703,7 @@ def test_consents_alone_leave_kratos_alone(
 
     assert [consent.client_id for consent in provider.consents] == [US]
     assert codes(result.still_alive) == ["login_sessions_kept", "recipients_lost"]
-    assert admin_calls(wire) == []
+    assert admin_calls(kratos_network) == []
 
 
 # A Kratos beside a Hydra that has nothing to do with it

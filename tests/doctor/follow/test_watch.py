@@ -451,12 +451,12 @@ def kratos(settings: Any) -> Iterator[Any]:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], middleware, *settings.MIDDLEWARE[place:]]
     at_kratos = {"PUBLIC_URL": KRATOS_URL, "WHOAMI_SECONDS": 0}
     settings.ORY_LOGOUT = {"SITE_URL": "https://rp.example", "PROVIDERS": {"default": {"KRATOS": at_kratos}}}
-    with connect_kratos(Kratos(KRATOS_URL), KRATOS_URL, KRATOS_ADMIN_URL) as wire:
-        yield wire
+    with connect_kratos(Kratos(KRATOS_URL), KRATOS_URL, KRATOS_ADMIN_URL) as kratos_network:
+        yield kratos_network
 
 
-def of_kratos(wire: Any) -> SiteBrowser:
-    session = wire.kratos.sign_in(wire.kratos.identity("amber@example.org"))
+def of_kratos(kratos_network: Any) -> SiteBrowser:
+    session = kratos_network.kratos.sign_in(kratos_network.kratos.identity("amber@example.org"))
     browser = SiteBrowser()
     browser.cookies["ory_kratos_session"] = session.cookie
     assert browser.user
@@ -497,8 +497,8 @@ def test_an_unreachable_kratos_behind_hydra_is_explained(hydra: HydraNetwork, co
     configure(HYDRA={"ADMIN_URL": ADMIN_URL}, KRATOS={"PUBLIC_URL": KRATOS_URL})
     user = BrowserUser(hydra)
     user.site.cookies["ory_kratos_session"] = "a-session"
-    with connect_kratos(Kratos(KRATOS_URL), KRATOS_URL) as wire:
-        wire.down()
+    with connect_kratos(Kratos(KRATOS_URL), KRATOS_URL) as kratos_network:
+        kratos_network.down()
 
         watch = Watch(*user.logout)
 

@@ -22,10 +22,10 @@ def kratos() -> Kratos:
 
 
 @pytest.fixture
-def wire(kratos: Kratos, settings: Any) -> Iterator[KratosNetwork]:
+def kratos_network(kratos: Kratos, settings: Any) -> Iterator[KratosNetwork]:
     configure(settings, KRATOS=AT_KRATOS)
-    with connect_kratos(kratos, PUBLIC_URL, ADMIN_URL) as wire:
-        yield wire
+    with connect_kratos(kratos, PUBLIC_URL, ADMIN_URL) as kratos_network:
+        yield kratos_network
 
 
 def configure(settings: Any, **entry: Any) -> None:
@@ -40,7 +40,7 @@ def first() -> Finding:
     return next(iter(attempts()))
 
 
-def test_a_cookie_that_outlives_the_browser_is_green(wire: KratosNetwork, kratos: Kratos) -> None:
+def test_a_cookie_that_outlives_the_browser_is_green(kratos_network: KratosNetwork, kratos: Kratos) -> None:
     amber = kratos.identity("amber@example.org")
 
     assert found() == [("try.kratos", "people", PASS), ("try.cleanup", "people", PASS)]
@@ -48,7 +48,9 @@ def test_a_cookie_that_outlives_the_browser_is_green(wire: KratosNetwork, kratos
     assert (kratos.identities, kratos.sessions) == ({amber.id: amber}, {})
 
 
-def test_a_cookie_that_ends_with_the_browser_is_green_without_hydra(wire: KratosNetwork, kratos: Kratos) -> None:
+def test_a_cookie_that_ends_with_the_browser_is_green_without_hydra(
+    kratos_network: KratosNetwork, kratos: Kratos
+) -> None:
     kratos.persistent = False
 
     assert found() == [("try.kratos", "people", PASS), ("try.cleanup", "people", PASS)]
@@ -56,7 +58,7 @@ def test_a_cookie_that_ends_with_the_browser_is_green_without_hydra(wire: Kratos
 
 
 def test_a_cookie_that_ends_with_the_browser_means_a_login_that_hydra_does_not_remember(
-    wire: KratosNetwork, kratos: Kratos, settings: Any
+    kratos_network: KratosNetwork, kratos: Kratos, settings: Any
 ) -> None:
     configure(settings, ISSUER=settings.ISSUER, CLIENT_ID="site", CLIENT_SECRET="secret", KRATOS=AT_KRATOS)
     kratos.persistent = False
@@ -69,11 +71,11 @@ def test_a_cookie_that_ends_with_the_browser_means_a_login_that_hydra_does_not_r
     assert kratos.identities == {}
 
 
-def test_without_admin_api_no_identity_is_created(wire: KratosNetwork, settings: Any) -> None:
+def test_without_admin_api_no_identity_is_created(kratos_network: KratosNetwork, settings: Any) -> None:
     configure(settings, KRATOS={"PUBLIC_URL": PUBLIC_URL})
 
     assert found() == [("try.kratos", "people", UNKNOWN)]
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
 @pytest.mark.parametrize(
@@ -93,9 +95,9 @@ def test_without_admin_api_no_identity_is_created(wire: KratosNetwork, settings:
     ],
 )
 def test_a_step_that_cannot_run_is_unknown(
-    wire: KratosNetwork, kratos: Kratos, path: str, fault: Any, words: str
+    kratos_network: KratosNetwork, kratos: Kratos, path: str, fault: Any, words: str
 ) -> None:
-    wire.replace(path, **fault)
+    kratos_network.replace(path, **fault)
 
     said = {finding.check: finding for finding in attempts()}
 
@@ -106,7 +108,7 @@ def test_a_step_that_cannot_run_is_unknown(
         assert kratos.identities == {}
 
 
-def test_no_identity_means_no_cleanup(wire: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_identity_means_no_cleanup(kratos_network: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     """For example, the identity schema requires more than an e-mail address."""
 
     def refuse(*_args: Any) -> None:
@@ -115,18 +117,18 @@ def test_no_identity_means_no_cleanup(wire: KratosNetwork, monkeypatch: pytest.M
     monkeypatch.setattr(KratosAdmin, "create_identity", refuse)
 
     assert found() == [("try.kratos", "people", UNKNOWN), ("try.cleanup", "people", PASS)]
-    assert [call.method for call in wire.calls] == ["GET"]
+    assert [call.method for call in kratos_network.calls] == ["GET"]
 
 
-def test_a_cookie_with_another_name_is_found(wire: KratosNetwork, settings: Any) -> None:
+def test_a_cookie_with_another_name_is_found(kratos_network: KratosNetwork, settings: Any) -> None:
     configure(settings, KRATOS={**AT_KRATOS, "COOKIE_NAME": "another"})
 
     assert first().verdict == FAIL
     assert "no cookie that is called another" in first().found
 
 
-def test_an_unreachable_kratos_turns_red(wire: KratosNetwork) -> None:
-    wire.down()
+def test_an_unreachable_kratos_turns_red(kratos_network: KratosNetwork) -> None:
+    kratos_network.down()
 
     [said, cleanup] = attempts()
 
@@ -135,7 +137,7 @@ def test_an_unreachable_kratos_turns_red(wire: KratosNetwork) -> None:
 
 
 def test_an_identity_that_remains_is_reported(
-    wire: KratosNetwork, kratos: Kratos, monkeypatch: pytest.MonkeyPatch
+    kratos_network: KratosNetwork, kratos: Kratos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_admin: KratosAdmin, _identity_id: str) -> None:
         raise ProviderUnavailable("unreachable", "DELETE")
@@ -149,7 +151,9 @@ def test_an_identity_that_remains_is_reported(
     assert f"{identity.traits['email']} is left at Kratos: unreachable" in cleanup.found
 
 
-def test_an_interrupted_run_cleans_up(wire: KratosNetwork, kratos: Kratos, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_cleans_up(
+    kratos_network: KratosNetwork, kratos: Kratos, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(*_args: Any) -> None:
         raise KeyboardInterrupt
 
