@@ -483,7 +483,7 @@ def test_provider_that_is_named_and_has_no_hydra_asks_none(hydra: FakeHydra, set
 def test_documented_way_ends_hydras_subject_and_the_sessions_of_the_login_page(
     hydra: FakeHydra, new_browser: NewBrowser, settings: Any, tmp_path: Path
 ) -> None:
-    page = Path(__file__).parents[1] / "docs" / "how-to" / "force-logout.md"
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "force-logout.md"
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     (tmp_path / "documented.py").write_text(next(block for block in blocks if "subject_of" in block))
     settings.ORY_HYDRA_UI = {"ADMIN_URL": URL}
