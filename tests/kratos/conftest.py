@@ -11,7 +11,7 @@ from django_ory_logout.testing import Kratos, KratosNetwork, connect_kratos
 from django_ory_logout.testing.kratos import Identity, Session
 
 from ..conftest import SiteBrowser
-from ..sessions.world import storing_in
+from ..sessions.tested_site import storing_in
 
 PUBLIC_URL = "https://login.example"
 ADMIN_URL = "http://kratos:4434"
