@@ -68,12 +68,12 @@ class FakeHydra(BaseAdapter):
         parts = urlsplit(str(request.url))
         line = f"{request.method} {parts.path}" + (f"?{parts.query}" if parts.query else "")
         self.calls.append(line)
-        if any(line.startswith(one) for one in self.broken):
+        if any(line.startswith(beginning) for beginning in self.broken):
             raise requests.ConnectionError("refused")
         query, body = dict(parse_qsl(parts.query)), request.body
         text = body.decode() if isinstance(body, bytes) else str(body or "")
         status, document = self._answer(str(request.method), parts.path, query, text)
-        if any(line.startswith(one) for one in self.refused):
+        if any(line.startswith(beginning) for beginning in self.refused):
             status, document = 403, {"error": "request_forbidden"}
         headers = {"Content-Type": "application/json"}
         if isinstance(document, list):
@@ -94,7 +94,7 @@ class FakeHydra(BaseAdapter):
                 return self._end_consents(query)
             case "GET", ["oauth2", "auth", "sessions", "consent"]:
                 return 200, [
-                    self._listed(one) for one in self.consents if one.subject == query["subject"] and one.is_listed
+                    self._listed(consent) for consent in self.consents if consent.subject == query["subject"] and consent.is_listed
                 ]
             case "DELETE", ["oauth2", "tokens"]:
                 return 204, None
@@ -112,9 +112,9 @@ class FakeHydra(BaseAdapter):
         for sid in ending:
             login = self.logins.pop(sid, None)
             if "sid" in query and login and login.remembered:
-                self.told += [(one.client_id, sid) for one in self.consents if one.sid == sid]
-            for one in self.consents:
-                one.sid = "" if one.sid == sid else one.sid
+                self.told += [(consent.client_id, sid) for consent in self.consents if consent.sid == sid]
+            for consent in self.consents:
+                consent.sid = "" if consent.sid == sid else consent.sid
         return 204, None
 
     def _logins_of(self, subject: str) -> list[str]:
@@ -124,9 +124,9 @@ class FakeHydra(BaseAdapter):
         if "client" not in query and query.get("all") != "true":
             return 400, {"error": "invalid_request"}
         self.consents = [
-            one
-            for one in self.consents
-            if one.subject != query["subject"] or query.get("client", one.client_id) != one.client_id
+            consent
+            for consent in self.consents
+            if consent.subject != query["subject"] or query.get("client", consent.client_id) != consent.client_id
         ]
         return 204, None
 
@@ -150,7 +150,7 @@ class FakeHydra(BaseAdapter):
         if client_id not in self.clients:
             return 404, {"error": "Not Found"}
         if method == "PATCH":
-            changes = {one["path"].removeprefix("/"): one["value"] for one in json.loads(body)}
+            changes = {operation["path"].removeprefix("/"): operation["value"] for operation in json.loads(body)}
             self.clients[client_id] = _without_empty({**self.clients[client_id], **changes})
         return 200, {"client_id": client_id, **self.clients[client_id]}
 

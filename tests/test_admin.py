@@ -61,7 +61,7 @@ def test_who_follows_is_not_listed(admin: SiteBrowser, rows: dict[str, Any]) -> 
     with events.followed(60):
         listed = admin.get(page("logoutevent_changelist")).context["cl"].result_list
 
-    assert [one.kind for one in listed] == [EventKind.BACK_CHANNEL]
+    assert [event.kind for event in listed] == [EventKind.BACK_CHANNEL]
 
 
 @pytest.mark.parametrize("model", ["logoutevent", "refusalcount"])

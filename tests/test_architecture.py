@@ -178,7 +178,7 @@ def test_imports_inside_a_room_run_downward(package: str, layers: list[set[str]]
         if room(name) == package != name:
             inside = {target for target in imported_here(name) if room(target) == package != target}
             own = level(name.removeprefix(f"{package}."), layers)
-            assert {one for one in inside if level(one.removeprefix(f"{package}."), layers) >= own} == set(), name
+            assert {module for module in inside if level(module.removeprefix(f"{package}."), layers) >= own} == set(), name
 
 
 def test_no_cycle() -> None:

@@ -68,11 +68,11 @@ def found(check: Callable[..., list[registry.CheckMessage]], **options: Any) -> 
 @pytest.mark.parametrize("given", [None, {}, site(SITE_URL="rp.example")])
 def test_each_problem_of_the_settings_is_an_error(given: Any) -> None:
     with override_settings(ORY_LOGOUT=given):
-        expected = [(f"ory_logout.{one.code}", one.message, one.hint) for one in conf.problems()]
+        expected = [(f"ory_logout.{problem.code}", problem.message, problem.hint) for problem in conf.problems()]
         reported = checks.check_settings()
 
-    assert [(one.id, one.msg, one.hint) for one in reported] == expected != []
-    assert {one.level for one in reported} == {registry.ERROR}
+    assert [(message.id, message.msg, message.hint) for message in reported] == expected != []
+    assert {message.level for message in reported} == {registry.ERROR}
 
 
 def test_settings_pass() -> None:
@@ -349,7 +349,7 @@ def test_missing_tables(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert found(checks.check_migrations) == []
     assert found(checks.check_migrations, DEBUG=True) == ["ory_logout.W084"]
-    assert [one.id for one in checks.check_migrated_databases(databases=["default"])] == ["ory_logout.W084"]
+    assert [message.id for message in checks.check_migrated_databases(databases=["default"])] == ["ory_logout.W084"]
     assert found(checks.check_migrated_databases) == []
     monkeypatch.setattr("sys.argv", ["manage.py", "migrate"])
     assert found(checks.check_migrations, DEBUG=True) == []
@@ -414,9 +414,9 @@ def test_commits_that_do_not_survive_a_crash(
     assert checks.check_durability(databases=["other"]) == []
     assert connection.asked == []
     messages = checks.check_durability(databases=["default"])
-    assert [one.id for one in messages] == expected
-    for one in messages:
-        assert f"is {answer!r} now" in str(one.hint)
+    assert [message.id for message in messages] == expected
+    for message in messages:
+        assert f"is {answer!r} now" in str(message.hint)
 
 
 def test_app_that_is_not_installed() -> None:

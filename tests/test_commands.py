@@ -33,7 +33,7 @@ def test_purge_fails_when_a_notice_fails_and_has_done_the_others(
     purging = False
     with monkeypatch.context() as broken:
         broken.setattr(index, "end", fail)
-        deliveries = [one for subject in ("amber", "birch") for one in provider.end_subject(subject)]
+        deliveries = [delivery for subject in ("amber", "birch") for delivery in provider.end_subject(subject)]
         assert new_browser().deliver(deliveries) == [503, 503]
         purging, said = True, StringIO()
         with pytest.raises(CommandError, match=r"^1 notices could not be worked off; see the log$"):

@@ -256,7 +256,7 @@ def test_settings(heading: str, known: dict[str, conf.Setting]) -> None:
     for row, setting in zip(table, known.values(), strict=True):
         types = setting.type if isinstance(setting.type, tuple) else (setting.type,)
         default = ... if row[2] == "required" else ast.literal_eval(row[2].strip("`"))
-        assert names(row[1]) == [one.__name__ for one in types], row
+        assert names(row[1]) == [kind.__name__ for kind in types], row
         assert (default, row[3]) == (setting.default, setting.code), row
         if setting.words.startswith("one of "):
             assert set(setting.words.removeprefix("one of ").split(", ")) <= set(names(row[4])), row
@@ -292,12 +292,12 @@ def test_arguments_of_the_doctor() -> None:
 def test_rows_of_the_doctor(section: str) -> None:
     documented = first_names(REFERENCE / "doctor.md", section.capitalize())
 
-    assert documented == [one.id for one in in_order() if one.section == section]
+    assert documented == [check.id for check in in_order() if check.section == section]
 
 
 def errors() -> dict[str, type[exceptions.OryLogoutError]]:
     known = vars(exceptions).items()
-    return {name: one for name, one in known if isinstance(one, type) and issubclass(one, exceptions.OryLogoutError)}
+    return {name: error_class for name, error_class in known if isinstance(error_class, type) and issubclass(error_class, exceptions.OryLogoutError)}
 
 
 def documented_codes() -> dict[str, list[str]]:
@@ -357,7 +357,7 @@ def test_urls_and_their_methods(browser: SiteBrowser) -> None:
     table = rows(REFERENCE / "urls-and-tags.md", "URLs")
 
     assert {names(row[0])[0]: names(row[1])[0] for row in table} == {
-        f"ory_logout:{one.name}": str(one.pattern) for one in urls.urlpatterns if one.name
+        f"ory_logout:{pattern.name}": str(pattern.pattern) for pattern in urls.urlpatterns if pattern.name
     }
     for row in table:
         path = names(row[1])[0].replace("<uuid:session_id>", str(uuid4()))

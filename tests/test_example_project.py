@@ -237,7 +237,7 @@ def test_the_image_pins_what_it_starts_from_and_installs() -> None:
     assert "pip install --no-cache-dir pip==" in dockerfile
     assert "--constraint compose/constraints.txt --build-constraint compose/constraints.txt" in dockerfile
     assert [pin for pin in pins if not re.fullmatch(r"[\w-]+==[\d.]+", pin)] == []
-    assert {re.split(r"[^\w-]", one)[0] for one in installed} <= {pin.partition("==")[0].lower() for pin in pins}
+    assert {re.split(r"[^\w-]", requirement)[0] for requirement in installed} <= {pin.partition("==")[0].lower() for pin in pins}
 
 
 def test_the_image_needs_nothing_that_is_not_copied() -> None:

@@ -177,14 +177,14 @@ OF_THE_SAME: list[View] = [login_again, cycle_key, change_password, acycle_key]
 OF_NOBODY: list[View] = [flush, clear, replace, flush_and_remember, flush_and_crash, aflush]
 urlpatterns = [
     *urls.urlpatterns,
-    *(path(f"{one.__name__}/<name>/", one) for one in (*OF_ONE, login_and_crash, log_out_and_login)),
-    *(path(f"{one.__name__}/", one) for one in (*OF_THE_SAME, *OF_NOBODY)),
+    *(path(f"{view.__name__}/<name>/", view) for view in (*OF_ONE, login_and_crash, log_out_and_login)),
+    *(path(f"{view.__name__}/", view) for view in (*OF_THE_SAME, *OF_NOBODY)),
 ]
 
 #: Where a browser goes after a sign-in, and who is signed in then: one path or several, one after the other.
 WAYS: dict[str, tuple[list[str], str]] = {
-    **{one.__name__: ([f"/{one.__name__}/birch/"], "birch") for one in OF_ONE},
-    **{one.__name__: ([f"/{one.__name__}/"], "") for one in OF_THE_SAME},
+    **{view.__name__: ([f"/{view.__name__}/birch/"], "birch") for view in OF_ONE},
+    **{view.__name__: ([f"/{view.__name__}/"], "") for view in OF_THE_SAME},
     "one after the other": (["/login/birch/", "/login/cedar/", "/flush_and_login/dogwood/"], "dogwood"),
     "taken on in an async view": (["/alogin/birch/", "/login/cedar/", "/aflush_and_alogin/birch/"], "birch"),
     "with a rotated key": (["/login/birch/", "/cycle_key/", "/change_password/", "/acycle_key/"], "birch"),
@@ -245,15 +245,15 @@ class Crowd:
 
     def go(self, way: tuple[list[str], str], *, looks: bool = True) -> None:
         paths, signed_in = way
-        for one in paths:
-            assert self.browser.get(one.format(me=self.me)).status_code == 200
+        for path in paths:
+            assert self.browser.get(path.format(me=self.me)).status_code == 200
             self.copies.append(self._copy_of(self.browser))
         if looks:
             assert name_in(self.browser) == (signed_in or self.me)
             self.copies.append(self._copy_of(self.browser))
 
     def assert_all_out(self) -> None:
-        assert [name_in(one) for one in (self.browser, *self.copies)] == [None] * (len(self.copies) + 1)
+        assert [name_in(browser) for browser in (self.browser, *self.copies)] == [None] * (len(self.copies) + 1)
         assert name_in(self.other)
         assert [row.subject for row in LoginSession.objects.filter(ended_at=None)] == ["hazel"]
 
@@ -328,7 +328,7 @@ def test_a_notice_about_who_was_taken_on_ends_only_their_own(
     assert name_in(crowd.browser) == "birch"
 
 
-@pytest.mark.parametrize("view", [one.__name__ for one in OF_NOBODY])
+@pytest.mark.parametrize("view", [view.__name__ for view in OF_NOBODY])
 @pytest.mark.parametrize("before", [[], ["/login/birch/"]], ids=["", "taken on"])
 def test_a_session_that_is_emptied_ends_the_row(crowd: Crowd, view: str, before: list[str]) -> None:
     crowd.go((before, "birch" if before else ""))
@@ -388,8 +388,8 @@ def test_within_a_transaction_around_each_view(
 def test_under_asgi(crowd: Crowd, way: tuple[list[str], str], provider: Provider, new_browser: NewBrowser) -> None:
     asgi = AsyncClient()
     asgi.cookies = crowd.browser.cookies
-    for one in way[0]:
-        assert async_to_sync(asgi.get)(one.format(me=crowd.me), secure=True).status_code == 200
+    for path in way[0]:
+        assert async_to_sync(asgi.get)(path.format(me=crowd.me), secure=True).status_code == 200
     assert name_in(crowd.browser) == (way[1] or crowd.me)
 
     assert new_browser().deliver(provider.end(str(crowd.row.sid))) == [200]

@@ -58,7 +58,7 @@ STATEMENTS = {"db": (9, 13), "cached_db": (9, 11), "cache": (7, 8), "file": (7, 
 
 def statements(queries: CaptureQueriesContext) -> list[str]:
     """Without the beginnings and ends of transactions, which not every database notes."""
-    return [one["sql"] for one in queries if one["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
+    return [query["sql"] for query in queries if query["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -73,7 +73,7 @@ def test_number_of_statements(new_browser: NewBrowser, network: Network, engine:
         browser.post("/auth/logout/")
 
     assert (len(statements(sign_in)), len(statements(logout))) == STATEMENTS[engine]
-    saves = [one for one in statements(sign_in) if "django_session" in one and one.startswith(("INSERT", "UPDATE"))]
+    saves = [statement for statement in statements(sign_in) if "django_session" in statement and statement.startswith(("INSERT", "UPDATE"))]
     assert len(saves) == (1 if engine in ("db", "cached_db") else 0), "a sign-in saves its session once"
 
 

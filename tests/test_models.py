@@ -99,9 +99,9 @@ def test_notice_and_receipt_name_the_same_rows(user: Any, openings: list[Any], g
     for saved in [*rows, *receipts]:
         saved.save()
 
-    expected = {(row.pk, one.pk) for row in rows for one in receipts if dead(row, one.notice)}
-    named_by = {(row.pk, one.pk) for one in receipts for row in LoginSession.objects.named_by(one.notice)}
-    naming = {(row.pk, one.pk) for row in rows for one in LogoutReceipt.objects.naming(row)}
+    expected = {(row.pk, receipt.pk) for row in rows for receipt in receipts if dead(row, receipt.notice)}
+    named_by = {(row.pk, receipt.pk) for receipt in receipts for row in LoginSession.objects.named_by(receipt.notice)}
+    naming = {(row.pk, receipt.pk) for row in rows for receipt in LogoutReceipt.objects.naming(row)}
 
     assert named_by == expected
     assert naming == expected
@@ -142,8 +142,8 @@ def test_a_digest_tells_where_one_value_ends() -> None:
 
 
 @given(st.lists(st.text(), min_size=1, max_size=3), st.lists(st.text(), min_size=1, max_size=3))
-def test_equal_digests_are_equal_values(one: list[str], other: list[str]) -> None:
-    assert (digest(*one) == digest(*other)) == (one == other)
+def test_equal_digests_are_equal_values(first: list[str], second: list[str]) -> None:
+    assert (digest(*first) == digest(*second)) == (first == second)
 
 
 # What the database keeps apart

@@ -100,7 +100,7 @@ def sign_in(network: Network, secrets: Secrets) -> Callable[[SiteBrowser], Any]:
 def log(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
     """All that was logged, with tracebacks."""
     caplog.set_level(logging.DEBUG)
-    return lambda: "\n".join(logging.Formatter("%(name)s %(message)s %(args)s").format(one) for one in caplog.records)
+    return lambda: "\n".join(logging.Formatter("%(name)s %(message)s %(args)s").format(record) for record in caplog.records)
 
 
 class Stage(NamedTuple):

@@ -146,7 +146,7 @@ def test_message_of_the_site(name: str, value: Any, seen: str, line: str) -> Non
 def test_message_of_the_whole(given: Any, words: list[str]) -> None:
     (problem,) = problems(given)
 
-    assert [one for one in words if one not in f"{problem.message} {problem.hint}"] == []
+    assert [word for word in words if word not in f"{problem.message} {problem.hint}"] == []
     assert SECRET not in f"{problem}"
 
 
@@ -189,7 +189,7 @@ def _places(value: Any) -> Iterator[dict[str, Any]]:
 def test_any_value_in_any_place_is_taken_or_told(value: Any) -> None:
     for ory_logout in [value, *_places(value)]:
         found = problems(ory_logout)
-        assert all(isinstance(one, Problem) and one.message and one.hint for one in found)
+        assert all(isinstance(problem, Problem) and problem.message and problem.hint for problem in found)
         with override_settings(ORY_LOGOUT=ory_logout):
             try:
                 conf.get()
@@ -207,7 +207,7 @@ _MEMBERS = st.dictionaries(st.sampled_from([*PRIVATE_KEY, "k", "n", "e", "p", "u
 def test_any_decryption_key_is_taken_or_told(members: dict[str, Any], kty: str, is_near: bool) -> None:
     key = {**(PRIVATE_KEY if is_near else {"kty": kty}), **members}
 
-    assert [one.code for one in problems(entry(DECRYPTION_KEY=key))] in ([], ["E027"])
+    assert [problem.code for problem in problems(entry(DECRYPTION_KEY=key))] in ([], ["E027"])
 
 
 @pytest.mark.parametrize("value", [None, 7, [], {}, b"x", "60", True, lazystr("x"), object()])
@@ -254,7 +254,7 @@ def without_ours() -> Iterator[None]:
 
 @pytest.mark.usefixtures("without_ours")
 def test_urls_that_are_not_included_are_told_by_check() -> None:
-    found = {one.id: one for one in run_checks()}
+    found = {message.id: message for message in run_checks()}
 
     message = found["ory_logout.E053"]
     assert "WithoutOurs" in message.msg

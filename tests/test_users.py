@@ -386,7 +386,7 @@ def test_people_at_a_model_with_short_names(
 
     made = [sign_in(id_token(f"person-{number}", given_name="Amber")) for number in range(20)]
 
-    taken = [one.name for one in made if one]
+    taken = [user.name for user in made if user]
     assert len(set(taken)) == len(taken) == (16 if length == 1 else 20)
     assert {len(name) for name in taken} <= set(range(1, length + 1))
     if length == 1:

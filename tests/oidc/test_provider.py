@@ -1,4 +1,4 @@
-"""A provider's documents: how often it is asked for them, what serves while it is down, and whose keys count."""
+"""A provider's documents: how often they are fetched, what is used while the provider is down, and which keys count."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey, Key, RSAKey
 from django_ory_logout import http
 from django_ory_logout.cache import SharedCache
 from django_ory_logout.exceptions import InvalidMessage, InvalidToken, ProviderUnavailable, SetupError, TemporaryError
-from django_ory_logout.oidc import provider as room
+from django_ory_logout.oidc import provider as oidc_provider
 from django_ory_logout.oidc.metadata import Registration, parse_jwks
 from django_ory_logout.oidc.provider import Document, fitting
 from django_ory_logout.testing import Client, Network, Provider, connect
@@ -31,7 +31,7 @@ REGISTRATION = Registration(ISSUER, CLIENT_ID, CLIENT_SECRET)
 
 
 class Clock:
-    """The time, as the cache and everybody else in this process reads it."""
+    """The time that the cache and all other code in this process read."""
 
     def __init__(self) -> None:
         self.now: float = NOW
@@ -50,7 +50,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, provider: Provider, network: Network)
 
 @pytest.fixture
 def asked(network: Network) -> Callable[[], list[str]]:
-    """The paths that were asked for since the last time."""
+    """The paths that were requested since the last call."""
 
     def asked() -> list[str]:
         paths = [call.url.removeprefix(ISSUER) for call in network.calls]
@@ -63,8 +63,8 @@ def asked(network: Network) -> Callable[[], list[str]]:
 Asked = Callable[[], list[str]]
 
 
-def known(registration: Registration = REGISTRATION) -> room.Provider:
-    return room.Provider(registration, SharedCache(caches["default"]))
+def known(registration: Registration = REGISTRATION) -> oidc_provider.Provider:
+    return oidc_provider.Provider(registration, SharedCache(caches["default"]))
 
 
 def kids(keys: Any) -> list[str | None]:
@@ -88,7 +88,7 @@ def test_document_is_fetched_once_an_hour(clock: Clock, asked: Asked) -> None:
     assert asked() == [DISCOVERY]
 
 
-def test_copy_serves_for_a_day_while_the_provider_is_down(clock: Clock, network: Network, asked: Asked) -> None:
+def test_a_copy_is_used_for_a_day_while_the_provider_is_down(clock: Clock, network: Network, asked: Asked) -> None:
     metadata = known().metadata(clock.now)
     network.down()
 
@@ -100,7 +100,7 @@ def test_copy_serves_for_a_day_while_the_provider_is_down(clock: Clock, network:
         known().metadata(clock.now)
 
 
-def test_copy_of_a_day_ago_is_not_read_from_a_cache_that_keeps_it_longer(clock: Clock, network: Network) -> None:
+def test_a_copy_older_than_a_day_is_not_read_from_the_cache(clock: Clock, network: Network) -> None:
     known().metadata(clock.now)
     network.down()
 
@@ -140,7 +140,7 @@ def test_failed_fetch_is_remembered_for_the_cool_down(clock: Clock, network: Net
     assert asked() == [DISCOVERY]
 
 
-def test_slow_failure_cools_down_from_when_it_failed(clock: Clock, network: Network, asked: Asked) -> None:
+def test_the_cool_down_of_a_slow_failure_starts_when_it_failed(clock: Clock, network: Network, asked: Asked) -> None:
     def slow(document: Mapping[str, Any]) -> dict[str, Any]:
         clock.now += 10
         return {}
@@ -167,7 +167,7 @@ def test_slow_failure_cools_down_from_when_it_failed(clock: Clock, network: Netw
         (SetupError, "metadata_invalid", b'{"issuer": "https://op.example"}', {}),
     ],
 )
-def test_unusable_document(
+def test_an_unusable_document_is_refused(
     kind: type[ProviderUnavailable],
     code: str,
     body: bytes,
@@ -184,7 +184,7 @@ def test_unusable_document(
     assert asked() == [DISCOVERY]
 
 
-def test_copy_serves_while_the_document_is_unusable(clock: Clock, network: Network) -> None:
+def test_the_copy_is_used_while_the_document_is_unusable(clock: Clock, network: Network) -> None:
     metadata = known().metadata(clock.now)
     network.replace(DISCOVERY, b"<html>")
     clock.now += HOUR
@@ -192,14 +192,14 @@ def test_copy_serves_while_the_document_is_unusable(clock: Clock, network: Netwo
     assert known().metadata(clock.now) == metadata
 
 
-def test_provider_out_of_time(clock: Clock, network: Network) -> None:
+def test_a_provider_that_is_too_slow_is_reported(clock: Clock, network: Network) -> None:
     network.slow()
 
     with refused(ProviderUnavailable, "unreachable"):
         known().metadata(clock.now)
 
 
-def test_key_ids_are_read_anew(clock: Clock, provider: Provider, network: Network, asked: Asked) -> None:
+def test_key_ids_are_fetched_again(clock: Clock, provider: Provider, network: Network, asked: Asked) -> None:
     ours = known()
     assert ours.key_ids(clock.now) == {provider.keys[0].kid}
     new = provider.rotate_keys()
@@ -214,7 +214,7 @@ def test_key_ids_are_read_anew(clock: Clock, provider: Provider, network: Networ
 
 
 def test_issuers_differ_by_a_slash(clock: Clock, asked: Asked) -> None:
-    """Both have the same discovery URL, and the copy that is held for one is not the other's."""
+    """Both have the same discovery URL. The stored copy of one is not used for the other."""
     with_slash = replace(REGISTRATION, issuer=f"{ISSUER}/")
     assert known().metadata(clock.now).issuer == ISSUER
 
@@ -224,20 +224,20 @@ def test_issuers_differ_by_a_slash(clock: Clock, asked: Asked) -> None:
     assert asked() == [DISCOVERY, DISCOVERY]
 
 
-def test_issuer_with_a_slash(clock: Clock) -> None:
+def test_an_issuer_with_a_slash_is_accepted(clock: Clock) -> None:
     issuer = f"{ISSUER}/"
     with connect(Provider(issuer)):
         assert known(replace(REGISTRATION, issuer=issuer)).metadata(clock.now).issuer == issuer
 
 
-def test_endpoint_in_the_clear_is_refused(clock: Clock, network: Network) -> None:
+def test_an_http_endpoint_is_refused(clock: Clock, network: Network) -> None:
     network.change(DISCOVERY, lambda document: {**document, "token_endpoint": "http://op.example/oauth2/token"})
 
     with refused(SetupError, "metadata_invalid"):
         known().metadata(clock.now)
 
 
-def test_held_metadata_never_calls(clock: Clock, asked: Asked) -> None:
+def test_stored_metadata_needs_no_call(clock: Clock, asked: Asked) -> None:
     assert known().held_metadata(clock.now) is None
     assert asked() == []
 
@@ -261,7 +261,7 @@ def test_document_is_parsed_once_in_each_process(clock: Clock, asked: Asked, mon
 
     assert [read(), read(), read()] == [1, 1, 1]
 
-    monkeypatch.setattr(room, "_parsed", {})  # another process, with the same cache
+    monkeypatch.setattr(oidc_provider, "_parsed", {})  # another process with the same cache
     assert [read(), read()] == [2, 2]
     assert asked() == [JWKS]
 
@@ -276,7 +276,7 @@ def test_document_that_another_process_fetched_is_read(
     known().metadata(clock.now)
     clock.now += HOUR
     with monkeypatch.context() as another_process:
-        another_process.setattr(room, "_parsed", {})
+        another_process.setattr(oidc_provider, "_parsed", {})
         network.change(DISCOVERY, lambda document: {**document, "token_endpoint": f"{ISSUER}/new"})
         known().metadata(clock.now)
     asked()
@@ -285,11 +285,11 @@ def test_document_that_another_process_fetched_is_read(
     assert asked() == []
 
 
-# A cold start, in which many want the same document at once
+# Many requests need the same document at once
 
 
 def at_once(times: int, work: Callable[[], object]) -> list[object]:
-    """What ``work`` returns or raises in as many threads."""
+    """Run ``work`` in this many threads. Return its results or exceptions."""
     results: list[object] = []
     barrier = threading.Barrier(times)
 
@@ -316,19 +316,19 @@ def delayed(seconds: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return change
 
 
-def test_cold_start_makes_one_call_and_the_others_wait_for_it(clock: Clock, network: Network, asked: Asked) -> None:
+def test_one_call_fetches_the_document_and_the_others_wait(clock: Clock, network: Network, asked: Asked) -> None:
     network.change(DISCOVERY, delayed(0.15))
 
-    results = at_once(1 + room.MAX_WAITING, lambda: known().metadata(clock.now))
+    results = at_once(1 + oidc_provider.MAX_WAITING, lambda: known().metadata(clock.now))
 
-    assert results == [known().metadata(clock.now)] * (1 + room.MAX_WAITING)
+    assert results == [known().metadata(clock.now)] * (1 + oidc_provider.MAX_WAITING)
     assert asked() == [DISCOVERY]
 
 
-def test_cold_start_does_not_wait_longer_than_allowed(
+def test_the_others_do_not_wait_longer_than_allowed(
     clock: Clock, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(oidc_provider, "WAIT_SECONDS", 0.1)
     network.change(DISCOVERY, delayed(0.5))
 
     results = at_once(2, lambda: bool(known().metadata(clock.now)))
@@ -336,7 +336,7 @@ def test_cold_start_does_not_wait_longer_than_allowed(
     assert results == ["cooling_down", True]
 
 
-def test_cold_start_does_not_wait_for_a_fetch_that_failed(clock: Clock, network: Network, asked: Asked) -> None:
+def test_the_others_do_not_wait_for_a_fetch_that_failed(clock: Clock, network: Network, asked: Asked) -> None:
     def failing(document: dict[str, Any]) -> dict[str, Any]:
         time.sleep(0.15)
         return {}
@@ -347,11 +347,11 @@ def test_cold_start_does_not_wait_for_a_fetch_that_failed(clock: Clock, network:
     results = at_once(3, lambda: known().metadata(clock.now))
 
     assert sorted(map(str, results)) == ["cooling_down", "cooling_down", "issuer_mismatch"]
-    assert time.monotonic() - started < room.WAIT_SECONDS / 2
+    assert time.monotonic() - started < oidc_provider.WAIT_SECONDS / 2
     assert asked() == [DISCOVERY]
 
 
-def test_as_many_wait_as_may_and_the_others_are_told_at_once(clock: Clock, network: Network, asked: Asked) -> None:
+def test_only_some_wait_and_the_others_fail_at_once(clock: Clock, network: Network, asked: Asked) -> None:
     network.change(DISCOVERY, delayed(0.5))
     started = time.monotonic()
     turned_away: list[float] = []
@@ -363,25 +363,25 @@ def test_as_many_wait_as_may_and_the_others_are_told_at_once(clock: Clock, netwo
             turned_away.append(time.monotonic() - started)
             raise
 
-    results = at_once(1 + room.MAX_WAITING + 3, ask)
+    results = at_once(1 + oidc_provider.MAX_WAITING + 3, ask)
 
-    assert sorted(map(str, results)) == ["True"] * (1 + room.MAX_WAITING) + ["cooling_down"] * 3
+    assert sorted(map(str, results)) == ["True"] * (1 + oidc_provider.MAX_WAITING) + ["cooling_down"] * 3
     assert max(turned_away) < 0.4
     assert asked() == [DISCOVERY]
 
     caches["default"].clear()
-    room._parsed.clear()
-    assert at_once(1 + room.MAX_WAITING, ask) == [True] * (1 + room.MAX_WAITING)
+    oidc_provider._parsed.clear()
+    assert at_once(1 + oidc_provider.MAX_WAITING, ask) == [True] * (1 + oidc_provider.MAX_WAITING)
 
 
 def discovery() -> Document[Any]:
     return Document(f"{ISSUER}{DISCOVERY}", ISSUER, dict, SharedCache(caches["default"]))
 
 
-def test_nobody_asks_beside_a_call_that_may_still_be_answered(clock: Clock, network: Network, asked: Asked) -> None:
+def test_no_second_call_is_made_while_the_first_may_be_answered(clock: Clock, network: Network, asked: Asked) -> None:
     def long(document: dict[str, Any]) -> dict[str, Any]:
         if len(network.calls) == 1:
-            clock.now += room.CALL_SECONDS - 1
+            clock.now += oidc_provider.CALL_SECONDS - 1
             with refused(ProviderUnavailable, "cooling_down"):
                 discovery().fetch(clock.now)
             clock.now += 1
@@ -395,7 +395,7 @@ def test_nobody_asks_beside_a_call_that_may_still_be_answered(clock: Clock, netw
     assert asked() == [DISCOVERY] * 2
 
 
-def test_call_that_ends_unexpectedly_is_remembered_for_the_cool_down_alone(
+def test_a_call_that_ends_unexpectedly_is_remembered_only_for_the_cool_down(
     clock: Clock, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_url: str) -> None:
@@ -408,7 +408,7 @@ def test_call_that_ends_unexpectedly_is_remembered_for_the_cool_down_alone(
 
     with refused(ProviderUnavailable, "cooling_down"):
         discovery().fetch(clock.now)
-    clock.now += room.COOL_DOWN_SECONDS
+    clock.now += oidc_provider.COOL_DOWN_SECONDS
     assert discovery().fetch(clock.now)
 
 
@@ -416,8 +416,8 @@ def test_copy_that_cannot_be_read_any_more_is_fetched_again(clock: Clock, networ
     metadata = known().metadata(clock.now)
     of_an_earlier_version = {"document": {"issuer": ISSUER}, "fetched_at": clock.now}
     SharedCache(caches["default"]).set(known()._discovery.key, of_an_earlier_version, HOUR)
-    room._parsed.clear()
-    clock.now += room.COOL_DOWN_SECONDS
+    oidc_provider._parsed.clear()
+    clock.now += oidc_provider.COOL_DOWN_SECONDS
     asked()
 
     assert known().held_metadata(clock.now) is None
@@ -427,15 +427,15 @@ def test_copy_that_cannot_be_read_any_more_is_fetched_again(clock: Clock, networ
     assert asked() == []
 
 
-# When the cache does not answer
+# The cache does not answer
 
 
-def without_cache() -> room.Provider:
-    return room.Provider(REGISTRATION, SharedCache(DownCache()))
+def without_cache() -> oidc_provider.Provider:
+    return oidc_provider.Provider(REGISTRATION, SharedCache(DownCache()))
 
 
 def test_without_the_cache_a_process_has_its_own_copy(
-    warm: room.Provider, clock: Clock, asked: Asked, signing_key: Key
+    warm: oidc_provider.Provider, clock: Clock, asked: Asked, signing_key: Key
 ) -> None:
     metadata = warm.metadata(clock.now)
 
@@ -447,10 +447,10 @@ def test_without_the_cache_a_process_has_its_own_copy(
     assert asked() == []
 
 
-def test_without_the_cache_nobody_is_asked(warm: room.Provider, clock: Clock, asked: Asked) -> None:
+def test_without_the_cache_no_call_is_made(warm: oidc_provider.Provider, clock: Clock, asked: Asked) -> None:
     with refused(TemporaryError, "cache_fault"):
         list(without_cache().verification_keys("unknown", clock.now))
-    room._parsed.clear()
+    oidc_provider._parsed.clear()
     with refused(TemporaryError, "cache_fault"):
         without_cache().metadata(clock.now)
     assert without_cache().held_metadata(clock.now) is None
@@ -461,8 +461,8 @@ def test_without_the_cache_nobody_is_asked(warm: room.Provider, clock: Clock, as
 
 
 @pytest.fixture
-def warm(clock: Clock, asked: Asked) -> room.Provider:
-    """The provider with its documents held and no cool-down left."""
+def warm(clock: Clock, asked: Asked) -> oidc_provider.Provider:
+    """The provider with stored documents and no cool-down."""
     provider = known()
     list(provider.verification_keys(None, clock.now))
     asked()
@@ -470,12 +470,14 @@ def warm(clock: Clock, asked: Asked) -> room.Provider:
     return provider
 
 
-def test_known_key_costs_no_call(warm: room.Provider, clock: Clock, asked: Asked, signing_key: Key) -> None:
+def test_known_key_costs_no_call(warm: oidc_provider.Provider, clock: Clock, asked: Asked, signing_key: Key) -> None:
     assert kids(list(warm.verification_keys(signing_key.kid, clock.now))) == [signing_key.kid]
     assert asked() == []
 
 
-def test_rotation_is_found_with_one_call(warm: room.Provider, clock: Clock, asked: Asked, provider: Provider) -> None:
+def test_rotation_is_found_with_one_call(
+    warm: oidc_provider.Provider, clock: Clock, asked: Asked, provider: Provider
+) -> None:
     new = provider.rotate_keys()
 
     assert kids(list(warm.verification_keys(new.kid, clock.now))) == [new.kid]
@@ -484,15 +486,15 @@ def test_rotation_is_found_with_one_call(warm: room.Provider, clock: Clock, aske
     assert asked() == []
 
 
-def test_rotation_is_found_by_all_who_want_its_key_at_once(
-    warm: room.Provider, clock: Clock, network: Network, asked: Asked, provider: Provider
+def test_a_rotation_is_found_by_all_concurrent_requests(
+    warm: oidc_provider.Provider, clock: Clock, network: Network, asked: Asked, provider: Provider
 ) -> None:
     new = provider.rotate_keys()
     network.change(JWKS, delayed(0.15))
 
-    results = at_once(1 + room.MAX_WAITING, lambda: kids(list(warm.verification_keys(new.kid, clock.now))))
+    results = at_once(1 + oidc_provider.MAX_WAITING, lambda: kids(list(warm.verification_keys(new.kid, clock.now))))
 
-    assert results == [[new.kid]] * (1 + room.MAX_WAITING)
+    assert results == [[new.kid]] * (1 + oidc_provider.MAX_WAITING)
     assert asked() == [JWKS]
 
 
@@ -500,7 +502,7 @@ def test_rotation_is_found_by_all_who_want_its_key_at_once(
 def test_rotation_is_found_directly_after_a_successful_fetch(
     seconds: float, clock: Clock, asked: Asked, provider: Provider
 ) -> None:
-    """An ordinary fetch starts no cool-down, and neither does one that brings the key."""
+    """Neither an ordinary fetch nor a fetch that finds the key starts a cool-down."""
     site = known()
     list(site.verification_keys(None, clock.now))
     asked()
@@ -525,7 +527,7 @@ def test_rotation_is_found_directly_after_a_successful_fetch_for_a_token_that_na
     assert asked() == [DISCOVERY, JWKS, JWKS]
 
 
-def test_rotation_is_found_by_who_waited_for_a_fetch_that_began_before_it(
+def test_a_rotation_is_found_after_waiting_for_an_earlier_fetch(
     clock: Clock, network: Network, asked: Asked, provider: Provider
 ) -> None:
     """The copy of another process is newer than ours, and may still be older than the token."""
@@ -554,7 +556,7 @@ def test_rotation_is_found_by_who_waited_for_a_fetch_that_began_before_it(
 
 
 def test_forced_fetch_of_another_process_that_began_before_a_rotation_decides_nothing(
-    warm: room.Provider, clock: Clock, network: Network, asked: Asked, provider: Provider
+    warm: oidc_provider.Provider, clock: Clock, network: Network, asked: Asked, provider: Provider
 ) -> None:
     rotated = threading.Event()
 
@@ -564,12 +566,12 @@ def test_forced_fetch_of_another_process_that_began_before_a_rotation_decides_no
         time.sleep(0.2)
         return document
 
-    def of_a_stranger() -> None:
+    def unknown_key() -> None:
         with refused(InvalidToken, "kid_unknown"):
             list(warm.verification_keys("made up", clock.now))
 
     network.change(JWKS, rotate)
-    first = threading.Thread(target=of_a_stranger)
+    first = threading.Thread(target=unknown_key)
     first.start()
     assert rotated.wait(5)
 
@@ -581,7 +583,7 @@ def test_forced_fetch_of_another_process_that_began_before_a_rotation_decides_no
 
 
 def test_copy_that_another_process_has_just_brought_costs_no_call(
-    warm: room.Provider, clock: Clock, asked: Asked
+    warm: oidc_provider.Provider, clock: Clock, asked: Asked
 ) -> None:
     old = discovery().held(clock.now)
     clock.now += HOUR
@@ -593,7 +595,7 @@ def test_copy_that_another_process_has_just_brought_costs_no_call(
 
 
 def test_rotation_is_found_for_a_token_that_names_no_key(
-    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider
+    warm: oidc_provider.Provider, clock: Clock, asked: Asked, provider: Provider
 ) -> None:
     new = provider.rotate_keys()
     provider.keys = [new]
@@ -604,7 +606,7 @@ def test_rotation_is_found_for_a_token_that_names_no_key(
 
 
 def test_rotation_is_found_in_a_copy_from_a_server_whose_clock_is_ahead(
-    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider
+    warm: oidc_provider.Provider, clock: Clock, asked: Asked, provider: Provider
 ) -> None:
     new = provider.rotate_keys()
 
@@ -613,7 +615,7 @@ def test_rotation_is_found_in_a_copy_from_a_server_whose_clock_is_ahead(
 
 
 def test_named_key_that_does_not_verify_costs_no_call(
-    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider, foreign_key: Key
+    warm: oidc_provider.Provider, clock: Clock, asked: Asked, provider: Provider, foreign_key: Key
 ) -> None:
     token = provider.sign(
         provider.logout_token_claims(CLIENT_ID, sid="a sid"), key=foreign_key, header={"kid": provider.keys[0].kid}
@@ -624,8 +626,8 @@ def test_named_key_that_does_not_verify_costs_no_call(
     assert asked() == []
 
 
-def test_key_taken_back_counts_until_the_copy_is_an_hour_old(
-    warm: room.Provider, clock: Clock, provider: Provider, signing_key: Key, foreign_key: Key
+def test_a_withdrawn_key_counts_until_the_copy_is_an_hour_old(
+    warm: oidc_provider.Provider, clock: Clock, provider: Provider, signing_key: Key, foreign_key: Key
 ) -> None:
     provider.keys = [foreign_key]
     assert kids(list(warm.verification_keys(signing_key.kid, clock.now))) == [signing_key.kid]
@@ -635,19 +637,21 @@ def test_key_taken_back_counts_until_the_copy_is_an_hour_old(
         list(warm.verification_keys(signing_key.kid, clock.now))
 
 
-def test_unknown_kid_is_refused_by_a_jwks_fetched_since(warm: room.Provider, clock: Clock, asked: Asked) -> None:
+def test_an_unknown_kid_is_refused_by_a_newer_jwks(warm: oidc_provider.Provider, clock: Clock, asked: Asked) -> None:
     with refused(InvalidToken, "kid_unknown"):
         list(warm.verification_keys("unknown", clock.now))
     assert asked() == [JWKS]
 
 
-def test_unknown_kid_is_refused_by_a_jwks_fetched_for_it(clock: Clock, asked: Asked) -> None:
+def test_an_unknown_kid_is_refused_by_a_jwks_fetched_for_it(clock: Clock, asked: Asked) -> None:
     with refused(InvalidToken, "kid_unknown"):
         list(known().verification_keys("unknown", clock.now))
     assert asked() == [DISCOVERY, JWKS]
 
 
-def test_unknown_kid_cannot_be_decided_within_the_cool_down(warm: room.Provider, clock: Clock, asked: Asked) -> None:
+def test_unknown_kid_cannot_be_decided_within_the_cool_down(
+    warm: oidc_provider.Provider, clock: Clock, asked: Asked
+) -> None:
     with refused(InvalidToken, "kid_unknown"):
         list(warm.verification_keys("unknown", clock.now))
     clock.now += 4.9
@@ -657,7 +661,7 @@ def test_unknown_kid_cannot_be_decided_within_the_cool_down(warm: room.Provider,
 
 
 def test_unknown_kid_cannot_be_decided_while_the_provider_is_down(
-    warm: room.Provider, clock: Clock, network: Network, signing_key: Key
+    warm: oidc_provider.Provider, clock: Clock, network: Network, signing_key: Key
 ) -> None:
     network.down()
     with refused(ProviderUnavailable, "unreachable"):
@@ -668,7 +672,7 @@ def test_unknown_kid_cannot_be_decided_while_the_provider_is_down(
 
 
 def test_unknown_kid_cannot_be_decided_by_a_copy_an_hour_old(
-    warm: room.Provider, clock: Clock, network: Network, asked: Asked
+    warm: oidc_provider.Provider, clock: Clock, network: Network, asked: Asked
 ) -> None:
     network.down(JWKS)
     clock.now = NOW + HOUR
@@ -679,8 +683,8 @@ def test_unknown_kid_cannot_be_decided_by_a_copy_an_hour_old(
     assert asked() == [DISCOVERY, JWKS]
 
 
-def test_copy_of_the_keys_serves_for_a_day(
-    warm: room.Provider, clock: Clock, network: Network, signing_key: Key
+def test_a_copy_of_the_keys_is_used_for_a_day(
+    warm: oidc_provider.Provider, clock: Clock, network: Network, signing_key: Key
 ) -> None:
     network.down(JWKS)
     clock.now = NOW + 24 * HOUR - 1
@@ -691,14 +695,14 @@ def test_copy_of_the_keys_serves_for_a_day(
         list(warm.verification_keys(signing_key.kid, clock.now))
 
 
-def test_keys_are_out_of_reach_with_the_metadata(clock: Clock, network: Network) -> None:
+def test_keys_are_unreachable_if_the_metadata_is(clock: Clock, network: Network) -> None:
     network.down(DISCOVERY)
 
     with refused(ProviderUnavailable, "unreachable"):
         list(known().verification_keys(None, clock.now))
 
 
-def test_document_without_keys(clock: Clock, network: Network) -> None:
+def test_a_document_without_keys_is_refused(clock: Clock, network: Network) -> None:
     network.replace(JWKS, b"{}")
 
     with refused(SetupError, "jwks_invalid"):
@@ -706,7 +710,7 @@ def test_document_without_keys(clock: Clock, network: Network) -> None:
 
 
 def test_flood_of_unknown_kids_costs_one_call_per_cool_down_and_loses_no_logout(
-    warm: room.Provider, clock: Clock, asked: Asked, provider: Provider
+    warm: oidc_provider.Provider, clock: Clock, asked: Asked, provider: Provider
 ) -> None:
     def flood(seconds: int) -> None:
         for number in range(seconds * 10):
@@ -717,12 +721,12 @@ def test_flood_of_unknown_kids_costs_one_call_per_cool_down_and_loses_no_logout(
     flood(20)
     assert asked() == [JWKS] * 4
 
-    flood(1)  # spends the cool-down
+    flood(1)  # starts the cool-down
     new = provider.rotate_keys()
     with refused(ProviderUnavailable, "cooling_down"):
         list(warm.verification_keys(new.kid, clock.now))
 
-    flood(5)  # while the provider waits, as Retry-After said
+    flood(5)  # while the provider waits, as Retry-After says
     assert kids(list(warm.verification_keys(new.kid, clock.now))) == [new.kid]
     assert asked() == [JWKS] * 2
 
@@ -744,7 +748,7 @@ def test_flood_directly_after_a_successful_fetch_costs_one_call_per_cool_down(
     assert asked() == [JWKS] * 2
 
 
-def test_keys_of_a_shared_secret_cost_no_call(clock: Clock, asked: Asked) -> None:
+def test_a_shared_secret_needs_no_call(clock: Clock, asked: Asked) -> None:
     registration = replace(REGISTRATION, id_token_signed_response_alg="HS256")
 
     keys = list(known(registration).verification_keys("whatever", clock.now))
@@ -756,7 +760,7 @@ def test_keys_of_a_shared_secret_cost_no_call(clock: Clock, asked: Asked) -> Non
 # Which keys fit
 
 
-def test_foreign_and_malformed_keys_beside_ours_do_no_harm(
+def test_foreign_and_malformed_keys_are_ignored(
     clock: Clock, network: Network, signing_key: Key, foreign_key: Key
 ) -> None:
     good = public_jwk(signing_key)
@@ -778,7 +782,7 @@ def test_foreign_and_malformed_keys_beside_ours_do_no_harm(
         assert [key.as_dict() for key in list(known().verification_keys(kid, clock.now))] == [good]
 
 
-def test_token_without_kid_may_be_signed_by_any_key_that_fits(
+def test_a_token_without_kid_may_be_signed_by_any_usable_key(
     clock: Clock, provider: Provider, signing_key: Key, foreign_key: Key
 ) -> None:
     provider.keys = [new_signing_key("ES256"), signing_key, encryption_key(), foreign_key]
@@ -786,7 +790,7 @@ def test_token_without_kid_may_be_signed_by_any_key_that_fits(
     assert kids(list(known().verification_keys(None, clock.now))) == [signing_key.kid, foreign_key.kid]
 
 
-def test_key_without_kid_fits_a_token_without_kid(clock: Clock, network: Network, signing_key: Key) -> None:
+def test_a_key_without_kid_matches_a_token_without_kid(clock: Clock, network: Network, signing_key: Key) -> None:
     bare = {name: value for name, value in public_jwk(signing_key).items() if name in {"kty", "n", "e"}}
     network.change(JWKS, lambda document: {"keys": [bare]})
 
@@ -809,7 +813,7 @@ def test_key_without_kid_fits_a_token_without_kid(clock: Clock, network: Network
         ("EdDSA", {}, False),
     ],
 )
-def test_rsa_key_fits(alg: str, parameters: dict[str, Any], fits: bool, signing_key: Key) -> None:
+def test_an_rsa_key_is_usable(alg: str, parameters: dict[str, Any], fits: bool, signing_key: Key) -> None:
     bare = {name: value for name, value in public_jwk(signing_key).items() if name in {"kty", "n", "e"}}
     keys = parse_jwks({"keys": [{**bare, **parameters}]})
     assert isinstance(keys[0], RSAKey)
@@ -818,7 +822,7 @@ def test_rsa_key_fits(alg: str, parameters: dict[str, Any], fits: bool, signing_
 
 
 @pytest.mark.parametrize(("alg", "fits"), [("ES256", True), ("ES384", False), ("RS256", False)])
-def test_elliptic_key_fits_by_its_curve(alg: str, fits: bool) -> None:
+def test_an_elliptic_key_is_usable_with_its_curve(alg: str, fits: bool) -> None:
     key = ECKey.generate_key("P-256")
 
     assert bool(fitting([key], None, alg)) is fits
@@ -855,19 +859,19 @@ def test_code_becomes_a_verified_id_token(
     assert asked() == [DISCOVERY, "/oauth2/token", JWKS]
 
 
-def test_access_token_of_another_answer_is_refused(clock: Clock, code: str) -> None:
+def test_an_access_token_of_another_answer_is_refused(clock: Clock, code: str) -> None:
     received = replace(exchange(code), access_token="ory_at_of_another")
 
     with refused(InvalidToken, "at_hash_mismatch"):
         known().verify_id_token(received, nonce="the nonce", now=clock.now)
 
 
-def test_code_is_refused(clock: Clock) -> None:
+def test_a_wrong_code_is_refused(clock: Clock) -> None:
     with refused(InvalidMessage, "token_request_refused"):
         exchange("made up")
 
 
-def test_token_endpoint_out_of_reach(clock: Clock, network: Network, code: str) -> None:
+def test_an_unreachable_token_endpoint_is_reported(clock: Clock, network: Network, code: str) -> None:
     network.down("/oauth2/token")
 
     with refused(ProviderUnavailable, "unreachable"):
@@ -877,7 +881,7 @@ def test_token_endpoint_out_of_reach(clock: Clock, network: Network, code: str) 
 @pytest.mark.parametrize(
     ("method", "secret"), [("client_secret_basic", CLIENT_SECRET), ("client_secret_post", CLIENT_SECRET), ("none", "")]
 )
-def test_client_authentication_is_understood(
+def test_each_client_authentication_method_is_accepted(
     method: str, secret: str, clock: Clock, provider: Provider, network: Network, code: str
 ) -> None:
     provider.register(Client(CLIENT_ID, secret, token_endpoint_auth_method=method))
@@ -886,7 +890,7 @@ def test_client_authentication_is_understood(
     assert exchange(code, registration).id_token
 
 
-def test_userinfo(clock: Clock, network: Network, code: str) -> None:
+def test_userinfo_is_read(clock: Clock, network: Network, code: str) -> None:
     received = exchange(code)
 
     claims = known().userinfo(received.access_token, "amber", clock.now)
@@ -902,13 +906,13 @@ SIGNED = replace(REGISTRATION, userinfo_signed_response_alg="RS256")
 
 
 def signed_userinfo(network: Network, provider: Provider, *, header: Any = None, **changes: Any) -> None:
-    """Let the provider answer as Hydra does to clients with ``userinfo_signed_response_alg``."""
+    """The provider signs its userinfo, as Hydra does for clients with ``userinfo_signed_response_alg``."""
     claims = {"iss": ISSUER, "aud": [CLIENT_ID], "sub": "amber", "given_name": "Amber", "iat": NOW, **changes}
     token = provider.sign({name: value for name, value in claims.items() if value is not ABSENT}, header=header)
     network.replace("/userinfo", token.encode(), headers={"Content-Type": "application/jwt"})
 
 
-def test_signed_userinfo(clock: Clock, provider: Provider, network: Network, asked: Asked) -> None:
+def test_signed_userinfo_is_read(clock: Clock, provider: Provider, network: Network, asked: Asked) -> None:
     signed_userinfo(network, provider)
 
     claims = known(SIGNED).userinfo("a token", "amber", clock.now)
@@ -934,7 +938,7 @@ def test_signed_userinfo(clock: Clock, provider: Provider, network: Network, ask
         ("kid_unknown", {"header": {"kid": "another"}}),
     ],
 )
-def test_signed_userinfo_is_refused(
+def test_wrong_signed_userinfo_is_refused(
     code: str, changes: dict[str, Any], clock: Clock, provider: Provider, network: Network
 ) -> None:
     signed_userinfo(network, provider, **changes)
@@ -943,23 +947,21 @@ def test_signed_userinfo_is_refused(
         known(SIGNED).userinfo("a token", "amber", clock.now)
 
 
-def test_signed_userinfo_by_another_algorithm_than_the_registered_one(
-    clock: Clock, provider: Provider, network: Network
-) -> None:
+def test_signed_userinfo_with_another_algorithm_is_refused(clock: Clock, provider: Provider, network: Network) -> None:
     signed_userinfo(network, provider)
 
     with refused(InvalidToken, "alg_not_registered"):
         known(replace(SIGNED, userinfo_signed_response_alg="ES256")).userinfo("a token", "amber", clock.now)
 
 
-def test_signed_userinfo_beside_an_encrypted_id_token(clock: Clock, provider: Provider, network: Network) -> None:
+def test_signed_userinfo_works_with_an_encrypted_id_token(clock: Clock, provider: Provider, network: Network) -> None:
     signed_userinfo(network, provider)
     registration = replace(SIGNED, id_token_encrypted_response_alg="RSA-OAEP", id_token_signed_response_alg="ES256")
 
     assert known(registration).userinfo("a token", "amber", clock.now)["sub"] == "amber"
 
 
-def test_userinfo_endpoint_missing(clock: Clock, network: Network) -> None:
+def test_a_missing_userinfo_endpoint_is_reported(clock: Clock, network: Network) -> None:
     network.change(DISCOVERY, lambda document: {**document, "userinfo_endpoint": None})
 
     with refused(SetupError, "userinfo_endpoint_missing"):
@@ -977,7 +979,7 @@ def test_logout_token_is_verified(clock: Clock, provider: Provider, network: Net
 
 
 def test_logout_token_signed_after_a_rotation_is_not_lost(
-    warm: room.Provider, clock: Clock, provider: Provider, network: Network
+    warm: oidc_provider.Provider, clock: Clock, provider: Provider, network: Network
 ) -> None:
     provider.rotate_keys()
     token = provider.logout_token(CLIENT_ID, sid="session-1")

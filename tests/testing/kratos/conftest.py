@@ -1,4 +1,4 @@
-"""The contract's people and browsers, and a Kratos in this process for them."""
+"""Users and browsers of the contract, and a Kratos in this process for them."""
 
 from collections.abc import Iterator
 
@@ -26,5 +26,5 @@ def network(embedded: Kratos) -> Iterator[KratosNetwork]:
 
 @pytest.fixture
 def kratos(network: KratosNetwork) -> parties.Kratos:
-    """Where the parties of the contract find it."""
+    """The Kratos as the contract's users and browsers reach it."""
     return parties.Kratos(PUBLIC_URL, ADMIN_URL)
