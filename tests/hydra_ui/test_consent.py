@@ -114,7 +114,9 @@ def test_an_accept_after_prompt_consent_is_not_remembered(hydra: FakeHydra, brow
 
 
 @pytest.mark.parametrize("asked", ["prompt=login", "request=a.b.c", "request_uri=urn:x"])
-def test_skip_consent_applies_without_prompt_consent(hydra: FakeHydra, browser: Client, amber: User, asked: str) -> None:
+def test_skip_consent_applies_without_prompt_consent(
+    hydra: FakeHydra, browser: Client, amber: User, asked: str
+) -> None:
     browser.get(hydra.consent(str(amber.pk), skip_consent=True, asked=asked))
 
     assert hydra.answer.what == "consent/accept"

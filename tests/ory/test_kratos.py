@@ -43,9 +43,9 @@ from .kratos_vendor import (
     WHOAMI_401,
     admin_request_of,
     refusal,
+    relevant,
     request_of,
     session,
-    telling,
 )
 
 BROWSER = Credential(COOKIE, "ory_kratos_session")
@@ -192,7 +192,7 @@ def test_a_public_call_equals_that_of_orys_client(kratos: FakeServer, public: Kr
 
     PUBLIC[name].ours(public)
 
-    assert (kratos.asked, telling(kratos.requests[0].headers)) == request_of(PUBLIC[name].theirs)
+    assert (kratos.asked, relevant(kratos.requests[0].headers)) == request_of(PUBLIC[name].theirs)
 
 
 @each_of_admin
@@ -202,7 +202,7 @@ def test_an_admin_call_equals_that_of_orys_client(kratos: FakeServer, name: str,
 
     ADMIN[name].ours(KratosAdmin(KRATOS_ADMIN_URL, token or None))
 
-    assert (kratos.asked, telling(kratos.requests[0].headers)) == admin_request_of(ADMIN[name].theirs, token)
+    assert (kratos.asked, relevant(kratos.requests[0].headers)) == admin_request_of(ADMIN[name].theirs, token)
 
 
 def test_every_call_is_compared() -> None:
@@ -486,7 +486,7 @@ def test_a_session_has_ended_if_the_logout_flow_says_so(
 
     assert (type(error), error.code) == (KratosError, "session_inactive")
     assert paths(kratos)[1:] == ["/self-service/logout/browser"]
-    first, second = (telling(request.headers) for request in kratos.requests)
+    first, second = (relevant(request.headers) for request in kratos.requests)
     assert first == second
 
 
@@ -641,7 +641,7 @@ def test_no_identity_to_delete_is_a_success(kratos: FakeServer, kratos_admin: Kr
     kratos_admin.delete_identity(IDENTITY_ID)
 
 
-def test_the_identities_of_an_address_are_read(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
+def test_the_identity_of_an_address_is_read(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
     kratos.answers([IDENTITY])
     kratos.answers([])
 
