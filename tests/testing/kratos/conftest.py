@@ -6,9 +6,9 @@ import pytest
 
 from django_ory_logout.testing import Kratos, KratosNetwork, connect_kratos
 from tests.live import kratos as parties
-from tests.live.conftest import above_aal1, amber, birch, native, new_person, visitor
+from tests.live.conftest import above_aal1, amber, birch, kratos_browser, native, new_user
 
-__all__ = ["above_aal1", "amber", "birch", "native", "new_person", "visitor"]
+__all__ = ["above_aal1", "amber", "birch", "kratos_browser", "native", "new_user"]
 
 PUBLIC_URL, ADMIN_URL = "http://kratos.test", "http://kratos-admin.test"
 
