@@ -1,7 +1,7 @@
-"""Hydra's admin API in memory: as much as ending sessions and registering takes, with its ways.
+"""Hydra's admin API in memory, as far as ending sessions and registering clients need it, with Hydra's behaviour.
 
-Unknown sessions, subjects and clients to revoke get 204; a login session is told of only by ``sid`` and only if it was
-remembered; consents keep an empty ``login_session_id`` once it is gone; empty fields are left out.
+To revoke unknown sessions, subjects or clients gives 204. Hydra sends notices at an end by ``sid`` of a remembered
+login. Consents keep an empty ``login_session_id`` after their login session has ended. Empty fields are left out.
 """
 
 import io
@@ -33,7 +33,7 @@ class Login:
 
 @dataclass
 class Consent:
-    """What ``subject`` agreed to for a client in a login session. ``is_listed``: not so for one that was reused."""
+    """The consent of ``subject`` for a client in a login session. ``is_listed`` is false if it was reused."""
 
     subject: str
     client_id: str
@@ -43,7 +43,7 @@ class Consent:
 
 @dataclass
 class FakeHydra(BaseAdapter):
-    """Keeps what was asked, as method and path with query, and who was told of the end of which ``sid``."""
+    """Records calls as method and path with query, and the notices: client and ``sid``."""
 
     clients: dict[str, dict[str, Any]] = field(default_factory=dict)
     logins: dict[str, Login] = field(default_factory=dict)
@@ -51,12 +51,12 @@ class FakeHydra(BaseAdapter):
     living_tokens: set[str] = field(default_factory=set)
     told: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
-    #: Calls, by the beginning of their line in ``calls``, that nobody answers.
+    #: Calls without an answer, by the beginning of their line in ``calls``.
     broken: set[str] = field(default_factory=set)
-    #: Likewise, calls that are refused.
+    #: Refused calls, likewise.
     refused: set[str] = field(default_factory=set)
     chooses_id: str = ""
-    #: The ids of the keys that sign ID tokens; none: the call is refused.
+    #: The ids of the keys that sign ID tokens. If there are none, the call is refused.
     key_ids: list[str] = field(default_factory=list)
     page_size: int = 2
 
@@ -84,7 +84,7 @@ class FakeHydra(BaseAdapter):
         )
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
     def _answer(self, method: str, path: str, query: dict[str, str], body: str) -> Answer:
         match method, path.removeprefix("/admin").split("/")[1:]:
@@ -94,7 +94,9 @@ class FakeHydra(BaseAdapter):
                 return self._end_consents(query)
             case "GET", ["oauth2", "auth", "sessions", "consent"]:
                 return 200, [
-                    self._listed(consent) for consent in self.consents if consent.subject == query["subject"] and consent.is_listed
+                    self._listed(consent)
+                    for consent in self.consents
+                    if consent.subject == query["subject"] and consent.is_listed
                 ]
             case "DELETE", ["oauth2", "tokens"]:
                 return 204, None
@@ -161,7 +163,7 @@ def _without_empty(document: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def connect(hydra: FakeHydra) -> Iterator[FakeHydra]:
-    """Let ``requests`` reach ``hydra`` at :data:`URL`."""
+    """Route requests for :data:`URL` to ``hydra``."""
     elsewhere = requests.Session.get_adapter
 
     def get_adapter(session: requests.Session, url: str) -> BaseAdapter:

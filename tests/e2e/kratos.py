@@ -40,7 +40,7 @@ class Kratos:
         browser.press(f"As {user.title()}")
 
     def sign_in(self, browser: Browser, site: Site, user: str) -> Browser:
-        """Sign in a user whom Kratos does not know yet in this browser."""
+        """Sign in a user who has not signed in to Kratos with this browser."""
         self.choose(browser.open(site.path("/auth/login/")), user)
         assert site.signed_in(browser), f"{browser.url} ({browser.status}):\n{browser.text}"
         return browser

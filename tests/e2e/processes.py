@@ -54,7 +54,7 @@ def free_port() -> int:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Only the variables of this process that any program needs: no settings of pytest, and no proxy."""
+    """The variables of this process that any program needs, without settings of pytest and proxies."""
     return {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"PYTHONUNBUFFERED": "1"} | extra
 
 

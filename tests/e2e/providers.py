@@ -40,7 +40,7 @@ class Provider:
         """Do what a browser does by itself before it returns to the site."""
 
     def sign_in(self, browser: Browser, site: Site, user: str) -> None:
-        """Sign in a user whom the provider does not know yet."""
+        """Sign in a user who has not signed in to the provider yet."""
         self.choose(browser.open(site.path("/auth/login/")), user)
         whoami = site.whoami(browser)
         assert whoami, f"{browser.url} ({browser.status}):\n{browser.text}"

@@ -150,7 +150,7 @@ def test_the_logout_link_ends_the_session_when_the_browser_comes_back(
     assert deployment.site.signed_in(phone)
 
 
-def test_a_user_whom_the_provider_does_not_remember_logs_out_without_a_question(
+def test_a_user_without_a_remembered_login_logs_out_without_a_question(
     deployment: Deployment[Embedded], browsers: Browsers
 ) -> None:
     browser, phone = browsers(), deployment.sign_in(browsers(), "amber")

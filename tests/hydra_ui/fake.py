@@ -33,11 +33,11 @@ class FakeHydra(BaseAdapter):
         super().__init__()
         self.open: dict[tuple[str, str], dict[str, Any]] = {}
         self.answered: list[Answered] = []
-        #: What Hydra lists for every user, and each ``sid`` or subject that was revoked.
+        #: The consents that Hydra lists for every user, and each revoked ``sid`` or subject.
         self.consents: list[dict[str, Any]] = []
         self.revoked: list[str] = []
         self.is_down = False
-        #: Answer 409 to the next answer, and then 410 with this ``redirect_to`` to whoever reads the request.
+        #: Answer 409 to the next answer, and then 410 with this ``redirect_to`` to a read of the request.
         self.answered_before: str | None = None
         #: Called before each call.
         self.before: Callable[[], object] = lambda: None

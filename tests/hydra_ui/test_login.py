@@ -413,7 +413,7 @@ def test_skip_with_prompt_none_is_accepted(hydra: FakeHydra, browser: Client, am
 def test_skip_with_prompt_none_without_a_session_here_ends_nothing(
     hydra: FakeHydra, browser: Client, amber: User
 ) -> None:
-    """The request may come from a frame, to which the browser sends no cookie."""
+    """The request may come from a frame, and the browser sends no cookie to it."""
     browser.get(hydra.login(str(amber.pk), prompt="none"))
 
     assert hydra.answer.what == "login/reject"

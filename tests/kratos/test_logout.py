@@ -294,7 +294,7 @@ def test_a_cookie_of_no_active_session_leaves_nothing(
 def test_the_question_page_has_a_button_for_users_signed_in_only_at_kratos(
     browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session
 ) -> None:
-    """For example, a user whom this site refuses and who wants to change the account."""
+    """For example, the site refuses a user, who then wants to change the account."""
     answer = browser_of(session).get("/auth/logout/")
 
     assert_page(answer, 200, "Do you want to log out?")

@@ -212,6 +212,6 @@ class KratosBrowser:
         return str(self.get("/self-service/logout/browser").json()["logout_token"])
 
     def answer_login_page(self, location: str, user: User) -> requests.Response:
-        """Answer the login page to which Kratos redirected the browser, as a form. Return Kratos' next answer."""
+        """Submit the form of the login page at ``location``. Return Kratos' next answer."""
         flow = self.get("/self-service/login/flows", id=query_of(location)["flow"]).json()
         return self.submit(flow, user.proof, PAGE)

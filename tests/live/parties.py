@@ -1,7 +1,7 @@
 """Browsers and relying parties of a Hydra: the browser stops where a page would be shown, and relying parties listen.
 
-Only Hydra must run. These tests replace the pages for login, consent and logout: they do not follow a redirect to one,
-but answer its challenge through the admin API.
+No server except Hydra must run. These tests replace the pages for login, consent and logout: they do not follow a
+redirect to one, but answer its challenge through the admin API.
 """
 
 import base64
@@ -207,7 +207,7 @@ class Browser:
         return self.hydra.owns(url)
 
     def leave(self, url: str) -> str:
-        """Return the URL to which Hydra redirects."""
+        """Return the target of Hydra's redirect."""
         response = self.open(url)
         assert response.is_redirect, f"{response.status_code}: {response.text[:500]}"
         return response.headers["Location"]

@@ -694,7 +694,7 @@ class TestMySessions:
     def test_the_other_sessions_are_listed_with_the_latest_first(
         self, kratos: Kratos, kratos_browser: KratosBrowser, amber: User
     ) -> None:
-        """Only the active sessions, of browsers and of native applications."""
+        """The list has the active sessions of browsers and native applications."""
         others: list[Native | KratosBrowser] = [
             Native(kratos, amber),
             KratosBrowser(kratos).sign_in(amber),

@@ -502,7 +502,7 @@ def test_a_rotation_is_found_by_all_concurrent_requests(
 def test_rotation_is_found_directly_after_a_successful_fetch(
     seconds: float, clock: Clock, asked: Asked, provider: Provider
 ) -> None:
-    """Neither an ordinary fetch nor a fetch that finds the key starts a cool-down."""
+    """An ordinary fetch starts no cool-down. A fetch that finds the key starts none either."""
     site = known()
     list(site.verification_keys(None, clock.now))
     asked()

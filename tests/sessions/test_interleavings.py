@@ -14,7 +14,7 @@ from django_ory_logout.sessions.store import LoginSessionStore
 from .interleaving import SteppedThread, interleave
 from .tested_site import OTHER_SID, OTHER_SUBJECT, SUBJECT, SiteUnderTest, logout_notice, notice
 
-#: What happens on the site. The argument is the key that the only browser has at first.
+#: Requests and notices to the site. The argument is the key that the only browser has at first.
 Act = Callable[[SiteUnderTest, str], object]
 
 

@@ -1,4 +1,4 @@
-"""What ``ory_purge`` completes and deletes, and what it keeps."""
+"""``ory_purge`` completes notices, ends expired sessions, and deletes old rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

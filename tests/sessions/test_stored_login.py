@@ -1,4 +1,4 @@
-"""What a Django session stores about its sign-in: it is read back, also from sessions of another version."""
+"""A Django session stores data of its sign-in. The app reads it back, also from sessions of another version."""
 
 import pytest
 from hypothesis import given

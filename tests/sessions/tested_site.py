@@ -61,7 +61,7 @@ class SiteUnderTest:
 
     @property
     def cache_states(self) -> list[bool]:
-        """The states of the cache to test. Only ``cached_db`` has a second store behind its cache."""
+        """The states of the cache to test. ``cached_db`` has a second store behind its cache, so it has two states."""
         return [False, True] if issubclass(site_store(), cached_db.SessionStore) else [False]
 
     def visit(self, path: str, key: str | None = None) -> str:

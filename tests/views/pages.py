@@ -1,4 +1,4 @@
-"""What every page of the app needs."""
+"""Checks for every page of the app."""
 
 from typing import Any
 

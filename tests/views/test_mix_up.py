@@ -64,7 +64,7 @@ def configure_each(settings: Any, providers: dict[str, dict[str, Any]]) -> Any:
 
 
 def mixed_up_callback(network: Network, attacker: SiteBrowser, victim: SiteBrowser, **changes: str) -> str:
-    """The URL to which the honest provider sends the victim's browser, with the attacker's code."""
+    """The honest provider's redirect URL for the victim's browser, with the attacker's code."""
     of_attacker, of_victim = attacker.start(), victim.start(provider="mallory")
     assert of_victim.startswith(HOSTILE)
     asked = {**query_of(of_attacker), "state": query_of(of_victim)["state"], **changes}
