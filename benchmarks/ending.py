@@ -22,7 +22,7 @@ from django.utils import timezone
 from django_ory_logout.models import EndReason, LoginSession, LogoutNotice, digest
 from django_ory_logout.sessions import index
 from django_ory_logout.sessions.stored_login import LOGIN_KEY
-from tests.sessions.world import ENGINES, MIDDLEWARE, World, rows_of, site_settings, world
+from tests.sessions.tested_site import ENGINES, MIDDLEWARE, SiteUnderTest, rows_of, running_site, site_settings
 
 SID = "the session to end"
 LOGIN = {"issuer": settings.ISSUER, "subject": "amber", "id_token": "x" * 1000}
@@ -92,18 +92,18 @@ def compare_ending(counts: list[int]) -> None:
 
 
 @contextmanager
-def site(engine: str, directory: Path) -> Iterator[World]:
+def site(engine: str, directory: Path) -> Iterator[SiteUnderTest]:
     backend = f"django.contrib.sessions.backends.{engine}"
     as_by_default = {"ORY_LOGOUT": settings.ORY_LOGOUT}
-    with override_settings(**site_settings(backend, directory) | as_by_default), world() as world_:
-        yield world_
+    with override_settings(**site_settings(backend, directory) | as_by_default), running_site() as site_:
+        yield site_
 
 
-def site_without_index() -> World:
+def site_without_index() -> SiteUnderTest:
     with override_settings(MIDDLEWARE=[name for name in MIDDLEWARE if "LoginSession" not in name]):
         handler = BaseHandler()
         handler.load_middleware()
-    return World(handler)
+    return SiteUnderTest(handler)
 
 
 def compare_requests(directory: Path) -> None:
@@ -120,10 +120,10 @@ def compare_requests(directory: Path) -> None:
             say(f"{engine:>15} {without:>9.3f} {with_index:>11.3f} {with_index / without:>6.2f}x")
 
 
-def time_of_requests(world_: World, key: str) -> float:
+def time_of_requests(site_: SiteUnderTest, key: str) -> float:
     def visit() -> None:
         for _ in range(REQUESTS):
-            world_.visit("/who/", key)
+            site_.visit("/who/", key)
 
     return milliseconds(visit) / REQUESTS
 

@@ -1,4 +1,4 @@
-"""Caches that the tests run the site with."""
+"""Caches for the tests' site."""
 
 from typing import Any, NoReturn
 
@@ -8,7 +8,7 @@ ADDRESS = "redis://:the-password-of-the-cache@cache.example:6379"
 
 
 class DownCache(BaseCache):
-    """Answers nothing. What it raises names the address, as clients of servers do."""
+    """Every call fails. The exception contains the address, like exceptions of real clients."""
 
     def __init__(self, _location: str = "", params: dict[str, Any] | None = None) -> None:
         super().__init__(params or {})

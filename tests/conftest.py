@@ -1,4 +1,4 @@
-"""A provider without sockets, and browsers of the test site that sign in through it."""
+"""A provider without sockets, and browsers of the test site that sign in at it."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ Listen = Callable[[Signal], list[dict[str, Any]]]
 
 @pytest.fixture(autouse=True)
 def _fresh_state() -> Iterator[None]:
-    """No cached document, cool-down, used state, confirmed row or setting outlives its test."""
+    """No cached document, cool-down, used state, confirmed row or setting stays after its test."""
     _forget()
     yield
     _forget()
@@ -47,13 +47,13 @@ def _forget() -> None:
 
 @pytest.fixture(scope="session")
 def signing_key() -> Any:
-    """One RSA key for all tests: making one is what takes the time."""
+    """One RSA key for all tests, because it is slow to make one."""
     return Provider().signing_key()
 
 
 @pytest.fixture
 def provider(signing_key: Any) -> Provider:
-    """The provider of ``settings.ISSUER``, at which the test site is registered."""
+    """The provider of ``settings.ISSUER``, with the test site as a client."""
     provider = Provider(settings.ISSUER, clock=lambda: time.time())
     provider.keys = [signing_key]
     provider.register(Client.of_site(SITE, settings.CLIENT_ID, settings.CLIENT_SECRET))
@@ -62,13 +62,13 @@ def provider(signing_key: Any) -> Provider:
 
 @pytest.fixture
 def network(provider: Provider) -> Iterator[Network]:
-    """The way to ``provider``: records calls, and can break."""
+    """Routes requests to ``provider``, records them, and can fail."""
     with connect(provider) as network:
         yield network
 
 
 class SiteBrowser(Browser):
-    """A browser of the test site, over https."""
+    """A browser of the test site, with https."""
 
     def __init__(self, network: Network | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -81,7 +81,7 @@ class SiteBrowser(Browser):
     def request(self, **request: Any) -> Any:
         answer = super().request(**request)
         for name in [name for name, cookie in self.cookies.items() if str(cookie["max-age"]) == "0"]:
-            del self.cookies[name]  # Django's client would go on to send it, empty
+            del self.cookies[name]  # Django's client would still send it, empty
         return answer
 
     def visit(self, url: str) -> Any:
@@ -89,26 +89,26 @@ class SiteBrowser(Browser):
         return self.get(url.removeprefix("https://rp.example"))
 
     def post_form(self, path: str, form: Mapping[str, Any], **extra: Any) -> Any:
-        """Post as a form is posted: Django's client would send multipart."""
+        """Post a form. Django's client would send multipart."""
         return self.post(path, urlencode(form, doseq=True), content_type=FORM, **extra)
 
     def start(self, **parameters: str) -> str:
-        """Begin to sign in: where the site sends the browser. Who may be signed in already does so by a button."""
+        """Start a sign-in, and return the URL of the provider. A signed-in browser starts it with the button."""
         begin = self.post_form if self.key else self.get
         return str(begin("/auth/login/", parameters)["Location"])
 
     def sign_in(self, subject: str = "amber", *, login_session: LoginSession | None = None, **parameters: str) -> Any:
-        """Sign in whole: the answer of the callback."""
+        """Sign in, and return the answer of the callback."""
         assert self.network is not None
         return self.visit(self.network.follow(self.start(**parameters), subject, login_session=login_session))
 
     def deliver(self, deliveries: Iterable[Delivery]) -> list[int]:
-        """Bring logout tokens to the site, as the provider does: the answers' statuses."""
+        """Post logout tokens to the site, as the provider does. Return the statuses of the answers."""
         return [self.post_form("/auth/logout/backchannel/", delivery.form).status_code for delivery in deliveries]
 
     @property
     def user(self) -> Any:
-        """Who is signed in, as the site says: a dict, or None."""
+        """The signed-in user, from the site's whoami view: a dict or None."""
         answer = self.get("/auth/whoami/")
         return answer.json() if answer.status_code == 200 else None
 
@@ -131,7 +131,7 @@ def browser(new_browser: NewBrowser) -> SiteBrowser:
 
 @pytest.fixture
 def configure(settings: Any) -> Configure:
-    """Change settings of the one provider."""
+    """Change settings of the only provider."""
 
     def configure(**changes: Any) -> None:
         changed = {**settings.ORY_LOGOUT["PROVIDERS"]["default"], **changes}
@@ -142,7 +142,7 @@ def configure(settings: Any) -> Configure:
 
 @pytest.fixture
 def cache_down(settings: Any) -> Callable[[], None]:
-    """From the call on, no call of the cache is answered."""
+    """From the call on, each call of the cache fails."""
 
     def cache_down() -> None:
         settings.CACHES = {"default": {"BACKEND": "tests.caches.DownCache"}}
@@ -152,7 +152,7 @@ def cache_down(settings: Any) -> Callable[[], None]:
 
 @pytest.fixture
 def encrypted(provider: Provider, configure: Configure) -> None:
-    """The provider encrypts the tokens that are for the site."""
+    """The provider encrypts the tokens for the site."""
     key = encryption_key()
     registered = Client.of_site(
         SITE,
@@ -167,7 +167,7 @@ def encrypted(provider: Provider, configure: Configure) -> None:
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Logged:
-    """What the app has logged as a warning or worse. The reference at the end, which no two lines share, is cut off."""
+    """Log lines of the app with level WARNING or above, without the reference at the end, which always differs."""
     return lambda: [
         re.sub(r" \(reference [0-9A-Z]{8}\)$", "", record.getMessage())
         for record in caplog.records
@@ -191,8 +191,8 @@ def connect_receiver() -> Iterator[Connect]:
 
 @pytest.fixture
 def listen(connect_receiver: Connect) -> Listen:
-    """What a signal brings from now on."""
-    receivers: list[Callable[..., None]] = []  # signals hold them weakly
+    """Record the calls of a signal."""
+    receivers: list[Callable[..., None]] = []  # signals have only weak references
 
     def listen(signal: Signal) -> list[dict[str, Any]]:
         brought: list[dict[str, Any]] = []
@@ -208,7 +208,7 @@ def listen(connect_receiver: Connect) -> Listen:
 
 
 class Clock:
-    """Moves the time that tokens, signatures and caches go by."""
+    """Changes the time for tokens, signatures and caches."""
 
     def __init__(self) -> None:
         self.ahead = 0.0

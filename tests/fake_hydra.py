@@ -1,7 +1,7 @@
-"""Hydra's admin API in memory: as much as ending sessions and registering takes, with its ways.
+"""Hydra's admin API in memory, as far as ending sessions and registering clients need it, with Hydra's behaviour.
 
-Unknown sessions, subjects and clients to revoke get 204; a login session is told of only by ``sid`` and only if it was
-remembered; consents keep an empty ``login_session_id`` once it is gone; empty fields are left out.
+To revoke unknown sessions, subjects or clients gives 204. Hydra sends notices at an end by ``sid`` of a remembered
+login. Consents keep an empty ``login_session_id`` after their login session has ended. Empty fields are left out.
 """
 
 import io
@@ -33,7 +33,7 @@ class Login:
 
 @dataclass
 class Consent:
-    """What ``subject`` agreed to for a client in a login session. ``is_listed``: not so for one that was reused."""
+    """The consent of ``subject`` for a client in a login session. ``is_listed`` is false if it was reused."""
 
     subject: str
     client_id: str
@@ -43,7 +43,7 @@ class Consent:
 
 @dataclass
 class FakeHydra(BaseAdapter):
-    """Keeps what was asked, as method and path with query, and who was told of the end of which ``sid``."""
+    """Records calls as method and path with query, and the notices: client and ``sid``."""
 
     clients: dict[str, dict[str, Any]] = field(default_factory=dict)
     logins: dict[str, Login] = field(default_factory=dict)
@@ -51,12 +51,12 @@ class FakeHydra(BaseAdapter):
     living_tokens: set[str] = field(default_factory=set)
     told: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
-    #: Calls, by the beginning of their line in ``calls``, that nobody answers.
+    #: Calls without an answer, by the beginning of their line in ``calls``.
     broken: set[str] = field(default_factory=set)
-    #: Likewise, calls that are refused.
+    #: Refused calls, likewise.
     refused: set[str] = field(default_factory=set)
     chooses_id: str = ""
-    #: The ids of the keys that sign ID tokens; none: the call is refused.
+    #: The ids of the keys that sign ID tokens. If there are none, the call is refused.
     key_ids: list[str] = field(default_factory=list)
     page_size: int = 2
 
@@ -68,12 +68,12 @@ class FakeHydra(BaseAdapter):
         parts = urlsplit(str(request.url))
         line = f"{request.method} {parts.path}" + (f"?{parts.query}" if parts.query else "")
         self.calls.append(line)
-        if any(line.startswith(one) for one in self.broken):
+        if any(line.startswith(beginning) for beginning in self.broken):
             raise requests.ConnectionError("refused")
         query, body = dict(parse_qsl(parts.query)), request.body
         text = body.decode() if isinstance(body, bytes) else str(body or "")
         status, document = self._answer(str(request.method), parts.path, query, text)
-        if any(line.startswith(one) for one in self.refused):
+        if any(line.startswith(beginning) for beginning in self.refused):
             status, document = 403, {"error": "request_forbidden"}
         headers = {"Content-Type": "application/json"}
         if isinstance(document, list):
@@ -84,7 +84,7 @@ class FakeHydra(BaseAdapter):
         )
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
     def _answer(self, method: str, path: str, query: dict[str, str], body: str) -> Answer:
         match method, path.removeprefix("/admin").split("/")[1:]:
@@ -94,7 +94,9 @@ class FakeHydra(BaseAdapter):
                 return self._end_consents(query)
             case "GET", ["oauth2", "auth", "sessions", "consent"]:
                 return 200, [
-                    self._listed(one) for one in self.consents if one.subject == query["subject"] and one.is_listed
+                    self._listed(consent)
+                    for consent in self.consents
+                    if consent.subject == query["subject"] and consent.is_listed
                 ]
             case "DELETE", ["oauth2", "tokens"]:
                 return 204, None
@@ -112,9 +114,9 @@ class FakeHydra(BaseAdapter):
         for sid in ending:
             login = self.logins.pop(sid, None)
             if "sid" in query and login and login.remembered:
-                self.told += [(one.client_id, sid) for one in self.consents if one.sid == sid]
-            for one in self.consents:
-                one.sid = "" if one.sid == sid else one.sid
+                self.told += [(consent.client_id, sid) for consent in self.consents if consent.sid == sid]
+            for consent in self.consents:
+                consent.sid = "" if consent.sid == sid else consent.sid
         return 204, None
 
     def _logins_of(self, subject: str) -> list[str]:
@@ -124,9 +126,9 @@ class FakeHydra(BaseAdapter):
         if "client" not in query and query.get("all") != "true":
             return 400, {"error": "invalid_request"}
         self.consents = [
-            one
-            for one in self.consents
-            if one.subject != query["subject"] or query.get("client", one.client_id) != one.client_id
+            consent
+            for consent in self.consents
+            if consent.subject != query["subject"] or query.get("client", consent.client_id) != consent.client_id
         ]
         return 204, None
 
@@ -150,7 +152,7 @@ class FakeHydra(BaseAdapter):
         if client_id not in self.clients:
             return 404, {"error": "Not Found"}
         if method == "PATCH":
-            changes = {one["path"].removeprefix("/"): one["value"] for one in json.loads(body)}
+            changes = {operation["path"].removeprefix("/"): operation["value"] for operation in json.loads(body)}
             self.clients[client_id] = _without_empty({**self.clients[client_id], **changes})
         return 200, {"client_id": client_id, **self.clients[client_id]}
 
@@ -161,7 +163,7 @@ def _without_empty(document: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def connect(hydra: FakeHydra) -> Iterator[FakeHydra]:
-    """Let ``requests`` reach ``hydra`` at :data:`URL`."""
+    """Route requests for :data:`URL` to ``hydra``."""
     elsewhere = requests.Session.get_adapter
 
     def get_adapter(session: requests.Session, url: str) -> BaseAdapter:

@@ -1,4 +1,4 @@
-"""The site that the tests run: this app, and nothing that hides what it does."""
+"""The site of the tests: this app, and nothing that hides its behaviour."""
 
 import re
 from typing import Any
@@ -51,9 +51,9 @@ DATABASES: dict[str, Any] = {"default": env.db("DATABASE_URL", default="sqlite:/
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     import pymysql
 
-    pymysql.install_as_MySQLdb()  # mysqlclient has to be compiled
+    pymysql.install_as_MySQLdb()  # mysqlclient must be compiled
 CACHES: dict[str, Any] = {"default": env.cache("CACHE_URL", default="locmemcache://")}
-# Tests empty the cache: each process of pytest-xdist has a database of Redis to itself.
+# Tests clear the cache, so each process of pytest-xdist has its own Redis database.
 CACHES["default"]["LOCATION"] = re.sub(r"/0$", f"/{WORKER}", CACHES["default"]["LOCATION"])
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",

@@ -1,4 +1,4 @@
-"""The admin: to be read; what is deleted there ends."""
+"""The admin: staff can read it, and a deleted row ends its session."""
 
 import re
 from typing import Any
@@ -57,24 +57,24 @@ def test_rows_are_listed_searched_and_shown(admin: SiteBrowser, rows: dict[str, 
     assert admin.get(page(f"{model}_change", rows[model].pk)).status_code == 200
 
 
-def test_who_follows_is_not_listed(admin: SiteBrowser, rows: dict[str, Any]) -> None:
+def test_the_marker_of_ory_doctor_follow_is_not_listed(admin: SiteBrowser, rows: dict[str, Any]) -> None:
     with events.follow(60):
         listed = admin.get(page("logoutevent_changelist")).context["cl"].result_list
 
-    assert [one.kind for one in listed] == [EventKind.BACK_CHANNEL]
+    assert [event.kind for event in listed] == [EventKind.BACK_CHANNEL]
 
 
 @pytest.mark.parametrize("model", ["logoutevent", "refusalcount"])
-def test_log_is_not_deleted(admin: SiteBrowser, rows: dict[str, Any], model: str) -> None:
+def test_the_log_cannot_be_deleted(admin: SiteBrowser, rows: dict[str, Any], model: str) -> None:
     assert admin.post(page(f"{model}_delete", rows[model].pk), {"post": "yes"}).status_code == 403
 
 
 @pytest.mark.parametrize("model", ["loginsession", "logoutreceipt", "logoutevent", "refusalcount"])
-def test_rows_are_not_made(admin: SiteBrowser, model: str) -> None:
+def test_rows_cannot_be_added(admin: SiteBrowser, model: str) -> None:
     assert admin.get(page(f"{model}_add")).status_code == 403
 
 
-def test_subject_is_linked_with_a_user_who_may_sign_in_then(
+def test_a_subject_is_linked_with_a_user_who_can_then_sign_in(
     admin: SiteBrowser, browser: SiteBrowser, configure: Configure
 ) -> None:
     configure(CREATE_USERS=False)
@@ -93,14 +93,14 @@ def test_subject_is_linked_with_a_user_who_may_sign_in_then(
     assert browser.user["username"] == "somebody"
 
 
-def test_who_may_not_link_subjects_does_not(admin: SiteBrowser) -> None:
+def test_staff_without_permission_cannot_link_subjects(admin: SiteBrowser) -> None:
     User.objects.filter(username="root").update(is_superuser=False)
 
     assert admin.get(page("subject_add")).status_code == 403
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_rows_are_not_changed(admin: SiteBrowser, rows: dict[str, Any], model: str) -> None:
+def test_rows_cannot_be_changed(admin: SiteBrowser, rows: dict[str, Any], model: str) -> None:
     assert admin.post(page(f"{model}_change", rows[model].pk), {"subject": "birch"}).status_code == 403
 
     rows[model].refresh_from_db()
@@ -139,7 +139,9 @@ def test_deleting_a_login_session_of_kratos_refuses_its_cookie(
 
 
 @pytest.mark.parametrize("engine", ["db", "cached_db", "cache"])
-def test_deleting_many_ends_them(admin: SiteBrowser, new_browser: NewBrowser, settings: Any, engine: str) -> None:
+def test_deleting_many_login_sessions_ends_them(
+    admin: SiteBrowser, new_browser: NewBrowser, settings: Any, engine: str
+) -> None:
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     admin.force_login(User.objects.get(), "django.contrib.auth.backends.ModelBackend")
     browsers = [new_browser() for _ in range(3)]
@@ -155,7 +157,9 @@ def test_deleting_many_ends_them(admin: SiteBrowser, new_browser: NewBrowser, se
     assert [browser.user is not None for browser in browsers] == [False, False, True]
 
 
-def test_deleting_a_user_ends_what_they_had(admin: SiteBrowser, amber: SiteBrowser, rows: dict[str, Any]) -> None:
+def test_deleting_a_user_ends_their_login_sessions(
+    admin: SiteBrowser, amber: SiteBrowser, rows: dict[str, Any]
+) -> None:
     url = reverse("admin:auth_user_delete", args=[rows["subject"].user.pk])
     question = re.sub(r"\s+", " ", admin.get(url).text)
     assert "your account doesn't have permission" not in question
@@ -168,7 +172,7 @@ def test_deleting_a_user_ends_what_they_had(admin: SiteBrowser, amber: SiteBrows
     assert Subject.objects.count() == 0
 
 
-def test_who_may_not_delete_users_may_not_end_sessions(admin: SiteBrowser, rows: dict[str, Any]) -> None:
+def test_staff_who_cannot_delete_users_cannot_end_sessions(admin: SiteBrowser, rows: dict[str, Any]) -> None:
     User.objects.filter(username="root").update(is_superuser=False)
 
     assert admin.get(page("loginsession_changelist")).status_code == 403

@@ -1,4 +1,4 @@
-"""Log out everywhere, from the admin: shown first, done when confirmed."""
+"""The admin action that logs users out everywhere: a page shows them first, and a second request confirms."""
 
 import re
 from collections import defaultdict
@@ -57,14 +57,14 @@ def choose(browser: SiteBrowser, url: str, *chosen: object, **further: object) -
 
 
 def confirm(browser: SiteBrowser, url: str, shown: Any) -> Any:
-    """Press the button of the page that was ``shown``."""
+    """Press the button of the page ``shown``."""
     fields = defaultdict(list)
     for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', shown.text):
         fields[name].append(value)
     return browser.post(url, fields)
 
 
-def test_is_shown_before_it_is_done(staff: SiteBrowser, amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_the_users_are_shown_first(staff: SiteBrowser, amber: SiteBrowser, hydra: FakeHydra) -> None:
     row = LoginSession.objects.get()
 
     answer = choose(staff, SESSIONS, row.pk)
@@ -77,7 +77,7 @@ def test_is_shown_before_it_is_done(staff: SiteBrowser, amber: SiteBrowser, hydr
     assert not any(call.startswith("DELETE") for call in hydra.calls)
 
 
-def test_confirmed_it_is_done_and_noted(staff: SiteBrowser, amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_a_confirmed_action_is_done_and_logged(staff: SiteBrowser, amber: SiteBrowser, hydra: FakeHydra) -> None:
     user = Subject.objects.get().user
 
     answer = confirm(staff, SESSIONS, choose(staff, SESSIONS, LoginSession.objects.get().pk))
@@ -111,7 +111,7 @@ def test_sessions_at_kratos_end_too(staff: SiteBrowser, configure: Configure) ->
 
 
 @pytest.mark.usefixtures("_in_user_admin")
-def test_in_the_sites_own_admin_of_users(staff: SiteBrowser, amber: SiteBrowser) -> None:
+def test_the_action_works_in_the_sites_own_user_admin(staff: SiteBrowser, amber: SiteBrowser) -> None:
     confirm(staff, USERS, choose(staff, USERS, Subject.objects.get().user.pk))
 
     assert amber.user is None
@@ -122,7 +122,9 @@ def usernames(answer: Any) -> list[str]:
 
 
 @pytest.mark.usefixtures("_in_user_admin")
-def test_all_is_those_who_were_shown(staff: SiteBrowser, amber: SiteBrowser, new_browser: NewBrowser) -> None:
+def test_select_all_means_the_users_that_were_shown(
+    staff: SiteBrowser, amber: SiteBrowser, new_browser: NewBrowser
+) -> None:
     shown = choose(staff, USERS, Subject.objects.get().user.pk, select_across="1")
     birch = new_browser()
     birch.sign_in("birch")
@@ -134,7 +136,7 @@ def test_all_is_those_who_were_shown(staff: SiteBrowser, amber: SiteBrowser, new
     assert birch.user is not None
 
 
-def test_all_sessions_are_those_of_who_was_shown(
+def test_all_sessions_means_those_of_the_users_that_were_shown(
     staff: SiteBrowser, amber: SiteBrowser, new_browser: NewBrowser
 ) -> None:
     shown = choose(staff, SESSIONS, LoginSession.objects.get().pk, select_across="1")
@@ -147,7 +149,7 @@ def test_all_sessions_are_those_of_who_was_shown(
     assert birch.user is not None
 
 
-def test_other_people_than_shown_are_shown_anew(
+def test_other_users_than_shown_are_shown_again(
     staff: SiteBrowser, amber: SiteBrowser, new_browser: NewBrowser, hydra: FakeHydra
 ) -> None:
     birch = new_browser()
@@ -166,7 +168,7 @@ def test_other_people_than_shown_are_shown_anew(
     assert amber.user is None
 
 
-def test_nobody_is_no_success(staff: SiteBrowser, amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_no_user_is_no_success(staff: SiteBrowser, amber: SiteBrowser, hydra: FakeHydra) -> None:
     shown = choose(staff, SESSIONS, LoginSession.objects.get().pk)
     LoginSession.objects.all().delete()
 
@@ -179,7 +181,7 @@ def test_nobody_is_no_success(staff: SiteBrowser, amber: SiteBrowser, hydra: Fak
 
 
 @pytest.mark.usefixtures("_in_user_admin")
-def test_numbers_are_carried_as_they_are(staff: SiteBrowser, amber: SiteBrowser, settings: Any) -> None:
+def test_numbers_are_sent_unchanged(staff: SiteBrowser, amber: SiteBrowser, settings: Any) -> None:
     settings.USE_THOUSAND_SEPARATOR = True
     cedar = User.objects.create_user("cedar", pk=1234567)
 
@@ -189,7 +191,7 @@ def test_numbers_are_carried_as_they_are(staff: SiteBrowser, amber: SiteBrowser,
 
 
 @pytest.mark.usefixtures("_in_user_admin")
-def test_who_may_not_delete_login_sessions_may_not_do_it(staff: SiteBrowser, amber: SiteBrowser) -> None:
+def test_staff_who_cannot_delete_login_sessions_cannot_use_the_action(staff: SiteBrowser, amber: SiteBrowser) -> None:
     root = User.objects.get(username="root")
     User.objects.filter(pk=root.pk).update(is_superuser=False)
     root.user_permissions.set(Permission.objects.filter(codename__in=["view_user", "change_user"]))
@@ -201,7 +203,9 @@ def test_who_may_not_delete_login_sessions_may_not_do_it(staff: SiteBrowser, amb
     assert amber.user is not None
 
 
-def test_one_person_with_many_sessions_is_one(staff: SiteBrowser, amber: SiteBrowser, new_browser: NewBrowser) -> None:
+def test_one_user_with_many_sessions_is_shown_once(
+    staff: SiteBrowser, amber: SiteBrowser, new_browser: NewBrowser
+) -> None:
     new_browser().sign_in("amber")
 
     answer = choose(staff, SESSIONS, *LoginSession.objects.values_list("pk", flat=True))
@@ -209,7 +213,7 @@ def test_one_person_with_many_sessions_is_one(staff: SiteBrowser, amber: SiteBro
     assert len(answer.context["results"]) == 1
 
 
-def test_too_many_people_are_refused(
+def test_too_many_users_are_refused(
     staff: SiteBrowser, amber: SiteBrowser, monkeypatch: pytest.MonkeyPatch, hydra: FakeHydra
 ) -> None:
     monkeypatch.setattr(admin, "MAX_PEOPLE", 0)

@@ -1,4 +1,4 @@
-"""Which way imports run, who reaches the network, and that each error code means one thing."""
+"""In which direction imports run, which module calls the network, and that each error code has one meaning."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ from django_ory_logout.exceptions import (
 PACKAGE = Path(django_ory_logout.__file__).parent
 ERRORS_PAGE = PACKAGE.parent / "docs" / "reference" / "errors.md"
 
-#: The rooms, the lowest first. Each imports from those below it, and from itself.
+#: The packages, the lowest first. Each imports from those below it and from itself.
 LAYERS = [
     {"exceptions", "fields", "signals", "strict_json"},
     {"cache", "database", "http", "models", "migrations"},
@@ -43,7 +43,7 @@ LAYERS = [
     {"checks"},
     {"apps", "hydra_ui", "urls"},
 ]
-#: The same inside a room.
+#: The layers inside a package.
 INSIDE = {
     "oidc": [{"documents", "metadata"}, {"jose", "messages"}, {"tokens"}, {"provider"}],
     "sessions": [
@@ -64,16 +64,16 @@ INSIDE = {
     ],
 }
 
-#: What opens a connection, or could.
+#: Modules that can open a connection.
 NETWORK = {"aiohttp", "http.client", "httpx", "requests", "socket", "urllib.request", "urllib3"}
-#: What only reads.
+#: Modules that only read.
 HARMLESS = {"requests.utils.parse_header_links"}
-DOOR = "http"
+HTTP_MODULE = "http"
 
-#: All that the protocol's room may import: none of them knows models, settings or requests.
+#: All that ``oidc/`` may import. None of these knows models, settings or requests.
 BELOW_OIDC = {"cache", "exceptions", "http", "strict_json"}
 
-#: The status that each class of error is answered with: where a message comes from, this is what it means there.
+#: The HTTP status of each error class. A message with that status always means this class.
 ANSWERS = {
     InvalidMessage: 400,
     SignInRefused: 403,
@@ -90,7 +90,7 @@ ANSWERS = {
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    """Every module of the package by its name below the package; the package itself is ``""``."""
+    """Every module of the package, by its name inside the package. The package itself is ``""``."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -103,7 +103,7 @@ def is_package(name: str) -> bool:
 
 
 def imported(name: str) -> set[str]:
-    """What module ``name`` imports, at its top or anywhere else, by absolute names."""
+    """The absolute names that module ``name`` imports, at its top or elsewhere."""
     home = [PACKAGE.name, *filter(None, name.split("."))]
     if not is_package(name):
         home.pop()
@@ -128,24 +128,24 @@ def imported_here(name: str) -> set[str]:
     return found - {name, ""}
 
 
-def room(name: str) -> str:
+def package_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def rooms() -> list[str]:
-    """Every module but those of the testing provider, which stand beside the house."""
-    return [name for name in modules() if name and room(name) != "testing"]
+def production_modules() -> list[str]:
+    """Every module except those of the testing provider."""
+    return [name for name in modules() if name and package_of(name) != "testing"]
 
 
 def level(name: str, layers: list[set[str]]) -> int:
-    """The number of the layer that ``name`` stands in; what stands in none is above them all."""
+    """The number of the layer of ``name``. A name in no layer is above all layers."""
     return next((number for number, layer in enumerate(layers) if name in layer), len(layers))
 
 
 # Imports
 
 
-def test_the_reader_of_imports_reads() -> None:
+def test_the_import_reader_finds_imports() -> None:
     assert imported_here("oidc.provider") == {
         "exceptions",
         "cache",
@@ -157,42 +157,44 @@ def test_the_reader_of_imports_reads() -> None:
         "oidc.tokens",
     }
     assert imported_here("apps") == {"checks", "sessions.store", "users"}
-    assert {"requests", "urllib3.exceptions.HTTPError", "typing.Any"} <= imported(DOOR)
+    assert {"requests", "urllib3.exceptions.HTTPError", "typing.Any"} <= imported(HTTP_MODULE)
 
 
-def test_every_module_has_its_room() -> None:
-    assert {room(name) for name in rooms()} == set().union(*LAYERS)
+def test_every_module_belongs_to_a_layer() -> None:
+    assert {package_of(name) for name in production_modules()} == set().union(*LAYERS)
     for package, layers in INSIDE.items():
-        inside = {name for name in modules() if room(name) == package != name}
+        inside = {name for name in modules() if package_of(name) == package != name}
         assert inside == {f"{package}.{name}" for name in set().union(*layers)}
 
 
-@pytest.mark.parametrize("name", rooms())
+@pytest.mark.parametrize("name", production_modules())
 def test_imports_run_downward(name: str) -> None:
-    others = {room(target) for target in imported_here(name)} - {room(name)}
+    others = {package_of(target) for target in imported_here(name)} - {package_of(name)}
 
-    assert {other for other in others if level(other, LAYERS) >= level(room(name), LAYERS)} == set()
+    assert {other for other in others if level(other, LAYERS) >= level(package_of(name), LAYERS)} == set()
 
 
 @pytest.mark.parametrize(("package", "layers"), INSIDE.items())
-def test_imports_inside_a_room_run_downward(package: str, layers: list[set[str]]) -> None:
+def test_imports_inside_a_package_run_downward(package: str, layers: list[set[str]]) -> None:
     for name in modules():
-        if room(name) == package != name:
-            inside = {target for target in imported_here(name) if room(target) == package != target}
+        if package_of(name) == package != name:
+            inside = {target for target in imported_here(name) if package_of(target) == package != target}
             own = level(name.removeprefix(f"{package}."), layers)
-            assert {one for one in inside if level(one.removeprefix(f"{package}."), layers) >= own} == set(), name
+            assert {module for module in inside if level(module.removeprefix(f"{package}."), layers) >= own} == set(), (
+                name
+            )
 
 
-def test_no_cycle() -> None:
+def test_imports_have_no_cycle() -> None:
     graph = {name: imported_here(name) for name in modules()}
 
     assert set(TopologicalSorter(graph).static_order()) == set(modules())
 
 
-def test_protocol_room_knows_nothing_of_ours_but_the_errors() -> None:
-    for name in rooms():
-        if room(name) == "oidc":
-            assert {room(target) for target in imported_here(name)} <= {
+def test_oidc_imports_only_errors_and_utilities() -> None:
+    for name in production_modules():
+        if package_of(name) == "oidc":
+            assert {package_of(target) for target in imported_here(name)} <= {
                 "oidc",
                 "cache",
                 "exceptions",
@@ -201,16 +203,16 @@ def test_protocol_room_knows_nothing_of_ours_but_the_errors() -> None:
             }, name
 
 
-def test_protocol_room_knows_no_models_settings_or_requests() -> None:
+def test_oidc_imports_no_models_settings_or_requests() -> None:
     of_django = {
         target
-        for name in rooms()
-        if room(name) in {"oidc", *BELOW_OIDC}
+        for name in production_modules()
+        if package_of(name) in {"oidc", *BELOW_OIDC}
         for target in imported(name)
-        if room(target) == "django"
+        if package_of(target) == "django"
     }
 
-    # The cache is handed in. The decorator marks secrets in tracebacks, and asks nothing of Django.
+    # The cache is an argument. The decorator marks secrets in tracebacks, and calls nothing of Django.
     assert of_django <= {
         "django.core.cache.backends.base.BaseCache",
         "django.views.decorators.debug.sensitive_variables",
@@ -218,13 +220,13 @@ def test_protocol_room_knows_no_models_settings_or_requests() -> None:
 
 
 def test_nothing_imports_the_testing_provider() -> None:
-    assert [name for name in rooms() if "testing" in map(room, imported_here(name))] == []
+    assert [name for name in production_modules() if "testing" in map(package_of, imported_here(name))] == []
 
 
-def test_testing_provider_shares_no_code_with_what_it_tests() -> None:
+def test_the_testing_provider_shares_no_code_with_production() -> None:
     for name in modules():
-        if room(name) == "testing":
-            assert set(map(room, imported_here(name))) <= {"testing"}, name
+        if package_of(name) == "testing":
+            assert set(map(package_of, imported_here(name))) <= {"testing"}, name
 
 
 def test_no_class_of_the_testing_provider_is_split_by_inheritance() -> None:
@@ -232,7 +234,7 @@ def test_no_class_of_the_testing_provider_is_split_by_inheritance() -> None:
     homes: dict[str, str] = {}
     users = defaultdict(set)
     for name, tree in modules().items():
-        for node in ast.walk(tree) if room(name) == "testing" else ():
+        for node in ast.walk(tree) if package_of(name) == "testing" else ():
             if isinstance(node, ast.ClassDef):
                 homes[node.name] = name
                 for base in node.bases:
@@ -241,22 +243,22 @@ def test_no_class_of_the_testing_provider_is_split_by_inheritance() -> None:
     assert [base for base, home in homes.items() if len(users[base]) == 1 and users[base] != {home}] == []
 
 
-def test_one_door_to_the_network() -> None:
+def test_one_module_calls_the_network() -> None:
     def reaches(name: str) -> bool:
         return any(f"{target}.".startswith(f"{way}.") for target in imported(name) - HARMLESS for way in NETWORK)
 
-    assert [name for name in rooms() if reaches(name)] == [DOOR]
+    assert [name for name in production_modules() if reaches(name)] == [HTTP_MODULE]
 
 
-def test_one_reader_of_json() -> None:
-    """Nesting, encodings and members are checked before any parser: nobody else has one."""
+def test_one_module_parses_json() -> None:
+    """It checks nesting, encodings and members before it parses, and no other module does that."""
     parsers = {"json.load", "json.loads", "json.JSONDecoder", "joserfc.util.json_b64decode"}
 
     def reads(name: str) -> bool:
         attributes = {ast.unparse(node) for node in ast.walk(modules()[name]) if isinstance(node, ast.Attribute)}
         return bool(parsers & (imported(name) | attributes))
 
-    assert [name for name in rooms() if reads(name)] == ["strict_json"]
+    assert [name for name in production_modules() if reads(name)] == ["strict_json"]
 
 
 # Error codes
@@ -268,9 +270,9 @@ ERROR_CLASSES = {
 
 
 def raised_codes() -> dict[str, set[type[OryLogoutError]]]:
-    """Each code that the package gives to an error, with the classes that carry it."""
+    """The codes of the package's errors, each with its error classes."""
     found: dict[str, set[type[OryLogoutError]]] = defaultdict(set)
-    for name in rooms():
+    for name in production_modules():
         for function in ast.walk(modules()[name]):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 for kind, code in _codes_in(function, modules()[name]):
@@ -282,13 +284,13 @@ def _codes_in(function: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Modu
     for call in ast.walk(function):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ERROR_CLASSES:
             if ERROR_CLASSES[call.func.id] in (ChallengeHandled, SecondFactorRequired):
-                continue  # they give themselves their codes
+                continue  # they set their own codes
             for code in _texts(call.args[0], function, module):
                 yield ERROR_CLASSES[call.func.id], code
 
 
 def _texts(node: ast.expr, function: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) -> Iterator[str]:
-    """What ``node`` can be: a text, one of two, or a text with a parameter that every caller gives as a text."""
+    """The possible texts of ``node``: a text, one of two, or a parameter that every caller gives as a text."""
     match node:
         case ast.Constant(value=str(text)):
             yield text
@@ -310,15 +312,15 @@ def _texts(node: ast.expr, function: ast.FunctionDef | ast.AsyncFunctionDef, mod
 
 
 def _in_tables(module: ast.Module) -> Iterator[str]:
-    """What the module's tables of codes can give."""
+    """The codes in the module's tables."""
     for table in module.body:
         if isinstance(table, ast.AnnAssign) and isinstance(table.value, ast.Dict):
             for key, value in zip(table.value.keys, table.value.values, strict=True):
-                if key:  # a table inside a table has none, and is read by itself
+                if key:  # an inner table has no key, and is read separately
                     yield ast.literal_eval(value)
 
 
-def test_the_reader_of_codes_reads() -> None:
+def test_the_code_reader_finds_codes() -> None:
     codes = raised_codes()
 
     assert codes["sid_invalid"] == codes["exp_invalid"] == codes["aud_mismatch"] == {exceptions.InvalidToken}
@@ -333,7 +335,7 @@ def test_codes_are_snake_case() -> None:
     assert [code for code in raised_codes() if not re.fullmatch(r"[a-z]+(_[a-z]+)*", code)] == []
 
 
-def test_a_code_is_always_answered_alike() -> None:
+def test_a_code_has_always_the_same_status() -> None:
     answers = {
         code: {next(ANSWERS[root] for root in kind.__mro__ if root in ANSWERS) for kind in kinds}
         for code, kinds in raised_codes().items()
@@ -343,7 +345,7 @@ def test_a_code_is_always_answered_alike() -> None:
 
 
 def documented_codes() -> list[tuple[str, str]]:
-    """The codes that the reference explains, each with its section: it begins a row of a table there, in backticks."""
+    """The codes in the reference, each with its section. A code starts a table row there, in backticks."""
     sections = re.split(r"^## (.+)$", ERRORS_PAGE.read_text(), flags=re.MULTILINE)[1:]
     return [
         (heading, code)
@@ -361,7 +363,7 @@ def test_each_code_is_documented_once_in_the_section_of_its_class() -> None:
     assert [row for row, times in documented.items() if times > 1] == []
 
 
-def test_codes_of_the_log_alone_are_never_raised() -> None:
+def test_codes_of_the_log_are_never_raised() -> None:
     in_the_log = [code for heading, code in documented_codes() if heading == "In the log only"]
 
     assert in_the_log

@@ -1,4 +1,4 @@
-"""Who a provider's subject is here."""
+"""Which user belongs to a provider's subject."""
 
 import asyncio
 from collections.abc import Callable
@@ -47,10 +47,10 @@ def verified(email: str) -> dict[str, Any]:
     return {"email": email, "email_verified": True}
 
 
-# The same subject is the same user, and nobody else is
+# The same subject is the same user, and no other user
 
 
-def test_first_sign_in_makes_a_user_without_a_password() -> None:
+def test_the_first_sign_in_creates_a_user_without_a_password() -> None:
     user = signed_in(id_token(given_name="Amber", family_name="Stone", **verified("amber@example.com")))
 
     assert (user.first_name, user.last_name, user.email) == ("Amber", "Stone", "amber@example.com")
@@ -60,7 +60,7 @@ def test_first_sign_in_makes_a_user_without_a_password() -> None:
     assert Subject.objects.get().user == user
 
 
-def test_second_sign_in_finds_the_user() -> None:
+def test_the_second_sign_in_finds_the_user() -> None:
     assert signed_in(id_token()) == signed_in(id_token())
     assert User.objects.count() == 1
 
@@ -78,7 +78,7 @@ def test_case_blanks_and_slashes_make_another_user(other: IDToken) -> None:
     assert signed_in(id_token("amber")) != signed_in(other)
 
 
-def test_user_name_of_another_cannot_be_chosen() -> None:
+def test_a_user_cannot_choose_the_username_of_another() -> None:
     root = User.objects.create_superuser("root")
 
     user = signed_in(id_token("root", preferred_username="root", username="root"))
@@ -88,14 +88,14 @@ def test_user_name_of_another_cannot_be_chosen() -> None:
     assert not user.is_superuser
 
 
-def test_claims_bring_no_rights() -> None:
+def test_claims_give_no_permissions() -> None:
     user = signed_in(id_token(is_superuser=True, is_staff=True, groups=["admin"], id=1))
 
     assert not user.is_superuser
     assert not user.is_staff
 
 
-def test_fields_follow_the_claims() -> None:
+def test_user_fields_follow_the_claims() -> None:
     signed_in(id_token(given_name="Amber", **verified("amber@example.com")))
 
     user = signed_in(id_token(given_name="Ember", **verified("ember@example.com")))
@@ -104,7 +104,7 @@ def test_fields_follow_the_claims() -> None:
     assert (user.first_name, user.email) == ("Ember", "ember@example.com")
 
 
-def test_fields_without_a_claim_stay() -> None:
+def test_fields_without_a_claim_are_unchanged() -> None:
     signed_in(id_token(given_name="Amber"))
 
     assert signed_in(id_token()).first_name == "Amber"
@@ -118,12 +118,12 @@ def test_unchanged_fields_are_not_saved(django_assert_num_queries: Any) -> None:
 
 
 @pytest.mark.parametrize("claims", [{"email_verified": False}, {"email_verified": "true"}, {"email_verified": 1}, {}])
-def test_address_that_the_provider_did_not_verify_is_left_out(claims: Claims) -> None:
+def test_an_unverified_address_is_dropped(claims: Claims) -> None:
     assert signed_in(id_token(email="amber@example.com", **claims)).email == ""
 
 
 @pytest.mark.parametrize("name", [5, None, ["Amber"], {"a": "b"}, ""])
-def test_claim_of_another_type_is_left_out(name: object) -> None:
+def test_a_claim_with_another_type_is_dropped(name: object) -> None:
     assert signed_in(id_token(given_name=name)).first_name == ""
 
 
@@ -132,7 +132,7 @@ def test_long_names_are_cut_to_the_field() -> None:
 
 
 @pytest.mark.parametrize("half", ["\ud800", "\0"])
-def test_name_that_no_database_stores_keeps_nobody_out(half: str) -> None:
+def test_a_name_that_cannot_be_stored_does_not_stop_the_sign_in(half: str) -> None:
     token = id_token(given_name=f"Am{half}ber", family_name=half, **verified(f"{half}@example.com"))
 
     for _ in range(2):
@@ -141,8 +141,8 @@ def test_name_that_no_database_stores_keeps_nobody_out(half: str) -> None:
         assert (user.first_name, user.last_name, user.email) == ("Amber", "", "")
 
 
-def test_long_address_is_left_out() -> None:
-    """Cut, it would be somebody else's."""
+def test_a_long_address_is_dropped() -> None:
+    """A cut address would belong to another user."""
     address = "a" * 242 + "@example.com"
     assert len(address) == 254
 
@@ -150,10 +150,10 @@ def test_long_address_is_left_out() -> None:
     assert signed_in(id_token(**verified(address))).email == address
 
 
-# Who stays out
+# Users who may not sign in
 
 
-def test_inactive_user_stays_out(logged: Logged) -> None:
+def test_an_inactive_user_is_refused(logged: Logged) -> None:
     signed_in(id_token())
     User.objects.update(is_active=False)
 
@@ -163,7 +163,7 @@ def test_inactive_user_stays_out(logged: Logged) -> None:
     assert logged() == ["sign-in refused: user_inactive"]
 
 
-def test_unknown_subject_stays_out_where_no_users_are_made(configure: Configure, logged: Logged) -> None:
+def test_an_unknown_subject_is_refused_without_create_users(configure: Configure, logged: Logged) -> None:
     configure(CREATE_USERS=False)
 
     assert sign_in(id_token(**verified("amber@example.com"))) is None
@@ -173,14 +173,14 @@ def test_unknown_subject_stays_out_where_no_users_are_made(configure: Configure,
     assert logged() == ["sign-in refused: user_unknown"]
 
 
-def test_known_subject_signs_in_where_no_users_are_made(configure: Configure) -> None:
+def test_a_known_subject_signs_in_without_create_users(configure: Configure) -> None:
     user = signed_in(id_token())
     configure(CREATE_USERS=False)
 
     assert signed_in(id_token()) == user
 
 
-def test_no_password_signs_in() -> None:
+def test_a_password_does_not_sign_in() -> None:
     user = User.objects.create_user("cedar", password="correct")
     backend = ProviderBackend()
 
@@ -189,7 +189,7 @@ def test_no_password_signs_in() -> None:
     assert user.check_password("correct")
 
 
-def test_no_password_signs_in_through_django(settings: Any) -> None:
+def test_a_password_does_not_sign_in_through_django(settings: Any) -> None:
     User.objects.create_user("cedar", password="correct")
     settings.AUTHENTICATION_BACKENDS = ["django_ory_logout.backends.ProviderBackend"]
 
@@ -198,20 +198,20 @@ def test_no_password_signs_in_through_django(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("missing", ["id_token", "provider"])
-def test_half_the_credentials_are_none(missing: str) -> None:
+def test_incomplete_credentials_are_ignored(missing: str) -> None:
     credentials: dict[str, Any] = {"id_token": id_token(), "provider": provider(), missing: None}
 
     assert ProviderBackend().authenticate(None, **credentials) is None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_signs_in_asynchronously() -> None:
+def test_the_backend_signs_in_asynchronously() -> None:
     user = asyncio.run(ProviderBackend().aauthenticate(None, id_token=id_token(), provider=provider()))
 
     assert user == User.objects.get()
 
 
-# By e-mail, where a setting says so
+# Links by e-mail address, if a setting allows them
 
 
 @pytest.fixture
@@ -224,49 +224,51 @@ def cedar() -> User:
     return User.objects.create_user("cedar", "Cedar@Example.com", "correct")
 
 
-def test_address_alone_links_nobody(cedar: User) -> None:
+def test_an_address_does_not_link_without_the_setting(cedar: User) -> None:
     assert signed_in(id_token(**verified("cedar@example.com"))) != cedar
 
 
-def test_verified_address_links_the_one_user(by_email: None, cedar: User) -> None:
+def test_a_verified_address_links_its_only_user(by_email: None, cedar: User) -> None:
     assert signed_in(id_token(**verified("cedar@example.com"))) == cedar
 
-    assert signed_in(id_token()) == cedar, "by its subject from now on"
+    assert signed_in(id_token()) == cedar, "found by its subject from now on"
     assert cedar.check_password("correct")
 
 
 @pytest.mark.parametrize("claims", [{"email_verified": False}, {"email_verified": "true"}, {}])
-def test_address_that_is_not_verified_links_nobody(by_email: None, cedar: User, claims: Claims) -> None:
+def test_an_unverified_address_does_not_link(by_email: None, cedar: User, claims: Claims) -> None:
     assert signed_in(id_token(email="cedar@example.com", **claims)) != cedar
 
 
-def test_hook_that_trusts_any_address_links_nobody(by_email: None, cedar: User) -> None:
-    class Trusting(ProviderBackend):
+def test_a_hook_that_accepts_any_address_does_not_link(by_email: None, cedar: User) -> None:
+    class AnyAddressBackend(ProviderBackend):
         def user_fields(self, claims: Claims) -> dict[str, Any]:
             return {"email": claims.get("email", "")}
 
-    assert signed_in(id_token(email="cedar@example.com"), Trusting()) != cedar
+    assert signed_in(id_token(email="cedar@example.com"), AnyAddressBackend()) != cedar
 
 
 @pytest.mark.parametrize("email", ["", None, 5, ["cedar@example.com"]])
-def test_address_that_is_none_links_nobody(by_email: None, email: object) -> None:
+def test_an_invalid_address_does_not_link(by_email: None, email: object) -> None:
     nameless = User.objects.create_user("nameless")
 
     assert signed_in(id_token(email=email, email_verified=True)) != nameless
 
 
 @pytest.mark.parametrize("email", ["\ud800", "cedar@example.com\0", "cedar\udfff@example.com"])
-def test_address_that_no_database_stores_links_nobody(by_email: None, cedar: User, email: str) -> None:
+def test_an_address_that_cannot_be_stored_does_not_link(by_email: None, cedar: User, email: str) -> None:
     assert signed_in(id_token(**verified(email))) != cedar
 
 
-def test_address_of_two_users_links_neither(by_email: None, cedar: User) -> None:
+def test_an_address_of_two_users_does_not_link(by_email: None, cedar: User) -> None:
     other = User.objects.create_user("other", "cedar@example.com")
 
     assert signed_in(id_token(**verified("cedar@example.com"))) not in (cedar, other)
 
 
-def test_address_of_an_inactive_user_keeps_out_and_links_nobody(by_email: None, cedar: User, logged: Logged) -> None:
+def test_an_address_of_an_inactive_user_is_refused_and_does_not_link(
+    by_email: None, cedar: User, logged: Logged
+) -> None:
     User.objects.update(is_active=False)
 
     assert sign_in(id_token(**verified("cedar@example.com"))) is None
@@ -276,23 +278,23 @@ def test_address_of_an_inactive_user_keeps_out_and_links_nobody(by_email: None, 
     assert User.objects.count() == 1
 
 
-def test_linked_subject_is_not_linked_anew(by_email: None, cedar: User) -> None:
+def test_a_linked_subject_is_not_linked_again(by_email: None, cedar: User) -> None:
     user = signed_in(id_token())
 
     assert signed_in(id_token(**verified("cedar@example.com"))) == user != cedar
 
 
-def test_address_links_where_no_users_are_made(configure: Configure, cedar: User) -> None:
+def test_an_address_links_without_create_users(configure: Configure, cedar: User) -> None:
     configure(ASSOCIATE_BY_EMAIL=True, CREATE_USERS=False)
 
     assert signed_in(id_token(**verified("cedar@example.com"))) == cedar
     assert sign_in(id_token("birch", **verified("birch@example.com"))) is None
 
 
-def test_letter_that_a_database_takes_for_another_links_nobody(
+def test_a_letter_that_a_database_confuses_with_another_does_not_link(
     by_email: None, cedar: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL compares in capitals: there, a dotless i is an i. Others take accents away."""
+    """PostgreSQL compares upper case: there, a dotless i equals an i. Other databases ignore accents."""
     filtered = User._default_manager.filter
     monkeypatch.setattr(
         User._default_manager,
@@ -304,14 +306,14 @@ def test_letter_that_a_database_takes_for_another_links_nobody(
     assert signed_in(id_token("birch", **verified("CEDAR@example.com"))) == cedar
 
 
-# By a session at Kratos
+# Sessions at Kratos
 
 PUBLIC_URL = "https://login.example"
 
 
 @pytest.fixture
 def at_kratos(settings: Any) -> Callable[..., KratosConfig]:
-    """The Kratos at which people sign in, with these settings."""
+    """Kratos' configuration with these settings."""
 
     def at_kratos(**changes: Any) -> KratosConfig:
         entry = {"KRATOS": {"PUBLIC_URL": PUBLIC_URL}, **changes}
@@ -329,7 +331,7 @@ def sign_in_at(kratos: KratosConfig, session: KratosSession, backend: ProviderBa
     return (backend or ProviderBackend()).authenticate(None, kratos_session=session, provider=kratos)
 
 
-def test_identity_is_a_user(at_kratos: Callable[..., KratosConfig]) -> None:
+def test_an_identity_is_a_user(at_kratos: Callable[..., KratosConfig]) -> None:
     session = kratos_session(given_name="Amber", family_name="Stone", **verified("amber@example.com"))
 
     user = sign_in_at(at_kratos(), session)
@@ -342,20 +344,20 @@ def test_identity_is_a_user(at_kratos: Callable[..., KratosConfig]) -> None:
     assert User.objects.get().first_name == "Ember"
 
 
-def test_identity_is_another_user_than_a_subject_of_that_name(at_kratos: Callable[..., KratosConfig]) -> None:
+def test_an_identity_is_another_user_than_a_subject_with_the_same_name(at_kratos: Callable[..., KratosConfig]) -> None:
     user = signed_in(id_token("amber"))
 
     assert sign_in_at(at_kratos(), kratos_session("amber")) != user
 
 
-def test_identity_stays_out_where_no_users_are_made(at_kratos: Callable[..., KratosConfig], logged: Logged) -> None:
+def test_an_identity_is_refused_without_create_users(at_kratos: Callable[..., KratosConfig], logged: Logged) -> None:
     assert sign_in_at(at_kratos(CREATE_USERS=False), kratos_session()) is None
 
     assert User.objects.count() == 0
     assert logged() == ["sign-in refused: user_unknown"]
 
 
-def test_inactive_user_of_an_identity_stays_out(at_kratos: Callable[..., KratosConfig], logged: Logged) -> None:
+def test_an_inactive_user_of_an_identity_is_refused(at_kratos: Callable[..., KratosConfig], logged: Logged) -> None:
     sign_in_at(at_kratos(), kratos_session())
     User.objects.update(is_active=False)
 
@@ -373,7 +375,7 @@ def test_inactive_user_of_an_identity_stays_out(at_kratos: Callable[..., KratosC
         (False, verified("cedar@example.com"), False),
     ],
 )
-def test_identity_is_linked_by_a_verified_address(
+def test_an_identity_is_linked_by_a_verified_address(
     at_kratos: Callable[..., KratosConfig], cedar: User, allowed: bool, claims: Claims, linked: bool
 ) -> None:
     user = sign_in_at(at_kratos(ASSOCIATE_BY_EMAIL=allowed), kratos_session(**claims))
@@ -381,7 +383,7 @@ def test_identity_is_linked_by_a_verified_address(
     assert (user == cedar) == linked
 
 
-def test_traits_are_there_for_a_sites_own_backend(at_kratos: Callable[..., KratosConfig]) -> None:
+def test_a_sites_own_backend_can_read_the_traits(at_kratos: Callable[..., KratosConfig]) -> None:
     class Own(ProviderBackend):
         def user_fields(self, claims: Claims) -> dict[str, Any]:
             return {"first_name": claims["traits"]["nickname"]}
@@ -390,7 +392,7 @@ def test_traits_are_there_for_a_sites_own_backend(at_kratos: Callable[..., Krato
 
 
 @pytest.mark.parametrize("missing", ["kratos_session", "provider"])
-def test_half_the_credentials_of_kratos_are_none(at_kratos: Callable[..., KratosConfig], missing: str) -> None:
+def test_incomplete_credentials_of_kratos_are_ignored(at_kratos: Callable[..., KratosConfig], missing: str) -> None:
     credentials: dict[str, Any] = {"kratos_session": kratos_session(), "provider": at_kratos(), missing: None}
 
     assert ProviderBackend().authenticate(None, **credentials) is None
@@ -399,7 +401,7 @@ def test_half_the_credentials_of_kratos_are_none(at_kratos: Callable[..., Kratos
 
 
 @pytest.mark.django_db(transaction=True)
-def test_identity_signs_in_through_django(at_kratos: Callable[..., KratosConfig]) -> None:
+def test_an_identity_signs_in_through_django(at_kratos: Callable[..., KratosConfig]) -> None:
     credentials: dict[str, Any] = {"kratos_session": kratos_session(), "provider": at_kratos()}
 
     user = authenticate(None, **credentials)
@@ -408,10 +410,10 @@ def test_identity_signs_in_through_django(at_kratos: Callable[..., KratosConfig]
     assert asyncio.run(aauthenticate(None, **credentials)) == user
 
 
-# What a site changes
+# Hooks of a site
 
 
-def test_hooks_decide_name_and_fields() -> None:
+def test_hooks_choose_name_and_fields() -> None:
     class Own(ProviderBackend):
         def username(self, authentication: Authentication) -> str:
             return f"{authentication.subject}@provider"
@@ -426,18 +428,18 @@ def test_hooks_decide_name_and_fields() -> None:
     assert not signed_in(id_token(groups=[]), Own()).is_staff
 
 
-def test_permissions_are_djangos() -> None:
+def test_permissions_are_those_of_django() -> None:
     user = signed_in(id_token())
     user.is_superuser = True
 
     assert user.has_perm("auth.add_user")
 
 
-# Two at once, and what is unique
+# Concurrent requests, and unique fields
 
 
-def test_first_sign_in_twice_at_once() -> None:
-    """The other request links the subject after this one has looked for it."""
+def test_two_concurrent_first_sign_ins_create_one_user() -> None:
+    """The other request links the subject after this request has looked for it."""
 
     class Late(ProviderBackend):
         looks = 0
@@ -465,7 +467,7 @@ def unique_email(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(User, "save", save)
 
 
-def test_address_that_somebody_has_keeps_a_new_person_out(
+def test_an_address_of_another_account_refuses_a_new_user(
     cedar: User, unique_email: Callable[[], None], logged: Logged
 ) -> None:
     unique_email()
@@ -480,7 +482,7 @@ def test_address_that_somebody_has_keeps_a_new_person_out(
     assert list(User.objects.all()) == [cedar]
 
 
-def test_address_that_somebody_has_is_not_taken_over(
+def test_an_address_of_another_account_is_not_taken(
     cedar: User, unique_email: Callable[[], None], logged: Logged
 ) -> None:
     user = signed_in(id_token(**verified("amber@example.com")))

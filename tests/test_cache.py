@@ -1,4 +1,4 @@
-"""The shared cache: keys of our own, and faults without their text."""
+"""The shared cache: its own keys, and errors without their text."""
 
 import traceback
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ def backend() -> Iterator[BaseCache]:
     backend.clear()
 
 
-def test_what_is_set_can_be_got(backend: BaseCache) -> None:
+def test_a_stored_value_is_read(backend: BaseCache) -> None:
     cache = SharedCache(backend)
 
     assert cache.get("key") is None
@@ -32,7 +32,7 @@ def test_what_is_set_can_be_got(backend: BaseCache) -> None:
     assert cache.get("key") == "another"
 
 
-def test_keys_do_not_meet_those_of_the_site(backend: BaseCache) -> None:
+def test_keys_do_not_collide_with_those_of_the_site(backend: BaseCache) -> None:
     backend.set("key", "of the site")
     cache = SharedCache(backend)
 
@@ -42,7 +42,7 @@ def test_keys_do_not_meet_those_of_the_site(backend: BaseCache) -> None:
     assert backend.get("ory_logout:key") == "ours"
 
 
-def test_what_is_there_is_not_added(backend: BaseCache) -> None:
+def test_add_does_not_replace_a_value(backend: BaseCache) -> None:
     cache = SharedCache(backend)
 
     assert cache.add("key", "first", 10) is True
@@ -51,7 +51,7 @@ def test_what_is_there_is_not_added(backend: BaseCache) -> None:
 
 
 @pytest.mark.parametrize("method", ["set", "add"])
-def test_an_entry_lasts_as_long_as_it_is_given(backend: BaseCache, clock: Clock, method: str) -> None:
+def test_an_entry_expires(backend: BaseCache, clock: Clock, method: str) -> None:
     cache = SharedCache(backend)
     getattr(cache, method)("key", "value", 10)
 
@@ -70,7 +70,7 @@ def test_an_entry_lasts_as_long_as_it_is_given(backend: BaseCache, clock: Clock,
     ],
     ids=["get", "set", "add"],
 )
-def test_a_cache_that_does_not_answer_leaves_it_undecided(call: Callable[[SharedCache], Any]) -> None:
+def test_a_cache_that_does_not_answer_is_a_temporary_error(call: Callable[[SharedCache], Any]) -> None:
     with pytest.raises(TemporaryError) as caught:
         call(SharedCache(DownCache()))
 

@@ -1,4 +1,4 @@
-"""Each system check, once failing and once passing."""
+"""Each system check fails once and passes once."""
 
 import ast
 import inspect
@@ -40,15 +40,15 @@ SHARED = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 
 
 class OtherMiddleware(LoginSessionMiddleware):
-    """A site's own."""
+    """A site's own middleware."""
 
 
 class OtherKratosMiddleware(KratosMiddleware):
-    """A site's own."""
+    """A site's own middleware."""
 
 
 class OtherBackend(ProviderBackend):
-    """A site's own."""
+    """A site's own backend."""
 
 
 def site(**changes: Any) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def site(**changes: Any) -> dict[str, Any]:
 
 
 def found(check: Callable[..., list[registry.CheckMessage]], **options: Any) -> list[str | None]:
-    """The ids that ``check`` gives under these settings. Each comes with a hint and is registered."""
+    """The ids that ``check`` reports with these settings. Each has a hint and is registered."""
     registered: set[object] = {*registry.registry.registry.get_checks()}
     assert check in registered
     with override_settings(**options):
@@ -68,14 +68,14 @@ def found(check: Callable[..., list[registry.CheckMessage]], **options: Any) -> 
 @pytest.mark.parametrize("given", [None, {}, site(SITE_URL="rp.example")])
 def test_each_problem_of_the_settings_is_an_error(given: Any) -> None:
     with override_settings(ORY_LOGOUT=given):
-        expected = [(f"ory_logout.{one.code}", one.message, one.hint) for one in conf.problems()]
+        expected = [(f"ory_logout.{problem.code}", problem.message, problem.hint) for problem in conf.problems()]
         reported = checks.check_settings()
 
-    assert [(one.id, one.msg, one.hint) for one in reported] == expected != []
-    assert {one.level for one in reported} == {registry.ERROR}
+    assert [(message.id, message.msg, message.hint) for message in reported] == expected != []
+    assert {message.level for message in reported} == {registry.ERROR}
 
 
-def test_settings_pass() -> None:
+def test_the_settings_of_the_tests_pass() -> None:
     assert found(checks.check_settings) == []
 
 
@@ -83,15 +83,15 @@ def test_settings_pass() -> None:
 
 
 class OwnSessionMiddleware(SessionMiddleware):
-    """A site's own."""
+    """A site's own middleware."""
 
 
-def test_middleware_after_a_subclass_of_djangos() -> None:
+def test_middleware_after_a_subclass_of_djangos_passes() -> None:
     own = f"{__name__}.OwnSessionMiddleware"
     assert found(checks.check_middleware, MIDDLEWARE=[own, OURS]) == []
 
 
-def test_middleware_missing() -> None:
+def test_missing_middleware_is_reported() -> None:
     assert found(checks.check_middleware, MIDDLEWARE=[SESSIONS, COMMON]) == ["ory_logout.E050"]
 
 
@@ -105,18 +105,18 @@ def test_misspelt_middleware_and_backend_are_named() -> None:
     )
 
 
-# As that of django-user-sessions: no subclass of Django's.
+# Like the middleware of django-user-sessions, it is no subclass of Django's.
 USER_SESSIONS = f"{__name__.rpartition('.')[0]}.members.middleware.SessionMiddleware"
 OF_A_SITE = f"{__name__.rpartition('.')[0]}.members.middleware.Visits"
 
 
 @pytest.mark.parametrize("session", [USER_SESSIONS, "a.site.session_middleware", "a.site.OurSessionMiddleware"])
-def test_middleware_after_one_that_sets_the_session(session: str) -> None:
+def test_middleware_after_another_one_that_sets_the_session_passes(session: str) -> None:
     assert found(checks.check_middleware, MIDDLEWARE=[COMMON, session, OURS]) == []
     assert found(checks.check_middleware, MIDDLEWARE=[session, COMMON, OURS]) == ["ory_logout.E051"]
 
 
-def test_middleware_after_one_of_which_nobody_knows() -> None:
+def test_middleware_after_an_unknown_one_is_reported() -> None:
     with override_settings(MIDDLEWARE=[COMMON, OF_A_SITE, OURS]):
         (message,) = checks.check_middleware()
 
@@ -125,7 +125,7 @@ def test_middleware_after_one_of_which_nobody_knows() -> None:
     assert found(checks.check_middleware, MIDDLEWARE=[SESSIONS, OF_A_SITE, OURS]) == ["ory_logout.E051"]
 
 
-def test_middleware_in_the_wrong_place_is_told_where_it_is() -> None:
+def test_the_message_says_where_the_middleware_is() -> None:
     with override_settings(MIDDLEWARE=[OURS, USER_SESSIONS]):
         (message,) = checks.check_middleware()
 
@@ -137,16 +137,16 @@ def test_middleware_in_the_wrong_place_is_told_where_it_is() -> None:
     "middleware",
     [[OURS], [OURS, SESSIONS], [SESSIONS, COMMON, OURS], [COMMON, OURS, SESSIONS], [COMMON, OURS], [OURS, OURS]],
 )
-def test_middleware_in_the_wrong_place(middleware: list[str]) -> None:
+def test_middleware_in_the_wrong_place_is_reported(middleware: list[str]) -> None:
     assert found(checks.check_middleware, MIDDLEWARE=middleware) == ["ory_logout.E051"]
 
 
 @pytest.mark.parametrize("ours", [OURS, f"{__name__}.OtherMiddleware"])
-def test_middleware_in_its_place(ours: str) -> None:
+def test_middleware_in_its_place_passes(ours: str) -> None:
     assert found(checks.check_middleware, MIDDLEWARE=[COMMON, SESSIONS, ours, COMMON]) == []
 
 
-def test_middleware_beside_functions() -> None:
+def test_middleware_next_to_functions_passes() -> None:
     function = "django.utils.decorators.make_middleware_decorator"
 
     assert found(checks.check_middleware, MIDDLEWARE=[SESSIONS, OURS, function]) == []
@@ -183,18 +183,18 @@ TWO_KRATOS_OF_WHICH_ONE_IS_HYDRAS = site(PROVIDERS={"partners": OTHER_KRATOS, "d
         ([], None, []),
     ],
 )
-def test_kratos(expected: list[str], given: Any, middleware: list[str]) -> None:
+def test_kratos_settings_are_checked(expected: list[str], given: Any, middleware: list[str]) -> None:
     assert found(checks.check_kratos, ORY_LOGOUT=given, MIDDLEWARE=middleware) == expected
 
 
-def test_kratos_that_nobody_asks_is_named() -> None:
+def test_a_kratos_without_its_middleware_is_named() -> None:
     with override_settings(ORY_LOGOUT=KRATOS_ALONE):
         (message,) = checks.check_kratos()
 
     assert message.msg == "People sign in at Kratos ('people'), and nothing asks it."
 
 
-def test_kratos_at_which_nobody_can_sign_in_is_named() -> None:
+def test_a_kratos_that_cannot_sign_in_is_named() -> None:
     with override_settings(ORY_LOGOUT=TWO_KRATOS, MIDDLEWARE=[AUTHENTICATION, KRATOS]):
         (message,) = checks.check_kratos()
 
@@ -207,12 +207,12 @@ def test_kratos_at_which_nobody_can_sign_in_is_named() -> None:
 
 
 @pytest.mark.parametrize("backends", [[], [f"{ModelBackend.__module__}.ModelBackend"]])
-def test_backend_missing(backends: list[str]) -> None:
+def test_a_missing_backend_is_reported(backends: list[str]) -> None:
     assert found(checks.check_backend, AUTHENTICATION_BACKENDS=backends) == ["ory_logout.E052"]
 
 
 @pytest.mark.parametrize("backend", [checks.BACKEND, f"{__name__}.OtherBackend"])
-def test_backend_there(backend: str) -> None:
+def test_a_configured_backend_passes(backend: str) -> None:
     assert found(checks.check_backend, AUTHENTICATION_BACKENDS=[backend]) == []
 
 
@@ -220,7 +220,7 @@ def test_backend_there(backend: str) -> None:
 
 
 class URLs:
-    """A root URLconf of these patterns."""
+    """A root URLconf with these patterns."""
 
     def __init__(self, *patterns: Any) -> None:
         self.urlpatterns = list(patterns)
@@ -233,20 +233,20 @@ def another(request: HttpRequest, **kwargs: Any) -> HttpResponse:
 INCLUDED = path("auth/", include("django_ory_logout.urls"))
 
 
-def test_urls_not_included() -> None:
+def test_missing_urls_are_reported() -> None:
     assert found(checks.check_urls, ROOT_URLCONF=URLs(path("", another))) == ["ory_logout.E053"]
 
 
-def test_urls_depend_on_the_language() -> None:
+def test_urls_that_depend_on_the_language_are_reported() -> None:
     assert found(checks.check_urls, ROOT_URLCONF=URLs(*i18n_patterns(INCLUDED))) == ["ory_logout.E054"]
 
 
 @pytest.mark.parametrize("pattern", [path("auth/logout/backchannel", another), re_path(r"^.*[^/]$", another)])
-def test_receiver_does_not_answer_without_its_last_slash(pattern: Any) -> None:
+def test_a_receiver_url_that_fails_without_its_last_slash_is_reported(pattern: Any) -> None:
     assert found(checks.check_urls, ROOT_URLCONF=URLs(pattern, INCLUDED)) == ["ory_logout.E055"]
 
 
-def test_receiver_does_not_answer_without_its_last_slash_below_a_prefix() -> None:
+def test_a_receiver_url_below_a_prefix_that_fails_without_its_last_slash_is_reported() -> None:
     set_script_prefix("/below/")
     try:
         urls = URLs(path("auth/logout/backchannel", another), INCLUDED)
@@ -257,7 +257,7 @@ def test_receiver_does_not_answer_without_its_last_slash_below_a_prefix() -> Non
         clear_url_caches()
 
 
-def test_receiver_of_a_sites_own_patterns() -> None:
+def test_a_receiver_url_of_the_sites_own_patterns_is_checked() -> None:
     with_slash = path("logout/backchannel/", another, name="backchannel_logout")
     without = path("logout/backchannel", another)
     for patterns, expected in (([with_slash], ["ory_logout.E055"]), ([with_slash, without], [])):
@@ -265,7 +265,7 @@ def test_receiver_of_a_sites_own_patterns() -> None:
         assert found(checks.check_urls, ROOT_URLCONF=urls) == expected
 
 
-def test_urls_pass() -> None:
+def test_correct_urls_pass() -> None:
     assert found(checks.check_urls) == []
 
 
@@ -283,7 +283,7 @@ def test_urls_pass() -> None:
         ([], {"SECURE_SSL_REDIRECT": True, "ORY_LOGOUT": site(SITE_URL=7)}),
     ],
 )
-def test_redirect_to_https(expected: list[str], options: dict[str, Any]) -> None:
+def test_a_redirect_to_https_is_checked(expected: list[str], options: dict[str, Any]) -> None:
     assert found(checks.check_ssl_redirect, **options) == expected
 
 
@@ -308,11 +308,11 @@ def test_redirect_to_https(expected: list[str], options: dict[str, Any]) -> None
         ([], {"PREPEND_WWW": True, "ALLOWED_HOSTS": [], "ORY_LOGOUT": site(SITE_URL="http://[")}),
     ],
 )
-def test_host(expected: list[str], options: dict[str, Any]) -> None:
+def test_the_host_is_checked(expected: list[str], options: dict[str, Any]) -> None:
     assert found(checks.check_host, **options) == expected
 
 
-def test_host_that_is_not_allowed_is_named() -> None:
+def test_a_host_outside_allowed_hosts_is_named() -> None:
     with override_settings(ALLOWED_HOSTS=["localhost"]):
         (message,) = checks.check_host()
 
@@ -338,24 +338,24 @@ def test_host_that_is_not_allowed_is_named() -> None:
         ([], reverse_lazy("ory_logout:login")),
     ],
 )
-def test_login_url(expected: list[str], url: Any) -> None:
+def test_login_url_is_checked(expected: list[str], url: Any) -> None:
     assert found(checks.check_login_url, LOGIN_URL=url) == expected
 
 
 @pytest.mark.django_db
-def test_missing_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tables_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(checks.check_migrations, DEBUG=True) == []
     monkeypatch.setattr("django.db.migrations.recorder.MigrationRecorder.applied_migrations", lambda _self: {})
 
     assert found(checks.check_migrations) == []
     assert found(checks.check_migrations, DEBUG=True) == ["ory_logout.W084"]
-    assert [one.id for one in checks.check_migrated_databases(databases=["default"])] == ["ory_logout.W084"]
+    assert [message.id for message in checks.check_migrated_databases(databases=["default"])] == ["ory_logout.W084"]
     assert found(checks.check_migrated_databases) == []
     monkeypatch.setattr("sys.argv", ["manage.py", "migrate"])
     assert found(checks.check_migrations, DEBUG=True) == []
 
 
-def test_tables_of_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_of_a_database_that_does_not_answer_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_connection: Any) -> None:
         raise OperationalError("away")
 
@@ -365,7 +365,7 @@ def test_tables_of_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPat
 
 
 class Answering:
-    """A connection to a database server, and its cursor: each statement has this one answer."""
+    """A database connection and its cursor. Each statement has this answer."""
 
     alias = "default"
 
@@ -379,7 +379,7 @@ class Answering:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
     def execute(self, statement: str) -> None:
         self.asked.append(statement)
@@ -403,7 +403,7 @@ class Answering:
         ([], "oracle", "off"),
     ],
 )
-def test_commits_that_do_not_survive_a_crash(
+def test_commits_that_a_crash_can_lose_are_reported(
     monkeypatch: pytest.MonkeyPatch, expected: list[str], vendor: str, answer: object
 ) -> None:
     connection = Answering(vendor, answer)
@@ -414,12 +414,12 @@ def test_commits_that_do_not_survive_a_crash(
     assert checks.check_durability(databases=["other"]) == []
     assert connection.asked == []
     messages = checks.check_durability(databases=["default"])
-    assert [one.id for one in messages] == expected
-    for one in messages:
-        assert f"is {answer!r} now" in str(one.hint)
+    assert [message.id for message in messages] == expected
+    for message in messages:
+        assert f"is {answer!r} now" in str(message.hint)
 
 
-def test_app_that_is_not_installed() -> None:
+def test_an_app_that_is_not_installed_is_reported() -> None:
     lines = [
         "import django",
         "from django.conf import settings",
@@ -478,7 +478,7 @@ def test_form_post_needs_https(expected: list[str], given: dict[str, Any]) -> No
         ),
     ],
 )
-def test_cookies(expected: list[str], options: dict[str, Any]) -> None:
+def test_cookies_are_checked(expected: list[str], options: dict[str, Any]) -> None:
     assert found(checks.check_cookies, **options) == expected
 
 
@@ -497,14 +497,14 @@ def test_cookies(expected: list[str], options: dict[str, Any]) -> None:
         ([], {"CACHES": DUMMY, "ORY_LOGOUT": None}),
     ],
 )
-def test_cache(expected: list[str], options: dict[str, Any]) -> None:
+def test_the_cache_is_checked(expected: list[str], options: dict[str, Any]) -> None:
     assert found(checks.check_cache, **options) == expected
 
 
-# All together
+# All checks together
 
 
-def test_warnings_and_errors_are_told_apart_by_their_ids() -> None:
+def test_ids_of_warnings_and_errors_start_with_w_and_e() -> None:
     with override_settings(SECURE_SSL_REDIRECT=True, CACHES=LOCAL, SESSION_COOKIE_SAMESITE="Strict"):
         messages = [*checks.check_ssl_redirect(), *checks.check_cache(), *checks.check_cookies()]
 
@@ -517,7 +517,7 @@ def test_warnings_and_errors_are_told_apart_by_their_ids() -> None:
 
 
 def _ids_given_in(module: Any) -> list[object]:
-    """The first argument of each ``Problem``, ``Setting``, ``_error`` and the like: each place where an id is given."""
+    """The first argument of each ``Problem``, ``Setting``, ``_error`` and similar call, where an id is given."""
     givers = {"Problem", "Setting", "_choice", "_switch", "_error", "_warning"}
     return [
         node.args[0].value
@@ -529,14 +529,14 @@ def _ids_given_in(module: Any) -> list[object]:
     ]
 
 
-def test_no_two_errors_share_an_id() -> None:
+def test_each_error_has_its_own_id() -> None:
     given = [*_ids_given_in(rules), *_ids_given_in(checks)]
 
     assert len(given) > 40
     assert [code for code, times in Counter(given).items() if times > 1] == []
 
 
-def test_command_finds_nothing_but_the_local_cache() -> None:
+def test_the_command_reports_only_the_local_cache() -> None:
     output = StringIO()
 
     with override_settings(CACHES=LOCAL):
@@ -547,7 +547,7 @@ def test_command_finds_nothing_but_the_local_cache() -> None:
     assert output.getvalue().count("HINT") == 1
 
 
-def test_command_finds_nothing_with_a_shared_cache() -> None:
+def test_the_command_reports_nothing_with_a_shared_cache() -> None:
     output = StringIO()
 
     with override_settings(CACHES=SHARED):

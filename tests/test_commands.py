@@ -1,4 +1,4 @@
-"""``ory_purge`` as whoever runs it by a timer sees it."""
+"""``ory_purge``, as a timer runs it."""
 
 from io import StringIO
 from typing import Any
@@ -17,7 +17,7 @@ from .conftest import Listen, Logged, NewBrowser, SiteBrowser
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_purge_fails_when_a_notice_fails_and_has_done_the_others(
+def test_purge_fails_if_a_notice_fails_and_completes_the_others(
     new_browser: NewBrowser, provider: Provider, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     amber, birch, cedar = new_browser(), new_browser(), new_browser()
@@ -33,7 +33,7 @@ def test_purge_fails_when_a_notice_fails_and_has_done_the_others(
     purging = False
     with monkeypatch.context() as broken:
         broken.setattr(index, "end", fail)
-        deliveries = [one for subject in ("amber", "birch") for one in provider.end_subject(subject)]
+        deliveries = [delivery for subject in ("amber", "birch") for delivery in provider.end_subject(subject)]
         assert new_browser().deliver(deliveries) == [503, 503]
         purging, said = True, StringIO()
         with pytest.raises(CommandError, match=r"^1 notices could not be worked off; see the log$"):
@@ -48,8 +48,8 @@ def test_purge_fails_when_a_notice_fails_and_has_done_the_others(
     assert [bool(browser.user) for browser in (amber, birch, cedar)] == [False, False, True]
 
 
-def test_purge_of_a_row_that_ended_for_no_reason(browser: SiteBrowser, listen: Listen) -> None:
-    """Such as one that somebody has marked by hand."""
+def test_purge_deletes_a_row_that_ended_without_a_reason(browser: SiteBrowser, listen: Listen) -> None:
+    """For example, an administrator marked it by hand."""
     ended = listen(login_session_ended)
     browser.sign_in("amber")
     LoginSession.objects.update(ended_at=timezone.now())

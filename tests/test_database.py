@@ -1,4 +1,4 @@
-"""Which faults of the database another try gets past."""
+"""Which database faults can be retried."""
 
 from typing import Any
 from unittest.mock import patch
@@ -23,7 +23,7 @@ COLUMN = 'column "code" of relation "t" does not exist'
         (OperationalError(1054, "Unknown column 't.code' in 'field list'"), "Unknown column 't.code'"),
     ],
 )
-def test_missing_migration(error: Error, words: str) -> None:
+def test_a_missing_migration_cannot_be_retried(error: Error, words: str) -> None:
     assert str(database_fault(error)) == f"not_migrated: {words}. {MIGRATE}"
 
 
@@ -38,7 +38,9 @@ class Elsewhere:
     ("table", "argument"),
     [("ory_logout_loginsession", " --database elsewhere"), ("t", ", with --database for each of")],
 )
-def test_missing_migration_of_one_of_several_databases(table: str, argument: str, settings: Any) -> None:
+def test_a_missing_migration_of_one_of_several_databases_cannot_be_retried(
+    table: str, argument: str, settings: Any
+) -> None:
     settings.DATABASE_ROUTERS = [Elsewhere()]
     with patch.dict(settings.DATABASES, {"elsewhere": {}}):
         said = str(database_fault(OperationalError(f"no such table: {table}")))
@@ -54,5 +56,5 @@ def test_missing_migration_of_one_of_several_databases(table: str, argument: str
         (OperationalError("a key is locked"), "database_fault: OperationalError"),
     ],
 )
-def test_other_faults(error: Error, said: str) -> None:
+def test_other_faults_can_be_retried(error: Error, said: str) -> None:
     assert str(database_fault(error)) == said

@@ -1,4 +1,4 @@
-"""What the documentation says is true: its code runs, its lists are whole, its links lead somewhere."""
+"""The documentation is correct: its code runs, its lists are complete, and its links have a target."""
 
 import ast
 import json
@@ -71,7 +71,7 @@ def anchor(heading: str) -> str:
 
 
 def links(page: Path) -> Iterator[tuple[Path, str]]:
-    """The files that ``page`` links to, each with the anchor."""
+    """The files that ``page`` links to, each with its anchor."""
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if not target.startswith("http"):
             path, _, name = target.partition("#")
@@ -79,7 +79,7 @@ def links(page: Path) -> Iterator[tuple[Path, str]]:
 
 
 def rows(page: Path, heading: str = "") -> list[list[str]]:
-    """The cells of the tables of ``page``, or of those directly under ``heading``."""
+    """The table cells of ``page``, or only those directly under ``heading``."""
     text = prose(page)
     if heading:
         (text,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
@@ -96,7 +96,7 @@ def first_names(page: Path, heading: str = "") -> list[str]:
 
 
 def values(directory: Path, block: str, **given: Any) -> dict[str, Any]:
-    """What the names are worth that ``block`` defines."""
+    """The values of the names that ``block`` defines."""
     path = directory / "block.py"
     path.write_text(block)
     return runpy.run_path(str(path), given)
@@ -106,7 +106,7 @@ def values(directory: Path, block: str, **given: Any) -> dict[str, Any]:
 
 
 @each_page
-def test_links_lead_to_a_file_and_a_heading(page: Path) -> None:
+def test_links_have_a_file_and_a_heading(page: Path) -> None:
     for target, name in links(page):
         assert target.is_file(), target
         assert not name or name in map(anchor, headings(target)), f"{target}#{name}"
@@ -124,7 +124,7 @@ def test_every_page_can_be_reached_from_the_index() -> None:
 
 
 @each_page
-def test_python_is_python_and_settings_are_accepted(
+def test_python_examples_compile_and_their_settings_are_accepted(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OIDC_CLIENT_SECRET", "secret")
@@ -161,7 +161,7 @@ def test_the_quick_start_has_less_than_twenty_lines() -> None:
 
 
 def test_a_new_site_with_the_quick_start_passes_the_documented_tests(tmp_path: Path) -> None:
-    """A new Django project, the blocks of the README at the end of its files, and the tests of testing-your-site."""
+    """A new Django project with the blocks of the README in its files, and the tests of testing-your-site."""
     call_command("startproject", "quickstart", str(tmp_path))
     settings, urlconf = blocks(README, "python")
     private = (
@@ -183,7 +183,7 @@ def test_a_new_site_with_the_quick_start_passes_the_documented_tests(tmp_path: P
 
 
 def run(directory: Path, *arguments: str) -> str:
-    """What Python says when it is run with ``arguments``, which has to succeed."""
+    """Run Python with ``arguments``, which must succeed, and return its output."""
     environment = {**os.environ, "OIDC_CLIENT_SECRET": "secret", "PYTHONPATH": str(ROOT)}
     environment.pop("DJANGO_SETTINGS_MODULE", None)
     done = subprocess.run(
@@ -221,7 +221,7 @@ def test_the_hydra_command_registers_the_urls_of_the_quick_start() -> None:
     assert words[words.index("--id") + 1] == SITE.client_id
 
 
-def test_the_curl_registration_is_the_same() -> None:
+def test_the_curl_registration_equals_the_command() -> None:
     (command,) = (block for block in blocks(DOCS / "how-to/hydra.md", "console") if "-X POST" in block)
     client = json.loads(shlex.split(command)[-1])
 
@@ -230,7 +230,7 @@ def test_the_curl_registration_is_the_same() -> None:
     }
 
 
-def test_what_a_logout_that_does_nothing_may_say_is_in_the_errors() -> None:
+def test_the_codes_on_the_page_about_missing_logouts_are_documented_errors() -> None:
     said = {name for name in first_names(README, "When a logout does nothing") if re.fullmatch("[a-z_]+", name)}
 
     assert said
@@ -249,14 +249,14 @@ def test_what_a_logout_that_does_nothing_may_say_is_in_the_errors() -> None:
         ("KRATOS of a provider", conf.KRATOS_SETTINGS),
     ],
 )
-def test_settings(heading: str, known: dict[str, conf.Setting]) -> None:
+def test_the_reference_lists_the_settings(heading: str, known: dict[str, conf.Setting]) -> None:
     table = rows(REFERENCE / "settings.md", heading)
 
     assert [names(row[0]) for row in table] == [[name] for name in known]
     for row, setting in zip(table, known.values(), strict=True):
         types = setting.type if isinstance(setting.type, tuple) else (setting.type,)
         default = ... if row[2] == "required" else ast.literal_eval(row[2].strip("`"))
-        assert names(row[1]) == [one.__name__ for one in types], row
+        assert names(row[1]) == [kind.__name__ for kind in types], row
         assert (default, row[3]) == (setting.default, setting.code), row
         if setting.words.startswith("one of "):
             assert set(setting.words.removeprefix("one of ").split(", ")) <= set(names(row[4])), row
@@ -268,7 +268,7 @@ def check_ids() -> set[str]:
     return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[EW]\d{3}", text)}
 
 
-def test_checks() -> None:
+def test_the_reference_lists_the_checks() -> None:
     page = REFERENCE / "checks.md"
     documented = [name.removeprefix("ory_logout.") for name in re.findall(r"^\| `([^`]+)`", prose(page), re.MULTILINE)]
 
@@ -280,7 +280,7 @@ def test_checks() -> None:
     }
 
 
-def test_arguments_of_the_doctor() -> None:
+def test_the_reference_lists_the_arguments_of_the_doctor() -> None:
     parser = load_command_class("django_ory_logout", "ory_doctor").create_parser("manage.py", "ory_doctor")
     described = {name.split()[0] for name in first_names(REFERENCE / "commands.md", "ory_doctor")}
     of_every_command = BaseCommand().create_parser("manage.py", "any")
@@ -289,15 +289,19 @@ def test_arguments_of_the_doctor() -> None:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_rows_of_the_doctor(section: str) -> None:
+def test_the_reference_lists_the_rows_of_the_doctor(section: str) -> None:
     documented = first_names(REFERENCE / "doctor.md", section.capitalize())
 
-    assert documented == [one.id for one in ordered_checks() if one.section == section]
+    assert documented == [check.id for check in ordered_checks() if check.section == section]
 
 
 def errors() -> dict[str, type[exceptions.OryLogoutError]]:
     known = vars(exceptions).items()
-    return {name: one for name, one in known if isinstance(one, type) and issubclass(one, exceptions.OryLogoutError)}
+    return {
+        name: error_class
+        for name, error_class in known
+        if isinstance(error_class, type) and issubclass(error_class, exceptions.OryLogoutError)
+    }
 
 
 def documented_codes() -> dict[str, list[str]]:
@@ -305,22 +309,22 @@ def documented_codes() -> dict[str, list[str]]:
     return {heading: first_names(page, heading) for heading in headings(page)[1:]}
 
 
-def test_errors_stand_in_order() -> None:
+def test_errors_are_sorted() -> None:
     documented = documented_codes()
     documented.pop("In the log only")
 
     assert {name: sorted(codes) for name, codes in documented.items()} == documented
 
 
-def test_codes_of_the_log_alone() -> None:
+def test_the_codes_of_the_log_are_documented() -> None:
     source = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
 
     for code in documented_codes()["In the log only"]:
-        # The log line of the backend ends in one of two words: "user_%s".
+        # The last part of the backend's log line has one of two words: "user_%s".
         assert code in source or f'"{code.removeprefix("user_")}"' in source, code
 
 
-def test_statuses_of_errors() -> None:
+def test_the_statuses_of_errors_are_correct() -> None:
     request = RequestFactory().get("/")
     listed = {names(row[0])[0]: row[1] for row in rows(REFERENCE / "errors.md", "Errors")}
     assert (listed.pop("HydraError"), listed.pop("KratosError")) == ("Hydra's", "Kratos'")
@@ -329,7 +333,7 @@ def test_statuses_of_errors() -> None:
 
 
 @pytest.mark.django_db
-def test_signals(
+def test_the_signals_are_documented(
     browser: SiteBrowser, provider: Provider, django_capture_on_commit_callbacks: Any, settings: Any
 ) -> None:
     page = REFERENCE / "signals.md"
@@ -353,11 +357,11 @@ def test_signals(
 
 
 @pytest.mark.django_db
-def test_urls_and_their_methods(browser: SiteBrowser) -> None:
+def test_the_urls_and_their_methods_are_documented(browser: SiteBrowser) -> None:
     table = rows(REFERENCE / "urls-and-tags.md", "URLs")
 
     assert {names(row[0])[0]: names(row[1])[0] for row in table} == {
-        f"ory_logout:{one.name}": str(one.pattern) for one in urls.urlpatterns if one.name
+        f"ory_logout:{pattern.name}": str(pattern.pattern) for pattern in urls.urlpatterns if pattern.name
     }
     for row in table:
         path = names(row[1])[0].replace("<uuid:session_id>", str(uuid4()))
@@ -367,14 +371,14 @@ def test_urls_and_their_methods(browser: SiteBrowser) -> None:
             assert allowed == (method in row[2].split(", ")), (method, row)
 
 
-def test_tags() -> None:
+def test_the_template_tags_are_documented() -> None:
     text = prose(REFERENCE / "urls-and-tags.md").partition("## Template tags")[2]
 
     assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) == set(register.tags)
 
 
 @pytest.mark.django_db
-def test_commands() -> None:
+def test_the_commands_are_documented() -> None:
     page = REFERENCE / "commands.md"
     commands = {path.stem for path in (PACKAGE / "management/commands").glob("[!_]*.py")}
     example = {path.stem for path in (ROOT / "example_project/management/commands").glob("[!_]*.py")}
@@ -387,20 +391,20 @@ def test_commands() -> None:
 @pytest.mark.parametrize(
     "model", list(apps.get_app_config("ory_logout").get_models()), ids=lambda model: model.__name__
 )
-def test_models(model: Any) -> None:
+def test_the_models_are_documented(model: Any) -> None:
     documented = first_names(REFERENCE / "models.md", model.__name__)
 
     assert sorted(documented) == sorted(field.name for field in model._meta.concrete_fields)
 
 
-def test_reasons() -> None:
+def test_the_end_reasons_are_documented() -> None:
     assert first_names(REFERENCE / "models.md", "EndReason") == EndReason.values
 
 
 # How-to
 
 
-def test_templates_and_their_context() -> None:
+def test_the_templates_and_their_context_are_documented() -> None:
     directory = PACKAGE / "templates"
     table = rows(DOCS / "how-to/templates.md", "Override the templates")
 
@@ -422,7 +426,7 @@ def test_the_example_for_pytest_runs(tmp_path: Path) -> None:
     assert "1 passed" in said
 
 
-def test_what_the_testing_provider_can_do_exists() -> None:
+def test_the_documented_names_of_the_testing_provider_exist() -> None:
     objects = {"provider": Provider(keys=[]), "network": Network(Provider(keys=[]))}
     said = first_names(DOCS / "how-to/testing-your-site.md", "What the provider can do")
 
@@ -431,7 +435,7 @@ def test_what_the_testing_provider_can_do_exists() -> None:
 
 
 @pytest.mark.django_db
-def test_the_example_backend_maps_claims(tmp_path: Path) -> None:
+def test_the_example_backend_reads_claims(tmp_path: Path) -> None:
     backend, _, link = blocks(DOCS / "how-to/users.md", "python")
     example = values(tmp_path, backend)
     values(tmp_path, link)
@@ -446,8 +450,8 @@ def test_the_example_backend_maps_claims(tmp_path: Path) -> None:
     assert list(user.groups.all()) == [editors]
 
 
-def test_hydra_and_kratos_are_configured_as_the_doctor_wants_them() -> None:
-    """``urls.login`` starts Kratos' flow, and Kratos may send people back to ``SITE_URL``."""
+def test_the_documented_set_up_of_hydra_and_kratos_satisfies_the_doctor() -> None:
+    """``urls.login`` starts Kratos' flow, and Kratos may redirect users to ``SITE_URL``."""
     page = DOCS / "how-to/hydra-with-kratos.md"
     kratos, hydra = blocks(page, "yaml")
     (site_url,) = re.findall(r'"SITE_URL": "([^"]+)"', page.read_text())
@@ -457,7 +461,7 @@ def test_hydra_and_kratos_are_configured_as_the_doctor_wants_them() -> None:
 
 
 @pytest.mark.django_db
-def test_the_answer_that_deploy_tells_to_look_for(browser: SiteBrowser) -> None:
+def test_the_answer_that_the_deployment_page_names_is_correct(browser: SiteBrowser) -> None:
     answer = browser.generic(
         "POST", "/auth/logout/backchannel/", "logout_token=x", content_type="application/x-www-form-urlencoded"
     )
@@ -469,7 +473,7 @@ def test_the_answer_that_deploy_tells_to_look_for(browser: SiteBrowser) -> None:
 # The deployment page
 
 
-def test_bounds_of_requests_are_those_of_the_receiver() -> None:
+def test_the_limits_of_requests_are_those_of_the_receiver() -> None:
     page = (DOCS / "how-to" / "deploy.md").read_text()
     (nginx,) = blocks(DOCS / "how-to" / "deploy.md", "nginx")
     (size,) = re.findall(r"client_max_body_size (\d+)k;", nginx)

@@ -1,4 +1,4 @@
-"""The example project with Hydra's admin API and without, and what ``compose.yaml`` makes of it."""
+"""The example project with and without Hydra's admin API, and its configuration in ``compose.yaml``."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def manage(*arguments: str, **environment: str) -> str:
 
 
 def found_by_check(**environment: str) -> set[str]:
-    """The ids of what ``manage.py check`` finds, but for the tables that are made by ``migrate``."""
+    """The ids that ``manage.py check`` reports, except for missing tables, which ``migrate`` creates."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(GIVEN_HERE)}
     command = [sys.executable, "manage.py", "check"]
     done = subprocess.run(command, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, check=True)
@@ -69,7 +69,7 @@ def shown(what: str = SHOWN, **environment: str) -> Any:
 
 
 @pytest.mark.parametrize("token", ["", "ory_pat_secret"])
-def test_with_hydras_admin_api_it_is_hydras_pages_besides(token: str) -> None:
+def test_with_hydras_admin_api_it_also_serves_hydras_pages(token: str) -> None:
     given = {"HYDRA_ADMIN_URL": ADMIN_URL} | ({"HYDRA_ADMIN_TOKEN": token} if token else {})
     hydra = {"ADMIN_URL": ADMIN_URL, "ADMIN_TOKEN": token}
 
@@ -77,12 +77,12 @@ def test_with_hydras_admin_api_it_is_hydras_pages_besides(token: str) -> None:
     assert found_by_check(**given) == set()
 
 
-def test_without_it_is_a_relying_party_alone() -> None:
+def test_without_hydras_admin_api_it_is_only_a_relying_party() -> None:
     assert shown() == [None, None, None]
     assert found_by_check() == set()
 
 
-def test_with_a_kratos_and_no_issuer_it_signs_in_by_kratos_alone() -> None:
+def test_with_kratos_and_without_issuer_it_uses_only_kratos() -> None:
     given = {**KRATOS, "KRATOS_INTERNAL_URL": "http://kratos:4433", "KRATOS_COOKIE_NAME": "my_kratos"}
     provider, after, page = shown(KRATOS_SHOWN, **given)
 
@@ -99,7 +99,7 @@ def test_with_a_kratos_and_no_issuer_it_signs_in_by_kratos_alone() -> None:
     assert found_by_check(**given) == set()
 
 
-def test_with_both_it_signs_in_at_the_issuer_and_knows_the_kratos() -> None:
+def test_with_both_it_signs_in_at_the_issuer_and_uses_kratos_too() -> None:
     given = {**KRATOS, "OIDC_ISSUER": "https://hydra.example.org", "HYDRA_ADMIN_URL": ADMIN_URL}
     provider, after, page = shown(KRATOS_SHOWN, **given)
 
@@ -110,7 +110,7 @@ def test_with_both_it_signs_in_at_the_issuer_and_knows_the_kratos() -> None:
     assert found_by_check(**given) == set()
 
 
-def test_by_kratos_alone_it_can_be_hydras_pages_all_the_same() -> None:
+def test_with_kratos_alone_it_can_still_serve_hydras_pages() -> None:
     given = {**KRATOS, "HYDRA_ADMIN_URL": ADMIN_URL}
 
     hydra_of_provider, hydra_of_pages, page = shown(**given)
@@ -120,7 +120,7 @@ def test_by_kratos_alone_it_can_be_hydras_pages_all_the_same() -> None:
     assert found_by_check(**given) == set()
 
 
-def test_what_the_client_is_registered_with_comes_from_the_environment() -> None:
+def test_the_registration_comes_from_the_environment() -> None:
     registered = {
         "SCOPE": "openid offline_access",
         "RESPONSE_MODE": "form_post",
@@ -152,7 +152,7 @@ def test_every_variable_is_documented() -> None:
 
 
 @pytest.mark.urls("tests.hydra_ui.site.urls")
-def test_compose_tells_hydra_where_the_pages_are() -> None:
+def test_compose_gives_hydra_the_urls_of_the_pages() -> None:
     configuration = (ROOT / "compose" / "hydra.yml").read_text()
     (site,) = re.findall(r"SITE_URL: (http://127\S+)", (ROOT / "compose.yaml").read_text())
 
@@ -166,7 +166,7 @@ def test_compose_tells_hydra_where_the_pages_are() -> None:
 
 
 @pytest.mark.urls("tests.hydra_ui.site.urls")
-def test_with_kratos_hydra_is_told_where_the_other_pages_are() -> None:
+def test_with_kratos_compose_gives_hydra_the_other_urls() -> None:
     configuration = (ROOT / "compose" / "kratos" / "hydra.yml").read_text()
     accounts, kratos, admin = ACCOUNTS, "http://localhost:4433", "http://127.0.0.1:4434"
 
@@ -181,7 +181,7 @@ def test_with_kratos_hydra_is_told_where_the_other_pages_are() -> None:
     assert environment_of_kratos().items() >= {"KRATOS_PUBLIC_URL": kratos, "KRATOS_ADMIN_URL": admin}.items()
 
 
-def test_kratos_finds_its_pages_at_the_site_that_signs_in_by_it() -> None:
+def test_kratos_uses_the_pages_of_the_site() -> None:
     configuration = (ROOT / "compose" / "kratos" / "kratos.yml").read_text()
     asked = (
         "import json; from django.urls import resolve; print(json.dumps([resolve(url).func.__name__ for url in {}]))"
@@ -193,20 +193,22 @@ def test_kratos_finds_its_pages_at_the_site_that_signs_in_by_it() -> None:
     assert f"base_url: {environment_of_kratos()['KRATOS_PUBLIC_URL']}/\n" in configuration
 
 
-def test_every_variable_for_kratos_is_one_that_compose_reads() -> None:
+def test_compose_reads_every_variable_for_kratos() -> None:
     read = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
 
     assert environment_of_kratos().keys() - read == {"COMPOSE_PROFILES"}
     assert environment_of_kratos()["COMPOSE_PROFILES"] == "kratos"
 
 
-def test_the_people_of_compose_are_as_its_schema_wants_them() -> None:
+def test_the_identities_of_compose_satisfy_its_schema() -> None:
     directory = ROOT / "compose" / "kratos"
     traits = json.loads((directory / "identity.schema.json").read_text())["properties"]["traits"]
-    people = json.loads((directory / "people.json").read_text())
+    identities = json.loads((directory / "people.json").read_text())
 
-    assert [person["traits"]["email"] for person in people] == ["amber@example.com", "birch@example.com"]
-    assert all(set(traits["required"]) <= set(person["traits"]) <= set(traits["properties"]) for person in people)
+    assert [identity["traits"]["email"] for identity in identities] == ["amber@example.com", "birch@example.com"]
+    assert all(
+        set(traits["required"]) <= set(identity["traits"]) <= set(traits["properties"]) for identity in identities
+    )
 
 
 def test_compose_and_hydra_agree_on_the_issuer() -> None:
@@ -215,14 +217,14 @@ def test_compose_and_hydra_agree_on_the_issuer() -> None:
     assert said == re.findall(r"issuer: (\S+)", (ROOT / "compose" / "hydra.yml").read_text())
 
 
-def test_compose_pins_what_it_starts() -> None:
+def test_compose_pins_its_images() -> None:
     images = re.findall(r"image: (\S+)", (ROOT / "compose.yaml").read_text())
 
     assert len(images) == 5
     assert all(re.search(r":v?\d+\.\d+(\.\d+)?$", image) for image in images), images
 
 
-def test_the_image_pins_what_it_starts_from_and_installs() -> None:
+def test_the_image_pins_its_base_and_its_packages() -> None:
     dockerfile = (ROOT / "compose" / "Dockerfile").read_text()
     pins = (ROOT / "compose" / "constraints.txt").read_text().splitlines()[1:]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -237,11 +239,13 @@ def test_the_image_pins_what_it_starts_from_and_installs() -> None:
     assert "pip install --no-cache-dir pip==" in dockerfile
     assert "--constraint compose/constraints.txt --build-constraint compose/constraints.txt" in dockerfile
     assert [pin for pin in pins if not re.fullmatch(r"[\w-]+==[\d.]+", pin)] == []
-    assert {re.split(r"[^\w-]", one)[0] for one in installed} <= {pin.partition("==")[0].lower() for pin in pins}
+    assert {re.split(r"[^\w-]", requirement)[0] for requirement in installed} <= {
+        pin.partition("==")[0].lower() for pin in pins
+    }
 
 
-def test_the_image_needs_nothing_that_is_not_copied() -> None:
-    """What ``Dockerfile.dockerignore`` lets through is there, and nothing but the files of the project."""
+def test_the_image_needs_only_copied_files() -> None:
+    """``Dockerfile.dockerignore`` allows only files of the project, and all of them exist."""
     lines = (ROOT / "compose" / "Dockerfile.dockerignore").read_text().splitlines()
     copied = [line.removeprefix("!") for line in lines if line.startswith("!")]
 

@@ -1,4 +1,4 @@
-"""The door to the network, against a server of its own on a socket."""
+"""The HTTP client of the app, with its own server on a socket."""
 
 import base64
 import datetime
@@ -34,7 +34,7 @@ Answering = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Server(ThreadingHTTPServer):
-    """Answers every request as it is told to, and remembers them."""
+    """Gives prepared answers, and records the requests."""
 
     daemon_threads = True
     block_on_close = False
@@ -50,7 +50,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of the one request that came."""
+        """The headers of the only request."""
         assert len(self.received) == 1
         return self.received[0][2]
 
@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.received.append((self.command, self.path, dict(self.headers), body))
         self.close_connection = True
-        # The client may have had enough before we are done.
+        # The client may stop reading before the answer ends.
         try:
             self.server.answering(self)
         except OSError:
@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *args: Any) -> None:
-        """Nothing on stderr."""
+        """Write nothing to stderr."""
 
 
 def answer(body: bytes, status: int = 200, **headers: str) -> Answering:
@@ -91,7 +91,7 @@ def answer(body: bytes, status: int = 200, **headers: str) -> Answering:
 
 
 def drip(slow: bytes, at_once: bytes = b"HTTP/1.1 200 OK\r\n") -> Answering:
-    """``slow`` one byte at a time, each long before a read would time out, again and again."""
+    """Send ``slow`` one byte at a time, each byte before the read timeout, and repeat it."""
 
     def answering(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(at_once)
@@ -113,7 +113,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         server.shutdown()
 
 
-def test_get(server: Server) -> None:
+def test_get_returns_the_answer(server: Server) -> None:
     server.answering = answer(b'{"a": 1}', X_Name="value")
 
     response = http.get(f"{server.url}/path?query=1", {"Authorization": "Bearer token"})
@@ -125,7 +125,7 @@ def test_get(server: Server) -> None:
     assert server.headers["Accept"] == "application/json"
 
 
-def test_post(server: Server) -> None:
+def test_post_sends_a_form(server: Server) -> None:
     server.answering = answer(b"no", status=400)
 
     response = http.post(server.url, "a=1&b=%20", {"Content-Type": "application/x-www-form-urlencoded"})
@@ -135,8 +135,8 @@ def test_post(server: Server) -> None:
     assert (method, headers["Content-Type"], body) == ("POST", "application/x-www-form-urlencoded", b"a=1&b=%20")
 
 
-def test_cookies_are_given_one_by_one(server: Server) -> None:
-    """A date has a comma, by which headers of the same name are folded into one."""
+def test_cookies_are_returned_separately(server: Server) -> None:
+    """A date contains a comma, and headers with the same name are joined with commas."""
     cookies = ("a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:01 GMT; Max-Age=0", "b=2; Path=/")
 
     def answering(handler: BaseHTTPRequestHandler) -> None:
@@ -150,12 +150,12 @@ def test_cookies_are_given_one_by_one(server: Server) -> None:
     assert http.send("DELETE", server.url).set_cookies == cookies
 
 
-def test_no_cookies(server: Server) -> None:
+def test_no_cookies_are_stored(server: Server) -> None:
     assert http.get(server.url).set_cookies == ()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirect_is_not_followed(status: int, server: Server) -> None:
+def test_a_redirect_is_not_followed(status: int, server: Server) -> None:
     server.answering = answer(b"", status=status, Location=f"{server.url}/elsewhere")
 
     assert http.get(server.url).status == status
@@ -166,7 +166,7 @@ def test_redirect_is_not_followed(status: int, server: Server) -> None:
 # Limits
 
 
-def test_time_limits_of_each_call(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_call_has_time_limits(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
     send = requests.adapters.HTTPAdapter.send
 
@@ -181,7 +181,7 @@ def test_time_limits_of_each_call(server: Server, monkeypatch: pytest.MonkeyPatc
     assert given == [(3.05, 5.0), (3.05, 5.0)]
 
 
-def test_silence_ends(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_sends_nothing_times_out(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "READ_SECONDS", 0.1)
     server.answering = lambda handler: time.sleep(1)
 
@@ -191,12 +191,12 @@ def test_silence_ends(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def in_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A call has 0.3 seconds, and is over long before anything else could end it."""
+    """A call has 0.3 seconds. It must end before any other limit could end it."""
     monkeypatch.setattr(http, "TOTAL_SECONDS", 0.3)
     started, threads = time.monotonic(), threading.active_count()
     yield
     assert time.monotonic() - started >= 0.3, "the code too_slow says that the limit ended the call"
-    assert threading.active_count() <= threads + 2, "more than those of the server and a look-up under way"
+    assert threading.active_count() <= threads + 2, "only those of the server and of one name look-up"
 
 
 @pytest.mark.parametrize(
@@ -212,14 +212,14 @@ def in_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         pytest.param(drip(b"\0", b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")), id="gzip"),
     ],
 )
-def test_slow_answer_ends(answering: Answering, server: Server, in_time: None) -> None:
+def test_a_slow_answer_times_out(answering: Answering, server: Server, in_time: None) -> None:
     server.answering = answering
 
     with refused(ProviderUnavailable, "too_slow"):
         http.get(server.url)
 
 
-def test_slow_answer_over_tls_ends(server: Server, over_tls: None, in_time: None) -> None:
+def test_a_slow_answer_over_tls_times_out(server: Server, over_tls: None, in_time: None) -> None:
     server.answering = drip(b"A: b\r\n")
 
     with refused(ProviderUnavailable, "too_slow"):
@@ -228,27 +228,27 @@ def test_slow_answer_over_tls_ends(server: Server, over_tls: None, in_time: None
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The address of a server that takes connections and reads and says nothing."""
+    """The address of a server that accepts connections, reads, and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-def test_tls_that_does_not_begin_ends(silent: str, in_time: None) -> None:
+def test_a_tls_handshake_that_does_not_start_times_out(silent: str, in_time: None) -> None:
     with refused(ProviderUnavailable, "too_slow"):
         http.get(f"https://{silent}/")
 
 
-def test_request_that_is_not_read_ends(silent: str, in_time: None) -> None:
+def test_a_request_that_is_not_read_times_out(silent: str, in_time: None) -> None:
     with refused(ProviderUnavailable, "too_slow"):
         http.post(f"http://{silent}/", "x" * 50_000_000, {})
 
 
-def test_proxy_that_answers_slowly_ends(server: Server, in_time: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_proxy_times_out(server: Server, in_time: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Handler, "do_CONNECT", Handler.do_GET, raising=False)
     monkeypatch.setenv("https_proxy", server.url)
     server.answering = drip(b"A: b\r\n")
 
-    # Python's ssl module does not close a socket that it cannot wrap because the connection has ended.
+    # Python's ssl module does not close a socket that it cannot wrap, if the connection has ended.
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
         with refused(ProviderUnavailable, "too_slow"):
             http.get("https://op.example/")
@@ -256,7 +256,7 @@ def test_proxy_that_answers_slowly_ends(server: Server, in_time: None, monkeypat
 
 
 @pytest.mark.parametrize("found", [True, False])
-def test_slow_look_up_of_the_name_ends(
+def test_a_slow_name_look_up_times_out(
     found: bool, server: Server, in_time: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look_up, ended = socket.getaddrinfo, threading.Event()
@@ -277,7 +277,7 @@ def test_slow_look_up_of_the_name_ends(
     assert ended.wait(1)
 
 
-def test_size_limit(server: Server) -> None:
+def test_the_size_of_an_answer_is_limited(server: Server) -> None:
     server.answering = answer(b" " * http.MAX_BYTES)
     assert len(http.get(server.url).body) == http.MAX_BYTES
 
@@ -286,7 +286,7 @@ def test_size_limit(server: Server) -> None:
         http.get(server.url)
 
 
-def test_size_limit_holds_for_what_is_unpacked(server: Server) -> None:
+def test_the_size_limit_applies_to_decompressed_answers(server: Server) -> None:
     bomb = gzip.compress(b" " * (http.MAX_BYTES + 1))
     assert len(bomb) < 5000
     server.answering = answer(bomb, Content_Encoding="gzip")
@@ -295,16 +295,16 @@ def test_size_limit_holds_for_what_is_unpacked(server: Server) -> None:
         http.get(server.url)
 
 
-def test_packed_answer_is_unpacked(server: Server) -> None:
+def test_a_compressed_answer_is_decompressed(server: Server) -> None:
     server.answering = answer(gzip.compress(b'{"a": 1}'), Content_Encoding="gzip")
 
     assert http.get(server.url).json() == {"a": 1}
 
 
-# What can go wrong on the way
+# Network faults
 
 
-def test_nobody_listens(server: Server) -> None:
+def test_a_refused_connection_is_reported(server: Server) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
@@ -316,7 +316,7 @@ def test_nobody_listens(server: Server) -> None:
     assert http.nobody_listens(raised.value)
 
 
-def test_a_proxy_where_nobody_listens_says_nothing_of_who_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_connection_of_a_proxy_does_not_name_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
 
     with pytest.raises(ProviderUnavailable) as raised:
@@ -335,7 +335,7 @@ def test_a_proxy_where_nobody_listens_says_nothing_of_who_is_behind(monkeypatch:
         pytest.param(answer(b"zz\r\n", Transfer_Encoding="chunked"), id="broken chunks"),
     ],
 )
-def test_broken_answer(answering: Answering, server: Server) -> None:
+def test_a_broken_answer_is_reported(answering: Answering, server: Server) -> None:
     server.answering = answering
 
     with refused(ProviderUnavailable, "unreachable"):
@@ -343,12 +343,12 @@ def test_broken_answer(answering: Answering, server: Server) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://a..b/", f"https://{'a' * 64}.example/", "http://*/", "ftp://op.example/", ""])
-def test_unusable_address(url: str, server: Server) -> None:
+def test_an_unusable_address_is_reported(url: str, server: Server) -> None:
     with refused(SetupError, "address_unusable"):
         http.get(url)
 
 
-def test_a_broken_answer_is_one_of_somebody_who_listens(server: Server) -> None:
+def test_a_broken_answer_differs_from_a_refused_connection(server: Server) -> None:
     server.answering = lambda _handler: None
 
     with pytest.raises(ProviderUnavailable) as raised:
@@ -357,7 +357,7 @@ def test_a_broken_answer_is_one_of_somebody_who_listens(server: Server) -> None:
     assert not http.nobody_listens(raised.value)
 
 
-def test_header_that_cannot_be_sent(server: Server) -> None:
+def test_a_header_that_cannot_be_sent_is_reported(server: Server) -> None:
     with refused(ProviderUnavailable, "unreachable"):
         http.get(server.url, {"Authorization": "Bearer one\r\nX-Injected: two"})
     assert server.received == []
@@ -366,7 +366,7 @@ def test_header_that_cannot_be_sent(server: Server) -> None:
 # The environment
 
 
-def test_proxy_of_the_environment_is_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", server.url)
 
     assert http.get("http://op.example/path").json() == {}
@@ -374,7 +374,7 @@ def test_proxy_of_the_environment_is_used(server: Server, monkeypatch: pytest.Mo
     assert server.received[0][1] == "http://op.example/path"
 
 
-def test_no_proxy_of_the_environment_is_honoured(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_of_the_environment_is_respected(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
@@ -393,7 +393,7 @@ def test_netrc_is_not_used(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_
     assert [headers.get("Authorization") for _, _, headers, _ in server.received] == [None, "Bearer token"]
 
 
-def test_credentials_in_the_address_are_not_sent_in_place_of_ours(server: Server) -> None:
+def test_credentials_in_the_address_do_not_replace_ours(server: Server) -> None:
     credentials = base64.b64encode(b"client:secret").decode()
 
     http.get(server.url.replace("://", "://somebody:else@"), {"Authorization": f"Basic {credentials}"})
@@ -403,7 +403,7 @@ def test_credentials_in_the_address_are_not_sent_in_place_of_ours(server: Server
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate of 127.0.0.1 that nobody knows, and its key, in one file."""
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)
@@ -431,10 +431,10 @@ def over_tls(server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
 
 
-def test_ca_bundle_of_the_environment_is_used(
+def test_a_ca_bundle_of_the_environment_is_used(
     server: Server, over_tls: None, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The server's thread says on stderr that a handshake failed, which is what is wanted here.
+    # The server's thread reports on stderr that a handshake failed, as intended.
     monkeypatch.setattr(server, "handle_error", lambda request, client_address: None)
     url = server.url.replace("http:", "https:")
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
@@ -464,7 +464,7 @@ def test_ca_bundle_of_the_environment_is_used(
         b"null",
     ],
 )
-def test_not_a_json_object(body: bytes) -> None:
+def test_other_text_is_no_json_object(body: bytes) -> None:
     with refused(SetupError, "not_json"):
         http.Response(200, {}, body).json()
 
@@ -485,7 +485,7 @@ def test_not_a_json_object(body: bytes) -> None:
         ("answer_number_invalid", b"[1e999]"),
     ],
 )
-def test_json_that_parsers_read_differently(code: str, body: bytes) -> None:
+def test_json_that_parsers_read_differently_is_refused(code: str, body: bytes) -> None:
     with refused(SetupError, code):
         http.Response(200, {}, body).json()
     with refused(SetupError, code):
@@ -502,5 +502,5 @@ def test_any_body_is_an_object_or_refused(body: bytes) -> None:
     assert isinstance(value, dict)
 
 
-def test_what_is_said_is_hidden_from_the_repr() -> None:
+def test_the_repr_hides_the_content() -> None:
     assert repr(http.Response(200, {"Set-Cookie": "secret"}, b"secret", ("secret",))) == "Response(status=200)"

@@ -1,4 +1,4 @@
-"""Whoever else calls ``login()``, ``flush()`` or ``cycle_key()``: what the provider opened ends all of that browser."""
+"""Other code calls ``login()``, ``flush()`` or ``cycle_key()``. A logout still ends all sessions of that browser."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,13 +31,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # The site's other code
 
 
-def person(name: str) -> Any:
+def user_named(name: str) -> Any:
     user, _ = get_user_model().objects.get_or_create(username=name)
     return user
 
 
 def login(request: HttpRequest, name: str) -> HttpResponse:
-    auth.login(request, person(name), BACKEND)
+    auth.login(request, user_named(name), BACKEND)
     return HttpResponse()
 
 
@@ -53,7 +53,7 @@ def flush_and_login(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def clear_unread_and_login(request: HttpRequest, name: str) -> HttpResponse:
-    """Before anything has read the session, as middleware that is lazy leaves it."""
+    """Before anything has read the session, as lazy middleware does."""
     vars(request.session).pop("_session_cache", None)
     vars(request.session).pop("_login_entries", None)
     return clear_and_login(request, name)
@@ -67,7 +67,7 @@ def delete_and_login(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def replace_and_login(request: HttpRequest, name: str) -> HttpResponse:
-    """A store of the site's own in place of the middleware's."""
+    """A new store of the site replaces the middleware's store."""
     request.session = site_store()()
     return login(request, name)
 
@@ -84,7 +84,7 @@ def clear_and_login(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def login_saving_often(request: HttpRequest, name: str) -> HttpResponse:
-    """As code does that wants to know the new key at once."""
+    """Save often, like code that needs the new key at once."""
     request.session.save()
     login(request, "dogwood")
     request.session.save()
@@ -129,7 +129,7 @@ def clear(request: HttpRequest) -> HttpResponse:
 
 
 def flush_and_remember(request: HttpRequest) -> HttpResponse:
-    """The session goes on, with nobody signed in."""
+    """The session continues, with nobody signed in."""
     request.session.flush()
     request.session["basket"] = ["plums"]
     return HttpResponse()
@@ -162,7 +162,7 @@ async def aflush(request: HttpRequest) -> HttpResponse:
 
 
 View = Callable[..., Any]
-OF_ONE: list[View] = [
+AS_ANOTHER: list[View] = [
     clear_unread_and_login,
     delete_and_login,
     replace_and_login,
@@ -173,18 +173,18 @@ OF_ONE: list[View] = [
     alogin,
     aflush_and_alogin,
 ]
-OF_THE_SAME: list[View] = [login_again, cycle_key, change_password, acycle_key]
-OF_NOBODY: list[View] = [flush, clear, replace, flush_and_remember, flush_and_crash, aflush]
+AS_THE_SAME: list[View] = [login_again, cycle_key, change_password, acycle_key]
+SIGNED_OUT: list[View] = [flush, clear, replace, flush_and_remember, flush_and_crash, aflush]
 urlpatterns = [
     *urls.urlpatterns,
-    *(path(f"{one.__name__}/<name>/", one) for one in (*OF_ONE, login_and_crash, log_out_and_login)),
-    *(path(f"{one.__name__}/", one) for one in (*OF_THE_SAME, *OF_NOBODY)),
+    *(path(f"{view.__name__}/<name>/", view) for view in (*AS_ANOTHER, login_and_crash, log_out_and_login)),
+    *(path(f"{view.__name__}/", view) for view in (*AS_THE_SAME, *SIGNED_OUT)),
 ]
 
-#: Where a browser goes after a sign-in, and who is signed in then: one path or several, one after the other.
+#: The paths that a browser requests after a sign-in, one after another, and the user who is signed in then.
 WAYS: dict[str, tuple[list[str], str]] = {
-    **{one.__name__: ([f"/{one.__name__}/birch/"], "birch") for one in OF_ONE},
-    **{one.__name__: ([f"/{one.__name__}/"], "") for one in OF_THE_SAME},
+    **{view.__name__: ([f"/{view.__name__}/birch/"], "birch") for view in AS_ANOTHER},
+    **{view.__name__: ([f"/{view.__name__}/"], "") for view in AS_THE_SAME},
     "one after the other": (["/login/birch/", "/login/cedar/", "/flush_and_login/dogwood/"], "dogwood"),
     "taken on in an async view": (["/alogin/birch/", "/login/cedar/", "/aflush_and_alogin/birch/"], "birch"),
     "with a rotated key": (["/login/birch/", "/cycle_key/", "/change_password/", "/acycle_key/"], "birch"),
@@ -194,7 +194,7 @@ WAYS: dict[str, tuple[list[str], str]] = {
 }
 
 
-SOME = pytest.mark.parametrize("way", ["login", "released"], indirect=True)
+SOME = pytest.mark.parametrize("steps", ["login", "released"], indirect=True)
 
 
 @pytest.fixture(params=ENGINES, autouse=True)
@@ -206,7 +206,7 @@ def engine(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> str
 
 
 @pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> tuple[list[str], str]:
+def steps(request: pytest.FixtureRequest) -> tuple[list[str], str]:
     return WAYS[request.param]
 
 
@@ -226,13 +226,13 @@ def copy_of(new_browser: NewBrowser) -> Copy:
 
 
 def name_in(browser: SiteBrowser) -> str | None:
-    """Who is signed in, as the site's own view sees it."""
+    """The signed-in user, as the site's own view sees it."""
     answer = browser.get("/private/")
     return answer.text if answer.status_code == 200 else None
 
 
-class Crowd:
-    """A browser in which a provider's sign-in was followed by ``way``, its copies, and one of somebody else."""
+class Browsers:
+    """A browser with a provider's sign-in and then ``steps``, its copies, and a browser of another user."""
 
     def __init__(self, new_browser: NewBrowser, copy_of: Copy) -> None:
         self.browser, self.other = new_browser(raise_request_exception=False), new_browser()
@@ -243,176 +243,182 @@ class Crowd:
         self._copy_of = copy_of
         self.copies: list[SiteBrowser] = [copy_of(self.browser)]
 
-    def go(self, way: tuple[list[str], str], *, looks: bool = True) -> None:
-        paths, signed_in = way
-        for one in paths:
-            assert self.browser.get(one.format(me=self.me)).status_code == 200
+    def go(self, steps: tuple[list[str], str], *, looks: bool = True) -> None:
+        paths, signed_in = steps
+        for url in paths:
+            assert self.browser.get(url.format(me=self.me)).status_code == 200
             self.copies.append(self._copy_of(self.browser))
         if looks:
             assert name_in(self.browser) == (signed_in or self.me)
             self.copies.append(self._copy_of(self.browser))
 
     def assert_all_out(self) -> None:
-        assert [name_in(one) for one in (self.browser, *self.copies)] == [None] * (len(self.copies) + 1)
+        assert [name_in(browser) for browser in (self.browser, *self.copies)] == [None] * (len(self.copies) + 1)
         assert name_in(self.other)
         assert [row.subject for row in LoginSession.objects.filter(ended_at=None)] == ["hazel"]
 
 
 @pytest.fixture
-def crowd(new_browser: NewBrowser, copy_of: Copy) -> Crowd:
-    return Crowd(new_browser, copy_of)
+def browsers(new_browser: NewBrowser, copy_of: Copy) -> Browsers:
+    return Browsers(new_browser, copy_of)
 
 
-def test_the_providers_notice_ends_all(
-    crowd: Crowd, way: tuple[list[str], str], provider: Provider, new_browser: NewBrowser
+def test_a_notice_of_the_provider_ends_all(
+    browsers: Browsers, steps: tuple[list[str], str], provider: Provider, new_browser: NewBrowser
 ) -> None:
-    crowd.go(way, looks=False)
+    browsers.go(steps, looks=False)
 
-    assert new_browser().deliver(provider.end(str(crowd.row.sid))) == [200]
+    assert new_browser().deliver(provider.end(str(browsers.row.sid))) == [200]
 
-    crowd.assert_all_out()
+    browsers.assert_all_out()
 
 
-def test_logging_out_ends_all_and_goes_to_the_provider(
-    crowd: Crowd, way: tuple[list[str], str], provider: Provider
+def test_a_logout_ends_all_and_redirects_to_the_provider(
+    browsers: Browsers, steps: tuple[list[str], str], provider: Provider
 ) -> None:
-    crowd.go(way)
+    browsers.go(steps)
 
-    answer = crowd.browser.post("/auth/logout/")
+    answer = browsers.browser.post("/auth/logout/")
 
     assert answer.status_code == 302
     assert answer["Location"].startswith(f"{provider.issuer}/")
-    crowd.assert_all_out()
+    browsers.assert_all_out()
 
 
 @SOME
-def test_a_notice_about_the_person_ends_all(
-    crowd: Crowd, way: tuple[list[str], str], provider: Provider, new_browser: NewBrowser
+def test_a_notice_by_subject_ends_all(
+    browsers: Browsers, steps: tuple[list[str], str], provider: Provider, new_browser: NewBrowser
 ) -> None:
-    crowd.go(way)
+    browsers.go(steps)
 
     assert new_browser().deliver(provider.end_subject("amber")) == [200]
 
-    crowd.assert_all_out()
+    browsers.assert_all_out()
 
 
 @SOME
-def test_a_frame_ends_all(crowd: Crowd, way: tuple[list[str], str]) -> None:
-    crowd.go(way)
+def test_a_frame_ends_all(browsers: Browsers, steps: tuple[list[str], str]) -> None:
+    browsers.go(steps)
 
-    answer = crowd.browser.get("/auth/logout/frontchannel/", {"iss": crowd.row.issuer, "sid": str(crowd.row.sid)})
+    answer = browsers.browser.get(
+        "/auth/logout/frontchannel/", {"iss": browsers.row.issuer, "sid": str(browsers.row.sid)}
+    )
 
     assert answer.status_code == 200
-    crowd.assert_all_out()
+    browsers.assert_all_out()
 
 
 @SOME
-def test_a_new_sign_in_ends_all(crowd: Crowd, way: tuple[list[str], str]) -> None:
-    crowd.go(way)
+def test_a_new_sign_in_ends_all(browsers: Browsers, steps: tuple[list[str], str]) -> None:
+    browsers.go(steps)
 
-    crowd.browser.sign_in("elder")
+    browsers.browser.sign_in("elder")
 
-    assert crowd.browser.user["subject"] == "elder"
-    assert [name_in(copy) for copy in crowd.copies] == [None] * len(crowd.copies)
+    assert browsers.browser.user["subject"] == "elder"
+    assert [name_in(copy) for copy in browsers.copies] == [None] * len(browsers.copies)
 
 
-def test_a_notice_about_who_was_taken_on_ends_only_their_own(
-    crowd: Crowd, provider: Provider, new_browser: NewBrowser
+def test_a_notice_about_the_impersonated_user_ends_only_their_own_session(
+    browsers: Browsers, provider: Provider, new_browser: NewBrowser
 ) -> None:
-    crowd.other.sign_in("birch")
-    crowd.go((["/login/birch/"], "birch"))
+    browsers.other.sign_in("birch")
+    browsers.go((["/login/birch/"], "birch"))
 
     assert new_browser().deliver(provider.end_subject("birch")) == [200]
 
-    assert name_in(crowd.other) is None
-    assert name_in(crowd.browser) == "birch"
+    assert name_in(browsers.other) is None
+    assert name_in(browsers.browser) == "birch"
 
 
-@pytest.mark.parametrize("view", [one.__name__ for one in OF_NOBODY])
+@pytest.mark.parametrize("view", [view.__name__ for view in SIGNED_OUT])
 @pytest.mark.parametrize("before", [[], ["/login/birch/"]], ids=["", "taken on"])
-def test_a_session_that_is_emptied_ends_the_row(crowd: Crowd, view: str, before: list[str]) -> None:
-    crowd.go((before, "birch" if before else ""))
+def test_an_emptied_session_ends_the_row(browsers: Browsers, view: str, before: list[str]) -> None:
+    browsers.go((before, "birch" if before else ""))
 
-    assert crowd.browser.get(f"/{view}/").status_code == (500 if "crash" in view else 200)
+    assert browsers.browser.get(f"/{view}/").status_code == (500 if "crash" in view else 200)
 
-    crowd.assert_all_out()
-    crowd.browser.get("/flush/")
-    assert name_in(crowd.other)
+    browsers.assert_all_out()
+    browsers.browser.get("/flush/")
+    assert name_in(browsers.other)
 
 
-def test_a_crash_after_login_leaves_nothing_that_a_notice_does_not_end(
-    crowd: Crowd, provider: Provider, new_browser: NewBrowser
+def test_after_a_crash_in_login_a_notice_ends_all(
+    browsers: Browsers, provider: Provider, new_browser: NewBrowser
 ) -> None:
-    assert crowd.browser.get("/login_and_crash/birch/").status_code == 500
+    assert browsers.browser.get("/login_and_crash/birch/").status_code == 500
 
-    assert new_browser().deliver(provider.end(str(crowd.row.sid))) == [200]
+    assert new_browser().deliver(provider.end(str(browsers.row.sid))) == [200]
 
-    crowd.assert_all_out()
+    browsers.assert_all_out()
 
 
-def test_who_logs_out_and_signs_in_as_another_is_not_the_providers(
-    crowd: Crowd, provider: Provider, new_browser: NewBrowser
+def test_a_logout_and_another_login_do_not_belong_to_the_provider(
+    browsers: Browsers, provider: Provider, new_browser: NewBrowser
 ) -> None:
-    sid = str(crowd.row.sid)
-    crowd.browser.get("/log_out_and_login/cedar/")
+    sid = str(browsers.row.sid)
+    browsers.browser.get("/log_out_and_login/cedar/")
 
-    assert [name_in(copy) for copy in crowd.copies] == [None]
+    assert [name_in(copy) for copy in browsers.copies] == [None]
     assert not LoginSession.objects.filter(subject="amber").exists()
     assert new_browser().deliver(provider.end(sid)) == [200]
-    assert name_in(crowd.browser) == "cedar"
-    assert crowd.browser.post("/auth/logout/").status_code == 200
-    assert name_in(crowd.browser) is None
+    assert name_in(browsers.browser) == "cedar"
+    assert browsers.browser.post("/auth/logout/").status_code == 200
+    assert name_in(browsers.browser) is None
 
 
-def test_a_password_that_was_changed_elsewhere_ends_the_row(crowd: Crowd) -> None:
-    user = person(crowd.me)
+def test_a_password_changed_elsewhere_ends_the_row(browsers: Browsers) -> None:
+    user = user_named(browsers.me)
     user.set_password("another")
     user.save()
 
-    crowd.assert_all_out()
+    browsers.assert_all_out()
 
 
 @SOME
-def test_within_a_transaction_around_each_view(
-    crowd: Crowd, way: tuple[list[str], str], provider: Provider, new_browser: NewBrowser, monkeypatch: Any
+def test_a_notice_ends_all_with_a_transaction_around_each_view(
+    browsers: Browsers, steps: tuple[list[str], str], provider: Provider, new_browser: NewBrowser, monkeypatch: Any
 ) -> None:
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
-    crowd.go(way)
+    browsers.go(steps)
 
-    assert new_browser().deliver(provider.end(str(crowd.row.sid))) == [200]
+    assert new_browser().deliver(provider.end(str(browsers.row.sid))) == [200]
 
-    crowd.assert_all_out()
+    browsers.assert_all_out()
 
 
-@pytest.mark.parametrize("way", ["alogin", "acycle_key", "taken on in an async view"], indirect=True)
-def test_under_asgi(crowd: Crowd, way: tuple[list[str], str], provider: Provider, new_browser: NewBrowser) -> None:
+@pytest.mark.parametrize("steps", ["alogin", "acycle_key", "taken on in an async view"], indirect=True)
+def test_a_notice_ends_all_under_asgi(
+    browsers: Browsers, steps: tuple[list[str], str], provider: Provider, new_browser: NewBrowser
+) -> None:
     asgi = AsyncClient()
-    asgi.cookies = crowd.browser.cookies
-    for one in way[0]:
-        assert async_to_sync(asgi.get)(one.format(me=crowd.me), secure=True).status_code == 200
-    assert name_in(crowd.browser) == (way[1] or crowd.me)
+    asgi.cookies = browsers.browser.cookies
+    for url in steps[0]:
+        assert async_to_sync(asgi.get)(url.format(me=browsers.me), secure=True).status_code == 200
+    assert name_in(browsers.browser) == (steps[1] or browsers.me)
 
-    assert new_browser().deliver(provider.end(str(crowd.row.sid))) == [200]
+    assert new_browser().deliver(provider.end(str(browsers.row.sid))) == [200]
 
-    crowd.assert_all_out()
+    browsers.assert_all_out()
 
 
-def test_emptied_under_asgi(crowd: Crowd) -> None:
+def test_an_emptied_session_ends_the_row_under_asgi(browsers: Browsers) -> None:
     asgi = AsyncClient()
-    asgi.cookies = crowd.browser.cookies
+    asgi.cookies = browsers.browser.cookies
 
     async_to_sync(asgi.get)("/aflush/", secure=True)
 
-    crowd.assert_all_out()
+    browsers.assert_all_out()
 
 
-def test_a_session_that_is_emptied_while_the_database_fails(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_emptied_during_a_database_fault_ends_later(
+    browsers: Browsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_args: object) -> int:
         raise OperationalError
 
     with monkeypatch.context() as faulty:
         faulty.setattr(index, "mark_ended", fail)
-        answer = crowd.browser.get("/flush/")
+        answer = browsers.browser.get("/flush/")
 
     assert answer.status_code == 503
-    crowd.assert_all_out()
+    browsers.assert_all_out()

@@ -1,4 +1,4 @@
-"""The whole journeys through the test site, on every session engine."""
+"""Complete sign-ins and logouts on the test site, with every session engine."""
 
 from collections.abc import Iterator
 from io import StringIO
@@ -28,7 +28,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield request.param
 
 
-def test_sign_in(browser: SiteBrowser) -> None:
+def test_sign_in_opens_a_login_session(browser: SiteBrowser) -> None:
     answer = browser.sign_in("amber", next="/private/")
 
     assert answer.status_code == 302
@@ -38,7 +38,7 @@ def test_sign_in(browser: SiteBrowser) -> None:
     assert LoginSession.objects.count() == 1
 
 
-def test_warm_sign_in_makes_no_call_at_its_start_and_one_at_its_end(
+def test_a_sign_in_with_a_full_cache_makes_only_one_call(
     browser: SiteBrowser, new_browser: NewBrowser, network: Network
 ) -> None:
     browser.sign_in()
@@ -52,17 +52,17 @@ def test_warm_sign_in_makes_no_call_at_its_start_and_one_at_its_end(
     assert [call.url for call in network.calls] == ["https://op.example/oauth2/token"]
 
 
-#: Statements of a sign-in of somebody known, and of a logout. Two of the engines use the database besides.
+#: Numbers of statements for a sign-in of a known user, and for a logout. Two engines use the database too.
 STATEMENTS = {"db": (9, 13), "cached_db": (9, 11), "cache": (7, 8), "file": (7, 8), "signed_cookies": (7, 8)}
 
 
 def statements(queries: CaptureQueriesContext) -> list[str]:
-    """Without the beginnings and ends of transactions, which not every database notes."""
-    return [one["sql"] for one in queries if one["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
+    """Statements without the start and end of transactions, which some databases do not record."""
+    return [query["sql"] for query in queries if query["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_number_of_statements(new_browser: NewBrowser, network: Network, engine: str) -> None:
+def test_the_number_of_statements_is_fixed(new_browser: NewBrowser, network: Network, engine: str) -> None:
     new_browser().sign_in("amber")
     browser = new_browser()
     callback = network.follow(browser.start(), "amber")
@@ -73,11 +73,15 @@ def test_number_of_statements(new_browser: NewBrowser, network: Network, engine:
         browser.post("/auth/logout/")
 
     assert (len(statements(sign_in)), len(statements(logout))) == STATEMENTS[engine]
-    saves = [one for one in statements(sign_in) if "django_session" in one and one.startswith(("INSERT", "UPDATE"))]
+    saves = [
+        statement
+        for statement in statements(sign_in)
+        if "django_session" in statement and statement.startswith(("INSERT", "UPDATE"))
+    ]
     assert len(saves) == (1 if engine in ("db", "cached_db") else 0), "a sign-in saves its session once"
 
 
-def test_sign_in_again_ends_the_login_session_before(browser: SiteBrowser) -> None:
+def test_another_sign_in_ends_the_earlier_login_session(browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     before, row = browser.key, LoginSession.objects.get()
 
@@ -89,7 +93,7 @@ def test_sign_in_again_ends_the_login_session_before(browser: SiteBrowser) -> No
     assert LoginSession.objects.get() != row
 
 
-def test_back_channel_by_sid_ends_that_session_alone(new_browser: NewBrowser, provider: Provider) -> None:
+def test_back_channel_by_sid_ends_only_that_session(new_browser: NewBrowser, provider: Provider) -> None:
     first, second = new_browser(), new_browser()
     first.sign_in("amber")
     second.sign_in("amber")
@@ -103,7 +107,7 @@ def test_back_channel_by_sid_ends_that_session_alone(new_browser: NewBrowser, pr
     assert LogoutReceipt.objects.get().completed_at
 
 
-def test_back_channel_by_subject_ends_all_of_that_person(new_browser: NewBrowser, provider: Provider) -> None:
+def test_back_channel_by_subject_ends_all_sessions_of_that_user(new_browser: NewBrowser, provider: Provider) -> None:
     first, second, other = new_browser(), new_browser(), new_browser()
     first.sign_in("amber")
     second.sign_in("amber")
@@ -117,7 +121,7 @@ def test_back_channel_by_subject_ends_all_of_that_person(new_browser: NewBrowser
 
 
 @pytest.mark.parametrize("time_zone", ["UTC", "Asia/Tokyo", "America/Chicago"])
-def test_site_without_time_zones(
+def test_a_site_without_time_zones_works(
     new_browser: NewBrowser, provider: Provider, settings: Any, clock: Clock, time_zone: str
 ) -> None:
     settings.USE_TZ, settings.TIME_ZONE = False, time_zone
@@ -143,7 +147,7 @@ def test_site_without_time_zones(
     assert LoginSession.objects.count() == 0
 
 
-def test_rp_initiated_ends_here_first_and_comes_back(new_browser: NewBrowser) -> None:
+def test_rp_initiated_logout_ends_here_first_and_returns(new_browser: NewBrowser) -> None:
     first, second = new_browser(), new_browser()
     first.sign_in("amber")
     second.sign_in("amber")
@@ -160,7 +164,7 @@ def test_rp_initiated_ends_here_first_and_comes_back(new_browser: NewBrowser) ->
     assert back["Location"] == "/"
 
 
-def test_back_channel_overtakes_the_return_of_the_browser(browser: SiteBrowser, provider: Provider) -> None:
+def test_a_back_channel_notice_can_come_before_the_browser_returns(browser: SiteBrowser, provider: Provider) -> None:
     browser.sign_in("amber")
     asked = query_of(browser.post("/auth/logout/")["Location"])
     [session] = provider.login_sessions.values()
@@ -173,7 +177,9 @@ def test_back_channel_overtakes_the_return_of_the_browser(browser: SiteBrowser, 
     assert browser.user is None
 
 
-def test_overtaken_sign_in_is_refused(browser: SiteBrowser, new_browser: NewBrowser, provider: Provider) -> None:
+def test_a_sign_in_after_its_logout_notice_is_refused(
+    browser: SiteBrowser, new_browser: NewBrowser, provider: Provider
+) -> None:
     provider.before_token_response = lambda session: new_browser().deliver(provider.end(session.sid))
 
     answer = browser.sign_in("amber")
@@ -184,7 +190,7 @@ def test_overtaken_sign_in_is_refused(browser: SiteBrowser, new_browser: NewBrow
     assert LoginSession.objects.count() == 0
 
 
-def test_front_channel(browser: SiteBrowser, new_browser: NewBrowser) -> None:
+def test_front_channel_ends_the_session(browser: SiteBrowser, new_browser: NewBrowser) -> None:
     browser.sign_in("amber")
     assert browser.user
 
@@ -194,7 +200,7 @@ def test_front_channel(browser: SiteBrowser, new_browser: NewBrowser) -> None:
     assert browser.user is None
 
 
-def test_async_view(browser: SiteBrowser) -> None:
+def test_an_async_view_sees_the_user(browser: SiteBrowser) -> None:
     assert browser.get("/private-async/").status_code == 302
 
     browser.sign_in()
@@ -202,7 +208,9 @@ def test_async_view(browser: SiteBrowser) -> None:
     assert browser.get("/private-async/").status_code == 200
 
 
-def test_purge_works_off_what_a_fault_left(browser: SiteBrowser, new_browser: NewBrowser, provider: Provider) -> None:
+def test_purge_completes_an_interrupted_notice(
+    browser: SiteBrowser, new_browser: NewBrowser, provider: Provider
+) -> None:
     browser.sign_in("amber")
     other = new_browser()
     other.sign_in("birch")

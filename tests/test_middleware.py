@@ -1,4 +1,4 @@
-"""``LoginSessionMiddleware``: in place of the session, at no cost, under WSGI and ASGI."""
+"""``LoginSessionMiddleware`` replaces the session, costs nothing on public pages, and works under WSGI and ASGI."""
 
 from datetime import timedelta
 from typing import Any
@@ -32,7 +32,7 @@ def request_with_session(key: str | None = None) -> HttpRequest:
     return request
 
 
-def test_the_session_asks_the_index_and_keeps_key_and_class_name() -> None:
+def test_the_session_reads_the_index_and_keeps_key_and_class_name() -> None:
     request = request_with_session("a key that is long enough")
 
     LoginSessionMiddleware(lambda request: HttpResponse())(request)
@@ -45,7 +45,7 @@ def test_the_session_asks_the_index_and_keeps_key_and_class_name() -> None:
 
 
 @pytest.mark.parametrize(("session", "kind"), [(None, "NoneType"), ({}, "dict")])
-def test_what_is_no_session_store_is_refused(session: object, kind: str) -> None:
+def test_another_object_than_a_session_store_is_refused(session: object, kind: str) -> None:
     request = HttpRequest()
     if session is not None:
         request.session = session  # type: ignore[assignment]
@@ -56,7 +56,7 @@ def test_what_is_no_session_store_is_refused(session: object, kind: str) -> None
         LoginSessionMiddleware(lambda request: HttpResponse())(request)
 
 
-def test_session_inside_a_lazy_object() -> None:
+def test_a_session_inside_a_lazy_object_is_found() -> None:
     request = HttpRequest()
     request.session = SimpleLazyObject(lambda: SimpleLazyObject(lambda: SessionStore("a key that is long enough")))  # type: ignore[assignment]
 
@@ -66,7 +66,7 @@ def test_session_inside_a_lazy_object() -> None:
     assert request.session.session_key == "a key that is long enough"
 
 
-def test_session_middleware_that_is_no_subclass_of_djangos(browser: SiteBrowser, settings: Any) -> None:
+def test_session_middleware_that_is_no_subclass_of_djangos_works(browser: SiteBrowser, settings: Any) -> None:
     settings.MIDDLEWARE = ["tests.members.middleware.SessionMiddleware", *settings.MIDDLEWARE[1:]]
 
     browser.sign_in("amber")
@@ -77,7 +77,7 @@ def test_session_middleware_that_is_no_subclass_of_djangos(browser: SiteBrowser,
     assert browser.user is None
 
 
-def test_one_class_for_all_requests() -> None:
+def test_all_requests_use_one_class() -> None:
     first, second = request_with_session(), request_with_session()
     middleware = LoginSessionMiddleware(lambda request: HttpResponse())
 
@@ -87,7 +87,7 @@ def test_one_class_for_all_requests() -> None:
     assert type(first.session) is type(second.session) is indexed(SessionStore)
 
 
-def test_nothing_is_read(django_assert_num_queries: Any) -> None:
+def test_the_middleware_reads_nothing(django_assert_num_queries: Any) -> None:
     request = request_with_session("a key that is long enough")
 
     with django_assert_num_queries(0):
@@ -96,13 +96,13 @@ def test_nothing_is_read(django_assert_num_queries: Any) -> None:
     assert not request.session.accessed
 
 
-def test_the_answer_is_the_views() -> None:
+def test_the_answer_is_that_of_the_view() -> None:
     answer = HttpResponse()
 
     assert LoginSessionMiddleware(lambda request: answer)(request_with_session()) is answer
 
 
-def test_between_async_middleware_it_is_async() -> None:
+def test_the_middleware_is_async_between_async_middleware() -> None:
     async def view(request: HttpRequest) -> HttpResponse:
         assert isinstance(request.session, LoginSessionStore)
         return HttpResponse()
@@ -114,11 +114,11 @@ def test_between_async_middleware_it_is_async() -> None:
     assert not iscoroutinefunction(LoginSessionMiddleware(lambda request: HttpResponse()))
 
 
-def test_public_pages_cost_nothing_and_do_not_vary(
+def test_public_pages_read_nothing_and_do_not_vary(
     browser: SiteBrowser, settings: Any, django_assert_num_queries: Any
 ) -> None:
     browser.sign_in()
-    # Django's LoginRequiredMiddleware asks who is there before it asks whether the page is public.
+    # Django's LoginRequiredMiddleware reads the user before it checks whether the page is public.
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginRequired" not in name]
     new_browser = SiteBrowser()
     new_browser.cookies = browser.cookies
@@ -132,13 +132,13 @@ def test_public_pages_cost_nothing_and_do_not_vary(
 
 
 def position(queries: CaptureQueriesContext, *words: str) -> int:
-    """Of the one statement that has all of ``words``."""
+    """The position of the only statement that contains all of ``words``."""
     [place] = [place for place, query in enumerate(queries) if all(word in query["sql"] for word in words)]
     return place
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_page_notes_that_its_session_is_in_use_after_its_transaction(
+def test_last_seen_is_updated_after_the_pages_transaction(
     browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginRequired" not in name]
@@ -158,7 +158,7 @@ def test_a_page_notes_that_its_session_is_in_use_after_its_transaction(
 
 
 @pytest.mark.parametrize("engine", ["db", "cached_db", "cache", "file"])
-def test_a_session_that_ended_is_confirmed_no_longer_by_the_process_that_ended_it(
+def test_the_process_that_ends_a_session_refuses_it_at_once(
     browser: SiteBrowser, settings: Any, tmp_path: Any, engine: str
 ) -> None:
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
@@ -182,7 +182,7 @@ def test_private_pages_vary(browser: SiteBrowser) -> None:
     assert "Cookie" in browser.get("/private/")["Vary"]
 
 
-def test_async_views(browser: SiteBrowser) -> None:
+def test_async_views_see_the_user(browser: SiteBrowser) -> None:
     browser.sign_in()
     client = AsyncClient()
 
@@ -194,10 +194,10 @@ def test_async_views(browser: SiteBrowser) -> None:
     assert signed_in.status_code == 200
 
 
-# What an engine cannot do
+# Faults of an engine
 
 
-def test_a_dead_session_that_cannot_be_deleted_is_dead(
+def test_an_ended_session_that_cannot_be_deleted_is_refused(
     browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     browser.sign_in("amber")
@@ -213,7 +213,7 @@ def test_a_dead_session_that_cannot_be_deleted_is_dead(
     assert "stored session not deleted: OperationalError" in caplog.messages
 
 
-def test_a_key_that_is_taken_refuses_the_sign_in(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_in_use_refuses_the_sign_in(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
     def save(_session: object, must_create: bool = False) -> None:
         raise CreateError
 
@@ -226,8 +226,8 @@ def test_a_key_that_is_taken_refuses_the_sign_in(browser: SiteBrowser, monkeypat
     assert browser.user is None
 
 
-def test_what_cannot_be_read_is_not_written_over(browser: SiteBrowser, settings: Any) -> None:
-    """A cache that is back has the session still."""
+def test_a_session_that_cannot_be_read_is_not_overwritten(browser: SiteBrowser, settings: Any) -> None:
+    """After the fault, the cache still has the session."""
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     browser.sign_in("amber")
     key, prefix = str(browser.key), engines.site_store()().cache_key_prefix  # type: ignore[attr-defined]

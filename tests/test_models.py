@@ -1,4 +1,4 @@
-"""Whom a notice names, from both sides, and what the database keeps apart."""
+"""Which rows a notice names, from both sides, and what the database treats as different."""
 
 import importlib
 import time
@@ -65,10 +65,10 @@ def receipt(notice: LogoutNotice) -> LogoutReceipt:
     )
 
 
-# One question from two sides
+# The same rule from two sides
 
 issuers = st.sampled_from([settings.ISSUER, settings.ISSUER + "/", "https://another.example"])
-#: Some databases think that several of these are the same text.
+#: Some databases treat several of these texts as equal.
 names = st.sampled_from(["amber", "Amber", "AMBER", "amber ", " amber", "amber\t", "ämber", "a\u0308mber"])
 instants = st.integers(-4_000_000, 4_000_000).map(lambda microseconds: NOW + timedelta(microseconds=microseconds))
 instants |= st.sampled_from([NOW, NOW + IAT_TOLERANCE, NOW - IAT_TOLERANCE, NOW + timedelta(microseconds=2_000_001)])
@@ -99,15 +99,15 @@ def test_notice_and_receipt_name_the_same_rows(user: Any, openings: list[Any], g
     for saved in [*rows, *receipts]:
         saved.save()
 
-    expected = {(row.pk, one.pk) for row in rows for one in receipts if dead(row, one.notice)}
-    named_by = {(row.pk, one.pk) for one in receipts for row in LoginSession.objects.named_by(one.notice)}
-    naming = {(row.pk, one.pk) for row in rows for one in LogoutReceipt.objects.naming(row)}
+    expected = {(row.pk, receipt.pk) for row in rows for receipt in receipts if dead(row, receipt.notice)}
+    named_by = {(row.pk, receipt.pk) for receipt in receipts for row in LoginSession.objects.named_by(receipt.notice)}
+    naming = {(row.pk, receipt.pk) for row in rows for receipt in LogoutReceipt.objects.naming(row)}
 
     assert named_by == expected
     assert naming == expected
 
 
-def test_the_tolerance_is_two_seconds_and_no_more(user: Any) -> None:
+def test_the_tolerance_is_exactly_two_seconds(user: Any) -> None:
     row = login_session(user, iat=NOW)
     row.save()
     notice = LogoutNotice(settings.ISSUER, "amber", None, NOW - timedelta(seconds=2))
@@ -116,14 +116,14 @@ def test_the_tolerance_is_two_seconds_and_no_more(user: Any) -> None:
     assert not LoginSession.objects.named_by(replace(notice, iat=notice.iat - timedelta(microseconds=1)))
 
 
-def test_a_missing_sid_equals_no_other(user: Any) -> None:
+def test_a_missing_sid_equals_no_other_sid(user: Any) -> None:
     for _ in range(2):
         login_session(user, sid=None).save()
 
     assert not LoginSession.objects.named_by(LogoutNotice(settings.ISSUER, None, "", NOW))
 
 
-def test_a_receipt_gives_its_notice_back() -> None:
+def test_a_receipt_returns_its_notice() -> None:
     notice = LogoutNotice(settings.ISSUER, None, "the sid", NOW)
     saved = receipt(notice)
     saved.save()
@@ -135,21 +135,21 @@ def test_a_receipt_gives_its_notice_back() -> None:
 # Digests
 
 
-def test_a_digest_tells_where_one_value_ends() -> None:
+def test_digests_separate_their_values() -> None:
     assert digest("ab", "c") != digest("a", "bc") != digest("abc")
     assert digest('a","b') != digest("a", "b")
     assert digest("a") == digest("a")
 
 
 @given(st.lists(st.text(), min_size=1, max_size=3), st.lists(st.text(), min_size=1, max_size=3))
-def test_equal_digests_are_equal_values(one: list[str], other: list[str]) -> None:
-    assert (digest(*one) == digest(*other)) == (one == other)
+def test_equal_digests_mean_equal_values(first: list[str], second: list[str]) -> None:
+    assert (digest(*first) == digest(*second)) == (first == second)
 
 
-# What the database keeps apart
+# Uniqueness in the database
 
 
-def test_one_stored_session_has_one_row(user: Any) -> None:
+def test_a_stored_session_has_one_row(user: Any) -> None:
     login_session(user, session_key="a key").save()
 
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -163,7 +163,7 @@ def test_signed_cookies_have_no_key_and_many_rows(user: Any) -> None:
     assert LoginSession.objects.count() == 2
 
 
-def test_one_jti_of_an_issuer_has_one_receipt() -> None:
+def test_a_jti_of_an_issuer_has_one_receipt() -> None:
     first = receipt(LogoutNotice(settings.ISSUER, "amber", None, NOW))
     first.save()
 
@@ -177,7 +177,7 @@ def test_one_jti_of_an_issuer_has_one_receipt() -> None:
         again.save()
 
 
-def test_one_subject_is_one_user(user: Any) -> None:
+def test_a_subject_has_one_user(user: Any) -> None:
     for subject in ("amber", "Amber", "amber "):
         Subject.objects.create(user=user, issuer=settings.ISSUER, subject=subject)
 
@@ -185,7 +185,7 @@ def test_one_subject_is_one_user(user: Any) -> None:
         Subject.objects.create(user=user, issuer=settings.ISSUER, subject="amber")
 
 
-def test_what_they_are_called(user: Any) -> None:
+def test_models_have_names(user: Any) -> None:
     row = login_session(user)
 
     assert str(row) == str(row.pk)
@@ -194,7 +194,7 @@ def test_what_they_are_called(user: Any) -> None:
 
 @pytest.mark.parametrize("time_zone", ["UTC", "Asia/Tokyo", "America/Chicago"])
 @pytest.mark.parametrize("with_zones", [True, False])
-def test_a_moment_is_comparable_with_now(settings: Any, time_zone: str, with_zones: bool) -> None:
+def test_a_moment_can_be_compared_with_now(settings: Any, time_zone: str, with_zones: bool) -> None:
     settings.USE_TZ, settings.TIME_ZONE = with_zones, time_zone
 
     ago = timezone.now() - moment(time.time() - 60)
@@ -212,13 +212,13 @@ def test_the_key_is_djangos_own_in_migrations() -> None:
     assert options["db_constraint"] is False
 
 
-def test_the_key_takes_users_alone() -> None:
+def test_the_key_accepts_only_users() -> None:
     assert LoginSession(user=None).user_id is None
     with pytest.raises(ValueError, match="must be a"):
         LoginSession(user="amber")  # type: ignore[misc]
 
 
-def test_the_app_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_app_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apps, "is_installed", lambda _name: False)
 
     with pytest.raises(ImproperlyConfigured, match="INSTALLED_APPS lacks this app"):

@@ -1,4 +1,4 @@
-"""What the site still does without its cache or its database, and what it says of the rest."""
+"""Which requests work without the cache or the database, and how the others answer."""
 
 from collections.abc import Callable
 from html import unescape
@@ -37,14 +37,14 @@ def signed_in(browser: SiteBrowser) -> SiteBrowser:
 
 
 def forget_documents() -> None:
-    """As in a process that has just begun."""
+    """The process has just started."""
     documents._parsed.clear()
 
 
 # Without the cache
 
 
-def test_logout_without_the_cache_knows_the_provider_by_this_process_copy(
+def test_logout_without_the_cache_uses_the_process_copy_of_the_provider(
     signed_in: SiteBrowser, cache_down: CacheDown, network: Network
 ) -> None:
     cache_down()
@@ -56,7 +56,7 @@ def test_logout_without_the_cache_knows_the_provider_by_this_process_copy(
     assert network.calls == []
 
 
-def test_logout_without_the_cache_and_a_copy_ends_the_session_and_says_who_was_not_told(
+def test_logout_without_the_cache_and_a_copy_ends_the_session_and_is_unconfirmed(
     signed_in: SiteBrowser, cache_down: CacheDown, logged: Logged
 ) -> None:
     cache_down()
@@ -71,7 +71,9 @@ def test_logout_without_the_cache_and_a_copy_ends_the_session_and_says_who_was_n
     assert LoginSession.objects.count() == 0
 
 
-def test_tags_without_the_cache(signed_in: SiteBrowser, cache_down: CacheDown, logged: Logged) -> None:
+def test_template_tags_without_the_cache_lead_to_our_page(
+    signed_in: SiteBrowser, cache_down: CacheDown, logged: Logged
+) -> None:
     def url() -> str:
         return unescape(signed_in.get("/tags/").text.split("|")[2])
 
@@ -83,7 +85,7 @@ def test_tags_without_the_cache(signed_in: SiteBrowser, cache_down: CacheDown, l
     assert logged() == []
 
 
-def test_login_without_the_cache(browser: SiteBrowser, cache_down: CacheDown, logged: Logged) -> None:
+def test_login_without_the_cache_is_refused(browser: SiteBrowser, cache_down: CacheDown, logged: Logged) -> None:
     cache_down()
 
     assert_refused(browser.get("/auth/login/"), 503, RETRY, WAIT)
@@ -91,7 +93,7 @@ def test_login_without_the_cache(browser: SiteBrowser, cache_down: CacheDown, lo
     assert logged() == [f"sign-in failed: {CACHE_FAULT}"]
 
 
-def test_callback_without_the_cache(
+def test_callback_without_the_cache_is_refused(
     browser: SiteBrowser, network: Network, cache_down: CacheDown, caplog: pytest.LogCaptureFixture
 ) -> None:
     callback = network.follow(browser.start())
@@ -106,7 +108,7 @@ def test_callback_without_the_cache(
     assert network.calls == []
 
 
-def test_front_channel_without_the_cache(signed_in: SiteBrowser, cache_down: CacheDown) -> None:
+def test_front_channel_without_the_cache_ends_the_session(signed_in: SiteBrowser, cache_down: CacheDown) -> None:
     row = LoginSession.objects.get()
     cache_down()
     forget_documents()
@@ -118,7 +120,7 @@ def test_front_channel_without_the_cache(signed_in: SiteBrowser, cache_down: Cac
     assert signed_in.user is None
 
 
-def test_back_channel_without_the_cache_knows_the_keys_by_this_process_copy(
+def test_back_channel_without_the_cache_uses_the_process_copy_of_the_keys(
     signed_in: SiteBrowser, provider: Provider, cache_down: CacheDown
 ) -> None:
     cache_down()
@@ -128,7 +130,7 @@ def test_back_channel_without_the_cache_knows_the_keys_by_this_process_copy(
     assert signed_in.user is None
 
 
-def test_back_channel_without_the_cache_and_a_copy_is_put_off(
+def test_back_channel_without_the_cache_and_a_copy_is_undecided(
     signed_in: SiteBrowser, provider: Provider, cache_down: CacheDown, logged: Logged, settings: Any
 ) -> None:
     deliveries, shared = provider.end_subject("amber"), settings.CACHES
@@ -143,7 +145,7 @@ def test_back_channel_without_the_cache_and_a_copy_is_put_off(
     assert signed_in.user is None
 
 
-def test_the_cache_is_down_indeed(cache_down: CacheDown) -> None:
+def test_the_cache_is_really_down(cache_down: CacheDown) -> None:
     cache_down()
 
     for call in (caches["default"].get, caches["default"].set, caches["default"].add):
@@ -165,7 +167,7 @@ def assert_no_detail(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("where", "what"), [(User, "save"), (opening, "_new_row"), (LoginSession, "save"), (receipts, "rows")]
 )
-def test_callback_whose_database_fails_at_any_step(
+def test_a_callback_with_a_database_fault_at_any_step_is_refused(
     browser: SiteBrowser,
     network: Network,
     monkeypatch: pytest.MonkeyPatch,
@@ -186,7 +188,9 @@ def test_callback_whose_database_fails_at_any_step(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_callback_without_a_database(browser: SiteBrowser, network: Network, caplog: pytest.LogCaptureFixture) -> None:
+def test_callback_without_a_database_is_refused(
+    browser: SiteBrowser, network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
     callback = network.follow(browser.start())
 
     with connection.execute_wrapper(fail):

@@ -1,4 +1,4 @@
-"""What must not be read by who reads logs and error mails: tokens, codes, secrets, verifiers, keys and cookies."""
+"""Logs and error mails never show tokens, codes, secrets, verifiers, keys or cookies."""
 
 import base64
 import json
@@ -40,7 +40,7 @@ Reports = list[str]
 
 
 class Secrets:
-    """All that came up so far and must not be read."""
+    """All secrets so far."""
 
     def __init__(self, client_secret: str) -> None:
         credentials = f"django-site:{client_secret}"
@@ -60,7 +60,7 @@ class Secrets:
         self.add(query_of(url)["code"])
 
     def found_in(self, text: str) -> list[str]:
-        """Those that stand in ``text``, whole or in part."""
+        """The secrets in ``text``, whole or in part."""
         parts = {secret: secret if len(secret) < 60 else secret[-40:-10] for secret in self.known}
         return [secret for secret, part in parts.items() if part in text or part in unescape(text)]
 
@@ -75,7 +75,7 @@ def secrets(settings: Any, network: Network) -> Secrets:
 
 @pytest.fixture
 def sign_in(network: Network, secrets: Secrets) -> Callable[[SiteBrowser], Any]:
-    """Sign in, and keep in mind what was secret about it."""
+    """Sign in, and remember the secrets of this sign-in."""
 
     def sign_in(browser: SiteBrowser) -> Any:
         start = browser.start()
@@ -97,13 +97,15 @@ def sign_in(network: Network, secrets: Secrets) -> Callable[[SiteBrowser], Any]:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """All that was logged, with tracebacks."""
+    """All log lines, with tracebacks."""
     caplog.set_level(logging.DEBUG)
-    return lambda: "\n".join(logging.Formatter("%(name)s %(message)s %(args)s").format(one) for one in caplog.records)
+    return lambda: "\n".join(
+        logging.Formatter("%(name)s %(message)s %(args)s").format(record) for record in caplog.records
+    )
 
 
-class Stage(NamedTuple):
-    """Where a journey is played: ``browser`` is signed in as amber."""
+class Context(NamedTuple):
+    """The values that a logout needs. ``browser`` is signed in as Amber."""
 
     browser: SiteBrowser
     other: SiteBrowser
@@ -112,75 +114,75 @@ class Stage(NamedTuple):
     clock: Clock
 
 
-Journey = Callable[[Stage], None]
+Journey = Callable[[Context], None]
 
 
-def logged_out(stage: Stage) -> None:
-    stage.browser.post("/auth/logout/", {"next": "/bye/"})
+def logged_out(context: Context) -> None:
+    context.browser.post("/auth/logout/", {"next": "/bye/"})
 
 
-def logged_out_alone(stage: Stage) -> None:
+def logged_out_alone(context: Context) -> None:
     cache.clear()
-    stage.network.down()
-    stage.browser.post("/auth/logout/")
+    context.network.down()
+    context.browser.post("/auth/logout/")
 
 
-def logged_out_by_link(stage: Stage) -> None:
-    stage.browser.get("/tags/")
-    stage.browser.get("/auth/logout/callback/", {"state": stage.browser.session[LOGIN_KEY]["logout_state"]})
+def logged_out_by_link(context: Context) -> None:
+    context.browser.get("/tags/")
+    context.browser.get("/auth/logout/callback/", {"state": context.browser.session[LOGIN_KEY]["logout_state"]})
 
 
-def notified(stage: Stage) -> None:
-    assert stage.other.deliver(stage.provider.end_subject("amber")) == [200]
+def notified(context: Context) -> None:
+    assert context.other.deliver(context.provider.end_subject("amber")) == [200]
 
 
-def notified_wrongly(stage: Stage) -> None:
-    stage.provider.clock = lambda: 0
-    assert stage.other.deliver(stage.provider.end_subject("amber")) == [400]
+def notified_wrongly(context: Context) -> None:
+    context.provider.clock = lambda: 0
+    assert context.other.deliver(context.provider.end_subject("amber")) == [400]
 
 
-def notified_by_unknown_key(stage: Stage) -> None:
-    deliveries = list(stage.provider.end_subject("amber"))
-    stage.provider.keys = []
-    stage.provider.rotate_keys()
+def notified_by_unknown_key(context: Context) -> None:
+    deliveries = list(context.provider.end_subject("amber"))
+    context.provider.keys = []
+    context.provider.rotate_keys()
     cache.clear()
     documents._parsed.clear()
-    assert stage.other.deliver(deliveries) == [400]
+    assert context.other.deliver(deliveries) == [400]
 
 
-def notified_in_front(stage: Stage) -> None:
-    stage.other.get(
-        "/auth/logout/frontchannel/", {"iss": stage.provider.issuer, "sid": str(LoginSession.objects.get().sid)}
+def notified_in_front(context: Context) -> None:
+    context.other.get(
+        "/auth/logout/frontchannel/", {"iss": context.provider.issuer, "sid": str(LoginSession.objects.get().sid)}
     )
-    stage.other.get("/auth/logout/frontchannel/", {"iss": stage.provider.issuer})
+    context.other.get("/auth/logout/frontchannel/", {"iss": context.provider.issuer})
 
 
-def signed_in_anew(stage: Stage) -> None:
-    stage.browser.sign_in("birch")
+def signed_in_anew(context: Context) -> None:
+    context.browser.sign_in("birch")
 
 
-def refused_by_the_provider(stage: Stage) -> None:
-    callback = query_of(stage.network.follow(stage.other.start()))
-    stage.other.get("/auth/callback/", {**callback, "error": "access_denied", "error_description": "no"})
+def refused_by_the_provider(context: Context) -> None:
+    callback = query_of(context.network.follow(context.other.start()))
+    context.other.get("/auth/callback/", {**callback, "error": "access_denied", "error_description": "no"})
 
 
-def code_refused(stage: Stage) -> None:
-    callback = stage.network.follow(stage.other.start())
-    del stage.provider.clients["django-site"]
-    stage.other.visit(callback)
+def code_refused(context: Context) -> None:
+    callback = context.network.follow(context.other.start())
+    del context.provider.clients["django-site"]
+    context.other.visit(callback)
 
 
-def token_endpoint_down(stage: Stage) -> None:
-    callback = stage.network.follow(stage.other.start())
-    stage.network.down("/oauth2/token")
-    stage.other.visit(callback)
-    stage.other.visit(callback)
+def token_endpoint_down(context: Context) -> None:
+    callback = context.network.follow(context.other.start())
+    context.network.down("/oauth2/token")
+    context.other.visit(callback)
+    context.other.visit(callback)
 
 
-def wrong_id_token(stage: Stage) -> None:
-    stage.clock.advance(2 * 24 * 60 * 60)
-    stage.provider.clock = lambda: 0
-    stage.other.sign_in("amber")
+def wrong_id_token(context: Context) -> None:
+    context.clock.advance(2 * 24 * 60 * 60)
+    context.provider.clock = lambda: 0
+    context.other.sign_in("amber")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def wrong_id_token(stage: Stage) -> None:
     ],
     ids=lambda journey: journey.__name__,
 )
-def test_no_log_line_has_a_secret(
+def test_no_log_line_shows_a_secret(
     browser: SiteBrowser,
     new_browser: NewBrowser,
     network: Network,
@@ -229,7 +231,7 @@ def test_no_log_line_has_a_secret(
     monkeypatch.setattr(other, "post_form", posted)
     monkeypatch.setattr(other, "get", got)
 
-    journey(Stage(browser, other, network, provider, clock))
+    journey(Context(browser, other, network, provider, clock))
 
     for call in network.calls:
         secrets.add(call.form.get("code"), call.form.get("code_verifier"))
@@ -243,7 +245,7 @@ def test_no_log_line_has_a_secret(
 
 @pytest.fixture
 def reports() -> Iterator[Reports]:
-    """The mails that Django would send of each fault, as text and as HTML with the variables of all frames."""
+    """The mails that Django would send for each fault: as text, and as HTML with the variables of all frames."""
     reports: Reports = []
 
     def receiver(request: HttpRequest, **_arguments: Any) -> None:
@@ -262,12 +264,12 @@ def fail(*_args: Any, **_kwargs: Any) -> Any:
 
 @pytest.fixture
 def faulty(new_browser: NewBrowser) -> SiteBrowser:
-    """A browser that is shown the error page of a fault."""
+    """A browser that gets the error page of a fault."""
     return new_browser(raise_request_exception=False)
 
 
 def report_of(error: BaseException, request: HttpRequest | None = None) -> Reports:
-    """The mails about ``error``, from where it left this file."""
+    """The mails about ``error``, with the frames below this file."""
     traceback = error.__traceback__
     while traceback and traceback.tb_frame.f_code.co_filename == __file__:
         traceback = traceback.tb_next
@@ -303,7 +305,7 @@ def assert_secret(secrets: Secrets, reports: Reports) -> None:
     ids=lambda where: where if isinstance(where, str) else where.__name__,
 )
 @pytest.mark.parametrize("response_mode", ["query", "form_post"])
-def test_no_report_of_a_faulty_sign_in_has_a_secret(
+def test_no_report_of_a_failed_sign_in_shows_a_secret(
     faulty: SiteBrowser,
     network: Network,
     provider: Provider,
@@ -335,7 +337,7 @@ def test_no_report_of_a_faulty_sign_in_has_a_secret(
 
 
 class Mails(AdminEmailHandler):
-    """Django's own, keeping what it would send."""
+    """Django's handler, which stores the mails instead of sending them."""
 
     def __init__(self) -> None:
         super().__init__(include_html=True)
@@ -347,11 +349,11 @@ class Mails(AdminEmailHandler):
 
 @pytest.fixture
 def mails() -> Iterator[list[str]]:
-    """What the administrators are sent of each answer with 500 and more."""
+    """The mails that administrators get for each answer with status 500 or above."""
     handler, logger = Mails(), logging.getLogger("django.request")
     handler.setLevel(logging.ERROR)
     level, disabled = logger.level, logger.disabled
-    # Whatever ran in this process before: a demo silences this logger.
+    # An earlier test in this process may have silenced this logger, as the demo does.
     logger.setLevel(logging.ERROR)
     logger.disabled = False
     logger.addHandler(handler)
@@ -362,7 +364,7 @@ def mails() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("response_mode", ["query", "form_post"])
-def test_mail_about_a_callback_that_is_answered_503_has_no_secret(
+def test_a_mail_about_a_callback_with_503_shows_no_secret(
     browser: SiteBrowser,
     network: Network,
     secrets: Secrets,
@@ -396,7 +398,7 @@ def test_mail_about_a_callback_that_is_answered_503_has_no_secret(
     assert secrets.found_in(str({name: value for name, value in request.META.items() if name != "HTTP_COOKIE"})) == []
 
 
-def test_no_report_of_a_faulty_start_has_a_secret(
+def test_no_report_of_a_failed_start_shows_a_secret(
     faulty: SiteBrowser,
     network: Network,
     secrets: Secrets,
@@ -484,7 +486,7 @@ def front_channel(browser: SiteBrowser) -> Any:
     ids=lambda part: part if isinstance(part, str) else part.__name__.rpartition(".")[2],
 )
 @pytest.mark.parametrize("engine", ["cached_db", "cache", "file"])
-def test_no_report_of_a_fault_while_signed_in_has_a_secret(
+def test_no_report_of_a_fault_while_signed_in_shows_a_secret(
     faulty: SiteBrowser,
     sign_in: Callable[[SiteBrowser], Any],
     secrets: Secrets,
@@ -521,14 +523,14 @@ def test_no_report_of_a_fault_while_signed_in_has_a_secret(
 
     if answer.status_code == 500:
         assert_secret(secrets, reports)
-    else:  # the logout goes on, or its note is written: the log alone tells of the fault
+    else:  # the logout continues, or its marker cookie is set: only the log shows the fault
         assert not reports
         assert "RuntimeError" in caplog.text
         assert secrets.found_in(caplog.text) == []
     assert answer.status_code == STATUSES.get((act, what), 500)
 
 
-#: What does not end in a report of a fault: the row had ended, or could not be ended.
+#: Requests without a report of a fault: the row had ended, or could not be ended.
 STATUSES: dict[tuple[Act, str], int] = {
     (post_logout, "mark_ended"): 503,
     (post_logout, "delete_ended"): 302,
@@ -540,7 +542,7 @@ STATUSES: dict[tuple[Act, str], int] = {
 
 
 def faulty_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Fails when the view has answered."""
+    """Fails after the view has answered."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -551,7 +553,7 @@ def faulty_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Ca
     return middleware
 
 
-def test_no_report_of_a_fault_after_the_logout_has_a_secret(
+def test_no_report_of_a_fault_after_the_logout_shows_a_secret(
     new_browser: NewBrowser,
     sign_in: Callable[[SiteBrowser], Any],
     secrets: Secrets,
@@ -568,7 +570,7 @@ def test_no_report_of_a_fault_after_the_logout_has_a_secret(
     assert "redirect to the end session endpoint" in unescape(reports[1])
 
 
-def test_report_of_a_faulty_notice_has_no_secret(
+def test_a_report_of_a_failed_notice_shows_no_secret(
     browser: SiteBrowser,
     provider: Provider,
     sign_in: Callable[[SiteBrowser], Any],
@@ -576,7 +578,7 @@ def test_report_of_a_faulty_notice_has_no_secret(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """That fault is logged, not raised; a handler of the log may make a report of it."""
+    """That fault is logged, not raised. A log handler may send a report of it."""
     sign_in(browser)
     deliveries = provider.end_subject("amber")
     secrets.add(*(delivery.logout_token for delivery in deliveries))
@@ -590,7 +592,7 @@ def test_report_of_a_faulty_notice_has_no_secret(
     assert_secret(secrets, report_of(record.exc_info[1]))
 
 
-def test_report_of_a_faulty_purge_has_no_secret(
+def test_a_report_of_a_failed_purge_shows_no_secret(
     browser: SiteBrowser,
     sign_in: Callable[[SiteBrowser], Any],
     secrets: Secrets,
@@ -629,7 +631,7 @@ LOGIN_KEPT = StoredLogin(issuer="https://op.example", client_id="django-site", i
         (lambda op: end_session_request(LOGIN_KEPT, ""), messages, "EndSessionRequest"),
     ],
 )
-def test_no_report_of_a_fault_below_the_views_has_a_secret(
+def test_no_report_of_a_fault_below_the_views_shows_a_secret(
     network: Network, secrets: Secrets, monkeypatch: pytest.MonkeyPatch, call: Any, where: Any, what: str
 ) -> None:
     secrets.add("the-code-itself", "the-verifier", TOKENS.id_token, TOKENS.access_token, LOGOUT_TOKEN)
@@ -643,7 +645,7 @@ def test_no_report_of_a_fault_below_the_views_has_a_secret(
     assert_secret(secrets, report_of(caught.value))
 
 
-def test_cookies_of_sign_ins_are_left_out_of_every_report(
+def test_reports_omit_the_cookies_of_sign_ins(
     faulty: SiteBrowser, secrets: Secrets, reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faulty.start()
@@ -655,7 +657,7 @@ def test_cookies_of_sign_ins_are_left_out_of_every_report(
     assert_secret(secrets, reports)
 
 
-def test_what_is_kept_as_json_is_what_is_searched_for(browser: SiteBrowser, sign_in: Any, secrets: Secrets) -> None:
+def test_the_search_finds_secrets_that_are_stored_as_json(browser: SiteBrowser, sign_in: Any, secrets: Secrets) -> None:
     sign_in(browser)
 
     kept = json.dumps(browser.session[LOGIN_KEY])

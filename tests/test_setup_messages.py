@@ -1,4 +1,4 @@
-"""Settings of a wrong type: each check and each page says what was seen and the line to write, and shows no secret."""
+"""Settings of a wrong type: each check and page shows the value and the line to write, but no secret."""
 
 from collections.abc import Iterator
 from html import unescape
@@ -75,7 +75,7 @@ def told(given: Any) -> tuple[str, str]:
         ("HYDRA", [SECRET], "it is of the type list, and is not shown.", "{'ADMIN_URL': 'http://hydra:4445'}"),
     ],
 )
-def test_message_of_a_provider(name: str, value: Any, seen: str, line: str) -> None:
+def test_the_message_about_a_provider_says_how_to_fix_it(name: str, value: Any, seen: str, line: str) -> None:
     assert told(entry(**{name: value})) == (seen, f"{name!r}: {line}")
 
 
@@ -94,7 +94,7 @@ def test_message_of_a_provider(name: str, value: Any, seen: str, line: str) -> N
         ("SITE_URL", f"https://a:{SECRET}@b", "it is of the type str, and is not shown.", ""),
     ],
 )
-def test_message_of_the_site(name: str, value: Any, seen: str, line: str) -> None:
+def test_the_message_about_the_site_says_how_to_fix_it(name: str, value: Any, seen: str, line: str) -> None:
     said = told(site(**{name: value}))
 
     assert said[0] == seen
@@ -143,14 +143,14 @@ def test_message_of_the_site(name: str, value: Any, seen: str, line: str) -> Non
         (entry(KRATOS={"PUBLIC_URL": "http://login.example"}), ["it is 'http://login.example'.", "'https://login."]),
     ],
 )
-def test_message_of_the_whole(given: Any, words: list[str]) -> None:
+def test_the_message_about_the_whole_setting_says_how_to_fix_it(given: Any, words: list[str]) -> None:
     (problem,) = problems(given)
 
-    assert [one for one in words if one not in f"{problem.message} {problem.hint}"] == []
+    assert [word for word in words if word not in f"{problem.message} {problem.hint}"] == []
     assert SECRET not in f"{problem}"
 
 
-# Any value in any place
+# Any value for any setting
 
 _SCALARS = st.one_of(
     st.none(),
@@ -186,15 +186,15 @@ def _places(value: Any) -> Iterator[dict[str, Any]]:
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(VALUES)
-def test_any_value_in_any_place_is_taken_or_told(value: Any) -> None:
+def test_any_value_of_any_setting_is_accepted_or_reported(value: Any) -> None:
     for ory_logout in [value, *_places(value)]:
         found = problems(ory_logout)
-        assert all(isinstance(one, Problem) and one.message and one.hint for one in found)
+        assert all(isinstance(problem, Problem) and problem.message and problem.hint for problem in found)
         with override_settings(ORY_LOGOUT=ory_logout):
             try:
                 conf.get()
             except ImproperlyConfigured as error:
-                assert str(error).startswith(found[0].message)  # noqa: PT017 - not each value is wrong
+                assert str(error).startswith(found[0].message)  # noqa: PT017 - some values are correct
             else:
                 assert found == []
 
@@ -204,10 +204,10 @@ _MEMBERS = st.dictionaries(st.sampled_from([*PRIVATE_KEY, "k", "n", "e", "p", "u
 
 @hypothesis_settings(max_examples=200, deadline=None)
 @given(_MEMBERS, st.sampled_from(["EC", "RSA", "oct", "OKP", "none"]), st.booleans())
-def test_any_decryption_key_is_taken_or_told(members: dict[str, Any], kty: str, is_near: bool) -> None:
+def test_any_decryption_key_is_accepted_or_reported(members: dict[str, Any], kty: str, is_near: bool) -> None:
     key = {**(PRIVATE_KEY if is_near else {"kty": kty}), **members}
 
-    assert [one.code for one in problems(entry(DECRYPTION_KEY=key))] in ([], ["E027"])
+    assert [problem.code for problem in problems(entry(DECRYPTION_KEY=key))] in ([], ["E027"])
 
 
 @pytest.mark.parametrize("value", [None, 7, [], {}, b"x", "60", True, lazystr("x"), object()])
@@ -218,7 +218,7 @@ def test_no_check_of_the_site_raises(value: Any) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"PROVIDERS": [{**ENTRY, "CLIENT_SECRET": SECRET}]}, {"SITE_URL": "rp.example"}])
-def test_first_page_says_what_check_says(changes: dict[str, Any]) -> None:
+def test_the_first_page_shows_the_message_of_the_check(changes: dict[str, Any]) -> None:
     client = Client(raise_request_exception=False)
     with override_settings(ORY_LOGOUT=site(**changes), DEBUG=True):
         page = unescape(client.get("/").content.decode())
@@ -232,7 +232,7 @@ def test_first_page_says_what_check_says(changes: dict[str, Any]) -> None:
 
 
 class WithoutOurs:
-    """A root URLconf that forgot our URLs."""
+    """A root URLconf without our URLs."""
 
     def __init__(self) -> None:
         self.urlpatterns = [path("", private)]
@@ -253,8 +253,8 @@ def without_ours() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_ours")
-def test_urls_that_are_not_included_are_told_by_check() -> None:
-    found = {one.id: one for one in run_checks()}
+def test_the_check_reports_missing_urls() -> None:
+    found = {message.id: message for message in run_checks()}
 
     message = found["ory_logout.E053"]
     assert "WithoutOurs" in message.msg
@@ -263,7 +263,7 @@ def test_urls_that_are_not_included_are_told_by_check() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("without_ours")
-def test_urls_that_are_not_included_are_told_by_the_first_page() -> None:
+def test_the_first_page_reports_missing_urls() -> None:
     client = Client(raise_request_exception=False)
     with override_settings(DEBUG=True):
         page = client.get("/").content.decode()
@@ -274,6 +274,6 @@ def test_urls_that_are_not_included_are_told_by_the_first_page() -> None:
 
 
 @pytest.mark.usefixtures("without_ours")
-def test_absolute_url_where_ours_are_not_included() -> None:
+def test_an_absolute_url_without_our_urls_is_reported() -> None:
     with pytest.raises(ImproperlyConfigured, match="does not include the URLs of django_ory_logout"):
         conf.get().absolute("callback")

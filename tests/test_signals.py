@@ -1,4 +1,4 @@
-"""Signals: what they bring, and that a receiver that raises harms nobody."""
+"""Signals: their arguments. A receiver that raises has no effect."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,7 +31,7 @@ def reasons(ended: list[dict[str, Any]]) -> list[EndReason]:
     return [arguments["reason"] for arguments in ended]
 
 
-def test_opened_brings_request_and_login_session(browser: SiteBrowser, listen: Listen) -> None:
+def test_opened_has_request_and_login_session(browser: SiteBrowser, listen: Listen) -> None:
     opened = listen(login_session_opened)
 
     assert browser.sign_in("amber").status_code == 302
@@ -43,7 +43,7 @@ def test_opened_brings_request_and_login_session(browser: SiteBrowser, listen: L
     assert arguments["request"].user == LoginSession.objects.get().user
 
 
-def test_ended_brings_login_session_and_reason(browser: SiteBrowser, listen: Listen) -> None:
+def test_ended_has_login_session_and_reason(browser: SiteBrowser, listen: Listen) -> None:
     ended = listen(login_session_ended)
     browser.sign_in("amber")
     row = LoginSession.objects.get()
@@ -58,7 +58,7 @@ def test_ended_brings_login_session_and_reason(browser: SiteBrowser, listen: Lis
     assert arguments["reason"] is EndReason.RP_INITIATED
 
 
-def test_overtaken_sign_in_was_neither_opened_nor_ended(
+def test_a_refused_sign_in_sends_neither_opened_nor_ended(
     browser: SiteBrowser, new_browser: NewBrowser, provider: Provider, listen: Listen
 ) -> None:
     opened, ended = listen(login_session_opened), listen(login_session_ended)
@@ -69,7 +69,7 @@ def test_overtaken_sign_in_was_neither_opened_nor_ended(
     assert opened == ended == []
 
 
-def test_ended_by_signing_in_anew(browser: SiteBrowser, listen: Listen) -> None:
+def test_ended_is_sent_for_another_sign_in(browser: SiteBrowser, listen: Listen) -> None:
     ended = listen(login_session_ended)
     browser.sign_in("amber")
 
@@ -78,7 +78,9 @@ def test_ended_by_signing_in_anew(browser: SiteBrowser, listen: Listen) -> None:
     assert reasons(ended) == [EndReason.SUPERSEDED]
 
 
-def test_ended_by_back_channel_for_each_session(new_browser: NewBrowser, provider: Provider, listen: Listen) -> None:
+def test_ended_is_sent_for_each_session_of_a_back_channel_notice(
+    new_browser: NewBrowser, provider: Provider, listen: Listen
+) -> None:
     ended = listen(login_session_ended)
     for _ in range(2):
         new_browser().sign_in("amber")
@@ -88,7 +90,7 @@ def test_ended_by_back_channel_for_each_session(new_browser: NewBrowser, provide
     assert reasons(ended) == [EndReason.BACK_CHANNEL] * 2
 
 
-def test_ended_by_front_channel(browser: SiteBrowser, listen: Listen) -> None:
+def test_ended_is_sent_for_a_front_channel_notice(browser: SiteBrowser, listen: Listen) -> None:
     ended = listen(login_session_ended)
     browser.sign_in("amber")
 
@@ -97,7 +99,7 @@ def test_ended_by_front_channel(browser: SiteBrowser, listen: Listen) -> None:
     assert reasons(ended) == [EndReason.FRONT_CHANNEL]
 
 
-def test_ended_by_the_return_of_the_logout_link(browser: SiteBrowser, listen: Listen) -> None:
+def test_ended_is_sent_when_the_browser_returns_from_the_logout_link(browser: SiteBrowser, listen: Listen) -> None:
     ended = listen(login_session_ended)
     browser.sign_in("amber")
 
@@ -106,7 +108,7 @@ def test_ended_by_the_return_of_the_logout_link(browser: SiteBrowser, listen: Li
     assert reasons(ended) == [EndReason.RP_INITIATED]
 
 
-def test_ended_on_the_sessions_page(new_browser: NewBrowser, listen: Listen) -> None:
+def test_ended_is_sent_from_the_sessions_page(new_browser: NewBrowser, listen: Listen) -> None:
     ended = listen(login_session_ended)
     first, second = new_browser(), new_browser()
     first.sign_in("amber")
@@ -118,7 +120,7 @@ def test_ended_on_the_sessions_page(new_browser: NewBrowser, listen: Listen) -> 
     assert second.user is None
 
 
-def test_ended_by_its_age(browser: SiteBrowser, listen: Listen) -> None:
+def test_ended_is_sent_when_a_session_expires(browser: SiteBrowser, listen: Listen) -> None:
     ended = listen(login_session_ended)
     browser.sign_in("amber")
     LoginSession.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -128,7 +130,7 @@ def test_ended_by_its_age(browser: SiteBrowser, listen: Listen) -> None:
     assert reasons(ended) == [EndReason.EXPIRED]
 
 
-def test_refused_brings_channel_and_code(browser: SiteBrowser, listen: Listen) -> None:
+def test_refused_has_channel_and_code(browser: SiteBrowser, listen: Listen) -> None:
     refused = listen(logout_notice_refused)
 
     assert browser.post_form("/auth/logout/backchannel/", {}).status_code == 400

@@ -1,4 +1,4 @@
-"""What the reader of JSON makes of any content: the value, or one reason to refuse it."""
+"""The JSON reader gives a value for any content, or one reason to refuse it."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ def reason(content: bytes) -> str:
 
 
 @given(values, st.booleans())
-def test_what_a_writer_wrote_is_read(value: Any, as_ascii: bool) -> None:
+def test_written_json_is_read(value: Any, as_ascii: bool) -> None:
     assert parse(json.dumps(value, ensure_ascii=as_ascii).encode()) == value
 
 
@@ -40,12 +40,12 @@ def test_anything_is_a_value_or_refused(content: bytes) -> None:
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":', "[0,", '["\\"",'])
 @pytest.mark.parametrize("times", [MAX_DEPTH + 1, 936, 400_000])
-def test_too_deep(opening: str, times: int) -> None:
+def test_json_that_is_too_deep_is_refused(opening: str, times: int) -> None:
     assert reason(opening.encode() * times) == "depth"
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1])
-def test_the_last_depth(depth: int) -> None:
+def test_json_of_the_largest_depth_is_read(depth: int) -> None:
     content = b"[" * depth + b"]" * depth
 
     if depth > MAX_DEPTH:
@@ -54,7 +54,7 @@ def test_the_last_depth(depth: int) -> None:
         assert json.dumps(parse(content)).encode() == content
 
 
-def test_depth_is_read_near_the_end_of_the_stack() -> None:
+def test_the_depth_is_checked_near_the_end_of_the_stack() -> None:
     def deeper(frames: int) -> object:
         return deeper(frames - 1) if frames else parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
 
@@ -73,7 +73,7 @@ def test_depth_is_read_near_the_end_of_the_stack() -> None:
         json.dumps({"[": "{"}),
     ],
 )
-def test_brackets_in_texts_and_in_a_row_are_no_depth(content: str) -> None:
+def test_brackets_in_texts_and_in_a_row_do_not_count_as_depth(content: str) -> None:
     assert parse(content.encode()) == json.loads(content)
 
 
@@ -100,31 +100,31 @@ def test_no_content_takes_long(content: bytes) -> None:
         '{"ä": 1, "\\u00e4": 1}'.encode(),
     ],
 )
-def test_member_twice(content: bytes) -> None:
+def test_a_repeated_member_is_refused(content: bytes) -> None:
     assert reason(content) == "member"
 
 
 @pytest.mark.parametrize(
     "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
 )
-def test_another_encoding(encoding: str) -> None:
+def test_another_encoding_is_refused(encoding: str) -> None:
     assert reason('{"a": 1}'.encode(encoding)) == "encoding"
 
 
 @pytest.mark.parametrize("content", [b'"\xff"', b'"\xe4"', b'"\xed\xa0\x80"', b'"\xc0\xaf"', b'{"a": "\xe2\x82"}'])
-def test_not_utf_8(content: bytes) -> None:
+def test_bytes_that_are_not_utf_8_are_refused(content: bytes) -> None:
     assert reason(content) == "encoding"
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1" * 5000, "1" * 400 + ".0"])
-def test_number_of_no_reader(number: str) -> None:
+def test_an_unusable_number_is_refused(number: str) -> None:
     assert reason(f'{{"a": [{number}]}}'.encode()) == "number"
 
 
 @pytest.mark.parametrize(
     "content", [b"", b" ", b"<html>", b"{", b"[1,]", b"{} {}", b"'a'", b'"\n"', b"nan", b"]", b"\0"]
 )
-def test_not_json(content: bytes) -> None:
+def test_other_text_is_no_json(content: bytes) -> None:
     assert reason(content) == "syntax"
 
 

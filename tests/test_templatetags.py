@@ -31,7 +31,7 @@ def signed_in(browser: SiteBrowser) -> SiteBrowser:
 
 
 def rendered(browser: SiteBrowser) -> tuple[str, str, str]:
-    """Button, link and URL as the test site's page has them."""
+    """Button, link and URL on the test site's page."""
     button, link, url = browser.get("/tags/").text.split("|")
     return button, link, unescape(url)
 
@@ -40,7 +40,7 @@ def url_of(browser: SiteBrowser) -> str:
     return rendered(browser)[2]
 
 
-def test_url_is_the_providers_with_hint_redirect_uri_and_state(signed_in: SiteBrowser) -> None:
+def test_the_url_is_the_providers_with_hint_redirect_uri_and_state(signed_in: SiteBrowser) -> None:
     login = signed_in.session[LOGIN_KEY]
 
     url = url_of(signed_in)
@@ -54,33 +54,31 @@ def test_url_is_the_providers_with_hint_redirect_uri_and_state(signed_in: SiteBr
     }
 
 
-def test_url_is_our_own_page_where_the_browser_would_not_come_back_to_us(
-    signed_in: SiteBrowser, configure: Configure
-) -> None:
+def test_the_url_is_our_own_page_if_the_browser_would_not_return(signed_in: SiteBrowser, configure: Configure) -> None:
     configure(POST_LOGOUT_REDIRECT_URI="https://elsewhere.example/bye")
 
     assert url_of(signed_in) == OWN_PAGE
 
 
-def test_link_leads_to_the_url(signed_in: SiteBrowser) -> None:
+def test_the_link_has_the_url(signed_in: SiteBrowser) -> None:
     _, link, url = rendered(signed_in)
 
     assert unescape(link).strip() == f'<a href="{url}">Log out</a>'
     assert "&amp;state=" in link
 
 
-def test_state_is_the_same_at_every_rendering(signed_in: SiteBrowser) -> None:
+def test_the_state_is_the_same_at_every_rendering(signed_in: SiteBrowser) -> None:
     assert url_of(signed_in) == url_of(signed_in)
 
 
-def test_state_is_another_in_another_session(signed_in: SiteBrowser, new_browser: NewBrowser) -> None:
+def test_another_session_has_another_state(signed_in: SiteBrowser, new_browser: NewBrowser) -> None:
     other = new_browser()
     other.sign_in("amber")
 
     assert query_of(url_of(signed_in))["state"] != query_of(url_of(other))["state"]
 
 
-def test_session_ends_when_the_browser_comes_back(signed_in: SiteBrowser) -> None:
+def test_the_session_ends_when_the_browser_returns(signed_in: SiteBrowser) -> None:
     state = query_of(url_of(signed_in))["state"]
     assert signed_in.user
 
@@ -105,7 +103,7 @@ def test_rendering_makes_no_call_and_logs_nothing(
     assert logged() == []
 
 
-def test_provider_without_end_session_endpoint_leads_to_this_sites_page(
+def test_a_provider_without_end_session_endpoint_gives_the_url_of_this_sites_page(
     browser: SiteBrowser, provider: Provider
 ) -> None:
     provider.metadata["end_session_endpoint"] = None
@@ -114,30 +112,30 @@ def test_provider_without_end_session_endpoint_leads_to_this_sites_page(
     assert url_of(browser) == OWN_PAGE
 
 
-def test_url_that_would_be_too_long_leads_to_this_sites_page(browser: SiteBrowser, provider: Provider) -> None:
+def test_a_url_that_is_too_long_is_replaced_by_this_sites_page(browser: SiteBrowser, provider: Provider) -> None:
     provider.add_person(Person("amber", {"name": "a" * 4096}))
     browser.sign_in("amber")
 
     assert url_of(browser) == OWN_PAGE
 
 
-def test_post_by_choice_leads_to_this_sites_page(signed_in: SiteBrowser, configure: Configure) -> None:
+def test_post_to_the_provider_gives_the_url_of_this_sites_page(signed_in: SiteBrowser, configure: Configure) -> None:
     configure(END_SESSION_REQUEST_METHOD="POST")
 
     assert url_of(signed_in) == OWN_PAGE
 
 
-def test_session_that_no_provider_opened_leads_to_this_sites_page(browser: SiteBrowser) -> None:
+def test_a_session_that_no_provider_opened_gives_the_url_of_this_sites_page(browser: SiteBrowser) -> None:
     browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
 
     assert url_of(browser) == OWN_PAGE
 
 
-def test_nobody_leads_to_this_sites_page(browser: SiteBrowser) -> None:
+def test_an_anonymous_user_gets_the_url_of_this_sites_page(browser: SiteBrowser) -> None:
     assert url_of(browser) == OWN_PAGE
 
 
-def test_button_posts_with_a_token(new_browser: NewBrowser) -> None:
+def test_the_button_posts_a_csrf_token(new_browser: NewBrowser) -> None:
     browser = new_browser(enforce_csrf_checks=True)
     browser.sign_in()
     button, _, _ = rendered(browser)
@@ -156,7 +154,7 @@ def test_button_posts_with_a_token(new_browser: NewBrowser) -> None:
 
 @pytest.fixture
 def without_processors(settings: Any) -> Callable[[], None]:
-    """From the call on, no template has anything but what its view gives it, and the CSRF token."""
+    """From the call on, templates get only the values of their view and the CSRF token."""
 
     def without_processors() -> None:
         settings.TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
@@ -164,7 +162,7 @@ def without_processors(settings: Any) -> Callable[[], None]:
     return without_processors
 
 
-def test_tags_lead_to_this_sites_page_without_the_request(
+def test_without_the_request_tags_lead_to_this_sites_page(
     signed_in: SiteBrowser, without_processors: Callable[[], None]
 ) -> None:
     without_processors()
@@ -185,7 +183,7 @@ def test_pages_are_the_same_without_the_request(
         signed_in.post(OWN_PAGE)
 
     def shown() -> str:
-        """Without what is another at each request: the CSRF token, and the reference and time of an error."""
+        """Remove the parts that always differ: the CSRF token, and the reference and time of an error."""
         return re.sub(r'name="csrfmiddlewaretoken" value="[^"]*"|<small>[^<]*</small>', "", signed_in.get(path).text)
 
     with_request = shown()
@@ -195,7 +193,7 @@ def test_pages_are_the_same_without_the_request(
 
 
 @pytest.fixture
-def request_of_nobody(rf: RequestFactory) -> HttpRequest:
+def anonymous_request(rf: RequestFactory) -> HttpRequest:
     request = rf.get("/")
     request.session = SessionStore()
     return request
@@ -205,29 +203,29 @@ def render(request: HttpRequest, tag: str, **context: Any) -> str:
     return Template("{% load ory_logout %}{% " + tag + " %}").render(RequestContext(request, context))
 
 
-def test_button_has_label_and_next(request_of_nobody: HttpRequest) -> None:
-    button = render(request_of_nobody, "logout_button label=label next=next", label="<Leave>", next="/bye/?a&b")
+def test_the_button_has_label_and_next(anonymous_request: HttpRequest) -> None:
+    button = render(anonymous_request, "logout_button label=label next=next", label="<Leave>", next="/bye/?a&b")
 
     assert '<button type="submit">&lt;Leave&gt;</button>' in button
     assert '<input type="hidden" name="next" value="/bye/?a&amp;b">' in button
 
 
-def test_button_without_csrf_token_in_the_context_has_no_token(request_of_nobody: HttpRequest) -> None:
-    button = Template("{% load ory_logout %}{% logout_button %}").render(Context({"request": request_of_nobody}))
+def test_button_without_csrf_token_in_the_context_has_no_token(anonymous_request: HttpRequest) -> None:
+    button = Template("{% load ory_logout %}{% logout_button %}").render(Context({"request": anonymous_request}))
 
     assert "csrfmiddlewaretoken" not in button
 
 
-def test_link_has_a_label(request_of_nobody: HttpRequest) -> None:
-    link = render(request_of_nobody, "logout_link label=label", label="<Leave>")
+def test_the_link_has_a_label(anonymous_request: HttpRequest) -> None:
+    link = render(anonymous_request, "logout_link label=label", label="<Leave>")
 
     assert link.strip() == '<a href="/auth/logout/">&lt;Leave&gt;</a>'
 
 
-def test_url_can_be_kept_in_a_variable(request_of_nobody: HttpRequest) -> None:
+def test_the_url_can_be_stored_in_a_variable(anonymous_request: HttpRequest) -> None:
     template = Template("{% load ory_logout %}{% logout_url as url %}[{{ url }}]")
 
-    assert template.render(RequestContext(request_of_nobody)) == "[/auth/logout/]"
+    assert template.render(RequestContext(anonymous_request)) == "[/auth/logout/]"
 
 
 APPLE_AND_KHTML = "AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -257,5 +255,5 @@ APPLE_AND_KHTML = "AppleWebKit/537.36 (KHTML, like Gecko)"
         ("", "Unknown browser"),
     ],
 )
-def test_browser_is_called_as_people_know_it(user_agent: str, name: str) -> None:
+def test_browsers_have_their_common_names(user_agent: str, name: str) -> None:
     assert browser_name(user_agent) == name

@@ -1,4 +1,4 @@
-"""Users as the site's own model wants them: their names, their values, and why none is made."""
+"""Users of the site's own model: their names, their values, and why no user is created."""
 
 import subprocess
 import sys
@@ -54,44 +54,44 @@ REFUSED = "sign-in refused: user_unknown"
         ({}, "the-subject"),
     ],
 )
-def test_name_of_a_new_user(claims: Claims, name: str) -> None:
+def test_a_new_user_gets_a_name(claims: Claims, name: str) -> None:
     assert signed_in(id_token("the-subject", **claims)).username == name
 
 
-def test_name_stays_when_the_claim_changes() -> None:
+def test_the_name_stays_when_the_claim_changes() -> None:
     signed_in(id_token(preferred_username="amber"))
 
     assert signed_in(id_token(preferred_username="ember")).username == "amber"
 
 
 @pytest.mark.parametrize("taken", ["root", "Root", "ROOT"])
-def test_name_that_somebody_has_gets_a_suffix(taken: str) -> None:
+def test_a_name_in_use_gets_a_suffix(taken: str) -> None:
     User.objects.create_user(taken)
     suffix = digest("https://op.example", "amber")[:8]
 
     assert signed_in(id_token(preferred_username="root")).username == f"root-{suffix}"
 
 
-def test_name_that_is_the_address_of_another_gets_a_suffix() -> None:
+def test_a_name_that_is_the_address_of_another_user_gets_a_suffix() -> None:
     User.objects.create_user("cedar", "cedar@example.com")
 
     assert signed_in(id_token(**verified("Cedar@example.com"))).username.startswith("Cedar@example.com-")
 
 
-def test_long_name_is_cut_and_gets_a_suffix() -> None:
+def test_a_long_name_is_cut_and_gets_a_suffix() -> None:
     name = signed_in(id_token(preferred_username="a" * 200)).username
 
     assert len(name) == 150
     assert name.startswith("a" * 141 + "-")
 
 
-def test_subject_that_is_no_name_is_made_one() -> None:
+def test_a_subject_that_is_no_valid_name_is_changed() -> None:
     assert signed_in(id_token("auth0|5f7c8ec7")).username == "auth0-5f7c8ec7"
     assert signed_in(id_token("|")).username == digest("https://op.example", "|")[:30]
 
 
-def test_name_with_a_character_that_the_database_does_not_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with MySQL's utf8mb3: four bytes are too many."""
+def test_a_name_with_a_character_that_the_database_cannot_store_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MySQL's utf8mb3 cannot store four bytes."""
 
     def save(user: User, *args: Any, **kwargs: Any) -> None:
         if not user.username.isascii() or not user.first_name.isascii():
@@ -105,7 +105,7 @@ def test_name_with_a_character_that_the_database_does_not_store(monkeypatch: pyt
     assert (user.username, user.first_name) == ("amber", "")
 
 
-def test_name_that_the_database_cannot_even_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_the_database_cannot_look_up_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     def is_free(name: str, besides: object = None) -> bool:
         if not name.isascii():
             raise DataError
@@ -116,7 +116,7 @@ def test_name_that_the_database_cannot_even_look_up(monkeypatch: pytest.MonkeyPa
     assert signed_in(id_token(preferred_username="Амбер")).username == "amber"
 
 
-def test_name_that_is_taken_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_taken_meanwhile_gets_a_suffix(monkeypatch: pytest.MonkeyPatch) -> None:
     create_user = UserManager.create_user
 
     def overtaken(manager: Any, username: str, **fields: Any) -> Any:
@@ -129,7 +129,7 @@ def test_name_that_is_taken_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     assert signed_in(id_token()).username.startswith("amber-")
 
 
-def test_name_of_a_hook_is_made_free() -> None:
+def test_a_name_of_a_hook_gets_a_suffix() -> None:
     class Own(ProviderBackend):
         def username(self, authentication: Any) -> str:
             return "everybody"
@@ -140,7 +140,7 @@ def test_name_of_a_hook_is_made_free() -> None:
     assert second.username.startswith("everybody-")
 
 
-# Values that are only for display
+# Values for display only
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_name_of_a_hook_is_made_free() -> None:
         ("a" * 151, "a" * 150),
     ],
 )
-def test_value_that_cannot_be_stored_is_cleaned(given: str, stored: str, logged: Logged) -> None:
+def test_a_value_that_cannot_be_stored_is_cleaned(given: str, stored: str, logged: Logged) -> None:
     user = signed_in(id_token(given_name=given, family_name="Stone"))
 
     user.refresh_from_db()
@@ -161,26 +161,26 @@ def test_value_that_cannot_be_stored_is_cleaned(given: str, stored: str, logged:
     assert logged() == [f"user updated in part: first_name {'cut or cleaned' if stored else 'left out'}"]
 
 
-def test_blanks_around_a_value_are_left_out(logged: Logged) -> None:
+def test_blanks_around_a_value_are_removed(logged: Logged) -> None:
     assert signed_in(id_token(given_name=" Amber ")).first_name == "Amber"
     assert logged() == []
 
 
 @pytest.mark.parametrize("email", ["no address", "a" * 243 + "@example.com", "am\ud800ber@example.com"])
-def test_address_that_the_field_does_not_take_is_left_out(email: str, logged: Logged) -> None:
+def test_an_address_that_the_field_refuses_is_dropped(email: str, logged: Logged) -> None:
     assert signed_in(id_token(**verified(email))).email == ""
     assert logged() == ["user updated in part: email left out"]
 
 
 @pytest.mark.parametrize("email", ["\ud800@example.com", "a\0@example.com"])
-def test_address_that_cannot_be_looked_up_links_nobody(email: str, configure: Configure) -> None:
+def test_an_address_that_cannot_be_looked_up_does_not_link(email: str, configure: Configure) -> None:
     configure(ASSOCIATE_BY_EMAIL=True)
 
     assert signed_in(id_token(**verified(email))).email == ""
 
 
 @pytest.mark.parametrize("fault", [DataError("Incorrect string value"), UnicodeEncodeError("latin-1", "x", 0, 1, "no")])
-def test_values_that_the_database_refuses_are_left_out_one_by_one(
+def test_values_that_the_database_refuses_are_dropped_one_by_one(
     fault: Exception, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     signed_in(id_token())
@@ -198,11 +198,11 @@ def test_values_that_the_database_refuses_are_left_out_one_by_one(
     assert logged() == ["user updated in part: first_name left out: a value cannot be stored"]
 
 
-# A user model of the site's own
+# The site's own user model
 
 
 class Links:
-    """In place of ``Subject``, which refers to the user model that the tests run with."""
+    """Replaces ``Subject``, which refers to the user model of the tests."""
 
     def __init__(self) -> None:
         self.links: dict[str, Any] = {}
@@ -229,7 +229,7 @@ SignIn = Callable[..., Any]
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SignIn]:
-    """Signing in at a site with this user model, and these hooks."""
+    """Sign in at a site with this user model and these hooks."""
 
     def at(model: type, base: type[ProviderBackend] = ProviderBackend) -> SignIn:
         for module in (backends, users):
@@ -250,7 +250,7 @@ def member(at: Callable[..., SignIn], *, by: type[ProviderBackend] = WithCompany
     return at(Member, by)
 
 
-def test_member(at: Callable[..., SignIn]) -> None:
+def test_a_member_is_created(at: Callable[..., SignIn]) -> None:
     sign_in = member(at)
 
     user = sign_in(id_token(given_name="Amber", **verified("Amber@Example.ORG")))
@@ -262,7 +262,7 @@ def test_member(at: Callable[..., SignIn]) -> None:
 
 
 @pytest.mark.parametrize("email", ["E1@Example.ORG", "e1@EXAMPLE.org", "e1@example.org"])
-def test_address_in_other_letters_is_not_another_member(email: str, at: Callable[..., SignIn], logged: Logged) -> None:
+def test_an_address_in_another_case_is_the_same_member(email: str, at: Callable[..., SignIn], logged: Logged) -> None:
     Member.objects.create_user("e1@example.org", "Stone & Sons")
 
     assert member(at)(id_token(**verified(email))) is None
@@ -271,7 +271,7 @@ def test_address_in_other_letters_is_not_another_member(email: str, at: Callable
     assert Member.objects.count() == 1
 
 
-def test_address_in_other_letters_links_where_a_setting_says_so(
+def test_an_address_in_another_case_links_if_a_setting_allows_it(
     at: Callable[..., SignIn], configure: Configure
 ) -> None:
     configure(ASSOCIATE_BY_EMAIL=True)
@@ -291,7 +291,7 @@ def test_address_in_other_letters_links_where_a_setting_says_so(
         (verified("amber\x00@example.com"), "the e-mail address is not valid"),
     ],
 )
-def test_member_needs_an_address_that_was_verified(
+def test_a_member_needs_a_verified_address(
     claims: Claims, reason: str, at: Callable[..., SignIn], logged: Logged
 ) -> None:
     assert member(at)(id_token("amber@example.com", **claims)) is None
@@ -300,14 +300,14 @@ def test_member_needs_an_address_that_was_verified(
     assert Member.objects.count() == 0
 
 
-def test_required_field_without_a_value(at: Callable[..., SignIn], logged: Logged) -> None:
+def test_a_required_field_without_a_value_is_reported(at: Callable[..., SignIn], logged: Logged) -> None:
     assert member(at, by=ProviderBackend)(id_token(**verified("amber@example.com"))) is None
 
     assert logged() == ["no user made: user_invalid: company: blank", REFUSED]
     assert Member.objects.count() == 0
 
 
-def test_changed_address_is_never_that_of_another(at: Callable[..., SignIn], logged: Logged) -> None:
+def test_a_changed_address_never_belongs_to_another_member(at: Callable[..., SignIn], logged: Logged) -> None:
     sign_in = member(at)
     Member.objects.create_user("cedar@example.org", "Stone & Sons")
     user = sign_in(id_token(**verified("amber@example.org")))
@@ -317,11 +317,11 @@ def test_changed_address_is_never_that_of_another(at: Callable[..., SignIn], log
     user.refresh_from_db()
     assert user.email == "amber@example.org"
     assert logged() == ["user updated in part: email left out: a field must be unique, and its value is taken"]
-    assert sign_in(id_token(**verified("Amber@example.org"))).email == "Amber@example.org", "in other letters its own"
+    assert sign_in(id_token(**verified("Amber@example.org"))).email == "Amber@example.org", "its own in another case"
 
 
-def test_name_that_is_an_address_follows_the_claim(at: Callable[..., SignIn]) -> None:
-    """As ``users.md`` says; and it stays where the hook leaves ``email`` out."""
+def test_a_name_that_is_an_address_follows_the_claim(at: Callable[..., SignIn]) -> None:
+    """``users.md`` says so. It does not change if the hook leaves out ``email``."""
 
     class Kept(WithCompany):
         def user_fields(self, claims: Claims) -> dict[str, Any]:
@@ -335,8 +335,8 @@ def test_name_that_is_an_address_follows_the_claim(at: Callable[..., SignIn]) ->
         assert sign_in(id_token(**verified("ember@example.org"))).email == address
 
 
-def test_journeys_of_members(tmp_path: Path) -> None:
-    """In a process of its own: ``AUTH_USER_MODEL`` cannot be changed in one that has started."""
+def test_members_sign_in_and_log_out(tmp_path: Path) -> None:
+    """Run in another process, because a running one cannot change ``AUTH_USER_MODEL``."""
     names = ("tests/members/journeys.py", "--ds", "tests.members.settings", "-p", "no:cacheprovider", "-q")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *names, f"--basetemp={tmp_path}"], capture_output=True, text=True, check=False
@@ -346,7 +346,7 @@ def test_journeys_of_members(tmp_path: Path) -> None:
     assert "4 passed" in done.stdout
 
 
-def test_model_without_create_user(at: Callable[..., SignIn]) -> None:
+def test_a_model_without_create_user_works(at: Callable[..., SignIn]) -> None:
     user = at(Plain)(id_token("a-long-subject", given_name="Amber", **verified("amber@example.org")))
 
     assert user.name.startswith("amb-") or user.name.startswith("a-l-")
@@ -376,7 +376,7 @@ def test_names_of_any_length_are_valid(length: int, preferred: str | None, subje
 
 
 @pytest.mark.parametrize("length", [1, 8, 9, 10])
-def test_people_at_a_model_with_short_names(
+def test_users_of_a_model_with_short_names_are_created(
     length: int, at: Callable[..., SignIn], monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     field = Plain._meta.get_field("name")
@@ -386,7 +386,7 @@ def test_people_at_a_model_with_short_names(
 
     made = [sign_in(id_token(f"person-{number}", given_name="Amber")) for number in range(20)]
 
-    taken = [one.name for one in made if one]
+    taken = [user.name for user in made if user]
     assert len(set(taken)) == len(taken) == (16 if length == 1 else 20)
     assert {len(name) for name in taken} <= set(range(1, length + 1))
     if length == 1:
@@ -394,7 +394,7 @@ def test_people_at_a_model_with_short_names(
         assert words in logged()
 
 
-def test_people_without_an_address_where_it_is_unique(at: Callable[..., SignIn]) -> None:
+def test_users_without_an_address_are_created_if_it_is_unique(at: Callable[..., SignIn]) -> None:
     Nameless.objects.create_user("willow", "")
     sign_in = at(Nameless)
 
@@ -406,7 +406,7 @@ def test_people_without_an_address_where_it_is_unique(at: Callable[..., SignIn])
     assert sign_in(id_token("elm", **verified("elm@example.org"))).email == "elm@example.org"
 
 
-def test_people_without_an_address_where_it_cannot_be_left_out(at: Callable[..., SignIn], logged: Logged) -> None:
+def test_users_without_an_address_are_refused_if_it_is_required(at: Callable[..., SignIn], logged: Logged) -> None:
     sign_in = at(Blank)
 
     assert sign_in(id_token("amber")).email == ""
@@ -417,7 +417,7 @@ def test_people_without_an_address_where_it_cannot_be_left_out(at: Callable[...,
     )
 
 
-def test_create_user_that_needs_more(
+def test_a_create_user_with_more_required_arguments_is_reported(
     at: Callable[..., SignIn], monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     def create_user(email: str, company: str, birthday: str) -> None:
@@ -429,7 +429,9 @@ def test_create_user_that_needs_more(
     assert logged()[0] == "no user made: user_invalid: create_user: missing a required argument: 'birthday'"
 
 
-def test_create_user_that_refuses(at: Callable[..., SignIn], monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_a_create_user_that_raises_is_reported(
+    at: Callable[..., SignIn], monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
     def create_user(**_fields: Any) -> None:
         raise ValueError("amber@example.org is a secret")
 
@@ -439,7 +441,7 @@ def test_create_user_that_refuses(at: Callable[..., SignIn], monkeypatch: pytest
     assert logged()[0] == "no user made: user_invalid: create_user, or the model, refuses a value"
 
 
-def test_password_that_a_manager_sets_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_that_a_manager_sets_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     create_user = UserManager.create_user
     monkeypatch.setattr(
         UserManager, "create_user", lambda self, username, **fields: create_user(self, username, password="welcome")
@@ -448,7 +450,7 @@ def test_password_that_a_manager_sets_is_taken_away(monkeypatch: pytest.MonkeyPa
     assert not signed_in(id_token()).has_usable_password()
 
 
-def test_user_who_has_to_be_let_in_first_is_made_once(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_a_user_who_needs_approval_is_created_once(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     create_user = UserManager.create_user
     monkeypatch.setattr(
         UserManager, "create_user", lambda self, username, **fields: create_user(self, username, is_active=False)
@@ -463,7 +465,7 @@ def test_user_who_has_to_be_let_in_first_is_made_once(monkeypatch: pytest.Monkey
     assert signed_in(id_token())
 
 
-def test_clean_of_the_model_counts(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_the_models_clean_is_respected(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     def clean(_user: User) -> None:
         raise ValidationError("amber is a secret", code="not_here")
 
@@ -478,13 +480,13 @@ class WithoutNames(WithCompany):
         return ""
 
 
-def test_member_without_a_name_by_the_sites_own_hook(at: Callable[..., SignIn], logged: Logged) -> None:
+def test_a_member_without_a_name_from_the_sites_hook_is_reported(at: Callable[..., SignIn], logged: Logged) -> None:
     assert member(at, by=WithoutNames)(id_token(**verified("amber@example.com"))) is None
 
     assert logged() == ["no user made: username_unusable: username() gives none", REFUSED]
 
 
-def test_name_that_the_database_cannot_store(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_a_name_that_the_database_cannot_store_is_reported(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     def is_free(_name: str) -> bool:
         raise DataError("a value")
 
@@ -495,7 +497,7 @@ def test_name_that_the_database_cannot_store(monkeypatch: pytest.MonkeyPatch, lo
     assert logged() == ["no user made: username_unusable: the user name cannot be stored", REFUSED]
 
 
-def test_unique_field_that_another_account_has(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_a_unique_field_of_another_account_is_reported(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     def clean(_user: User) -> None:
         raise ValidationError({"email": ValidationError("taken", code="unique")})
 
@@ -505,7 +507,7 @@ def test_unique_field_that_another_account_has(monkeypatch: pytest.MonkeyPatch, 
     assert logged() == ["no user made: user_exists: email: unique", REFUSED]
 
 
-# What a receiver of the site does
+# Receivers of the site
 
 
 def doubled_link(instance: Any, created: bool, **_arguments: Any) -> None:
@@ -526,7 +528,7 @@ def without_a_link(instance: Any, created: bool, **_arguments: Any) -> None:
         (without_a_link, "ValueError"),
     ],
 )
-def test_receiver_that_fails_is_named(
+def test_a_receiver_that_fails_is_named(
     receiver: Callable[..., None], reason: str, connect_receiver: Connect, logged: Logged
 ) -> None:
     connect_receiver(post_save, receiver)
@@ -538,7 +540,7 @@ def test_receiver_that_fails_is_named(
     assert User.objects.count() == 0
 
 
-def test_other_model_that_is_not_saved_is_named(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_another_model_that_is_not_saved_is_named(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     def save(user: User, *args: Any, **kwargs: Any) -> None:
         AbstractBaseUser.save(user, *args, **kwargs)
         doubled_link(user, created=True)
@@ -551,7 +553,7 @@ def test_other_model_that_is_not_saved_is_named(monkeypatch: pytest.MonkeyPatch,
     assert logged()[0] == f"no user made: user_invalid: ory_logout.Subject is not saved: {reason}"
 
 
-# What a database says
+# Database errors
 
 
 @pytest.mark.parametrize(
@@ -587,7 +589,7 @@ def test_other_model_that_is_not_saved_is_named(monkeypatch: pytest.MonkeyPatch,
         ("something else about secrets", "user_invalid: the database refuses it (IntegrityError)"),
     ],
 )
-def test_integrity_error_is_reported_as_what_it_is(
+def test_an_integrity_error_is_reported_with_its_cause(
     said: str, reason: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     def save(*_args: Any, **_kwargs: Any) -> None:
@@ -600,7 +602,7 @@ def test_integrity_error_is_reported_as_what_it_is(
     assert "a@b" not in logged()[0]
 
 
-def test_fault_of_a_link_is_reported_and_leaves_no_user(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_a_fault_of_a_link_is_reported_and_leaves_no_user(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     def save(*_args: Any, **_kwargs: Any) -> None:
         raise IntegrityError("FOREIGN KEY constraint failed")
 

@@ -7,7 +7,7 @@ from django.urls import include, path
 
 @login_not_required
 def home(request: HttpRequest) -> HttpResponse:
-    """Public, and blind to the session."""
+    """A public page that does not read the session."""
     return HttpResponse("home")
 
 
@@ -21,7 +21,7 @@ async def private_async(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def tags(request: HttpRequest) -> HttpResponse:
-    """Every template tag of the app."""
+    """All template tags of the app."""
     text = "{% load ory_logout %}{% logout_button %}|{% logout_link %}|{% logout_url as url %}{{ url }}"
     return HttpResponse(engines["django"].from_string(text).render({}, request))
 

@@ -1,4 +1,4 @@
-"""Each command on a database without tables of this app says so, and the line to write."""
+"""Without this app's tables, each command reports it and names the command to run."""
 
 from collections.abc import Iterator
 from io import StringIO
@@ -39,7 +39,7 @@ def without_tables() -> Iterator[None]:
         (["ory_doctor", "--follow", "--seconds", "0.1"], "ory_logout_logoutevent"),
     ],
 )
-def test_missing_table(arguments: list[str], table: str) -> None:
+def test_a_missing_table_is_reported(arguments: list[str], table: str) -> None:
     with pytest.raises(CommandError) as raised:
         call_command(*arguments, stdout=StringIO(), stderr=StringIO())
 
@@ -49,7 +49,7 @@ def test_missing_table(arguments: list[str], table: str) -> None:
 
 
 @pytest.mark.usefixtures("without_tables")
-def test_steps_of_a_forced_logout_say_it_in_json() -> None:
+def test_steps_of_a_forced_logout_report_it_in_json() -> None:
     said = StringIO()
     with pytest.raises(CommandError):
         call_command("ory_force_logout", "--subject", "amber", "--json", stdout=said, stderr=StringIO())
@@ -58,6 +58,6 @@ def test_steps_of_a_forced_logout_say_it_in_json() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["ory_force_logout", "--subject", "amber"], ["ory_register_client"]])
-def test_settings_that_cannot_be_used(arguments: list[str]) -> None:
+def test_unusable_settings_are_reported(arguments: list[str]) -> None:
     with override_settings(ORY_LOGOUT=None), pytest.raises(CommandError, match=r"ORY_LOGOUT is missing\. Write: "):
         call_command(*arguments, stdout=StringIO(), stderr=StringIO())

@@ -1,4 +1,4 @@
-"""``ory_force_logout``: who, what, and how it went."""
+"""``ory_force_logout``: its arguments, its actions, and its result."""
 
 import json
 import shlex
@@ -48,7 +48,7 @@ def run(*arguments: str) -> str:
     return output.getvalue()
 
 
-def test_user(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_a_user_is_logged_out(amber: SiteBrowser, hydra: FakeHydra) -> None:
     output = run(Subject.objects.get().user.get_username())
 
     assert amber.user is None
@@ -59,14 +59,14 @@ def test_user(amber: SiteBrowser, hydra: FakeHydra) -> None:
 
 
 @pytest.mark.parametrize("further", [[], ["--provider", "default"], ["--issuer", django_settings.ISSUER]])
-def test_subject(amber: SiteBrowser, hydra: FakeHydra, further: list[str]) -> None:
+def test_a_subject_is_logged_out(amber: SiteBrowser, hydra: FakeHydra, further: list[str]) -> None:
     run("--subject", "amber", *further)
 
     assert amber.user is None
     assert hydra.logins == {}
 
 
-def test_login_session(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_a_login_session_is_ended(amber: SiteBrowser, hydra: FakeHydra) -> None:
     output = run("--sid", amber.user["sid"])
 
     assert amber.user is None
@@ -74,21 +74,21 @@ def test_login_session(amber: SiteBrowser, hydra: FakeHydra) -> None:
     assert "Still alive:\n  Consents, access and refresh tokens of the login session" in output
 
 
-def test_dry_run(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_dry_run_ends_nothing(amber: SiteBrowser, hydra: FakeHydra) -> None:
     output = run("--subject", "amber", "--dry-run")
 
     assert amber.user is not None
     assert "would be done  sessions on this site amber (1)\n" in output
 
 
-def test_json(amber: SiteBrowser) -> None:
+def test_the_output_can_be_json(amber: SiteBrowser) -> None:
     document = json.loads(run("--subject", "amber", "--json"))
 
     assert document["ok"] is True
     assert document["steps"][0]["name"] == "local"
 
 
-def test_failed_step_exits_with_1(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_a_failed_step_exits_with_1(amber: SiteBrowser, hydra: FakeHydra) -> None:
     hydra.broken = {f"DELETE {SESSIONS}/login?subject="}
 
     output = StringIO()
@@ -103,14 +103,14 @@ def test_failed_step_exits_with_1(amber: SiteBrowser, hydra: FakeHydra) -> None:
 
 
 def failed_run(*arguments: str) -> tuple[str, str]:
-    """What it wrote, and its error."""
+    """Return the output and the error."""
     output = StringIO()
     with pytest.raises(CommandError) as failed:
         call_command("ory_force_logout", *arguments, stdout=output)
     return output.getvalue(), str(failed.value)
 
 
-def test_what_is_left_is_said_as_commands(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_remaining_steps_are_printed_as_commands(amber: SiteBrowser, hydra: FakeHydra) -> None:
     sid = amber.user["sid"]
     hydra.broken = {"DELETE"}
 
@@ -125,7 +125,7 @@ def test_what_is_left_is_said_as_commands(amber: SiteBrowser, hydra: FakeHydra) 
     assert hydra.told == [(django_settings.CLIENT_ID, sid)]
 
 
-def test_what_is_left_is_in_the_json(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_remaining_steps_are_in_the_json(amber: SiteBrowser, hydra: FakeHydra) -> None:
     sid = amber.user["sid"]
     hydra.broken = {f"DELETE {SESSIONS}/login?"}
 
@@ -134,7 +134,7 @@ def test_what_is_left_is_in_the_json(amber: SiteBrowser, hydra: FakeHydra) -> No
     assert json.loads(output)["untold"] == [{"sid": sid, "provider": "default"}]
 
 
-def test_sid_cannot_be_more_than_one_word_of_a_command(hydra: FakeHydra) -> None:
+def test_a_sid_is_quoted_as_one_word_of_a_command(hydra: FakeHydra) -> None:
     hydra.broken = {"DELETE"}
 
     output, _ = failed_run("--sid=-x; ls")
@@ -153,8 +153,8 @@ def test_sid_cannot_be_more_than_one_word_of_a_command(hydra: FakeHydra) -> None
         ["--tokens-only", "--client", "mial"],
     ],
 )
-def test_what_nobody_knows_exits_with_3(amber: SiteBrowser, hydra: FakeHydra, arguments: list[str]) -> None:
-    """Hydra answers 204 for these too."""
+def test_an_unknown_target_exits_with_3(amber: SiteBrowser, hydra: FakeHydra, arguments: list[str]) -> None:
+    """Hydra answers 204 for unknown targets too."""
     output = StringIO()
     with pytest.raises(CommandError, match="this id is unknown") as failed:
         call_command("ory_force_logout", *arguments, stdout=output)
@@ -164,7 +164,7 @@ def test_what_nobody_knows_exits_with_3(amber: SiteBrowser, hydra: FakeHydra, ar
     assert amber.user is not None
 
 
-def test_what_this_site_does_not_know_and_hydra_lists_is_known(hydra: FakeHydra) -> None:
+def test_a_target_that_only_hydra_lists_is_known(hydra: FakeHydra) -> None:
     hydra.sign_in("birch", "elsewhere", "mail")
 
     assert "not known" not in run("--subject", "birch")
@@ -172,14 +172,14 @@ def test_what_this_site_does_not_know_and_hydra_lists_is_known(hydra: FakeHydra)
 
 
 @pytest.mark.parametrize("arguments", [["--sid", "SID"], ["--subject", "amber"], ["--tokens-only", "--client", "mail"]])
-def test_another_hydra_is_not_asked(
+def test_another_hydra_is_not_called(
     amber: SiteBrowser, hydra: FakeHydra, network: Network, arguments: list[str]
 ) -> None:
-    """ADMIN_URL is another Hydra's: it would answer 204, and log out somebody else."""
+    """ADMIN_URL belongs to another Hydra. It would answer 204 and log out another user."""
     sid = amber.user["sid"]
     hydra.key_ids = ["of another Hydra"]
 
-    output, _error = failed_run(*[sid if one == "SID" else one for one in arguments])
+    output, _error = failed_run(*[sid if argument == "SID" else argument for argument in arguments])
 
     assert "failed: hydra_of_another_issuer" in output
     assert "is the admin API of another Hydra" in output
@@ -199,7 +199,7 @@ def test_keys_that_cannot_be_compared_are_no_failure(amber: SiteBrowser, hydra: 
 
 
 @pytest.mark.parametrize("broken", [{"GET /admin/clients/mail"}, set()])
-def test_client_that_cannot_be_read_may_be_known(hydra: FakeHydra, broken: set[str]) -> None:
+def test_a_client_that_cannot_be_read_may_be_known(hydra: FakeHydra, broken: set[str]) -> None:
     hydra.broken = broken
     hydra.refused = set() if broken else {"GET /admin/clients/mail"}
 
@@ -208,8 +208,8 @@ def test_client_that_cannot_be_read_may_be_known(hydra: FakeHydra, broken: set[s
     assert hydra.calls[-1] == "DELETE /admin/oauth2/tokens?client_id=mail"
 
 
-def test_issuer_that_does_not_answer_leaves_nothing_done(amber: SiteBrowser, hydra: FakeHydra) -> None:
-    """What was ended may have been ended at another Hydra."""
+def test_an_issuer_that_does_not_answer_is_not_confirmed(amber: SiteBrowser, hydra: FakeHydra) -> None:
+    """The sessions may have ended at another Hydra."""
     assert amber.network
     amber.network.down()
     documents._parsed.clear()
@@ -236,7 +236,7 @@ def no_database() -> Iterator[None]:
         yield
 
 
-def test_database_down_and_hydra_is_asked_all_the_same(
+def test_hydra_is_called_although_the_database_is_down(
     amber: SiteBrowser, hydra: FakeHydra, caplog: pytest.LogCaptureFixture
 ) -> None:
     with no_database():
@@ -251,7 +251,7 @@ def test_database_down_and_hydra_is_asked_all_the_same(
     assert error.startswith("Not everything could be done.")
 
 
-def test_database_down_and_one_login_session(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_a_login_session_ends_at_hydra_although_the_database_is_down(amber: SiteBrowser, hydra: FakeHydra) -> None:
     sid = amber.user["sid"]
 
     with no_database():
@@ -261,10 +261,10 @@ def test_database_down_and_one_login_session(amber: SiteBrowser, hydra: FakeHydr
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("whom", ["subject", "sid"])
+@pytest.mark.parametrize("named", ["subject", "sid"])
 @pytest.mark.parametrize("and_all_after", [False, True])
-def test_a_fault_at_each_statement_stops_no_other_part(
-    new_browser: NewBrowser, hydra: FakeHydra, whom: str, and_all_after: bool
+def test_a_fault_at_each_statement_does_not_stop_the_other_steps(
+    new_browser: NewBrowser, hydra: FakeHydra, named: str, and_all_after: bool
 ) -> None:
     failing, has_failed = 0, True
     while has_failed:
@@ -283,7 +283,7 @@ def test_a_fault_at_each_statement_stops_no_other_part(
             return call(*args)
 
         with connection.execute_wrapper(execute):
-            result = force_logout(subject=subject) if whom == "subject" else force_logout(sid=sid)
+            result = force_logout(subject=subject) if named == "subject" else force_logout(sid=sid)
 
         has_failed = count > failing
         assert (django_settings.CLIENT_ID, sid) in hydra.told
@@ -293,7 +293,7 @@ def test_a_fault_at_each_statement_stops_no_other_part(
     assert failing > 5
 
 
-def test_database_down_and_a_user_is_named(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_a_user_needs_the_database(amber: SiteBrowser, hydra: FakeHydra) -> None:
     with no_database(), pytest.raises(CommandError, match="Use --subject") as failed:
         run("somebody")
 
@@ -306,16 +306,16 @@ def test_consents_can_be_kept(amber: SiteBrowser, hydra: FakeHydra) -> None:
     assert len(hydra.consents) == 1
 
 
-def test_consents_only(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_consents_only_revokes_consents(amber: SiteBrowser, hydra: FakeHydra) -> None:
     hydra.sign_in("amber", "elsewhere", "mail")
 
     run("--subject", "amber", "--consents-only", "--client", "mail")
 
     assert amber.user is not None
-    assert [one.client_id for one in hydra.consents] == [django_settings.CLIENT_ID]
+    assert [consent.client_id for consent in hydra.consents] == [django_settings.CLIENT_ID]
 
 
-def test_tokens_only(hydra: FakeHydra) -> None:
+def test_tokens_only_deletes_tokens(hydra: FakeHydra) -> None:
     run("--tokens-only", "--client", "mail")
 
     assert hydra.calls[-1] == "DELETE /admin/oauth2/tokens?client_id=mail"
@@ -343,7 +343,7 @@ def test_unclear_arguments_exit_with_2(hydra: FakeHydra, arguments: list[str], w
     assert hydra.calls == []
 
 
-def test_issuer_without_hydra_is_its_first_provider(browser: SiteBrowser, settings: Any) -> None:
+def test_an_issuer_uses_its_first_provider_with_hydra(browser: SiteBrowser, settings: Any) -> None:
     browser.sign_in("amber")
 
     output = run("--subject", "amber", "--issuer", django_settings.ISSUER)
@@ -360,7 +360,7 @@ KRATOS_URL, KRATOS_ADMIN_URL = "https://login.example", "http://kratos:4434"
 
 @pytest.fixture
 def kratos(settings: Any) -> Iterator[KratosNetwork]:
-    """People sign in at Kratos alone: by two entries, of which one can ask its admin API."""
+    """Users sign in with Kratos only. There are two entries, and one of them has an admin API."""
     entries = {
         "here": {"KRATOS": {"PUBLIC_URL": KRATOS_URL}},
         "there": {"KRATOS": {"PUBLIC_URL": KRATOS_URL, "ADMIN_URL": KRATOS_ADMIN_URL}},
@@ -376,7 +376,7 @@ def session(kratos: KratosNetwork) -> Session:
 
 
 @pytest.mark.parametrize("further", [[], ["--provider", "there"], ["--issuer", KRATOS_URL]])
-def test_identity(kratos: KratosNetwork, session: Session, further: list[str]) -> None:
+def test_an_identity_is_logged_out(kratos: KratosNetwork, session: Session, further: list[str]) -> None:
     output = run("--subject", session.identity.id, *further)
 
     assert kratos.kratos.sessions_of(session.identity.id) == []
@@ -388,16 +388,14 @@ def test_identity(kratos: KratosNetwork, session: Session, further: list[str]) -
     ]
 
 
-def test_entry_without_admin_says_so(kratos: KratosNetwork, session: Session) -> None:
+def test_an_entry_without_admin_api_is_reported(kratos: KratosNetwork, session: Session) -> None:
     output, error = failed_run("--subject", session.identity.id, "--provider", "here")
 
     assert f"Still alive:\n  Sessions at {KRATOS_URL}: no admin API is configured" in output
     assert "this id is unknown" in error
 
 
-def test_session_at_kratos_that_cannot_be_ended_is_tried_by_running_it_again(
-    kratos: KratosNetwork, session: Session
-) -> None:
+def test_a_failed_end_at_kratos_is_retried_by_a_second_run(kratos: KratosNetwork, session: Session) -> None:
     kratos.down()
 
     output, error = failed_run("--sid", session.id)
@@ -411,7 +409,7 @@ def test_session_at_kratos_that_cannot_be_ended_is_tried_by_running_it_again(
     assert not kratos.kratos.is_active(session)
 
 
-def test_json_of_kratos(kratos: KratosNetwork, session: Session) -> None:
+def test_json_contains_the_result_at_kratos(kratos: KratosNetwork, session: Session) -> None:
     document = json.loads(run("--subject", session.identity.id, "--json"))
 
     assert [step["name"] for step in document["steps"]] == [
@@ -423,7 +421,7 @@ def test_json_of_kratos(kratos: KratosNetwork, session: Session) -> None:
     assert [remark["code"] for remark in document["unknown"]] == ["kratos_tells_nobody"]
 
 
-def test_tokens_are_of_no_kratos(kratos: KratosNetwork) -> None:
+def test_tokens_do_not_exist_at_kratos(kratos: KratosNetwork) -> None:
     with pytest.raises(CommandError, match="no OpenID provider") as refused:
         run("--tokens-only", "--client", "mail")
 

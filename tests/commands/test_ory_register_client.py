@@ -1,4 +1,4 @@
-"""``ory_register_client``: what is different is shown, and written unless that is only checked."""
+"""``ory_register_client``: it shows differences, and writes them unless ``--check`` is given."""
 
 import json
 from collections.abc import Iterator
@@ -41,13 +41,13 @@ def methods(hydra: FakeHydra) -> list[str]:
     return [call.split()[0] for call in hydra.calls]
 
 
-def test_what_is_right_is_left_alone(hydra: FakeHydra) -> None:
+def test_a_correct_client_is_not_changed(hydra: FakeHydra) -> None:
     assert run() == "The client 'django-site' is registered with this site's URLs.\n"
     assert run("--check") == "The client 'django-site' is registered with this site's URLs.\n"
     assert methods(hydra) == ["GET", "GET"]
 
 
-def test_difference_is_shown_and_written_and_nothing_else_changes(hydra: FakeHydra) -> None:
+def test_a_difference_is_shown_and_written_and_nothing_else_changes(hydra: FakeHydra) -> None:
     hydra.clients[US]["backchannel_logout_uri"] = "https://old.example/bye"
     del hydra.clients[US]["backchannel_logout_session_required"]
 
@@ -65,7 +65,7 @@ def test_difference_is_shown_and_written_and_nothing_else_changes(hydra: FakeHyd
     assert hydra.clients[US] == {**REGISTERED, "client_name": "Site"}
 
 
-def test_each_of_several_providers_has_a_redirect_uri_of_its_own(hydra: FakeHydra, settings: Any) -> None:
+def test_each_of_several_providers_has_its_own_redirect_uri(hydra: FakeHydra, settings: Any) -> None:
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     other = {"ISSUER": "https://other.example", "CLIENT_ID": US, "CLIENT_SECRET": "secret"}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": default, "other": other}}
@@ -87,7 +87,7 @@ def test_check_writes_nothing_and_exits_with_1(hydra: FakeHydra) -> None:
     assert methods(hydra) == ["GET"]
 
 
-def test_unknown_client_is_created_from_the_settings(hydra: FakeHydra) -> None:
+def test_an_unknown_client_is_created_from_the_settings(hydra: FakeHydra) -> None:
     del hydra.clients[US]
 
     output = run()
@@ -105,7 +105,7 @@ def test_unknown_client_is_created_from_the_settings(hydra: FakeHydra) -> None:
     }
 
 
-def test_new_client_may_refresh_if_the_scope_asks_for_that(hydra: FakeHydra, configure: Configure) -> None:
+def test_a_new_client_may_refresh_if_the_scope_asks_for_it(hydra: FakeHydra, configure: Configure) -> None:
     del hydra.clients[US]
     configure(SCOPE="openid offline_access", TOKEN_ENDPOINT_AUTH_METHOD="none", CLIENT_SECRET="")
 
@@ -125,7 +125,7 @@ def test_check_of_an_unknown_client_exits_with_1(hydra: FakeHydra) -> None:
     assert hydra.clients == {}
 
 
-def test_id_that_hydra_chooses_has_to_go_into_the_settings(hydra: FakeHydra) -> None:
+def test_an_id_that_hydra_chooses_must_go_into_the_settings(hydra: FakeHydra) -> None:
     del hydra.clients[US]
     hydra.chooses_id = "f2a9"
 
@@ -133,7 +133,7 @@ def test_id_that_hydra_chooses_has_to_go_into_the_settings(hydra: FakeHydra) -> 
         run()
 
 
-def test_further_redirect_uris_stay(hydra: FakeHydra) -> None:
+def test_other_redirect_uris_stay(hydra: FakeHydra) -> None:
     hydra.clients[US]["redirect_uris"] = ["https://staging.example/auth/callback/"]
 
     run()
@@ -141,7 +141,7 @@ def test_further_redirect_uris_stay(hydra: FakeHydra) -> None:
     assert hydra.clients[US]["redirect_uris"] == ["https://staging.example/auth/callback/", f"{SITE}/callback/"]
 
 
-def test_further_redirect_uris_go_if_it_has_to_be_exact(hydra: FakeHydra) -> None:
+def test_exact_removes_other_redirect_uris(hydra: FakeHydra) -> None:
     hydra.clients[US]["redirect_uris"] = ["https://staging.example/auth/callback/", f"{SITE}/callback/"]
 
     run("--exact")
@@ -149,7 +149,7 @@ def test_further_redirect_uris_go_if_it_has_to_be_exact(hydra: FakeHydra) -> Non
     assert hydra.clients[US]["redirect_uris"] == [f"{SITE}/callback/"]
 
 
-def test_front_channel_is_a_choice(hydra: FakeHydra) -> None:
+def test_the_front_channel_is_optional(hydra: FakeHydra) -> None:
     run("--no-frontchannel")
 
     assert not {"frontchannel_logout_uri", "frontchannel_logout_session_required"} & set(hydra.clients[US])
@@ -157,7 +157,7 @@ def test_front_channel_is_a_choice(hydra: FakeHydra) -> None:
         run("--check")
 
 
-def test_skip_logout_consent_is_a_choice(hydra: FakeHydra) -> None:
+def test_skip_logout_consent_is_optional(hydra: FakeHydra) -> None:
     run("--skip-logout-consent")
     assert hydra.clients[US]["skip_logout_consent"] is True
 
@@ -168,7 +168,7 @@ def test_skip_logout_consent_is_a_choice(hydra: FakeHydra) -> None:
     assert "skip_logout_consent" not in hydra.clients[US]
 
 
-def test_settings_choose_where_the_browser_goes_after_logout(hydra: FakeHydra, configure: Configure) -> None:
+def test_settings_choose_the_post_logout_redirect_uri(hydra: FakeHydra, configure: Configure) -> None:
     configure(POST_LOGOUT_REDIRECT_URI="https://rp.example/bye/", FRONTCHANNEL_LOGOUT_SESSION_REQUIRED=False)
 
     run("--exact")
@@ -177,7 +177,7 @@ def test_settings_choose_where_the_browser_goes_after_logout(hydra: FakeHydra, c
     assert "frontchannel_logout_session_required" not in hydra.clients[US]
 
 
-def test_json(hydra: FakeHydra) -> None:
+def test_the_output_can_be_json(hydra: FakeHydra) -> None:
     hydra.clients[US]["frontchannel_logout_uri"] = ""
 
     assert json.loads(run("--json")) == {
@@ -190,14 +190,14 @@ def test_json(hydra: FakeHydra) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--provider", "none"], ["--check", "--provider", "none"]])
-def test_unknown_provider_exits_with_2(hydra: FakeHydra, arguments: list[str]) -> None:
+def test_an_unknown_provider_exits_with_2(hydra: FakeHydra, arguments: list[str]) -> None:
     with pytest.raises(CommandError, match="no provider 'none'") as refused:
         run(*arguments)
 
     assert refused.value.returncode == 2
 
 
-def test_provider_without_hydra_exits_with_2() -> None:
+def test_a_provider_without_hydra_exits_with_2() -> None:
     with pytest.raises(CommandError, match="has no HYDRA") as refused:
         run()
 
@@ -205,7 +205,7 @@ def test_provider_without_hydra_exits_with_2() -> None:
 
 
 @pytest.mark.parametrize("broken", ["GET", "PATCH"])
-def test_hydra_out_of_reach_exits_with_2(hydra: FakeHydra, broken: str) -> None:
+def test_an_unreachable_hydra_exits_with_2(hydra: FakeHydra, broken: str) -> None:
     hydra.clients[US]["backchannel_logout_uri"] = ""
     hydra.broken = {broken}
 
@@ -215,7 +215,7 @@ def test_hydra_out_of_reach_exits_with_2(hydra: FakeHydra, broken: str) -> None:
     assert failed.value.returncode == 2
 
 
-def test_hydra_that_refuses_exits_with_2(hydra: FakeHydra, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_of_hydra_exits_with_2(hydra: FakeHydra, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hydra, "_client", lambda *_: (401, {"error": "unauthorized"}))
 
     with pytest.raises(CommandError, match="hydra_unauthorized") as failed:

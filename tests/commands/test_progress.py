@@ -1,4 +1,4 @@
-"""A long command says how far it is, to a person at a terminal."""
+"""A long command shows its progress if a person uses a terminal."""
 
 import io
 import logging
@@ -24,14 +24,14 @@ from ..fake_hydra import URL, FakeHydra, connect
 
 
 class Terminal(io.StringIO):
-    """Where a person reads."""
+    """A terminal that a person reads."""
 
     def isatty(self) -> bool:
         return True
 
     @property
     def lines(self) -> list[str]:
-        """What each line said at its end."""
+        """The final text of each line."""
         return [line.rpartition("\r")[2].removesuffix(CLEAR) for line in self.getvalue().split("\n")[:-1]]
 
 
@@ -47,7 +47,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_a_line_for_each_step_with_count_rate_and_time_left(clock: Clock) -> None:
+def test_each_step_has_a_line_with_count_rate_and_time_left(clock: Clock) -> None:
     terminal = Terminal()
     progress = Progress(OutputWrapper(terminal), 1, clock)
 
@@ -64,7 +64,7 @@ def test_a_line_for_each_step_with_count_rate_and_time_left(clock: Clock) -> Non
     assert terminal.getvalue().count("\r") < 140
 
 
-def test_a_step_that_breaks_off_keeps_its_line(clock: Clock) -> None:
+def test_an_interrupted_step_keeps_its_line(clock: Clock) -> None:
     terminal = Terminal()
     progress = Progress(OutputWrapper(terminal), 1, clock)
 
@@ -75,7 +75,7 @@ def test_a_step_that_breaks_off_keeps_its_line(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("stream", "verbosity"), [(Terminal, 0), (io.StringIO, 1), (io.StringIO, 3)])
-def test_nothing_without_a_person_or_with_verbosity_0(stream: type[io.StringIO], verbosity: int) -> None:
+def test_nothing_is_shown_without_a_terminal_or_with_verbosity_0(stream: type[io.StringIO], verbosity: int) -> None:
     said = stream()
 
     Progress(OutputWrapper(said), verbosity)("sessions", 1, 2)
@@ -84,7 +84,7 @@ def test_nothing_without_a_person_or_with_verbosity_0(stream: type[io.StringIO],
 
 
 @pytest.mark.django_db
-def test_forced_logout_says_it_and_its_output_is_the_same(configure: Configure, network: Network) -> None:
+def test_a_forced_logout_shows_progress_and_its_output_is_the_same(configure: Configure, network: Network) -> None:
     configure(HYDRA={"ADMIN_URL": URL})
     terminal, output = Terminal(), io.StringIO()
     with connect(FakeHydra(clients={django_settings.CLIENT_ID: {}})) as hydra:
@@ -107,7 +107,7 @@ def test_forced_logout_says_it_and_its_output_is_the_same(configure: Configure, 
 
 @pytest.fixture(params=["db", "cache"])
 def many(request: pytest.FixtureRequest, new_browser: NewBrowser, settings: Any) -> None:
-    """Five sessions of one person, and a statement deletes two."""
+    """Five sessions of one user. A statement deletes two."""
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
     for _number in range(5):
         new_browser().sign_in("amber")
@@ -118,7 +118,7 @@ def many(request: pytest.FixtureRequest, new_browser: NewBrowser, settings: Any)
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("many")
-def test_forced_logout_of_one_person_counts_sessions() -> None:
+def test_a_forced_logout_of_one_user_counts_sessions() -> None:
     terminal = Terminal()
 
     call_command("ory_force_logout", "--subject", "amber", stdout=io.StringIO(), stderr=terminal)
@@ -131,7 +131,7 @@ def test_forced_logout_of_one_person_counts_sessions() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("many")
-def test_forced_logout_of_one_person_with_verbosity_0_counts_nothing() -> None:
+def test_a_forced_logout_of_one_user_with_verbosity_0_counts_nothing() -> None:
     terminal = Terminal()
 
     call_command("ory_force_logout", "--subject", "amber", verbosity=0, stdout=terminal, stderr=terminal)
@@ -141,7 +141,7 @@ def test_forced_logout_of_one_person_with_verbosity_0_counts_nothing() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("many")
-def test_a_step_that_fails_in_the_middle_ends_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_fails_ends_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     deleted = list[int]()
     delete = engines.delete_stored
@@ -180,7 +180,7 @@ def test_purge_counts_the_sessions_of_one_notice(new_browser: NewBrowser, provid
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("many")
-def test_forced_logout_counts_what_it_refuses_of_kratos(configure: Configure, network: Network) -> None:
+def test_a_forced_logout_counts_refused_sessions_of_kratos(configure: Configure, network: Network) -> None:
     LoginSession.objects.update(issuer="https://login.example")
     configure(KRATOS={"PUBLIC_URL": "https://login.example"})
     rows, terminal = LoginSession.objects.all(), Terminal()
@@ -196,7 +196,7 @@ def test_forced_logout_counts_what_it_refuses_of_kratos(configure: Configure, ne
     ]
 
 
-def test_a_listing_of_which_nobody_knows_the_length(clock: Clock) -> None:
+def test_a_list_of_unknown_length_is_counted(clock: Clock) -> None:
     terminal = Terminal()
     progress = Progress(OutputWrapper(terminal), 1, clock)
 
@@ -210,7 +210,7 @@ def test_a_listing_of_which_nobody_knows_the_length(clock: Clock) -> None:
 
 
 @pytest.mark.django_db
-def test_forced_logout_with_verbosity_0_says_only_what_is_left(configure: Configure, network: Network) -> None:
+def test_a_forced_logout_with_verbosity_0_shows_only_what_remains(configure: Configure, network: Network) -> None:
     configure(HYDRA={"ADMIN_URL": URL})
     terminal = Terminal()
     with connect(FakeHydra(clients={django_settings.CLIENT_ID: {}})) as hydra:
@@ -233,7 +233,7 @@ def expired(new_browser: NewBrowser) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_purge_says_it(
+def test_purge_shows_progress(
     expired: None, browser: SiteBrowser, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("django_ory_logout.sessions.index.CHUNK", 2)
@@ -248,7 +248,7 @@ def test_purge_says_it(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_purge_with_verbosity_0_says_nothing_and_counts_nothing(expired: None) -> None:
+def test_purge_with_verbosity_0_shows_and_counts_nothing(expired: None) -> None:
     terminal = Terminal()
 
     with CaptureQueriesContext(connection) as queries:
@@ -266,17 +266,17 @@ def test_purge_logs_one_line_with_counts(expired: None, caplog: pytest.LogCaptur
 
     call_command("ory_purge", stdout=io.StringIO())
 
-    ours = [one for one in caplog.records if one.name == "django_ory_logout"]
-    assert [one.getMessage() for one in ours if one.levelno >= logging.INFO] == [
+    ours = [record for record in caplog.records if record.name == "django_ory_logout"]
+    assert [record.getMessage() for record in ours if record.levelno >= logging.INFO] == [
         "purge: 0 notices worked off, 0 not, 0 login sessions ended, 3 expired, 0 old receipts removed"
     ]
-    assert [one.getMessage().partition(" ended: ")[2] for one in ours if one.levelno == logging.DEBUG] == [
+    assert [record.getMessage().partition(" ended: ")[2] for record in ours if record.levelno == logging.DEBUG] == [
         "expired"
     ] * 3
 
 
 @pytest.mark.django_db(transaction=True)
-def test_outside_of_a_purge_each_session_has_its_line(
+def test_outside_purge_each_session_has_its_log_line(
     browser: SiteBrowser, provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "django_ory_logout")
@@ -288,7 +288,7 @@ def test_outside_of_a_purge_each_session_has_its_line(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_purge_logs_one_of_many_notices_that_fail(
+def test_purge_logs_one_of_many_failed_notices(
     new_browser: NewBrowser, provider: Provider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for subject in ("amber", "birch", "cedar"):
@@ -304,4 +304,4 @@ def test_purge_logs_one_of_many_notices_that_fail(
     with pytest.raises(CommandError, match="3 notices"):
         call_command("ory_purge", stdout=io.StringIO())
 
-    assert len([one for one in caplog.records if one.levelno >= logging.WARNING]) == 1
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1

@@ -1,4 +1,4 @@
-"""Each setting: what it is when it is left out, and what is said when it is wrong."""
+"""Each setting: its default, and the problem that is reported for a wrong value."""
 
 from copy import deepcopy
 from typing import Any
@@ -34,7 +34,7 @@ REQUIRED = {"ISSUER": "https://op.example", "CLIENT_ID": "django-site"}
 
 
 def site(**changes: Any) -> dict[str, Any]:
-    """``ORY_LOGOUT`` as the tests have it, with ``changes`` at its top."""
+    """``ORY_LOGOUT`` of the tests, with ``changes`` at its top level."""
     return changed(deepcopy(settings.ORY_LOGOUT), changes)
 
 
@@ -105,15 +105,17 @@ def test_client_secret_basic_is_the_default() -> None:
 
 
 def test_required_settings() -> None:
-    required = [name for known in (SETTINGS, PROVIDER_SETTINGS) for name, one in known.items() if one.default is ...]
+    required = [
+        name for known in (SETTINGS, PROVIDER_SETTINGS) for name, setting in known.items() if setting.default is ...
+    ]
 
     assert required == ["SITE_URL", "PROVIDERS", "ISSUER", "CLIENT_ID"]
 
 
-# What is said
+# Messages
 
 
-def test_provider_without_an_alias() -> None:
+def test_a_provider_without_an_alias_is_explained() -> None:
     (problem,) = problems(site(PROVIDERS=REQUIRED))
 
     assert problem.code == "E085"
@@ -130,16 +132,16 @@ def test_provider_without_an_alias() -> None:
         {"HYDRA": {}},
     ],
 )
-def test_provider_without_an_alias_in_other_spellings(given: Any) -> None:
+def test_a_provider_without_an_alias_in_other_spellings_is_explained(given: Any) -> None:
     assert codes(site(PROVIDERS=given)) == ["E085"]
 
 
 @pytest.mark.parametrize("alias", ["kratos", "HYDRA", "issuer"])
-def test_alias_called_like_a_setting(alias: str) -> None:
+def test_an_alias_with_the_name_of_a_setting_is_refused(alias: str) -> None:
     assert codes(site(PROVIDERS={alias: settings.ORY_LOGOUT["PROVIDERS"]["default"]})) == []
 
 
-def test_site_url_with_a_path() -> None:
+def test_a_site_url_with_a_path_is_refused() -> None:
     (problem,) = problems(site(SITE_URL="https://rp.example/shop"))
 
     assert problem.message == "ORY_LOGOUT['SITE_URL'] cannot be used: it is 'https://rp.example/shop'."
@@ -198,7 +200,7 @@ def test_values_of_a_provider() -> None:
         "KEEP_TOKENS": True,
         "REVOKE_TOKENS_AT_LOGOUT": True,
     }
-    # The last two: tests/ory/test_settings.py.
+    # tests/ory/test_settings.py tests the last two.
     assert {*values, "DECRYPTION_KEY", "HYDRA", "KRATOS"} == set(PROVIDER_SETTINGS)
 
     with override_settings(ORY_LOGOUT=entry(**values, DECRYPTION_KEY=PRIVATE_KEY)):
@@ -210,7 +212,7 @@ def test_values_of_a_provider() -> None:
     assert provider.provider.registration == provider.registration
 
 
-# One wrong value each, and the number of its check
+# One wrong value for each setting, and the number of its check
 
 WRONG_IN_THE_SITE: list[tuple[str, str, Any]] = [
     ("E010", "SITE_URL", ABSENT),
@@ -289,7 +291,7 @@ WRONG_IN_A_PROVIDER: list[tuple[str, str, Any]] = [
 
 
 @pytest.mark.parametrize(("code", "name", "value"), WRONG_IN_THE_SITE)
-def test_wrong_in_the_site(code: str, name: str, value: Any) -> None:
+def test_a_wrong_setting_of_the_site_is_reported(code: str, name: str, value: Any) -> None:
     (problem,) = problems(site(**{name: value}))
 
     assert problem.code == code
@@ -298,7 +300,7 @@ def test_wrong_in_the_site(code: str, name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(("code", "name", "value"), WRONG_IN_A_PROVIDER)
-def test_wrong_in_a_provider(code: str, name: str, value: Any) -> None:
+def test_a_wrong_setting_of_a_provider_is_reported(code: str, name: str, value: Any) -> None:
     (problem,) = problems(entry(**{name: value}))
 
     assert problem.code == code
@@ -307,8 +309,8 @@ def test_wrong_in_a_provider(code: str, name: str, value: Any) -> None:
     assert problem.hint.startswith(f"It should be {PROVIDER_SETTINGS[name].words}. Write: {name!r}: ")
 
 
-def test_each_setting_has_a_wrong_value_above_and_a_code_of_its_own() -> None:
-    expected = {(one.code, name) for known in (SETTINGS, PROVIDER_SETTINGS) for name, one in known.items()}
+def test_each_setting_has_a_wrong_value_above_and_its_own_code() -> None:
+    expected = {(setting.code, name) for known in (SETTINGS, PROVIDER_SETTINGS) for name, setting in known.items()}
 
     assert {(code, name) for code, name, _ in [*WRONG_IN_THE_SITE, *WRONG_IN_A_PROVIDER]} == expected
     assert len({code for code, _ in expected}) == len(expected)
@@ -322,7 +324,7 @@ def test_a_value_is_never_shown() -> None:
 
 @hypothesis_settings(max_examples=100, deadline=None)
 @given(anything)
-def test_any_value_is_taken_or_reported(value: Any) -> None:
+def test_any_value_is_accepted_or_reported(value: Any) -> None:
     for known in (SETTINGS, PROVIDER_SETTINGS, HYDRA_SETTINGS, KRATOS_SETTINGS):
         for name, setting in known.items():
             assert fits(value, setting) in {True, False}, name
@@ -332,17 +334,17 @@ def test_any_value_is_taken_or_reported(value: Any) -> None:
     assert all(isinstance(problem, Problem) for problem in problems(site(PROVIDERS={"default": {"KRATOS": value}})))
 
 
-# What is wrong with the whole
+# Problems of several settings
 
 ALL_OF_THE_SITE = f"Remove it. The settings here are {', '.join(SETTINGS)}."
 
 
 @pytest.mark.parametrize("given", [None, [], "settings", 7])
-def test_no_dict(given: Any) -> None:
+def test_settings_that_are_no_dict_are_reported(given: Any) -> None:
     assert codes(given) == ["E001"]
 
 
-def test_missing() -> None:
+def test_missing_settings_are_reported() -> None:
     with override_settings():
         del settings.ORY_LOGOUT
         assert [problem.code for problem in conf.problems()] == ["E001"]
@@ -366,26 +368,26 @@ def test_missing() -> None:
         ),
     ],
 )
-def test_unknown_key(given: dict[str, Any], message: str, hint: str) -> None:
+def test_an_unknown_key_is_reported(given: dict[str, Any], message: str, hint: str) -> None:
     (problem,) = problems(given)
 
     assert (problem.code, problem.message, problem.hint) == ("E002", message, hint)
 
 
-def test_unknown_key_that_is_no_text() -> None:
+def test_an_unknown_key_that_is_no_text_is_reported() -> None:
     (problem,) = problems({**site(), 7: "seven"})
 
     assert problem.message == "ORY_LOGOUT has no setting 7."
     assert problems({**site(), (7,): "seven"})[0].message == "ORY_LOGOUT has no setting <tuple>."
 
 
-def test_insecure_issuer() -> None:
+def test_an_insecure_issuer_is_reported() -> None:
     assert codes(entry(ISSUER="http://op.example")) == ["E003"]
     assert codes(entry(ISSUER="http://localhost:4444")) == []
 
 
 @pytest.mark.parametrize("secret", ["", ABSENT])
-def test_secret_is_needed(secret: Any) -> None:
+def test_a_missing_secret_is_reported(secret: Any) -> None:
     assert codes(entry(CLIENT_SECRET=secret)) == ["E004"]
     assert codes(entry(CLIENT_SECRET=secret, TOKEN_ENDPOINT_AUTH_METHOD="none")) == []
     symmetric = entry(CLIENT_SECRET=secret, TOKEN_ENDPOINT_AUTH_METHOD="none", ID_TOKEN_SIGNED_RESPONSE_ALG="HS256")
@@ -399,48 +401,48 @@ def test_encryption_needs_a_key() -> None:
     assert codes(entry(ID_TOKEN_ENCRYPTED_RESPONSE_ALG="ECDH-ES", DECRYPTION_KEY=PRIVATE_KEY)) == []
 
 
-def test_symmetric_decryption_key() -> None:
+def test_a_symmetric_decryption_key_is_reported() -> None:
     key = dict(OctKey.generate_key(128).as_dict(private=True))
 
     assert codes(entry(ID_TOKEN_ENCRYPTED_RESPONSE_ALG="dir", DECRYPTION_KEY=key)) == []
 
 
-def test_repeated_client() -> None:
-    one = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+def test_a_repeated_client_is_reported() -> None:
+    provider = settings.ORY_LOGOUT["PROVIDERS"]["default"]
 
-    assert codes(site(PROVIDERS={"one": one, "two": {**one, "SCOPE": "openid"}})) == ["E006"]
-    assert codes(site(PROVIDERS={"one": one, "two": {**one, "CLIENT_ID": "another"}})) == []
-    assert codes(site(PROVIDERS={"one": one, "two": {**one, "ISSUER": "https://op.example/"}})) == []
+    assert codes(site(PROVIDERS={"first": provider, "second": {**provider, "SCOPE": "openid"}})) == ["E006"]
+    assert codes(site(PROVIDERS={"first": provider, "second": {**provider, "CLIENT_ID": "another"}})) == []
+    assert codes(site(PROVIDERS={"first": provider, "second": {**provider, "ISSUER": "https://op.example/"}})) == []
 
 
 @pytest.mark.parametrize("alias", ["", " ", "..", ".", ".a", "a/b", "ä", "a b", "a\n", "50%", 7, None])
-def test_alias_of_one_of_several_that_cannot_stand_in_a_redirect_uri(alias: Any) -> None:
-    one = settings.ORY_LOGOUT["PROVIDERS"]["default"]
-    another = {**one, "CLIENT_ID": "another"}
+def test_an_alias_that_cannot_be_part_of_a_redirect_uri_is_reported(alias: Any) -> None:
+    provider = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    another = {**provider, "CLIENT_ID": "another"}
 
-    assert codes(site(PROVIDERS={"default": one, alias: another})) == ["E076"]
-    assert codes(site(PROVIDERS={alias: one})) == []
+    assert codes(site(PROVIDERS={"default": provider, alias: another})) == ["E076"]
+    assert codes(site(PROVIDERS={alias: provider})) == []
 
 
 @pytest.mark.parametrize("alias", ["a", "-", "~", "_", "A-1_b.c~", "7"])
-def test_alias_that_can_stand_in_a_redirect_uri(alias: str) -> None:
-    one = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+def test_an_alias_that_can_be_part_of_a_redirect_uri_is_accepted(alias: str) -> None:
+    provider = settings.ORY_LOGOUT["PROVIDERS"]["default"]
 
-    assert codes(site(PROVIDERS={"default": one, alias: {**one, "CLIENT_ID": "another"}})) == []
+    assert codes(site(PROVIDERS={"default": provider, alias: {**provider, "CLIENT_ID": "another"}})) == []
 
 
 @pytest.mark.parametrize("given", [None, [], "https://op.example"])
-def test_provider_that_is_no_dict(given: Any) -> None:
+def test_a_provider_that_is_no_dict_is_reported(given: Any) -> None:
     assert codes(site(PROVIDERS={"default": given})) == ["E007"]
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     given = {**entry(USERINFO=1, SCOPE=""), "SITE_URL": "", "SITE_ULR": ""}
 
     assert sorted(codes(given)) == ["E002", "E010", "E028", "E035"]
 
 
-# The reader
+# Reading the settings
 
 
 def test_get_raises_the_first_problem() -> None:
@@ -455,7 +457,7 @@ def test_settings_are_read_once() -> None:
     assert conf.get() is conf.get()
 
 
-def test_settings_are_read_anew_when_they_change() -> None:
+def test_settings_are_read_again_when_they_change() -> None:
     before = conf.get()
     with override_settings(ORY_LOGOUT=site(SITE_URL="https://another.example")):
         assert conf.get().site_url == "https://another.example"
@@ -463,7 +465,7 @@ def test_settings_are_read_anew_when_they_change() -> None:
     assert conf.get().site_url == "https://rp.example"
 
 
-def test_settings_are_checked_anew_when_the_caches_change() -> None:
+def test_settings_are_checked_again_when_the_caches_change() -> None:
     both = {"default": settings.CACHES["default"], "shared": settings.CACHES["default"]}
     with override_settings(ORY_LOGOUT=site(CACHE_ALIAS="shared"), CACHES=both):
         conf.get()
@@ -471,7 +473,7 @@ def test_settings_are_checked_anew_when_the_caches_change() -> None:
             conf.get()
 
 
-def test_settings_of_others_change_nothing() -> None:
+def test_other_settings_change_nothing() -> None:
     before = conf.get()
     with override_settings(DEBUG=True):
         assert conf.get() is before
@@ -490,30 +492,30 @@ def test_config_hides_secrets_from_its_repr() -> None:
 AT_KRATOS = {"PUBLIC_URL": "https://login.example"}
 
 
-def test_provider_by_kratos_alone_needs_no_registration() -> None:
+def test_a_provider_with_kratos_alone_needs_no_registration() -> None:
     with override_settings(ORY_LOGOUT=site(PROVIDERS={"people": {"KRATOS": AT_KRATOS}})):
         assert conf.problems() == []
         config = conf.get()
 
     assert config.providers == {}
-    assert [one.alias for one in config.kratos] == ["people"]
+    assert [provider.alias for provider in config.kratos] == ["people"]
 
 
 @pytest.mark.parametrize("name", sorted(PROVIDER_SETTINGS.keys() - rules.KRATOS_ALONE - {"ISSUER", "CLIENT_ID"}))
-def test_provider_by_kratos_alone_has_no_setting_of_a_registration(name: str) -> None:
+def test_a_provider_with_kratos_alone_has_no_setting_of_a_registration(name: str) -> None:
     (problem,) = problems(site(PROVIDERS={"default": {"KRATOS": AT_KRATOS, name: PROVIDER_SETTINGS[name].default}}))
 
     assert (problem.code, problem.message) == ("E002", f"ORY_LOGOUT['PROVIDERS']['default'] has no setting {name!r}.")
 
 
 @pytest.mark.parametrize(("given", "missing"), [("ISSUER", "E021"), ("CLIENT_ID", "E020")])
-def test_half_a_registration_is_none_beside_kratos_too(given: str, missing: str) -> None:
+def test_an_incomplete_registration_with_kratos_is_reported(given: str, missing: str) -> None:
     assert codes(site(PROVIDERS={"default": {"KRATOS": AT_KRATOS, given: REQUIRED[given]}})) == [missing]
 
 
 @pytest.mark.parametrize("create_users", [True, False])
 @pytest.mark.parametrize("alone", [True, False])
-def test_users_of_kratos_are_as_the_entry_says(create_users: bool, alone: bool) -> None:
+def test_users_of_kratos_follow_the_settings_of_the_entry(create_users: bool, alone: bool) -> None:
     users = {"CREATE_USERS": create_users, "ASSOCIATE_BY_EMAIL": not create_users}
     given = {"KRATOS": AT_KRATOS, **users, **({} if alone else {**REQUIRED, "CLIENT_SECRET": "a secret"})}
     with override_settings(ORY_LOGOUT=site(PROVIDERS={"default": given})):
@@ -522,8 +524,8 @@ def test_users_of_kratos_are_as_the_entry_says(create_users: bool, alone: bool) 
     assert (kratos.create_users, kratos.associate_by_email) == (create_users, not create_users)
 
 
-def test_entries_with_kratos_beside_others() -> None:
-    """A Kratos beside providers, and two registrations of which one has a Kratos."""
+def test_entries_with_kratos_and_others_are_separated() -> None:
+    """One Kratos alone, and two registrations. One of these has a Kratos."""
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     providers = {
         "default": default,
@@ -535,7 +537,7 @@ def test_entries_with_kratos_beside_others() -> None:
         config = conf.get()
 
     assert list(config.providers) == ["default", "hydra"]
-    assert [one.alias for one in config.kratos] == ["people", "hydra"]
+    assert [provider.alias for provider in config.kratos] == ["people", "hydra"]
     assert config.providers["default"].kratos is None
     assert config.providers["hydra"].kratos == config.kratos[1]
     assert config.kratos_of("https://login.example") == config.kratos[0]
@@ -550,11 +552,11 @@ def test_entries_with_kratos_beside_others() -> None:
 @pytest.fixture
 def several() -> Any:
     """Two registrations at one provider, and one at another whose issuer differs by a slash."""
-    one = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    provider = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     providers = {
-        "default": one,
-        "second": {**one, "CLIENT_ID": "second"},
-        "slash": {**one, "ISSUER": "https://op.example/"},
+        "default": provider,
+        "second": {**provider, "CLIENT_ID": "second"},
+        "slash": {**provider, "ISSUER": "https://op.example/"},
     }
     with override_settings(ORY_LOGOUT=site(PROVIDERS=providers)):
         yield conf.get()
@@ -570,8 +572,8 @@ def several() -> Any:
         (["https://op.example"], []),
     ],
 )
-def test_of_issuer(issuer: object, aliases: list[str], several: conf.Config) -> None:
-    assert [one.alias for one in several.of_issuer(issuer)] == aliases
+def test_providers_are_found_by_issuer(issuer: object, aliases: list[str], several: conf.Config) -> None:
+    assert [provider.alias for provider in several.of_issuer(issuer)] == aliases
 
 
 @pytest.mark.parametrize(
@@ -584,7 +586,7 @@ def test_of_issuer(issuer: object, aliases: list[str], several: conf.Config) -> 
         ("https://op.example", "", None),
     ],
 )
-def test_of_client(issuer: str, client_id: str, alias: str | None, several: conf.Config) -> None:
+def test_providers_are_found_by_client(issuer: str, client_id: str, alias: str | None, several: conf.Config) -> None:
     found = several.of_client(issuer, client_id)
 
     assert (found.alias if found else None) == alias
@@ -594,7 +596,7 @@ def test_of_client(issuer: str, client_id: str, alias: str | None, several: conf
 
 
 @pytest.mark.parametrize("url", ["https://rp.example", "https://rp.example/", "http://localhost:8000", "http://[::1]"])
-def test_origin(url: str) -> None:
+def test_the_origin_of_a_url_is_found(url: str) -> None:
     assert is_origin(url)
 
 
@@ -615,7 +617,7 @@ def test_origin(url: str) -> None:
         "http://[",
     ],
 )
-def test_no_origin(url: str) -> None:
+def test_other_text_has_no_origin(url: str) -> None:
     assert not is_origin(url)
 
 
@@ -631,7 +633,7 @@ def test_no_origin(url: str) -> None:
         "http://[::1]:4444",
     ],
 )
-def test_secure(url: str) -> None:
+def test_secure_urls_are_secure(url: str) -> None:
     assert is_secure(url)
 
 
@@ -648,5 +650,5 @@ def test_secure(url: str) -> None:
         "http://",
     ],
 )
-def test_not_secure(url: str) -> None:
+def test_other_urls_are_not_secure(url: str) -> None:
     assert not is_secure(url)

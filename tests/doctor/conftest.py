@@ -1,4 +1,4 @@
-"""A healthy site, its provider, and a proxy between: each can be broken in one way, and the rows that turn are seen."""
+"""A healthy site, its provider, and a proxy between them. Tests break each of them and check the rows that turn."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,22 +15,22 @@ from django_ory_logout.testing import Network
 from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.network import FakeNetwork, Route, connected
 
-from .world import urls_of
+from .hydra_network import urls_of
 
 URL = "https://rp.example"
 DISCOVERY = "/.well-known/openid-configuration"
-#: What the modules under these tests look at.
+#: Sections of the checks that these tests run.
 OURS = ("site", "provider", "receiver")
 
 
 class Proxy(FakeNetwork):
-    """Stands before the test site: passes on what comes, and can do to it what proxies do."""
+    """Stands before the test site. It forwards requests and can change them as proxies do."""
 
     def __init__(self, url: str = URL) -> None:
         super().__init__(Route(url, self._passed_on))
-        #: Headers that it lays over an answer; ``None`` takes one away.
+        #: Headers that it sets on an answer; ``None`` removes one.
         self.headers: dict[str, str | None] = {}
-        #: What it makes of a body on its way to the site.
+        #: How it changes a body on its way to the site.
         self.body: Callable[[bytes], bytes] = bytes
         self.secure, self.host = url.startswith("https:"), urlsplit(url).netloc
 
@@ -60,7 +60,7 @@ class Proxy(FakeNetwork):
 
 
 class RemoteCache(BaseCache):
-    """As Redis is: in another process, for all."""
+    """Like Redis: a cache in another process that all processes share."""
 
     def __init__(self, _server: str, params: dict[str, Any]) -> None:
         super().__init__(params)
@@ -84,21 +84,21 @@ class RemoteCache(BaseCache):
 
 @pytest.fixture(autouse=True)
 def _shared_cache(settings: Any) -> None:
-    """Where processes share a cache, as they should; it holds nothing of the test before."""
+    """Processes share one cache. It holds nothing of earlier tests."""
     settings.CACHES = {"default": {"BACKEND": "tests.doctor.conftest.RemoteCache"}}
     cache.clear()
 
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """The way to the site, from outside."""
+    """Requests reach the site through this proxy."""
     with connected(Proxy()) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def healthy(db: None, network: Network, proxy: Proxy) -> None:
-    """Everything is as it should be."""
+    """Site, provider and proxy work."""
 
 
 Rows = dict[str, list[Finding]]
@@ -107,14 +107,14 @@ Rows = dict[str, list[Finding]]
 def looked(*only: str, alias: str | None = None) -> Rows:
     """The rows by their ids."""
     found: Rows = {}
-    for one in run_checks(alias=alias, only=only or OURS):
-        found.setdefault(one.check, []).append(one)
+    for finding in run_checks(alias=alias, only=only or OURS):
+        found.setdefault(finding.check, []).append(finding)
     return found
 
 
 def red(*only: str) -> dict[str, list[str]]:
     """The verdicts of each check that has a row that is not green."""
-    verdicts = {check: [str(one.verdict) for one in rows] for check, rows in looked(*only).items()}
+    verdicts = {check: [str(finding.verdict) for finding in rows] for check, rows in looked(*only).items()}
     return {check: said for check, said in verdicts.items() if set(said) != {Verdict.PASS}}
 
 

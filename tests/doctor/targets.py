@@ -1,4 +1,4 @@
-"""A site and its Hydra, both without a socket, to be examined healthy and broken."""
+"""A site and its Hydra, without sockets. Tests examine them healthy and with faults."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,22 +22,27 @@ from ..conftest import SITE, Configure, SiteBrowser
 
 HYDRA_ADMIN = "http://hydra.example:4445"
 END_SESSION = "/oauth2/sessions/logout"
-#: Names by which this site answers, and one by which another site does, with a key of its own.
-PUBLIC, INTERNAL, STRANGE, STAGING = "https://rp.example", "http://localhost", "http://not-allowed", "http://staging"
+#: This site answers for the first two names. ALLOWED_HOSTS lacks the third. STAGING is another site, with its own key.
+PUBLIC, INTERNAL, NOT_ALLOWED, STAGING = (
+    "https://rp.example",
+    "http://localhost",
+    "http://not-allowed",
+    "http://staging",
+)
 
 
-class Town(Network):
+class SiteNetwork(Network):
     """The provider with its admin API and end session endpoint, and the sites."""
 
     def __init__(self, provider: Provider) -> None:
         super().__init__(provider, HYDRA_ADMIN)
         self._requests = LogoutRequests(provider)
         places = [Route(provider.issuer, self._end_session, END_SESSION)]
-        places += [Route(url, partial(self._site, url)) for url in (PUBLIC, INTERNAL, STRANGE)]
+        places += [Route(url, partial(self._site, url)) for url in (PUBLIC, INTERNAL, NOT_ALLOWED)]
         self._routes = (*places, Route(STAGING, self._staging), *self._routes)
 
     def _end_session(self, request: Request) -> Answer:
-        """What the web face of the provider does at its end session endpoint, for a browser without a cookie."""
+        """Answer like the provider's end session endpoint, for a browser without a cookie."""
         try:
             asked = logout.parse(self.provider, request.form, None)
         except OAuth2Error as error:
@@ -53,7 +58,10 @@ class Town(Network):
         return Answer(answer.status_code, dict(answer.headers), answer.content)
 
     def _staging(self, request: Request) -> Answer:
-        with override_settings(SECRET_KEY="another site's"), patch.object(events, "refused"):  # it counts elsewhere
+        with (
+            override_settings(SECRET_KEY="another site's"),
+            patch.object(events, "refused"),
+        ):  # another site has its own counters
             return self._site(PUBLIC, request)
 
 
@@ -62,10 +70,10 @@ def _found(url: str) -> Answer:
 
 
 @contextmanager
-def town(provider: Provider, configure: Configure, **changes: Any) -> Iterator[Town]:
-    """A site at a Hydra whose admin API it may ask."""
+def site_network(provider: Provider, configure: Configure, **changes: Any) -> Iterator[SiteNetwork]:
+    """A site with a Hydra and its admin API."""
     configure(HYDRA={"ADMIN_URL": HYDRA_ADMIN}, **changes)
-    with connected(Town(provider)) as network:
+    with connected(SiteNetwork(provider)) as network:
         yield network
 
 
@@ -76,13 +84,13 @@ def found(*checks: str) -> list[Finding]:
 
 def row(check: str) -> Finding:
     """The one row of ``check``."""
-    [one] = found(check)
-    return one
+    [finding] = found(check)
+    return finding
 
 
 def not_green(*sections: str) -> dict[str, Verdict]:
-    """What of these sections is not as it should be."""
-    return {one.check: one.verdict for one in found(*sections) if one.verdict != Verdict.PASS}
+    """The rows of these sections that are not green."""
+    return {finding.check: finding.verdict for finding in found(*sections) if finding.verdict != Verdict.PASS}
 
 
 BACK_CHANNEL = f"{SITE}/logout/backchannel/"

@@ -1,4 +1,4 @@
-"""The doctor's browser: cookies as browsers keep them, forms and frames as pages have them."""
+"""The doctor's browser: it keeps cookies, forms and frames as browsers do."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ URL = "https://www.rp.example/auth/login/"
 
 
 class Server:
-    """Sets cookies, and remembers which came."""
+    """Sets cookies, and records the cookies of each request."""
 
     def __init__(self) -> None:
         self.sets: list[str] = []
@@ -66,7 +66,7 @@ def server() -> Iterator[Server]:
         ("a=1; Path=/; Expires=soon", "https://www.rp.example/", True),
     ],
 )
-def test_a_cookie_comes_where_it_belongs(server: Server, header: str, url: str, comes: bool) -> None:
+def test_a_cookie_is_sent_where_it_belongs(server: Server, header: str, url: str, comes: bool) -> None:
     browser = Browser()
     server.sets = [header]
     browser.get(URL)
@@ -76,7 +76,7 @@ def test_a_cookie_comes_where_it_belongs(server: Server, header: str, url: str, 
     assert server.came == [None, "a=1" if comes else None]
 
 
-def test_a_cookie_that_is_taken_back_does_not_come(server: Server) -> None:
+def test_a_deleted_cookie_is_not_sent(server: Server) -> None:
     browser = Browser()
     for header in ("a=1; Path=/", "b=2; Path=/", "a=; Path=/; Max-Age=0"):
         server.sets = [header]
@@ -87,7 +87,7 @@ def test_a_cookie_that_is_taken_back_does_not_come(server: Server) -> None:
     assert server.came == [None, "a=1", "a=1; b=2", "b=2"]
 
 
-def test_a_cookies_value_stays_as_it_is(server: Server) -> None:
+def test_the_browser_does_not_change_a_cookie_value(server: Server) -> None:
     browser = Browser()
     server.sets = ['a="x=y=="; Path=/']
 
@@ -104,7 +104,7 @@ def test_a_persistent_cookie_outlives_the_browser(header: str, persistent: bool)
     assert Cookie.parse(header).is_persistent is persistent
 
 
-def test_a_form_is_sent_from_its_page(server: Server) -> None:
+def test_a_form_is_sent_with_referer_and_origin(server: Server) -> None:
     Browser().submit(Form("https://op.example/logout", {"a": "1 2"}), URL)
 
     [request] = server.requests
@@ -116,7 +116,7 @@ def page(body: str = "", status: int = 200, **headers: str) -> Page:
     return Page(URL, Response(status, headers, body.encode()))
 
 
-def test_forms_are_read_with_what_they_hold() -> None:
+def test_the_browser_reads_forms_and_their_fields() -> None:
     html = """
         <input name="of-no-form"><form><input name="q"></form>
         <form action="../logout/?a=1&amp;b=2" method="post">
@@ -129,7 +129,7 @@ def test_forms_are_read_with_what_they_hold() -> None:
     ]
 
 
-def test_frames_are_read() -> None:
+def test_the_browser_reads_frames() -> None:
     html = '<iframe src="https://rp.example/?iss=a&amp;sid=b"></iframe><iframe></iframe><iframe src="/c"></iframe>'
 
     assert page(html).frames == ["https://rp.example/?iss=a&sid=b", "https://www.rp.example/c"]
@@ -149,7 +149,7 @@ def test_frames_are_read() -> None:
         (page("<p>"), ""),
     ],
 )
-def test_where_a_page_goes_by_itself(given: Page, target: str) -> None:
+def test_a_page_can_redirect_by_itself(given: Page, target: str) -> None:
     assert given.refresh == target
 
 
@@ -161,11 +161,11 @@ def test_a_redirect_leads_to_an_absolute_url() -> None:
 
 
 @pytest.mark.parametrize("given", [page(Location="/a"), page(status=302)])
-def test_what_is_no_redirect_leads_nowhere(given: Page) -> None:
+def test_other_answers_have_no_location(given: Page) -> None:
     assert (given.location, given.query) == ("", {})
 
 
-def test_no_repr_has_a_cookie(server: Server) -> None:
+def test_the_repr_of_a_browser_shows_no_cookie(server: Server) -> None:
     browser = Browser()
     server.sets = ["a=a-secret; Path=/"]
 

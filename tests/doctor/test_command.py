@@ -1,4 +1,4 @@
-"""``ory_doctor``: what it prints, for whom, and its exit status."""
+"""``ory_doctor``: its output, its audience and its exit status."""
 
 import json
 import os
@@ -23,19 +23,19 @@ ESCAPE = "\x1b"
 
 @pytest.fixture(autouse=True)
 def _width(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of no terminal, whatever the tests run in."""
+    """Lines are as wide as without a terminal, so that tests do not depend on the terminal that runs them."""
     monkeypatch.setenv("COLUMNS", "100")
 
 
 class Terminal(StringIO):
-    """A stream that is one."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 def run(*arguments: str, stream: StringIO | None = None) -> tuple[str, int]:
-    """What the command prints, and its exit status."""
+    """Return the output of the command and its exit status."""
     stream, status = stream or StringIO(), 0
     try:
         call_command("ory_doctor", *arguments, stdout=stream)
@@ -45,7 +45,7 @@ def run(*arguments: str, stream: StringIO | None = None) -> tuple[str, int]:
     return stream.getvalue(), status
 
 
-def test_a_healthy_site() -> None:
+def test_a_healthy_site_exits_with_0() -> None:
     printed, status = run("--only", *OURS)
 
     assert status == 0
@@ -55,7 +55,7 @@ def test_a_healthy_site() -> None:
     }
 
 
-def test_rows_say_what_was_found_and_what_to_do(network: Network) -> None:
+def test_rows_show_the_finding_and_what_to_do(network: Network) -> None:
     network.down()
 
     printed, status = run("--only", "provider.discovery", "provider.issuer")
@@ -77,13 +77,13 @@ def test_rows_say_what_was_found_and_what_to_do(network: Network) -> None:
     ("headers", "status"),
     [({}, 0), ({"X-Frame-Options": "DENY"}, 1), ({"Content-Security-Policy": "frame-ancestors"}, 2)],
 )
-def test_the_exit_status_is_that_of_the_worst_row(proxy: Proxy, headers: dict[str, str | None], status: int) -> None:
+def test_the_exit_status_depends_on_the_worst_row(proxy: Proxy, headers: dict[str, str | None], status: int) -> None:
     proxy.headers = headers
 
     assert run("--only", *OURS)[1] == status
 
 
-def test_what_is_not_known_needs_a_look_where_there_is_something_to_do(proxy: Proxy) -> None:
+def test_unknown_rows_with_something_to_do_need_attention(proxy: Proxy) -> None:
     proxy.down()
 
     printed, status = run("--only", "receiver")
@@ -92,7 +92,7 @@ def test_what_is_not_known_needs_a_look_where_there_is_something_to_do(proxy: Pr
     assert printed.endswith("\n1 of 5 rows has a problem. 4 are not known.\n")
 
 
-def test_what_is_not_known_and_cannot_be_is_no_failure(settings: Any) -> None:
+def test_unknown_rows_without_anything_to_do_do_not_fail(settings: Any) -> None:
     settings.CSRF_USE_SESSIONS = True
 
     printed, status = run("--only", "receiver.logout", "receiver.slash")
@@ -114,7 +114,7 @@ def test_settings_that_cannot_be_read_give_rows(settings: Any) -> None:
 # JSON
 
 
-def test_json_has_all_rows_and_the_same_status(proxy: Proxy) -> None:
+def test_json_contains_all_rows_and_the_exit_status_is_the_same(proxy: Proxy) -> None:
     proxy.headers = {"X-Frame-Options": "DENY"}
     stream = StringIO()
 
@@ -123,7 +123,7 @@ def test_json_has_all_rows_and_the_same_status(proxy: Proxy) -> None:
 
     rows = json.loads(stream.getvalue())
     assert stopped.value.returncode == 1
-    assert [(one["check"], one["about"], one["verdict"]) for one in rows] == [
+    assert [(row["check"], row["about"], row["verdict"]) for row in rows] == [
         ("receiver.inside", "", "pass"),
         ("receiver.backchannel", "", "pass"),
         ("receiver.slash", "", "pass"),
@@ -133,7 +133,7 @@ def test_json_has_all_rows_and_the_same_status(proxy: Proxy) -> None:
     assert set(rows[0]) == {"check", "title", "about", "verdict", "found", "todo"}
 
 
-def test_json_is_nothing_but_json() -> None:
+def test_json_output_contains_only_json() -> None:
     assert json.loads(run("--json", "--only", "site.cache")[0])[0]["verdict"] == "pass"
 
 
@@ -148,7 +148,7 @@ def test_json_is_nothing_but_json() -> None:
         (["--explain", "nothing"], "There is no explanation of 'nothing'. --list lists the checks."),
     ],
 )
-def test_what_there_is_not(arguments: list[str], words: str) -> None:
+def test_unknown_names_are_usage_errors(arguments: list[str], words: str) -> None:
     assert run(*arguments) == (f"{words}\n", 3)
 
 
@@ -163,11 +163,11 @@ def test_what_there_is_not(arguments: list[str], words: str) -> None:
         (["--seconds", "3"], "--seconds needs --follow."),
     ],
 )
-def test_what_has_no_effect(arguments: list[str], words: str) -> None:
+def test_options_without_effect_are_usage_errors(arguments: list[str], words: str) -> None:
     assert run(*arguments) == (f"{words}\n", 3)
 
 
-def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_exits_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(**_options: Any) -> None:
         raise KeyboardInterrupt
 
@@ -177,12 +177,12 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--list"], ["--explain", "nothing"]])
-def test_a_reader_that_goes(arguments: list[str]) -> None:
-    """As ``head`` does. Nothing is left in the buffer, which would be a fault at the end of the process."""
+def test_a_closed_pipe_stops_the_command(arguments: list[str]) -> None:
+    """``head`` closes its pipe early. No buffered output remains to fail at the end of the process."""
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as stream:
-        stream.write("what it said before")
+        stream.write("earlier output")
         with pytest.raises(CommandError) as stopped:
             call_command("ory_doctor", *arguments, stdout=stream)
 
@@ -194,7 +194,7 @@ def command() -> BaseCommand:
 
 
 @pytest.mark.parametrize("arguments", [["--no-such"], ["--only"], ["--list", "--explain", "x"], ["x"]])
-def test_wrong_arguments_are_no_row_that_fails(arguments: list[str]) -> None:
+def test_wrong_arguments_exit_with_3(arguments: list[str]) -> None:
     asked, stream = command(), StringIO()
     asked.stderr = OutputWrapper(stream)
 
@@ -205,7 +205,9 @@ def test_wrong_arguments_are_no_row_that_fails(arguments: list[str]) -> None:
     assert "Error: " in stream.getvalue()
 
 
-def test_from_the_command_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_runs_from_the_command_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("django.db.connections.close_all", lambda: None)
 
     command().run_from_argv(["manage.py", "ory_doctor", "--only", "site.cache"])
@@ -216,11 +218,11 @@ def test_from_the_command_line(capsys: pytest.CaptureFixture[str], monkeypatch: 
 # Lists and explanations
 
 
-def test_the_list_has_every_check() -> None:
+def test_the_list_contains_every_check() -> None:
     printed, status = run("--list")
 
-    assert [line.partition(":")[0] for line in printed.splitlines()] == [one["check"] for one in listed()]
-    assert ({one["check"] for one in listed()}, status) == (set(CHECKS), 0)
+    assert [line.partition(":")[0] for line in printed.splitlines()] == [row["check"] for row in listed()]
+    assert ({row["check"] for row in listed()}, status) == (set(CHECKS), 0)
 
 
 def listed() -> list[dict[str, str]]:
@@ -228,7 +230,7 @@ def listed() -> list[dict[str, str]]:
     return found
 
 
-def test_explaining() -> None:
+def test_explain_prints_an_explanation() -> None:
     assert run("--explain", "E062") == (
         "ory_logout.E062 (checks.md, The site around it)\n"
         "    Said when: PREPEND_WWW is on, and the host of SITE_URL has no www.\n"
@@ -238,13 +240,13 @@ def test_explaining() -> None:
     assert json.loads(run("--explain", "E062", "--json")[0])[0]["name"] == "ory_logout.E062"
 
 
-def test_neither_needs_settings_that_can_be_read(settings: Any) -> None:
+def test_lists_and_explanations_work_without_readable_settings(settings: Any) -> None:
     settings.ORY_LOGOUT = None
 
     assert run("--list")[1] == run("--explain", "E001")[1] == 0
 
 
-# For people
+# Output for people
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 120])
@@ -254,7 +256,7 @@ def test_lines_are_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, prox
 
     lines = run("--only", *OURS)[0].splitlines()[:-1]
 
-    # A word that is longer, as a URL, stays whole: it is there to be copied.
+    # A longer word, such as a URL, stays whole, so that people can copy it.
     assert [line for line in lines if len(line) > columns and len(line.split()) > 1] == []
     assert any("https://rp.example/auth/logout/backchannel/" in line for line in lines)
     assert max(map(len, lines)) > columns // 2
@@ -262,7 +264,7 @@ def test_lines_are_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, prox
 
 @pytest.fixture
 def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process's own standard output is a terminal."""
+    """The standard output of the process is a terminal."""
     monkeypatch.delenv("DJANGO_COLORS", raising=False)
     monkeypatch.setattr("django.core.management.color.supports_color", lambda: True)
 
@@ -277,7 +279,7 @@ def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
         (StringIO, ["--force-color"], True),
     ],
 )
-def test_colour_is_for_terminals(stream: type[StringIO], arguments: list[str], coloured: bool) -> None:
+def test_only_terminals_get_colour(stream: type[StringIO], arguments: list[str], coloured: bool) -> None:
     printed, _status = run("--only", "site.cache", *arguments, stream=stream())
 
     assert (ESCAPE in printed) == coloured
@@ -285,7 +287,7 @@ def test_colour_is_for_terminals(stream: type[StringIO], arguments: list[str], c
     assert plain.startswith("pass  site.cache: Cache\n")
 
 
-def test_nothing_is_told_by_colour_or_drawing_alone(proxy: Proxy) -> None:
+def test_no_information_is_in_colour_or_drawing_only(proxy: Proxy) -> None:
     proxy.headers = {"X-Frame-Options": "DENY", "Content-Security-Policy": None}
 
     printed, _status = run("--only", *OURS)
@@ -294,7 +296,7 @@ def test_nothing_is_told_by_colour_or_drawing_alone(proxy: Proxy) -> None:
     assert all(line.split("  ")[0] in {"pass", "FAIL", ""} for line in printed.splitlines()[:-1])
 
 
-def test_the_doctor_speaks_the_language_that_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_prints_in_the_active_language(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"pass": "gut", "Cache": "Zwischenspeicher"}
     monkeypatch.setattr("django.utils.translation._trans.gettext", lambda text: said.get(text, text))
 
@@ -302,5 +304,5 @@ def test_the_doctor_speaks_the_language_that_is_active(monkeypatch: pytest.Monke
         assert run("--only", "site.cache")[0].startswith("gut  site.cache: Zwischenspeicher\n")
 
 
-def test_the_doctor_is_not_stopped_by_what_it_reports() -> None:
+def test_failing_checks_of_the_site_do_not_stop_the_doctor() -> None:
     assert command().requires_system_checks == []

@@ -16,18 +16,18 @@ from django_ory_logout.models import EndReason, EventKind
 from ..test_architecture import modules, raised_codes
 from ..test_docs import PACKAGE, check_ids
 
-#: Words of log lines that look like codes: what the line names, and not what it says.
+#: Words of log lines that look like codes but are names.
 NO_CODES = {"ory_force_logout", "ory_purge"}
 
 
 def codes_of_the_log() -> Iterator[str]:
-    """What looks like a code in a log line: in its message, or among what is put in."""
+    """Words in log calls that look like codes: in the message or in its arguments."""
     for name, module in modules().items():
         for call in ast.walk(module):
             if not name.startswith("testing") and isinstance(call, ast.Call) and _logs(call):
-                for one in (node for argument in call.args for node in ast.walk(argument)):
-                    if isinstance(one, ast.Constant) and isinstance(one.value, str):
-                        yield from re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", one.value)
+                for node in (node for argument in call.args for node in ast.walk(argument)):
+                    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                        yield from re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", node.value)
 
 
 def _logs(call: ast.Call) -> bool:
@@ -38,24 +38,24 @@ def codes_of_classes() -> set[str]:
     """The codes that error classes give to themselves."""
     calls = (call for call in ast.walk(modules()["exceptions"]) if isinstance(call, ast.Call))
     given = (call.args[0] for call in calls if ast.unparse(call.func) == "super().__init__")
-    return {one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+    return {node.value for node in given if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def codes_of_reports() -> set[str]:
-    """The codes with which a step of a forced logout fails, and that no error has."""
+    """Codes of failed steps of a forced logout that no error class has."""
     calls = (call for name, module in modules().items() if name.startswith("force") for call in ast.walk(module))
     failures = (call for call in calls if isinstance(call, ast.Call) and ast.unparse(call.func) == "report.failed")
-    return {str(one.value) for call in failures for one in call.args if isinstance(one, ast.Constant)}
+    return {str(node.value) for call in failures for node in call.args if isinstance(node, ast.Constant)}
 
 
 def checks_of_hydra_ui() -> set[str]:
     texts = "".join((PACKAGE / "hydra_ui" / name).read_text() for name in ("conf.py", "checks.py"))
     inherited = {setting.code for setting in hydra_ui_conf.SETTINGS.values()}
-    # E002 is said by the reader of settings that both apps share.
+    # The settings reader, which both apps share, reports E002.
     return {f"ory_hydra_ui.{code}" for code in {*re.findall(r'[".]([EW]\d{3})"', texts), *inherited, "E002"}}
 
 
-def test_the_readers_read() -> None:
+def test_the_helpers_find_codes() -> None:
     assert {"session_unreadable", "internal_error", "sid_dropped", "revocation_given_up"} <= set(codes_of_the_log())
     assert codes_of_reports() == {"hydra_of_another_issuer", "internal_error", "subject_pairwise", "subject_unknown"}
     assert codes_of_classes() == {"challenge_handled", "session_aal2_required"}
@@ -70,7 +70,7 @@ def test_the_readers_read() -> None:
         lambda: set(codes_of_the_log()) - NO_CODES,
         lambda: {"user_unknown", "user_inactive"},  # "user_%s", in the log
         check_ids,
-        lambda: {f"ory_logout.{one}" for one in check_ids()},
+        lambda: {f"ory_logout.{check_id}" for check_id in check_ids()},
         checks_of_hydra_ui,
         lambda: set(CHECKS),
         lambda: {*EventKind.values, *EndReason.values},
@@ -99,7 +99,7 @@ def test_every_name_is_explained(names: object) -> None:
     assert sorted(name for name in known if not explain(name)) == []
 
 
-def test_an_explanation_says_where_it_stands_and_what_to_do() -> None:
+def test_an_explanation_shows_its_section_and_what_to_do() -> None:
     (found,) = explain("ory_logout.W057")
 
     assert (found.name, found.page, found.section) == ("ory_logout.W057", "checks.md", "The site around it")
@@ -107,11 +107,11 @@ def test_an_explanation_says_where_it_stands_and_what_to_do() -> None:
     assert explain(" W057 ") == [found]
 
 
-def test_what_is_said_twice_is_explained_twice() -> None:
-    assert [one.section for one in explain("iss_mismatch")] == ["InvalidMessage", "InvalidToken"]
+def test_a_name_with_two_explanations_shows_both() -> None:
+    assert [explanation.section for explanation in explain("iss_mismatch")] == ["InvalidMessage", "InvalidToken"]
 
 
-def test_nothing_is_said_of_what_there_is_not() -> None:
+def test_an_unknown_name_has_no_explanation() -> None:
     assert explain("no_such_code") == explain("") == []
 
 
@@ -138,19 +138,19 @@ is missing.
 """
 
 
-def test_rows_are_read_as_people_see_them() -> None:
-    assert [(one.name, one.section, one.texts) for one in rows("page.md", PAGE)] == [
+def test_table_rows_are_read_as_text() -> None:
+    assert [(row.name, row.section, row.texts) for row in rows("page.md", PAGE)] == [
         ("name", "Page", ("Meaning: a | b, bold, slanted, */* and a link",)),
         ("second", "Page", ("Meaning: in another table",)),
         ("third", "Part", ("Setting: NAME", "Said when it is missing.")),
     ]
 
 
-def test_an_installed_package_brings_its_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_contains_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for page in explanations.PAGES:
         (tmp_path / page).write_text(PAGE.replace("name", page))
     monkeypatch.setattr(explanations, "PACKAGED", tmp_path)
     explanations.explanations.cache_clear()
 
-    assert [one.name for one in explain("doctor.md")] == ["doctor.md"]
+    assert [explanation.name for explanation in explain("doctor.md")] == ["doctor.md"]
     explanations.explanations.cache_clear()

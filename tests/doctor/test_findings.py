@@ -22,10 +22,10 @@ from django_ory_logout.exceptions import HydraError, TemporaryError
 
 def check_of(*said: CheckResult | Exception) -> Check:
     def function(_target: object) -> Iterator[CheckResult]:
-        for one in said:
-            if isinstance(one, Exception):
-                raise one
-            yield one
+        for result in said:
+            if isinstance(result, Exception):
+                raise result
+            yield result
 
     return Check("site.sample", "Sample", Scope.SITE, function)
 
@@ -45,19 +45,19 @@ def check_of(*said: CheckResult | Exception) -> Check:
         (RuntimeError("a password"), "The check itself failed: RuntimeError."),
     ],
 )
-def test_what_fails_is_not_known_and_names_the_row_that_tells_more(error: Exception, found: str) -> None:
+def test_a_failed_check_is_unknown_and_names_the_row_with_the_cause(error: Exception, found: str) -> None:
     (finding,) = check_of(error).findings(None, "")
 
     assert (finding.verdict, finding.found) == (Verdict.UNKNOWN, found)
 
 
-def test_what_was_said_before_a_fault_stays() -> None:
-    said = [one.found for one in check_of(passed("first"), refer_to("site.cache")).findings(None, "")]
+def test_results_before_a_fault_are_kept() -> None:
+    said = [finding.found for finding in check_of(passed("first"), refer_to("site.cache")).findings(None, "")]
 
     assert said == ["first", "See site.cache."]
 
 
-def test_a_row_as_json() -> None:
+def test_a_row_becomes_json() -> None:
     (finding,) = check_of(failed("Something is wrong.", "Mend it.")).findings(None, "default")
 
     assert finding.as_dict() == {

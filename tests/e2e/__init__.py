@@ -1,1 +1,1 @@
-"""The journeys over real HTTP: site and provider are processes of their own, browsers are requests sessions."""
+"""Tests over real HTTP: site and provider are separate processes, and browsers are requests sessions."""

@@ -1,4 +1,4 @@
-"""A browser as far as the journeys need one: cookies, redirects, forms, links, and frames when told to."""
+"""A browser with the features that these tests need: cookies, redirects, forms, links, and frames on request."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _SENT_AS_THEY_STAND = "hidden", "text", "email", "password", "search"
 
 @dataclass
 class Button:
-    """What submits a form; ``words`` is what stands on it."""
+    """A submit button; ``words`` is its label."""
 
     form: str
     name: str
@@ -90,7 +90,7 @@ class Page(HTMLParser):
 
 
 class Browser:
-    """One person at one device. ``response`` is where the last navigation ended, with its redirects as ``history``."""
+    """One user at one device. ``response`` is the last answer, with its redirects as ``history``."""
 
     def __init__(self) -> None:
         self.session = requests.Session()
@@ -126,11 +126,11 @@ class Browser:
         return Page(self.text)
 
     def visited(self) -> Iterator[str]:
-        """The addresses of the last navigation, redirects included."""
+        """The URLs of the last navigation, with redirects."""
         return (response.url for response in (*self.response.history, self.response))
 
     def take_cookies(self, other: "Browser", *, of: str) -> None:
-        """Become a second window of the ``other`` browser as far as the host of the address ``of`` can tell."""
+        """Become a second window of the ``other`` browser for the host of the URL ``of``."""
         host = urlsplit(of).hostname
         for cookie in other.session.cookies:
             if cookie.domain == host:
@@ -140,7 +140,7 @@ class Browser:
         return self._navigate("GET", url)
 
     def press(self, words: str, **fields: str | None) -> Self:
-        """Press the first button on which ``words`` stand, its form filled in with ``fields``; None unchecks a box."""
+        """Press the first button with the label ``words``. Fill its form with ``fields``; None unchecks a box."""
         page = self.page
         button = next((button for button in page.buttons if words in (button.words, button.value)), None)
         assert button, f"no button {words!r} at {self.url} ({self.status}), but {page.buttons}:\n{self.text}"
@@ -150,18 +150,18 @@ class Browser:
         return self._navigate(form.method, urljoin(self.url, form.action), sent)
 
     def submit(self, form_id: str) -> Self:
-        """Submit a form as a script on the page would."""
+        """Submit a form like a script on the page."""
         form = self.page.forms[form_id]
         return self._navigate(form.method, urljoin(self.url, form.action), form.fields)
 
     def follow(self, words: str) -> Self:
-        """Follow the first link on which ``words`` stand."""
+        """Follow the first link with the text ``words``."""
         links = dict(reversed(self.page.links))
         assert words in links, f"no link {words!r} at {self.url} ({self.status}), but {links}:\n{self.text}"
         return self.open(urljoin(self.url, links[words]))
 
     def load_frames(self, *, cookies: bool = True) -> list[requests.Response]:
-        """Load the page's frames, with this browser's cookies or, as with ``SameSite=Lax``, without."""
+        """Load the page's frames, with this browser's cookies, or without, as with ``SameSite=Lax``."""
         load = self.session.get if cookies else requests.get
         return [load(urljoin(self.url, src), timeout=SECONDS) for src in self.page.frames]
 

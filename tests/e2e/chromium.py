@@ -1,4 +1,4 @@
-"""A person in a real Chromium."""
+"""A user in a real Chromium."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,11 +16,11 @@ SECONDS = 10
 
 
 class Chromium:
-    """One person at one device: what they see, and what they press."""
+    """One user at one device: what the page shows, and what the user presses."""
 
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
-        # A page can change between a look and the next.
+        # A page can change between two reads.
         self.wait = WebDriverWait(
             driver,
             SECONDS,
@@ -33,46 +33,46 @@ class Chromium:
 
     @property
     def heading(self) -> str:
-        """The main heading that is shown, once there is one."""
+        """The main heading, once one is shown."""
         return self._shown("h1").text
 
     def sees(self, words: str) -> bool:
-        """Whether ``words`` come to be on the page."""
+        """Whether the page comes to show ``words``."""
         return self._comes(lambda: words in self.driver.find_element(By.TAG_NAME, "body").text)
 
     def waits_for(self, heading: str) -> None:
-        """Until that is the main heading."""
+        """Wait until this is the main heading."""
         assert self._comes(lambda: self.heading == heading), f"{self.heading!r} at {self.driver.current_url}"
 
     def looks_again(self) -> bool:
-        """Come back to the page from another tab."""
+        """Return to the page from another tab."""
         self.driver.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
         return True
 
     def looks_again_until(self, condition: Callable[[], bool]) -> None:
-        """Come back again and again."""
+        """Return to the page again and again, until ``condition`` is true."""
         assert self._comes(lambda: self.looks_again() and condition()), self.heading
 
     def press(self, words: str) -> None:
-        """Press the first button or link on which ``words`` stand."""
+        """Press the first button or link with the text ``words``."""
         self._shown(f"//*[self::button or self::a][normalize-space()='{words}']").click()
 
     def link(self, words: str) -> str:
-        """Where the first link leads on which ``words`` stand."""
+        """The target of the first link with the text ``words``."""
         return str(self._shown(f"//a[normalize-space()='{words}']").get_property("href"))
 
     def fill(self, name: str, text: str) -> None:
         self._shown(f"//input[@name='{name}']").send_keys(text)
 
     def marked(self) -> bool:
-        """Whether the page is still the one on which :meth:`mark` left a mark, and was not loaded anew."""
+        """Whether the page still has the mark of :meth:`mark`, so that it was not reloaded."""
         return bool(self.driver.execute_script("return window.marked === true"))
 
     def mark(self) -> None:
         self.driver.execute_script("window.marked = true")
 
     def complaints(self) -> list[str]:
-        """What the console has, but for answers that are no 2xx: of those the page makes something."""
+        """Messages of the console, except about answers that are not 2xx, which the page handles."""
         said = self.driver.execute(Command.GET_LOG, {"type": "browser"})["value"]
         return [entry["message"] for entry in said if "Failed to load" not in entry["message"]]
 
@@ -81,7 +81,7 @@ class Chromium:
         found: list[WebElement] = []
 
         def is_shown(driver: object) -> bool:
-            found[:] = [one for one in self.driver.find_elements(by, where) if one.is_displayed()]
+            found[:] = [element for element in self.driver.find_elements(by, where) if element.is_displayed()]
             return bool(found)
 
         self.wait.until(is_shown, f"no {where} at {self.driver.current_url}")
@@ -96,7 +96,7 @@ class Chromium:
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Chromium]:
-    """A browser with no past. There is no test without it: a machine that has none fails."""
+    """A browser without a history. Tests without it fail, and are not skipped."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     assert browser, "Chromium is missing: run `make e2e-browser`"
     assert driver, "chromedriver is missing: run `make e2e-browser`"

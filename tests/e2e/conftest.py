@@ -1,4 +1,4 @@
-"""What the journeys share: the migrated database, the browsers of a test, and the processes' output when one fails."""
+"""Shared fixtures: the migrated database, the browsers of a test, and the output of the processes after a failure."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ _LINES_OF_OUTPUT = 60
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """To a failure, what the processes said."""
+    """Add the output of the processes to the report of a failure."""
     report = yield
     if report.failed:
         for server in running:
@@ -28,7 +28,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site's database, migrated once and copied for each world."""
+    """The site's database, migrated once and copied for each deployment."""
     database = tmp_path_factory.mktemp("database") / "migrated.sqlite3"
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity=0"],
@@ -41,7 +41,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def browsers() -> Iterator[Callable[[], Browser]]:
-    """Makes browsers, and closes them."""
+    """Make browsers, and close them."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(Browser())
 

@@ -1,4 +1,4 @@
-"""Servers as processes of their own, started, awaited and ended."""
+"""Servers as separate processes: start, wait and stop."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ class Server:
         return self.log.read_text(errors="replace")
 
     def stop(self) -> None:
-        """End the process and whatever it started."""
+        """End the process and all processes that it started."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
         try:
@@ -42,7 +42,7 @@ class Server:
             self.process.wait()
 
 
-#: What runs now, for the report of a test that fails.
+#: The running servers, for the report of a failed test.
 running: list[Server] = []
 
 
@@ -54,12 +54,12 @@ def free_port() -> int:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Of this process's environment only what any program needs: neither pytest's settings nor a proxy."""
+    """The variables of this process that any program needs, without settings of pytest and proxies."""
     return {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"PYTHONUNBUFFERED": "1"} | extra
 
 
 def node() -> str:
-    """Node.js, that of the virtual environment before that of the system."""
+    """Node.js from the virtual environment, or else from the system."""
     found = shutil.which("node", path=os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"]]))
     assert found, "Node.js is missing: run `make e2e`"
     return found
@@ -69,7 +69,7 @@ def node() -> str:
 def serve(
     name: str, command: Sequence[str], *, url: str, ready: str, log: Path, env: Mapping[str, str], cwd: Path = ROOT
 ) -> Iterator[Server]:
-    """Run ``command`` until the block ends. The block begins when ``ready``, a path of ``url``, answers 200."""
+    """Run ``command`` until the block ends. The block starts when ``ready``, a path of ``url``, answers 200."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

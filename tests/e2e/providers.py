@@ -1,4 +1,4 @@
-"""The providers that the journeys run against: ours and oidc-provider, each in the words of its own pages."""
+"""The providers of these tests: ours and oidc-provider, each with its own pages."""
 
 import sys
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _DISCOVERY = "/.well-known/openid-configuration"
 
 @dataclass(frozen=True)
 class Provider:
-    """A running provider, and how a person gets through its pages."""
+    """A running provider, and how a user gets through its pages."""
 
     server: Server
     end_session_path = ""
@@ -28,35 +28,35 @@ class Provider:
     def issuer(self) -> str:
         return self.server.url
 
-    def choose(self, browser: Browser, person: str) -> None:
-        """On its sign-in page: be this person, and come back to the site."""
+    def choose(self, browser: Browser, user: str) -> None:
+        """Sign in as this user on the sign-in page, and return to the site."""
         raise NotImplementedError
 
     def confirm_logout(self, browser: Browser) -> None:
-        """On its confirmation page: yes, log out."""
+        """Confirm on the logout page."""
         raise NotImplementedError
 
     def leave(self, browser: Browser) -> None:
-        """What the browser does by itself before it is back at the site."""
+        """Do what a browser does by itself before it returns to the site."""
 
-    def sign_in(self, browser: Browser, site: Site, person: str) -> None:
-        """The whole sign-in of somebody whom the provider does not know yet."""
-        self.choose(browser.open(site.path("/auth/login/")), person)
+    def sign_in(self, browser: Browser, site: Site, user: str) -> None:
+        """Sign in a user who has not signed in to the provider yet."""
+        self.choose(browser.open(site.path("/auth/login/")), user)
         whoami = site.whoami(browser)
         assert whoami, f"{browser.url} ({browser.status}):\n{browser.text}"
 
     def log_out_there(self, browser: Browser) -> None:
-        """Log out at the provider itself: the site is told by the back channel alone."""
+        """Log out at the provider itself. The site only gets the back-channel notice."""
         self.confirm_logout(browser.open(self.issuer + self.end_session_path))
 
 
 class Embedded(Provider):
-    """``python -m django_ory_logout.testing``, with Hydra's ways."""
+    """``python -m django_ory_logout.testing``, with Hydra's behaviour."""
 
     end_session_path = "/oauth2/sessions/logout"
 
-    def choose(self, browser: Browser, person: str) -> None:
-        browser.press("Sign in", subject=person)
+    def choose(self, browser: Browser, user: str) -> None:
+        browser.press("Sign in", subject=user)
 
     def confirm_logout(self, browser: Browser) -> None:
         browser.press("Sign out")
@@ -79,25 +79,25 @@ class OidcProvider(Provider):
 
     end_session_path = "/session/end"
 
-    def choose(self, browser: Browser, person: str) -> None:
-        browser.press("Sign-in", login=person, password="any").press("Continue")
+    def choose(self, browser: Browser, user: str) -> None:
+        browser.press("Sign-in", login=user, password="any").press("Continue")
 
     def confirm_logout(self, browser: Browser) -> None:
         browser.press("Yes, sign me out")
 
 
 @contextmanager
-def serve_embedded(room: Path, *, port: int, site_url: str) -> Iterator[Embedded]:
+def serve_embedded(folder: Path, *, port: int, site_url: str) -> Iterator[Embedded]:
     client = ["--site-url", site_url, "--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET]
     ports = ["--port", str(port), "--admin-port", str(free_port())]
     command = [sys.executable, "-m", "django_ory_logout.testing", *ports, *client]
-    url, log = f"http://127.0.0.1:{port}", room / "provider.log"
+    url, log = f"http://127.0.0.1:{port}", folder / "provider.log"
     with serve("embedded provider", command, url=url, ready=_DISCOVERY, log=log, env=environment(), cwd=ROOT) as server:
         yield Embedded(server)
 
 
 @contextmanager
-def serve_oidc_provider(room: Path, *, port: int, site_url: str, with_sid: bool = True) -> Iterator[OidcProvider]:
+def serve_oidc_provider(folder: Path, *, port: int, site_url: str, with_sid: bool = True) -> Iterator[OidcProvider]:
     env = environment(
         PORT=str(port),
         SITE_URL=site_url,
@@ -108,6 +108,6 @@ def serve_oidc_provider(room: Path, *, port: int, site_url: str, with_sid: bool 
         BACKCHANNEL_LOGOUT_URI=f"{site_url}/auth/logout/backchannel/",
         BACKCHANNEL_LOGOUT_SESSION_REQUIRED=str(with_sid).lower(),
     )
-    command, url, log = [node(), "provider.mjs"], f"http://127.0.0.1:{port}", room / "provider.log"
+    command, url, log = [node(), "provider.mjs"], f"http://127.0.0.1:{port}", folder / "provider.log"
     with serve("oidc-provider", command, url=url, ready=_DISCOVERY, log=log, env=env, cwd=_OIDC_PROVIDER) as server:
         yield OidcProvider(server)

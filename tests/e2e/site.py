@@ -1,4 +1,4 @@
-"""The site under test: the example project, on a database, cache and session directory of its own."""
+"""The site of these tests: the example project with its own database, cache and session directory."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ _SECONDS_TO_END = 8.0
 
 @dataclass(frozen=True)
 class Site:
-    """The running site, in the paths of the public surface."""
+    """The running site, with the paths of the public URLs."""
 
     server: Server
 
@@ -32,7 +32,7 @@ class Site:
         return self.url + path
 
     def whoami(self, browser: Browser) -> dict[str, Any] | None:
-        """Who is signed in, or None. Asks beside the page that ``browser`` shows."""
+        """The signed-in user, or None. The request does not change the page of ``browser``."""
         response = self._asked(browser)
         if response.status_code == requests.codes.unauthorized:
             return None
@@ -45,23 +45,23 @@ class Site:
         return self.whoami(browser) is not None
 
     def soon_signed_out(self, browser: Browser) -> bool:
-        """A provider may tell us in the background: wait a little for it."""
+        """A provider may send its notice in the background, so wait a little for it."""
         return eventually(lambda: not self.signed_in(browser))
 
     def soon_refused(self, browser: Browser) -> str:
-        """The code with which the site refuses who is signed in, as soon as it has asked Kratos again."""
+        """Wait until the site has asked Kratos again. Return the code with which it refuses the user."""
         assert eventually(lambda: self._asked(browser).status_code == requests.codes.forbidden)
         return str(self._asked(browser).json()["error"])
 
     def soon_unavailable(self, browser: Browser) -> bool:
-        """Whether it comes to that nobody can say who is signed in."""
+        """Whether the site comes to answer that it cannot know the user now."""
         return eventually(lambda: self._asked(browser).status_code == requests.codes.service_unavailable)
 
     def _asked(self, browser: Browser) -> requests.Response:
         return browser.session.get(self.path("/auth/whoami/"), timeout=SECONDS)
 
     def log_out(self, browser: Browser) -> Browser:
-        """Press the button on the site's own page; the browser ends where the site sends it."""
+        """Press the logout button of the site, and return the browser where the site redirected it."""
         browser.open(self.path("/auth/logout/")).press("Log out")
         return browser.submit("end-session") if "end-session" in browser.page.forms else browser
 
@@ -76,13 +76,13 @@ def eventually(condition: Callable[[], bool], seconds: float = _SECONDS_TO_END) 
 
 
 def site_url(port: int) -> str:
-    """Another host name than the provider's, so that cookies stay apart as they do in production."""
+    """Another host name than the provider's, so that cookies are separate as in production."""
     return f"http://localhost:{port}"
 
 
 @contextmanager
 def serve_site(
-    room: Path,
+    folder: Path,
     *,
     port: int,
     issuer: str = "",
@@ -90,26 +90,26 @@ def serve_site(
     engine: str = "db",
     asgi: bool = False,
 ) -> Iterator[Site]:
-    """Serve the example project on what ``room`` holds: its migrated database, and what was served there before.
+    """Serve the example project with the contents of ``folder``: its migrated database, and data of earlier runs.
 
-    ``kratos``: the environment that names one.
+    ``kratos``: the environment that names a Kratos.
     """
-    (room / "sessions").mkdir(exist_ok=True)
+    (folder / "sessions").mkdir(exist_ok=True)
     env = environment(
-        **site_settings(room / "site.sqlite3", port),
+        **site_settings(folder / "site.sqlite3", port),
         OIDC_ISSUER=issuer,
         OIDC_CLIENT_ID=CLIENT_ID,
         OIDC_CLIENT_SECRET=CLIENT_SECRET,
         **(kratos or {}),
-        CACHE_URL=f"filecache://{room / 'cache'}",
+        CACHE_URL=f"filecache://{folder / 'cache'}",
         SESSION_ENGINE=f"django.contrib.sessions.backends.{engine}",
-        # Where the engine `file` keeps its sessions.
-        TMPDIR=str(room / "sessions"),
+        # Here, the engine `file` stores its sessions.
+        TMPDIR=str(folder / "sessions"),
     )
     wsgi_server = ["manage.py", "runserver", "--noreload", "--insecure", f"127.0.0.1:{port}"]
     asgi_server = ["-m", "uvicorn", "--port", str(port), "example_project.asgi:application"]
     command = [sys.executable, *(asgi_server if asgi else wsgi_server)]
-    with serve("site", command, url=site_url(port), ready="/", log=room / "site.log", env=env, cwd=ROOT) as server:
+    with serve("site", command, url=site_url(port), ready="/", log=folder / "site.log", env=env, cwd=ROOT) as server:
         yield Site(server)
 
 

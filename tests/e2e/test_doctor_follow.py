@@ -1,4 +1,4 @@
-"""``ory_doctor --follow`` in a process of its own, beside the site's and the provider's."""
+"""``ory_doctor --follow`` in its own process, next to those of the site and the provider."""
 
 import json
 import signal
@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from .browser import Browser
+from .deployment import Deployment, open_deployment
 from .processes import ROOT, environment
 from .providers import Embedded, serve_embedded
 from .site import CLIENT_ID, CLIENT_SECRET, site_settings
-from .world import World, open_world
 
 pytestmark = pytest.mark.e2e
 
@@ -23,23 +23,23 @@ SECONDS = 20
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("world")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deployment")
 
 
 @pytest.fixture(scope="module")
-def world(room: Path, migrated: Path) -> Iterator[World[Embedded]]:
-    with open_world(serve_embedded, room, migrated) as world:
-        yield world
+def deployment(folder: Path, migrated: Path) -> Iterator[Deployment[Embedded]]:
+    with open_deployment(serve_embedded, folder, migrated) as deployment:
+        yield deployment
 
 
 def _interruptible() -> None:
-    """Under ``nohup`` and in the background SIGINT is ignored, and a child inherits that."""
+    """Under ``nohup`` and in the background, SIGINT is ignored, and a child process inherits that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Doctor:
-    """Follows, and says an object a line."""
+    """Runs ``--follow``, and reads one object from each line."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
@@ -51,18 +51,18 @@ class Doctor:
         return document
 
     def rest(self) -> tuple[list[dict[str, Any]], int]:
-        """What else it says until it ends, and its exit status."""
+        """The rest of its output until it ends, and its exit status."""
         said, _ = self.process.communicate(timeout=2 * SECONDS)
         return [json.loads(line) for line in said.splitlines()], self.process.returncode
 
 
 @pytest.fixture
-def follow(world: World[Embedded], room: Path) -> Any:
-    """Begin to follow the site."""
-    port = int(world.site.url.rpartition(":")[2])
+def follow(deployment: Deployment[Embedded], folder: Path) -> Any:
+    """Start to follow the site."""
+    port = int(deployment.site.url.rpartition(":")[2])
     env = environment(
-        **site_settings(room / "site.sqlite3", port),
-        OIDC_ISSUER=world.provider.issuer,
+        **site_settings(folder / "site.sqlite3", port),
+        OIDC_ISSUER=deployment.provider.issuer,
         OIDC_CLIENT_ID=CLIENT_ID,
         OIDC_CLIENT_SECRET=CLIENT_SECRET,
     )
@@ -81,10 +81,12 @@ def follow(world: World[Embedded], room: Path) -> Any:
     return follow
 
 
-def test_it_says_the_steps_of_a_logout_and_that_all_came(world: World[Embedded], browser: Browser, follow: Any) -> None:
-    world.sign_in(browser, "amber")
+def test_it_prints_the_steps_of_a_logout_and_that_all_came(
+    deployment: Deployment[Embedded], browser: Browser, follow: Any
+) -> None:
+    deployment.sign_in(browser, "amber")
     with follow() as doctor:
-        world.log_out(browser)
+        deployment.log_out(browser)
         *steps, outcome = doctor.rest()[0]
 
     assert {step["step"] for step in steps} == {"ended", "to-provider", "back-channel", "front-channel", "returned"}
@@ -92,10 +94,12 @@ def test_it_says_the_steps_of_a_logout_and_that_all_came(world: World[Embedded],
     assert doctor.process.returncode == 0
 
 
-def test_it_names_what_did_not_come_when_it_is_stopped(world: World[Embedded], browser: Browser, follow: Any) -> None:
-    world.sign_in(browser, "amber")
+def test_it_names_the_missing_step_when_it_is_stopped(
+    deployment: Deployment[Embedded], browser: Browser, follow: Any
+) -> None:
+    deployment.sign_in(browser, "amber")
     with follow() as doctor:
-        world.site.log_out(browser)
+        deployment.site.log_out(browser)
         assert [doctor.line()["step"] for _ in range(2)] == ["ended", "to-provider"]
         doctor.process.send_signal(signal.SIGINT)
         [outcome], status = doctor.rest()

@@ -1,4 +1,4 @@
-"""A site that signs in at a Hydra whose login page Kratos is: one logout for all three."""
+"""A site with Hydra, which has Kratos as its login page: one logout ends all three sessions."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from .browser import Browser
-from .kratos import KratosWorld, open_kratos_world
+from .kratos import KratosDeployment, open_kratos_deployment
 from .site import CLIENT_ID, eventually
 
 pytestmark = pytest.mark.e2e
@@ -16,97 +16,95 @@ Browsers = Callable[[], Browser]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[KratosWorld]:
-    with open_kratos_world(tmp_path_factory.mktemp("world"), migrated, through_hydra=True) as world:
-        # A client of one's own: Hydra's logout page does not ask.
-        world.kratos.hydra.order("client", client_id=CLIENT_ID, skip_logout_consent=True)
-        yield world
+def deployment(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[KratosDeployment]:
+    with open_kratos_deployment(tmp_path_factory.mktemp("deployment"), migrated, through_hydra=True) as deployment:
+        # A first-party client, for which Hydra's logout page shows no question.
+        deployment.kratos.hydra.order("client", client_id=CLIENT_ID, skip_logout_consent=True)
+        yield deployment
 
 
-def log_out(world: KratosWorld, browser: Browser) -> None:
-    """One click, and back at the site."""
-    world.site.log_out(browser)
-    world.kratos.hydra.leave(browser)
-    assert browser.url == world.site.path("/"), f"{browser.url} ({browser.status}):\n{browser.text}"
+def log_out(deployment: KratosDeployment, browser: Browser) -> None:
+    """One click on the logout button, and back at the site."""
+    deployment.site.log_out(browser)
+    deployment.kratos.hydra.leave(browser)
+    assert browser.url == deployment.site.path("/"), f"{browser.url} ({browser.status}):\n{browser.text}"
     assert browser.status == requests.codes.ok
 
 
-def is_asked_for_the_password(world: KratosWorld, browser: Browser) -> bool:
-    """By the next sign-in at the site, in the same browser."""
-    return "Sign in at Kratos" in browser.open(world.site.path("/auth/login/")).text
+def is_asked_for_the_password(deployment: KratosDeployment, browser: Browser) -> bool:
+    """Whether the next sign-in at the site, in the same browser, requires the password."""
+    return "Sign in at Kratos" in browser.open(deployment.site.path("/auth/login/")).text
 
 
-def test_the_site_knows_the_person_by_hydra_and_the_subject_is_the_identity(
-    world: KratosWorld, browser: Browser
-) -> None:
-    world.sign_in(browser, "amber")
+def test_hydra_signs_in_and_the_subject_is_the_identity(deployment: KratosDeployment, browser: Browser) -> None:
+    deployment.sign_in(browser, "amber")
 
-    whoami = world.site.whoami(browser)
+    whoami = deployment.site.whoami(browser)
     assert whoami
-    assert whoami["issuer"] == world.kratos.hydra.issuer
-    (session,) = world.kratos.order("sessions")["sessions"]
+    assert whoami["issuer"] == deployment.kratos.hydra.issuer
+    (session,) = deployment.kratos.order("sessions")["sessions"]
     assert whoami["subject"] == session["identity"]["id"]
     assert whoami["sid"] != session["id"]
 
 
-def test_one_click_ends_the_session_here_at_kratos_and_at_hydra_and_nobody_elses(
-    world: KratosWorld, browsers: Browsers
+def test_one_click_ends_only_this_users_sessions_here_at_kratos_and_at_hydra(
+    deployment: KratosDeployment, browsers: Browsers
 ) -> None:
-    laptop, phone, birch = (world.sign_in(browsers(), person) for person in ("amber", "amber", "birch"))
+    laptop, phone, birch = (deployment.sign_in(browsers(), user) for user in ("amber", "amber", "birch"))
 
-    log_out(world, laptop)
+    log_out(deployment, laptop)
 
-    assert not world.site.signed_in(laptop)
-    assert not world.kratos.is_signed_in(laptop)
-    assert is_asked_for_the_password(world, laptop)
-    assert all(world.site.signed_in(browser) for browser in (phone, birch))
-    assert all(world.kratos.is_signed_in(browser) for browser in (phone, birch))
-    world.kratos.choose(laptop, "birch")
-    assert world.site.signed_in(laptop)
+    assert not deployment.site.signed_in(laptop)
+    assert not deployment.kratos.is_signed_in(laptop)
+    assert is_asked_for_the_password(deployment, laptop)
+    assert all(deployment.site.signed_in(browser) for browser in (phone, birch))
+    assert all(deployment.kratos.is_signed_in(browser) for browser in (phone, birch))
+    deployment.kratos.choose(laptop, "birch")
+    assert deployment.site.signed_in(laptop)
 
 
 def test_a_kratos_session_that_hydra_does_not_know_ends_with_the_click_too(
-    world: KratosWorld, browser: Browser
+    deployment: KratosDeployment, browser: Browser
 ) -> None:
-    """After a logout at Kratos alone and a new sign-in, Hydra would end the Kratos session that is dead already."""
-    world.sign_in(browser, "amber")
-    browser.open(f"{world.kratos.url}/welcome").follow("Sign out only at Kratos")
-    world.kratos.choose(browser.open(world.site.path("/auth/login/")).press("Sign in again"), "amber")
-    assert world.site.signed_in(browser)
-    assert world.kratos.is_signed_in(browser)
+    """After a logout at Kratos alone and a new sign-in, Hydra would end the Kratos session that has already ended."""
+    deployment.sign_in(browser, "amber")
+    browser.open(f"{deployment.kratos.url}/welcome").follow("Sign out only at Kratos")
+    deployment.kratos.choose(browser.open(deployment.site.path("/auth/login/")).press("Sign in again"), "amber")
+    assert deployment.site.signed_in(browser)
+    assert deployment.kratos.is_signed_in(browser)
 
-    log_out(world, browser)
+    log_out(deployment, browser)
 
-    assert not world.kratos.is_signed_in(browser)
-    assert is_asked_for_the_password(world, browser)
+    assert not deployment.kratos.is_signed_in(browser)
+    assert is_asked_for_the_password(deployment, browser)
 
 
-def test_while_kratos_is_away_the_click_ends_the_rest_and_the_person_is_told(
-    world: KratosWorld, browser: Browser
+def test_while_kratos_is_down_the_click_ends_the_rest_and_the_page_reports_it(
+    deployment: KratosDeployment, browser: Browser
 ) -> None:
-    world.sign_in(browser, "amber")
+    deployment.sign_in(browser, "amber")
 
-    with world.kratos.answering(503):
-        world.site.log_out(browser)
-        world.kratos.hydra.leave(browser)
+    with deployment.kratos.answering(503):
+        deployment.site.log_out(browser)
+        deployment.kratos.hydra.leave(browser)
         assert "could not be told" in browser.text
 
-    assert not world.site.signed_in(browser)
-    assert is_asked_for_the_password(world, browser)
+    assert not deployment.site.signed_in(browser)
+    assert is_asked_for_the_password(deployment, browser)
 
 
-def test_a_logout_at_hydra_ends_the_session_here_and_at_kratos(world: KratosWorld, browser: Browser) -> None:
-    world.sign_in(browser, "amber")
+def test_a_logout_at_hydra_ends_the_session_here_and_at_kratos(deployment: KratosDeployment, browser: Browser) -> None:
+    deployment.sign_in(browser, "amber")
 
-    world.kratos.hydra.log_out_there(browser)
+    deployment.kratos.hydra.log_out_there(browser)
 
-    assert world.site.soon_signed_out(browser)
-    assert eventually(lambda: not world.kratos.is_signed_in(browser))
+    assert deployment.site.soon_signed_out(browser)
+    assert eventually(lambda: not deployment.kratos.is_signed_in(browser))
 
 
-def test_a_logout_at_kratos_alone_is_told_to_nobody(world: KratosWorld, browser: Browser) -> None:
-    world.sign_in(browser, "amber")
+def test_a_logout_at_kratos_alone_sends_no_notice(deployment: KratosDeployment, browser: Browser) -> None:
+    deployment.sign_in(browser, "amber")
 
-    browser.open(f"{world.kratos.url}/welcome").follow("Sign out only at Kratos")
+    browser.open(f"{deployment.kratos.url}/welcome").follow("Sign out only at Kratos")
 
-    assert world.site.signed_in(browser)
+    assert deployment.site.signed_in(browser)

@@ -1,4 +1,4 @@
-"""oidc-provider without ``sid`` in its tokens: a logout token names the subject, and means all of their sessions."""
+"""oidc-provider without ``sid`` in its tokens: a logout token names the subject, and ends all their sessions."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from .browser import Browser
+from .deployment import Deployment, open_deployment
 from .providers import OidcProvider, serve_oidc_provider
-from .world import World, open_world
 
 pytestmark = pytest.mark.e2e
 
@@ -16,22 +16,22 @@ Browsers = Callable[[], Browser]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[World[OidcProvider]]:
+def deployment(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Deployment[OidcProvider]]:
     without_sid = partial(serve_oidc_provider, with_sid=False)
-    with open_world(without_sid, tmp_path_factory.mktemp("world"), migrated) as world:
-        yield world
+    with open_deployment(without_sid, tmp_path_factory.mktemp("deployment"), migrated) as deployment:
+        yield deployment
 
 
-def test_a_logout_at_the_provider_ends_all_sessions_of_its_subject_and_nobody_elses(
-    world: World[OidcProvider], browsers: Browsers
+def test_a_logout_at_the_provider_ends_all_sessions_of_only_its_subject(
+    deployment: Deployment[OidcProvider], browsers: Browsers
 ) -> None:
-    laptop, phone, birch = (world.sign_in(browsers(), person) for person in ("amber", "amber", "birch"))
-    signed_in = world.site.whoami(phone)
+    laptop, phone, birch = (deployment.sign_in(browsers(), user) for user in ("amber", "amber", "birch"))
+    signed_in = deployment.site.whoami(phone)
     assert signed_in
     assert signed_in["sid"] is None
 
-    world.provider.log_out_there(laptop)
+    deployment.provider.log_out_there(laptop)
 
-    assert world.site.soon_signed_out(laptop)
-    assert world.site.soon_signed_out(phone)
-    assert world.site.signed_in(birch)
+    assert deployment.site.soon_signed_out(laptop)
+    assert deployment.site.soon_signed_out(phone)
+    assert deployment.site.signed_in(birch)

@@ -1,4 +1,4 @@
-"""A site whose parts can fail, and the browsers that prove what is still signed in."""
+"""A site whose parts can fail, and browsers that show which sessions are still signed in."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from ..conftest import SiteBrowser
 from .injection import EVERYTHING, KINDS, Faults, injected, sweep
 
 ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
-#: Lines that name no fault, because none of them is about one.
+#: Log lines that name no fault, because no fault causes them.
 CALM = ("logout still not confirmed", "logout not confirmed")
 
 Act = Callable[[SiteBrowser], Any]
@@ -38,8 +38,8 @@ def faults(engine: str) -> Iterator[Faults]:
         yield faults
 
 
-class Stage:
-    """One run after the other: people who are signed in, an act with a fault in it, and what came of it."""
+class FaultySite:
+    """Signs users in, runs an act with a fault, and checks the answer and the log."""
 
     def __init__(self, faults: Faults, network: Network, caplog: pytest.LogCaptureFixture) -> None:
         self.faults, self.network, self._caplog = faults, network, caplog
@@ -50,7 +50,7 @@ class Stage:
         return SiteBrowser(self.network, raise_request_exception=False)
 
     def reset(self) -> tuple[SiteBrowser, SiteBrowser, SiteBrowser]:
-        """``amber``'s browser, a copy of it with all its cookies, and that of somebody else."""
+        """Amber's browser, a copy of it with all its cookies, and Birch's browser."""
         for model in (LoginSession, LogoutReceipt, LogoutEvent, RefusalCount, Session, Subject, get_user_model()):
             manager: Any = model._default_manager
             manager.all().delete()
@@ -69,7 +69,7 @@ class Stage:
         return copy
 
     def act(self, act: Act, browser: SiteBrowser) -> Any:
-        """``act`` with its fault. Never a bare 500, and no line that names another cause."""
+        """Run ``act`` with its fault. There is no unhandled 500, and no log line names another cause."""
         index._seen.clear()
         self._caplog.clear()
         self._bare.clear()
@@ -91,7 +91,7 @@ class Stage:
         self._bare.append(repr(sys.exception()))
 
     def _assert_true_causes(self) -> None:
-        """A line of a fault names the type of that which was injected, and no other cause."""
+        """A log line about a fault names the type of the injected fault, and no other cause."""
         names = {kind.__name__ for kind in KINDS.values()} if self.faults.kind == EVERYTHING else set()
         names |= {KINDS[self.faults.kind].__name__} if self.faults.kind in KINDS else set()
         lines = [
@@ -101,7 +101,7 @@ class Stage:
         ]
         if self.faults.failed:
             names |= {"the engine kept nothing"} if self.faults.kind in ("file", EVERYTHING) else set()
-            assert [one for one in lines if not any(name in one for name in names)] == [], self.faults.failed
+            assert [line for line in lines if not any(name in line for name in names)] == [], self.faults.failed
         else:
             assert lines == []
 
@@ -110,8 +110,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(faults: Faults, network: Network, caplog: pytest.LogCaptureFixture) -> Stage:
-    return Stage(faults, network, caplog)
+def faulty_site(faults: Faults, network: Network, caplog: pytest.LogCaptureFixture) -> FaultySite:
+    return FaultySite(faults, network, caplog)
 
 
 @pytest.fixture(params=[*KINDS, EVERYTHING])

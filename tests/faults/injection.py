@@ -1,6 +1,6 @@
-"""Faults at what a request touches outside its process: each SQL statement, cache operation and session file.
+"""Faults outside the process of a request: at each SQL statement, cache operation and session file.
 
-One run counts the operations of an act; the next ones let each of them fail in turn, alone or with all after it.
+A first run counts the operations of an act. Further runs let each operation fail, alone or with all later ones.
 """
 
 import os
@@ -16,15 +16,15 @@ from django.contrib.sessions.backends import file
 from django.core.cache.backends.locmem import LocMemCache
 from django.db import OperationalError, connections
 
-#: What fails, as each kind of thing that can be gone does.
+#: The exception of each kind of fault.
 KINDS: dict[str, type[Exception]] = {"sql": OperationalError, "cache": ConnectionError, "file": PermissionError}
-#: Both at once: the whole machine room.
+#: All kinds at once, as in a power failure.
 EVERYTHING = "everything"
 
 
 @dataclass
 class Faults:
-    """What fails from now on: operation number ``at`` of ``kind``, and with ``onward`` all after it."""
+    """Operation number ``at`` of ``kind`` fails, and with ``onward`` all later ones too."""
 
     kind: str = ""
     at: int = 0
@@ -34,7 +34,7 @@ class Faults:
     is_on: bool = False
 
     def touch(self, kind: str, label: str) -> None:
-        """Called before each operation. Raises what a fault of that kind raises, where it is its turn."""
+        """Called before each operation. Raises the fault if it is this operation's turn."""
         if not self.is_on or self.kind not in (kind, EVERYTHING):
             return
         number = len(self.operations)
@@ -56,7 +56,7 @@ _faults = Faults()
 
 
 class FaultyCache(LocMemCache):
-    """The memory of a process in place of a server, that can be gone."""
+    """A cache in the memory of a process that can fail like a server."""
 
 
 def _touching(kind: str, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,7 +72,7 @@ for _name in ("get", "set", "add", "delete", "touch", "incr", "has_key"):
 
 
 class _Touching:
-    """A module, some of whose functions can fail."""
+    """A module in which some functions can fail."""
 
     def __init__(self, module: ModuleType, *names: str) -> None:
         self._module = module
@@ -91,7 +91,7 @@ def _touch_database(execute: Any, sql: str, params: Any, many: bool, context: di
 
 @contextmanager
 def injected() -> Iterator[Faults]:
-    """Operations of every kind pass by :class:`Faults`, which says whether they fail."""
+    """Operations of every kind call :class:`Faults`, which decides whether they fail."""
     with ExitStack() as stack:
         for alias in connections:
             stack.enter_context(connections[alias].execute_wrapper(_touch_database))
@@ -102,7 +102,7 @@ def injected() -> Iterator[Faults]:
 
 
 def sweep(faults: Faults, kind: str, *, onward: bool, run: Callable[[], None]) -> int:
-    """Let each operation of ``run`` fail in turn; says how many there were. ``run`` switches the faults on itself."""
+    """Let each operation of ``run`` fail in turn, and return their number. ``run`` turns the faults on itself."""
     faults.kind, faults.onward, faults.at = kind, onward, 0
     while True:
         run()

@@ -1,4 +1,4 @@
-"""A provider's notice with a fault at each single operation: 200 is true, and 503 delivered again ends it."""
+"""A provider's notice with a fault at each operation: 200 is true, and after 503 a second delivery ends the session."""
 
 from typing import Any
 
@@ -7,45 +7,49 @@ import pytest
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.testing import Provider
 
-from .conftest import Stage
+from .conftest import FaultySite
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_back_channel(stage: Stage, engine: str, kind: str, onward: bool, provider: Provider) -> None:
+def test_a_back_channel_notice_survives_each_fault(
+    faulty_site: FaultySite, engine: str, kind: str, onward: bool, provider: Provider
+) -> None:
     def run() -> None:
-        _browser, copy, other = stage.reset()
+        _browser, copy, other = faulty_site.reset()
         row = LoginSession.objects.get(subject="amber")
         deliveries = list(provider.end(str(row.sid)))
         form = deliveries[0].form
 
-        def deliver(one: Any) -> Any:
-            return one.post_form("/auth/logout/backchannel/", form)
+        def deliver(browser: Any) -> Any:
+            return browser.post_form("/auth/logout/backchannel/", form)
 
-        answer = stage.act(deliver, stage.new_browser())
+        answer = faulty_site.act(deliver, faulty_site.new_browser())
         if answer.status_code == 503:
-            assert deliver(stage.new_browser()).status_code == 200
+            assert deliver(faulty_site.new_browser()).status_code == 200
         assert copy.user is None
         assert other.user
         assert LogoutReceipt.objects.get().completed_at
 
-    stage.sweep(kind, onward=onward, run=run)
-    assert stage.answers[-1] == 200
+    faulty_site.sweep(kind, onward=onward, run=run)
+    assert faulty_site.answers[-1] == 200
 
 
-def test_front_channel(stage: Stage, engine: str, kind: str, onward: bool) -> None:
+def test_a_front_channel_notice_survives_each_fault(
+    faulty_site: FaultySite, engine: str, kind: str, onward: bool
+) -> None:
     def run() -> None:
-        _browser, copy, other = stage.reset()
+        _browser, copy, other = faulty_site.reset()
         row = LoginSession.objects.get(subject="amber")
 
-        def frame(one: Any) -> Any:
-            return one.get("/auth/logout/frontchannel/", {"iss": row.issuer, "sid": str(row.sid)})
+        def frame(browser: Any) -> Any:
+            return browser.get("/auth/logout/frontchannel/", {"iss": row.issuer, "sid": str(row.sid)})
 
-        answer = stage.act(frame, stage.new_browser())
+        answer = faulty_site.act(frame, faulty_site.new_browser())
         if answer.status_code == 503:
-            assert frame(stage.new_browser()).status_code == 200
+            assert frame(faulty_site.new_browser()).status_code == 200
         assert copy.user is None
         assert other.user
 
-    stage.sweep(kind, onward=onward, run=run)
-    assert stage.answers[-1] == 200
+    faulty_site.sweep(kind, onward=onward, run=run)
+    assert faulty_site.answers[-1] == 200

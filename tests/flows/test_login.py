@@ -1,4 +1,4 @@
-"""Pending sign-ins, and where a person may be sent afterwards."""
+"""Pending sign-ins, and the pages that a user may return to."""
 
 import string
 from collections.abc import Callable
@@ -28,15 +28,15 @@ def refusal(signed: str | None, state: str) -> str:
     return caught.value.code
 
 
-def test_pending_sign_in_is_read_back(pending: PendingSignIn) -> None:
+def test_a_pending_sign_in_is_read_back(pending: PendingSignIn) -> None:
     assert PendingSignIn.read(pending.signed(), pending.state) == pending
 
 
-def test_pending_sign_in_shows_no_secret(pending: PendingSignIn) -> None:
+def test_a_pending_sign_in_shows_no_secret(pending: PendingSignIn) -> None:
     assert repr(pending) == "PendingSignIn(provider='default', next='/private/', login_session='')"
 
 
-def test_pending_sign_in_lasts_ten_minutes(pending: PendingSignIn, clock: Clock) -> None:
+def test_a_pending_sign_in_lasts_ten_minutes(pending: PendingSignIn, clock: Clock) -> None:
     signed = pending.signed()
 
     clock.advance(595)
@@ -51,35 +51,35 @@ def test_no_cookie_is_an_unknown_state(pending: PendingSignIn) -> None:
     assert refusal("", "") == "state_unknown"
 
 
-def test_cookie_of_another_sign_in_is_an_unknown_state(pending: PendingSignIn) -> None:
+def test_a_cookie_of_another_sign_in_is_an_unknown_state(pending: PendingSignIn) -> None:
     assert refusal(pending.signed(), PendingSignIn("default", "").state) == "state_unknown"
 
 
-def test_tampered_cookie_is_an_unknown_state(pending: PendingSignIn) -> None:
+def test_a_tampered_cookie_is_an_unknown_state(pending: PendingSignIn) -> None:
     signed = pending.signed()
     changed = signed[:-1] + ("A" if signed[-1] != "A" else "B")
 
     assert refusal(changed, pending.state) == "state_unknown"
 
 
-def test_cookie_signed_for_another_purpose_is_an_unknown_state(pending: PendingSignIn) -> None:
+def test_a_cookie_signed_for_another_purpose_is_an_unknown_state(pending: PendingSignIn) -> None:
     assert refusal(signing.dumps({"state": pending.state}), pending.state) == "state_unknown"
 
 
-def test_cookie_of_another_version_of_this_app_is_an_unknown_state(pending: PendingSignIn) -> None:
+def test_a_cookie_of_another_version_of_this_app_is_an_unknown_state(pending: PendingSignIn) -> None:
     signed = signing.dumps({"state": pending.state, "tenant": "old"}, salt=login.SALT)
 
     assert refusal(signed, pending.state) == "state_unknown"
 
 
 @given(signed=st.text(), state=st.text())
-def test_whatever_comes_is_refused(signed: str, state: str) -> None:
+def test_a_malformed_cookie_is_refused(signed: str, state: str) -> None:
     assert refusal(signed, state) == "state_unknown"
 
 
-def test_state_is_used_once(pending: PendingSignIn) -> None:
+def test_a_state_is_used_once(pending: PendingSignIn) -> None:
     assert pending.use()
-    assert not pending.use()  # the first is under way
+    assert not pending.use()  # the first sign-in is under way
 
     pending.came_to("")
 
@@ -87,7 +87,7 @@ def test_state_is_used_once(pending: PendingSignIn) -> None:
         pending.use()
 
 
-def test_what_is_left_of_a_sign_in_cannot_sign_in(pending: PendingSignIn) -> None:
+def test_a_used_pending_sign_in_cannot_sign_in(pending: PendingSignIn) -> None:
     spent = PendingSignIn.read(pending.spent.signed(), pending.state)
 
     assert (spent.next, spent.nonce, spent.code_verifier) == ("/private/", "", "")
@@ -95,9 +95,7 @@ def test_what_is_left_of_a_sign_in_cannot_sign_in(pending: PendingSignIn) -> Non
         spent.use()
 
 
-def test_cache_that_fails_when_a_sign_in_is_done_breaks_nothing(
-    pending: PendingSignIn, cache_down: Callable[[], None]
-) -> None:
+def test_a_cache_fault_after_a_sign_in_changes_nothing(pending: PendingSignIn, cache_down: Callable[[], None]) -> None:
     assert pending.use()
     cache_down()
 
@@ -118,7 +116,7 @@ def test_cache_that_fails_when_a_sign_in_is_done_breaks_nothing(
         "https://other.example:8443/",
     ],
 )
-def test_next_on_this_site_or_an_allowed_host_is_followed(url: str, settings: Any) -> None:
+def test_a_next_on_this_site_or_an_allowed_host_is_followed(url: str, settings: Any) -> None:
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "NEXT_ALLOWED_HOSTS": ["other.example:8443"]}
 
     assert safe_next(url) == url
@@ -179,12 +177,12 @@ def test_next_on_this_site_or_an_allowed_host_is_followed(url: str, settings: An
         "https://other.example:8443/",
     ],
 )
-def test_next_that_a_browser_would_take_elsewhere_is_left_out(url: str | None) -> None:
+def test_a_next_that_a_browser_reads_as_another_site_is_dropped(url: str | None) -> None:
     assert safe_next(url) == ""
 
 
 @pytest.mark.parametrize("letter", ["a", "ä"])
-def test_next_that_is_too_long_is_left_out_and_logged(letter: str, logged: Logged) -> None:
+def test_a_next_that_is_too_long_is_dropped_and_logged(letter: str, logged: Logged) -> None:
     longest = "/?" + letter * ((login.MAX_NEXT_LENGTH - 2) // len(letter.encode()))
 
     assert (safe_next(longest), logged()) == (longest, [])
@@ -192,13 +190,13 @@ def test_next_that_is_too_long_is_left_out_and_logged(letter: str, logged: Logge
     assert logged() == ["next left out: next_too_long: it has more than 2000 bytes"]
 
 
-def test_next_of_somebody_else_is_not_logged(logged: Logged) -> None:
+def test_a_next_of_an_anonymous_user_is_not_logged(logged: Logged) -> None:
     assert safe_next("https://evil.example/" + "a" * login.MAX_NEXT_LENGTH) == ""
     assert logged() == []
 
 
 def as_a_browser_reads(url: str) -> str:
-    """The host that a browser on this site goes to (WHATWG URL): tabs and newlines vanish, backslashes are slashes."""
+    """The host that a browser opens (WHATWG URL): it drops tabs and newlines, and reads backslashes as slashes."""
     url = url.strip("".join(map(chr, range(33)))).translate({9: None, 10: None, 13: None}).replace("\\", "/")
     scheme, colon, rest = url.partition(":")
     if colon and scheme[:1].isalpha() and set(scheme) <= set(string.ascii_letters + string.digits + "+-."):
@@ -212,7 +210,7 @@ TRICKS = st.text(st.sampled_from("/\\:@#?. \t\nhtps") | st.characters(), max_siz
 
 
 @given(TRICKS)
-def test_next_never_leaves_this_site(trick: str) -> None:
+def test_a_next_never_leaves_this_site(trick: str) -> None:
     for url in (f"{trick}evil.example", trick):
         followed = safe_next(url)
 

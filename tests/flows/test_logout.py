@@ -1,4 +1,4 @@
-"""States of a logout, and what a browser brings to the provider."""
+"""States of a logout, and the parameters that a browser sends to the provider."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,12 +22,12 @@ LOGIN = StoredLogin(issuer="https://op.example", client_id="django-site", id_tok
 
 
 @given(next_url=st.text())
-def test_state_carries_next(next_url: str) -> None:
+def test_the_state_contains_next(next_url: str) -> None:
     assert signing.loads(new_state(next_url), salt=logout.SALT)["next"] == next_url
 
 
 @pytest.mark.parametrize("incomplete", [True, False])
-def test_state_carries_whether_somebody_was_not_told(incomplete: bool) -> None:
+def test_the_state_contains_unconfirmed_logouts(incomplete: bool) -> None:
     returned = logout.return_from_provider(request_of_nobody(), new_state("/bye/", incomplete=incomplete))
 
     assert returned == logout.Returned(started_here=True, next="/bye/", incomplete=incomplete)
@@ -39,11 +39,11 @@ def request_of_nobody() -> HttpRequest:
     return request
 
 
-def test_every_state_is_another() -> None:
+def test_every_state_is_different() -> None:
     assert new_state("/") != new_state("/")
 
 
-def test_request_names_hint_client_redirect_uri_and_state(network: Network) -> None:
+def test_the_request_names_hint_client_redirect_uri_and_state(network: Network) -> None:
     request = end_session_request(LOGIN, "the-state")
 
     assert request is not None
@@ -57,7 +57,7 @@ def test_request_names_hint_client_redirect_uri_and_state(network: Network) -> N
     assert "the-id-token" not in repr(request)
 
 
-def test_request_by_what_is_held_is_the_same(network: Network) -> None:
+def test_a_request_from_the_stored_login_is_the_same(network: Network) -> None:
     request = end_session_request(LOGIN, "the-state")
     network.calls.clear()
 
@@ -65,7 +65,7 @@ def test_request_by_what_is_held_is_the_same(network: Network) -> None:
     assert network.calls == []
 
 
-def test_nothing_held_is_no_request_and_no_call(network: Network, logged: Logged) -> None:
+def test_no_stored_login_means_no_request_and_no_call(network: Network, logged: Logged) -> None:
     assert held_end_session_request(LOGIN, "the-state") is None
     assert network.calls == []
     assert logged() == []
@@ -75,7 +75,7 @@ KRATOS = "https://login.example"
 OF_KRATOS = StoredLogin(issuer=KRATOS)
 
 
-def test_request_for_a_session_of_the_providers_own_login_page_has_no_parameter(
+def test_the_request_of_a_session_that_kratos_opened_for_hydra_has_no_parameter(
     network: Network, configure: Configure
 ) -> None:
     configure(KRATOS={"PUBLIC_URL": KRATOS})
@@ -87,7 +87,7 @@ def test_request_for_a_session_of_the_providers_own_login_page_has_no_parameter(
     assert not request.by_post
 
 
-def test_no_request_for_a_session_of_kratos_alone(network: Network, settings: Any, logged: Logged) -> None:
+def test_a_session_of_kratos_alone_needs_no_request(network: Network, settings: Any, logged: Logged) -> None:
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     both = {"default": default, "kratos": {"KRATOS": {"PUBLIC_URL": KRATOS}}}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": both}
@@ -98,13 +98,13 @@ def test_no_request_for_a_session_of_kratos_alone(network: Network, settings: An
 
 
 @pytest.mark.parametrize("changes", [{"issuer": "https://other.example"}, {"client_id": "another"}])
-def test_client_no_longer_configured_is_no_request(network: Network, changes: dict[str, Any]) -> None:
+def test_a_client_that_is_no_longer_configured_needs_no_request(network: Network, changes: dict[str, Any]) -> None:
     assert end_session_request(replace(LOGIN, **changes), "the-state") is None
     assert held_end_session_request(replace(LOGIN, **changes), "the-state") is None
     assert network.calls == []
 
 
-def test_request_follows_the_settings(network: Network, configure: Configure) -> None:
+def test_the_request_follows_the_settings(network: Network, configure: Configure) -> None:
     configure(END_SESSION_REQUEST_METHOD="POST", POST_LOGOUT_REDIRECT_URI="https://rp.example/bye")
 
     request = end_session_request(LOGIN, "the-state")

@@ -1,4 +1,4 @@
-"""Forced logout: what ends, in which order, what is told, and what the result says is left."""
+"""Forced logout: what ends, in which order, which notices are sent, and what the result says about the rest."""
 
 import re
 import runpy
@@ -68,10 +68,10 @@ def codes(remarks: tuple[Remark, ...]) -> list[str]:
     return [remark.code for remark in remarks]
 
 
-# A person
+# One user
 
 
-def test_user_is_ended_here_then_at_hydra_in_the_order_that_tells_the_others(
+def test_a_user_ends_here_and_then_at_hydra_so_that_other_clients_get_notices(
     amber: SiteBrowser, hydra: FakeHydra, sid: str
 ) -> None:
     hydra.sign_in("amber", "elsewhere", "mail")
@@ -104,7 +104,7 @@ def test_user_is_ended_here_then_at_hydra_in_the_order_that_tells_the_others(
     ]
 
 
-def test_subject_is_ended_like_its_user(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_a_subject_ends_like_its_user(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
     result = force_logout(subject="amber")
 
     assert amber.user is None
@@ -117,7 +117,7 @@ def test_subject_is_ended_like_its_user(amber: SiteBrowser, hydra: FakeHydra, si
     assert "other_sessions" not in codes(result.unknown)
 
 
-def test_others_stay(amber: SiteBrowser, new_browser: NewBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_other_users_stay_signed_in(amber: SiteBrowser, new_browser: NewBrowser, hydra: FakeHydra, sid: str) -> None:
     birch = new_browser()
     birch.sign_in("birch")
     hydra.sign_in("birch", birch.user["sid"], US)
@@ -128,7 +128,7 @@ def test_others_stay(amber: SiteBrowser, new_browser: NewBrowser, hydra: FakeHyd
     assert list(hydra.logins) == [birch.user["sid"]]
 
 
-def test_reason_is_forced(
+def test_the_reason_is_forced(
     amber: SiteBrowser, hydra: FakeHydra, sid: str, django_capture_on_commit_callbacks: Any
 ) -> None:
     reasons = []
@@ -146,7 +146,7 @@ def test_reason_is_forced(
     assert reasons == [EndReason.FORCED]
 
 
-def test_can_be_repeated_and_person_can_sign_in_again(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_it_can_be_repeated_and_the_user_can_sign_in_again(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
     force_logout(user=user())
 
     again = force_logout(user=user())
@@ -175,7 +175,7 @@ def test_dry_run_reads_and_ends_nothing(amber: SiteBrowser, hydra: FakeHydra, si
     assert result.dry_run
 
 
-def test_consents_can_stay_and_then_tokens_live_on(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_consents_can_stay_and_then_tokens_stay_active(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
     result = force_logout(user=user(), consents=False)
 
     assert not any(call.startswith(CONSENT) for call in hydra.calls)
@@ -190,7 +190,7 @@ def test_consents_can_stay_and_then_tokens_live_on(amber: SiteBrowser, hydra: Fa
         (CONSENT, "consents", "tokens", 6),
     ],
 )
-def test_failing_step_is_said_and_does_not_stop_the_next(
+def test_a_failed_step_is_reported_and_does_not_stop_the_next(
     amber: SiteBrowser, hydra: FakeHydra, sid: str, logged: Logged, broken: str, step: str, left: str, steps: int
 ) -> None:
     hydra.broken = {broken}
@@ -206,9 +206,7 @@ def test_failing_step_is_said_and_does_not_stop_the_next(
     assert "amber" not in logged()[0]
 
 
-def test_hydra_out_of_reach_ends_the_local_sessions_all_the_same(
-    amber: SiteBrowser, hydra: FakeHydra, sid: str
-) -> None:
+def test_local_sessions_end_although_hydra_is_unreachable(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
     hydra.broken = {""}
 
     result = force_logout(user=user())
@@ -219,19 +217,19 @@ def test_hydra_out_of_reach_ends_the_local_sessions_all_the_same(
     assert "listing_incomplete" in codes(result.unknown)
 
 
-def test_sid_that_failed_is_tried_once_more_before_the_subject(
+def test_a_failed_sid_is_tried_again_before_the_subject(
     amber: SiteBrowser, hydra: FakeHydra, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hydra.sign_in("amber", "elsewhere", "mail")
     hydra.broken = {f"{LOGIN}?sid={sid}"}
     send = hydra.send
 
-    def send_and_mend(request: Any, *args: object, **kwargs: object) -> Any:
+    def send_and_recover(request: Any, *args: object, **kwargs: object) -> Any:
         if "sid=elsewhere" in request.url:
             hydra.broken = set()
         return send(request, *args, **kwargs)
 
-    monkeypatch.setattr(hydra, "send", send_and_mend)
+    monkeypatch.setattr(hydra, "send", send_and_recover)
 
     result = force_logout(user=user())
 
@@ -251,7 +249,7 @@ def test_sid_that_failed_is_tried_once_more_before_the_subject(
     assert (result.untold, result.still_alive) == ((), ())
 
 
-def test_sid_that_failed_twice_is_left_with_its_provider(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_a_sid_that_failed_twice_is_reported_with_its_provider(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
     hydra.sign_in("amber", "elsewhere", "mail")
     hydra.broken = {f"{LOGIN}?sid={sid}"}
 
@@ -264,7 +262,7 @@ def test_sid_that_failed_twice_is_left_with_its_provider(amber: SiteBrowser, hyd
 
 
 @pytest.mark.parametrize(("working", "is_doubtful"), [("login?subject=", True), ("consent", True), ("", False)])
-def test_sid_that_is_left_may_be_forgotten_with_what_went_well(
+def test_a_failed_sid_may_end_with_a_later_successful_step(
     amber: SiteBrowser, hydra: FakeHydra, sid: str, working: str, is_doubtful: bool
 ) -> None:
     calls = {"login?sid=", "login?subject=", "consent"} - {working}
@@ -276,7 +274,9 @@ def test_sid_that_is_left_may_be_forgotten_with_what_went_well(
     assert (Remark("recipients_forgotten", sid) in result.unknown) is is_doubtful
 
 
-def test_what_is_left_can_be_done_where_the_subject_failed_too(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_the_remaining_steps_are_reported_if_the_subject_failed_too(
+    amber: SiteBrowser, hydra: FakeHydra, sid: str
+) -> None:
     hydra.sign_in("amber", "elsewhere")
     hydra.broken = {LOGIN, CONSENT}
     (left,) = force_logout(user=user()).untold
@@ -289,7 +289,7 @@ def test_what_is_left_can_be_done_where_the_subject_failed_too(amber: SiteBrowse
     assert hydra.logins == {}
 
 
-def test_listing_that_breaks_off_is_used_as_far_as_it_came(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_an_incomplete_list_is_used(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
     hydra.sign_in("amber", "elsewhere", "mail")
     hydra.consents.reverse()
     hydra.broken = {f"GET {SESSIONS}/consent?subject=amber&page_size=50&page_token=2"}
@@ -302,7 +302,7 @@ def test_listing_that_breaks_off_is_used_as_far_as_it_came(amber: SiteBrowser, h
     assert Remark("listing_incomplete", "amber") in result.unknown
 
 
-def test_database_fault_here_does_not_stop_hydra(
+def test_a_database_fault_here_does_not_stop_hydra(
     amber: SiteBrowser, hydra: FakeHydra, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> int:
@@ -317,10 +317,10 @@ def test_database_fault_here_does_not_stop_hydra(
     assert ("mail", sid) in hydra.told
 
 
-def test_sessions_that_are_still_stored_have_not_ended(
+def test_sessions_that_are_still_stored_are_not_reported_as_ended(
     amber: SiteBrowser, hydra: FakeHydra, sid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process may serve them for a while."""
+    """Another process may accept them for a while."""
 
     def fail(*_: object) -> int:
         raise ConnectionError
@@ -334,13 +334,13 @@ def test_sessions_that_are_still_stored_have_not_ended(
     assert ("mail", sid) in hydra.told
 
 
-def test_application_that_cannot_be_told_is_named(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_an_application_without_a_notice_is_named(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
     hydra.sign_in("amber", "elsewhere", "old-app")
 
     assert Remark("application_not_told", "old-app") in force_logout(user=user()).still_alive
 
 
-def test_login_that_is_in_no_listing_ends_and_nobody_is_told(hydra: FakeHydra, sid: str) -> None:
+def test_a_login_that_is_not_listed_ends_without_notices(hydra: FakeHydra, sid: str) -> None:
     hydra.sign_in("amber", "unlisted", "mail")
     hydra.consents[-1] = Consent("amber", "mail", "unlisted", is_listed=False)
 
@@ -351,7 +351,7 @@ def test_login_that_is_in_no_listing_ends_and_nobody_is_told(hydra: FakeHydra, s
     assert "unlisted" in codes(result.unknown)
 
 
-def test_subject_that_hydra_lists_nothing_of_may_be_another_there(
+def test_a_subject_without_listed_consents_may_have_another_name_there(
     amber: SiteBrowser, hydra: FakeHydra, sid: str
 ) -> None:
     hydra.consents = [Consent("a forced one", US, sid)]
@@ -362,7 +362,7 @@ def test_subject_that_hydra_lists_nothing_of_may_be_another_there(
     assert (US, sid) in hydra.told
 
 
-def test_row_without_sid_costs_no_call(amber: SiteBrowser, hydra: FakeHydra) -> None:
+def test_a_row_without_sid_needs_no_call(amber: SiteBrowser, hydra: FakeHydra) -> None:
     LoginSession.objects.update(sid=None, sid_digest=None)
 
     force_logout(user=user())
@@ -371,7 +371,7 @@ def test_row_without_sid_costs_no_call(amber: SiteBrowser, hydra: FakeHydra) -> 
     assert not any("sid=" in call for call in hydra.calls)
 
 
-def test_pairwise_subject_is_not_taken_for_hydras(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_a_pairwise_subject_is_not_sent_to_hydra(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
     hydra.clients[US]["subject_type"] = "pairwise"
 
     result = force_logout(user=user())
@@ -381,7 +381,7 @@ def test_pairwise_subject_is_not_taken_for_hydras(amber: SiteBrowser, hydra: Fak
     assert codes(result.still_alive) == ["subject_pairwise", "tokens"]
 
 
-def test_subject_that_this_site_does_not_know_is_tried_where_subjects_are_pairwise(hydra: FakeHydra) -> None:
+def test_an_unknown_subject_is_tried_with_pairwise_subjects(hydra: FakeHydra) -> None:
     hydra.clients[US]["subject_type"] = "pairwise"
     hydra.sign_in("hydras-own", "elsewhere", "mail")
 
@@ -392,7 +392,7 @@ def test_subject_that_this_site_does_not_know_is_tried_where_subjects_are_pairwi
     assert Remark("subject_given", "hydras-own") in result.unknown
 
 
-def test_without_hydra_only_this_site_is_ended(amber: SiteBrowser) -> None:
+def test_without_hydra_only_this_site_ends_its_sessions(amber: SiteBrowser) -> None:
     result = force_logout(user=user())
 
     assert amber.user is None
@@ -400,7 +400,7 @@ def test_without_hydra_only_this_site_is_ended(amber: SiteBrowser) -> None:
     assert result.still_alive == (Remark("hydra_unconfigured", django_settings.ISSUER),)
 
 
-def test_user_whom_no_provider_knows(hydra: FakeHydra) -> None:
+def test_a_user_of_no_provider_is_reported(hydra: FakeHydra) -> None:
     result = force_logout(user=User.objects.create_user("cedar"))
 
     assert not result.ok
@@ -423,7 +423,7 @@ def two_providers(settings: Any, hydra: FakeHydra, provider: Provider) -> None:
 
 
 @pytest.mark.usefixtures("two_providers")
-def test_user_is_ended_at_every_provider_or_at_the_one_named(
+def test_a_user_ends_at_every_provider_or_at_the_named_one(
     amber: SiteBrowser, new_browser: NewBrowser, hydra: FakeHydra, sid: str
 ) -> None:
     here = LoginSession.objects.get()
@@ -445,7 +445,7 @@ def test_user_is_ended_at_every_provider_or_at_the_one_named(
 
 
 @pytest.mark.usefixtures("two_providers")
-def test_subject_needs_a_provider_where_there_are_several(hydra: FakeHydra) -> None:
+def test_a_subject_needs_a_provider_if_there_are_several(hydra: FakeHydra) -> None:
     with pytest.raises(ValueError, match="several providers"):
         force_logout(subject="amber")
 
@@ -456,17 +456,17 @@ def test_subject_needs_a_provider_where_there_are_several(hydra: FakeHydra) -> N
 @pytest.mark.parametrize(
     "whom", [{}, {"subject": ""}, {"subject": "amber", "sid": "s"}, {"subject": "amber", "user": User(pk=1)}]
 )
-def test_it_has_to_be_clear_who_is_meant(hydra: FakeHydra, whom: dict[str, Any]) -> None:
+def test_the_arguments_must_be_clear(hydra: FakeHydra, whom: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Exactly one"):
         force_logout(**whom)
 
 
-def test_provider_has_to_be_there(hydra: FakeHydra) -> None:
+def test_an_unknown_provider_is_an_error(hydra: FakeHydra) -> None:
     with pytest.raises(ValueError, match="no provider 'defualt'"):
         force_logout(subject="amber", provider="defualt")
 
 
-def test_provider_that_is_named_and_has_no_hydra_asks_none(hydra: FakeHydra, settings: Any) -> None:
+def test_a_named_provider_without_hydra_needs_no_call(hydra: FakeHydra, settings: Any) -> None:
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     second = {name: default[name] for name in default if name != "HYDRA"} | {"CLIENT_ID": "second"}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": default, "second": second}}
@@ -480,7 +480,7 @@ def test_provider_that_is_named_and_has_no_hydra_asks_none(hydra: FakeHydra, set
 # A site that is Hydra's login page
 
 
-def test_documented_way_ends_hydras_subject_and_the_sessions_of_the_login_page(
+def test_the_documented_example_ends_the_subject_at_hydra_and_the_sessions_here(
     hydra: FakeHydra, new_browser: NewBrowser, settings: Any, tmp_path: Path
 ) -> None:
     page = Path(__file__).parents[2] / "docs" / "how-to" / "force-logout.md"
@@ -496,13 +496,15 @@ def test_documented_way_ends_hydras_subject_and_the_sessions_of_the_login_page(
 
     assert hydra.told == [("mail", "cedar")]
     assert list(hydra.logins) == ["willow"]
-    assert [one.get_decoded()["_auth_user_id"] for one in Session.objects.all()] == [str(willow.pk)]
+    assert [session.get_decoded()["_auth_user_id"] for session in Session.objects.all()] == [str(willow.pk)]
 
 
 # One login session
 
 
-def test_one_login_session_alone(amber: SiteBrowser, new_browser: NewBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_only_the_named_login_session_ends(
+    amber: SiteBrowser, new_browser: NewBrowser, hydra: FakeHydra, sid: str
+) -> None:
     second = new_browser()
     second.sign_in("amber")
     hydra.sign_in("amber", second.user["sid"], US)
@@ -517,7 +519,7 @@ def test_one_login_session_alone(amber: SiteBrowser, new_browser: NewBrowser, hy
     assert codes(result.unknown) == ["unremembered", "delivery"]
 
 
-def test_one_login_session_through_any_registration_that_has_hydra(hydra: FakeHydra, settings: Any) -> None:
+def test_a_login_session_ends_through_any_registration_with_hydra(hydra: FakeHydra, settings: Any) -> None:
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     first = {name: default[name] for name in default if name != "HYDRA"} | {"CLIENT_ID": "first"}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"first": first, "default": default}}
@@ -527,17 +529,17 @@ def test_one_login_session_through_any_registration_that_has_hydra(hydra: FakeHy
     assert hydra.calls == [KEYS, f"{LOGIN}?sid=elsewhere"]
 
 
-def test_one_login_session_without_hydra(amber: SiteBrowser) -> None:
+def test_a_login_session_without_hydra_ends_here_only(amber: SiteBrowser) -> None:
     result = force_logout(sid=amber.user["sid"])
 
     assert amber.user is None
     assert codes(result.still_alive) == ["hydra_unconfigured", "tokens_of_login"]
 
 
-# Consents alone, tokens alone
+# Consents only, tokens only
 
 
-def test_consents_alone_of_all_applications(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_consents_of_all_applications_are_revoked(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
     result = revoke_consents(user=user())
 
     assert hydra.consents == []
@@ -547,7 +549,7 @@ def test_consents_alone_of_all_applications(amber: SiteBrowser, hydra: FakeHydra
     assert codes(result.still_alive) == ["login_sessions_kept", "recipients_lost"]
 
 
-def test_consents_alone_of_one_application(hydra: FakeHydra, sid: str) -> None:
+def test_consents_of_one_application_are_revoked(hydra: FakeHydra, sid: str) -> None:
     revoke_consents(subject="amber", client_id="mail")
 
     assert [consent.client_id for consent in hydra.consents] == [US]
@@ -562,16 +564,16 @@ def test_consents_of_a_pairwise_subject_are_not_found(hydra: FakeHydra, sid: str
     assert len(hydra.consents) == 2
 
 
-def test_consents_without_hydra(amber: SiteBrowser) -> None:
+def test_consents_need_hydra(amber: SiteBrowser) -> None:
     assert codes(revoke_consents(user=user()).still_alive) == ["hydra_unconfigured"]
 
 
-def test_consents_are_somebodys(hydra: FakeHydra) -> None:
+def test_consents_need_a_subject(hydra: FakeHydra) -> None:
     with pytest.raises(ValueError, match="Exactly one"):
         revoke_consents(client_id="mail")
 
 
-def test_access_tokens_of_an_application(hydra: FakeHydra) -> None:
+def test_access_tokens_of_an_application_are_deleted(hydra: FakeHydra) -> None:
     result = revoke_access_tokens("mail")
 
     assert hydra.calls == [KEYS, "GET /admin/clients/mail", "DELETE /admin/oauth2/tokens?client_id=mail"]
@@ -579,19 +581,19 @@ def test_access_tokens_of_an_application(hydra: FakeHydra) -> None:
     assert result.still_alive == (Remark("refresh_tokens", "mail"),)
 
 
-def test_access_tokens_without_hydra() -> None:
+def test_access_tokens_need_hydra() -> None:
     assert codes(revoke_access_tokens("mail").still_alive) == ["hydra_unconfigured"]
 
 
 # The result
 
 
-def test_every_remark_has_words_with_its_target() -> None:
+def test_every_remark_has_a_text_with_its_target() -> None:
     for code in report.WORDS:
         assert "{" not in Remark(code, "x").text
 
 
-def test_words_are_translated_when_they_are_read(amber: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_are_translated_when_they_are_read(amber: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
     result = force_logout(user=user())
     monkeypatch.setattr(trans_real.DjangoTranslation, "gettext", lambda self, message: f"{self.language()}: {message}")
 
@@ -600,7 +602,7 @@ def test_words_are_translated_when_they_are_read(amber: SiteBrowser, monkeypatch
 
 
 @override_settings(LANGUAGE_CODE="en")
-def test_result_as_a_document(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
+def test_the_result_becomes_a_document(amber: SiteBrowser, hydra: FakeHydra, sid: str) -> None:
     hydra.broken = {f"{LOGIN}?", CONSENT}
 
     document = force_logout(subject="amber").as_dict()
@@ -624,7 +626,7 @@ def test_result_as_a_document(amber: SiteBrowser, hydra: FakeHydra, sid: str) ->
     ]
 
 
-def test_reading_what_this_site_knows_fails_for_a_reason_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_fault_is_reported_as_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object) -> list[Any]:
         raise RuntimeError
 

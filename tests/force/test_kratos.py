@@ -1,4 +1,4 @@
-"""Forced logout where people sign in at Kratos: alone, or as the login page of Hydra."""
+"""Forced logout of users who sign in with Kratos, alone or as the login page of Hydra."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -35,10 +35,10 @@ def kratos() -> Kratos:
 
 
 @pytest.fixture
-def wire(kratos: Kratos) -> Iterator[KratosNetwork]:
-    """The way to ``kratos``: records calls, and can break."""
-    with connect_kratos(kratos, KRATOS_URL, KRATOS_ADMIN_URL) as wire:
-        yield wire
+def kratos_network(kratos: Kratos) -> Iterator[KratosNetwork]:
+    """Routes requests to ``kratos``, records them, and can fail."""
+    with connect_kratos(kratos, KRATOS_URL, KRATOS_ADMIN_URL) as kratos_network:
+        yield kratos_network
 
 
 @pytest.fixture
@@ -53,17 +53,17 @@ def in_kratos(admin_url: str = KRATOS_ADMIN_URL) -> dict[str, Any]:
 
 
 @pytest.fixture
-def alone(settings: Any, middleware: None, wire: KratosNetwork) -> KratosNetwork:
-    """People sign in at Kratos, and there is nothing else."""
+def alone(settings: Any, middleware: None, kratos_network: KratosNetwork) -> KratosNetwork:
+    """Users sign in with Kratos only."""
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": in_kratos()}}
-    return wire
+    return kratos_network
 
 
 @pytest.fixture
 def hydra(
-    configure: Configure, middleware: None, wire: KratosNetwork, provider: Provider, kratos: Kratos
+    configure: Configure, middleware: None, kratos_network: KratosNetwork, provider: Provider, kratos: Kratos
 ) -> Iterator[Network]:
-    """People sign in at Hydra, whose login page Kratos is; or here, by Kratos' cookie."""
+    """Users sign in with Hydra and Kratos as its login page, or here by Kratos' cookie."""
     configure(HYDRA={"ADMIN_URL": HYDRA_URL}, **in_kratos())
     sign_in_by(provider, kratos)
     with connect(provider, HYDRA_URL) as hydra:
@@ -80,22 +80,22 @@ def session(kratos: Kratos, amber: Identity) -> Session:
     return kratos.sign_in(amber)
 
 
-def carrying(session: Session) -> SiteBrowser:
-    """A browser with the cookie of a session at Kratos. Who asks it who is signed in, signs in."""
+def browser_with(session: Session) -> SiteBrowser:
+    """A browser with the cookie of a session at Kratos. It signs in at its first request."""
     browser = SiteBrowser()
     browser.cookies["ory_kratos_session"] = session.cookie
     return browser
 
 
 @pytest.fixture
-def browser(wire: KratosNetwork, session: Session) -> SiteBrowser:
-    return carrying(session)
+def browser(kratos_network: KratosNetwork, session: Session) -> SiteBrowser:
+    return browser_with(session)
 
 
 @pytest.fixture
-def fail(wire: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> Break:
-    """Let Kratos' admin API fail at a method, from a page on."""
-    answer = wire._answer
+def fail(kratos_network: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> Break:
+    """Kratos' admin API fails for this method, from this page on."""
+    answer = kratos_network._answer
 
     def fail(method: str, page: str = "") -> None:
         def broken(request: Request, *further: Any) -> Answer:
@@ -107,7 +107,7 @@ def fail(wire: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> Break:
                 return Answer(500, {"Content-Type": "text/plain"}, b"fault")
             return answer(request, *further)
 
-        monkeypatch.setattr(wire, "_answer", broken)
+        monkeypatch.setattr(kratos_network, "_answer", broken)
 
     return fail
 
@@ -124,10 +124,10 @@ def codes(remarks: tuple[Remark, ...]) -> list[str]:
     return [remark.code for remark in remarks]
 
 
-def admin_calls(wire: KratosNetwork) -> list[str]:
+def admin_calls(kratos_network: KratosNetwork) -> list[str]:
     return [
         f"{call.method} {call.url.removeprefix(KRATOS_ADMIN_URL)}"
-        for call in wire.calls
+        for call in kratos_network.calls
         if call.url.startswith(KRATOS_ADMIN_URL)
     ]
 
@@ -136,10 +136,10 @@ def sessions_path(identity: Identity) -> str:
     return f"/admin/identities/{identity.id}/sessions"
 
 
-# A person at Kratos alone
+# Users of Kratos alone
 
 
-def test_user_is_ended_here_and_then_at_kratos(
+def test_sessions_of_a_user_end_here_and_then_at_kratos(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, browser: SiteBrowser
 ) -> None:
     kratos.sign_in(amber)
@@ -165,7 +165,7 @@ def test_user_is_ended_here_and_then_at_kratos(
 
 
 @pytest.mark.parametrize("provider", [None, "default"])
-def test_subject_is_ended_like_its_user(
+def test_a_subject_ends_like_its_user(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser, provider: str | None
 ) -> None:
     assert browser.user
@@ -177,7 +177,7 @@ def test_subject_is_ended_like_its_user(
     assert kratos.sessions_of(amber.id) == []
 
 
-def test_person_can_sign_in_again_at_once(
+def test_the_user_can_sign_in_again_at_once(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, browser: SiteBrowser
 ) -> None:
     assert browser.user
@@ -185,12 +185,14 @@ def test_person_can_sign_in_again_at_once(
 
     again = kratos.sign_in(amber)
 
-    assert carrying(again).user["sid"] == again.id
+    assert browser_with(again).user["sid"] == again.id
     assert browser.user is None
 
 
-def test_others_stay(alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser) -> None:
-    birch = carrying(kratos.sign_in(kratos.identity("birch@example.org")))
+def test_other_users_stay_signed_in(
+    alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser
+) -> None:
+    birch = browser_with(kratos.sign_in(kratos.identity("birch@example.org")))
     assert birch.user
     assert browser.user
 
@@ -199,7 +201,7 @@ def test_others_stay(alone: KratosNetwork, kratos: Kratos, amber: Identity, brow
     assert birch.user is not None
 
 
-def test_can_be_repeated(alone: KratosNetwork, amber: Identity, browser: SiteBrowser) -> None:
+def test_it_can_be_repeated(alone: KratosNetwork, amber: Identity, browser: SiteBrowser) -> None:
     assert browser.user
     force_logout(user=user())
 
@@ -223,12 +225,12 @@ def test_sessions_of_all_pages_are_refused_and_ended(
     result = force_logout(subject=amber.id)
 
     assert [step.count for step in result.steps[:3]] == [0, 101, 101]
-    assert all(receipts.is_logged_out(KRATOS_URL, one.id) for one in opened)
+    assert all(receipts.is_logged_out(KRATOS_URL, held.id) for held in opened)
     assert all(receipt.completed_at for receipt in LogoutReceipt.objects.all())
     assert len(admin_calls(alone)) == 3
 
 
-def test_sessions_of_a_deactivated_person_do_not_revive(
+def test_sessions_of_an_inactive_identity_stay_ended(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser
 ) -> None:
     assert browser.user
@@ -242,7 +244,7 @@ def test_sessions_of_a_deactivated_person_do_not_revive(
     assert browser.user is None
 
 
-def test_session_that_lives_on_signs_nobody_in_here_and_a_new_one_does(
+def test_a_session_that_stays_active_signs_nobody_in_here_and_a_new_one_does(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser, fail: Break, logged: Logged
 ) -> None:
     elsewhere = kratos.sign_in(amber)
@@ -257,11 +259,11 @@ def test_session_that_lives_on_signs_nobody_in_here_and_a_new_one_does(
     assert logged()[0].startswith("forced logout: step kratos_sessions failed: kratos_fault")
     assert kratos.is_active(elsewhere)
     assert browser.user is None
-    assert carrying(elsewhere).user is None
-    assert carrying(kratos.sign_in(amber)).user is not None
+    assert browser_with(elsewhere).user is None
+    assert browser_with(kratos.sign_in(amber)).user is not None
 
 
-def test_receipt_lasts_as_long_as_the_session(
+def test_the_receipt_lasts_as_long_as_the_session(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, session: Session
 ) -> None:
     force_logout(subject=amber.id)
@@ -272,7 +274,7 @@ def test_receipt_lasts_as_long_as_the_session(
     )
 
 
-def test_kratos_out_of_reach_ends_the_local_sessions_all_the_same(
+def test_local_sessions_end_although_kratos_is_unreachable(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser
 ) -> None:
     elsewhere = kratos.sign_in(amber)
@@ -290,10 +292,10 @@ def test_kratos_out_of_reach_ends_the_local_sessions_all_the_same(
     assert codes(result.still_alive) == ["kratos_sessions"]
     assert Remark("kratos_listing_incomplete", amber.id) in result.unknown
     assert browser.user is None
-    assert carrying(elsewhere).user is not None  # as the remark says
+    assert browser_with(elsewhere).user is not None  # the remark says so
 
 
-def test_listing_that_breaks_off_is_used_as_far_as_it_came_and_all_end(
+def test_an_incomplete_list_is_used_and_all_its_sessions_end(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, fail: Break
 ) -> None:
     opened = [kratos.sign_in(amber) for _ in range(101)]
@@ -306,12 +308,12 @@ def test_listing_that_breaks_off_is_used_as_far_as_it_came_and_all_end(
         ("kratos_refused", "done", ""),
         ("kratos_sessions", "done", ""),
     ]
-    assert [receipts.is_logged_out(KRATOS_URL, one.id) for one in opened] == [False] + 100 * [True]
+    assert [receipts.is_logged_out(KRATOS_URL, held.id) for held in opened] == [False] + 100 * [True]
     assert kratos.sessions_of(amber.id) == []
     assert Remark("kratos_listing_incomplete", amber.id) in result.unknown
 
 
-def test_database_fault_does_not_stop_kratos(
+def test_a_database_fault_does_not_stop_kratos(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def record_logout(*_: object) -> None:
@@ -325,7 +327,7 @@ def test_database_fault_does_not_stop_kratos(
     assert kratos.sessions_of(amber.id) == []
 
 
-def test_without_admin_only_this_site_is_ended(
+def test_without_an_admin_url_only_this_site_ends_its_sessions(
     alone: KratosNetwork, kratos: Kratos, session: Session, browser: SiteBrowser, settings: Any
 ) -> None:
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": in_kratos(admin_url="")}}
@@ -339,7 +341,7 @@ def test_without_admin_only_this_site_is_ended(
     assert browser.user is None
 
 
-def test_kratos_that_lists_nothing_may_be_another(
+def test_an_empty_list_may_come_from_another_kratos(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, browser: SiteBrowser
 ) -> None:
     assert browser.user
@@ -371,14 +373,14 @@ def test_dry_run_lists_and_ends_nothing(
     assert browser.user is not None
 
 
-def test_user_whom_kratos_does_not_know(alone: KratosNetwork) -> None:
+def test_a_user_that_kratos_does_not_know_is_reported(alone: KratosNetwork) -> None:
     result = force_logout(user=User.objects.create_user("cedar"))
 
     assert outcomes(result) == [("kratos_sessions", "failed", "subject_unknown"), ("local", "done", "")]
     assert admin_calls(alone) == []
 
 
-def test_subject_that_is_no_identity(alone: KratosNetwork) -> None:
+def test_a_subject_that_is_no_identity_is_reported(alone: KratosNetwork) -> None:
     result = force_logout(subject="amber")
 
     assert outcomes(result) == [("local", "not_known", "")]
@@ -386,7 +388,7 @@ def test_subject_that_is_no_identity(alone: KratosNetwork) -> None:
     assert admin_calls(alone) == []
 
 
-def test_what_hydra_alone_has_is_not_asked_of_kratos(alone: KratosNetwork, browser: SiteBrowser) -> None:
+def test_subjects_of_hydra_alone_are_not_sent_to_kratos(alone: KratosNetwork, browser: SiteBrowser) -> None:
     assert browser.user
 
     assert revoke_consents(user=user()).steps == ()
@@ -401,10 +403,10 @@ def test_what_hydra_alone_has_is_not_asked_of_kratos(alone: KratosNetwork, brows
 # One session at Kratos
 
 
-def test_one_session_alone(
+def test_only_the_named_session_ends(
     alone: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, browser: SiteBrowser
 ) -> None:
-    second = carrying(kratos.sign_in(amber))
+    second = browser_with(kratos.sign_in(amber))
     assert browser.user
     assert second.user
 
@@ -420,7 +422,7 @@ def test_one_session_alone(
 
 
 @pytest.mark.parametrize("has_row", [True, False])
-def test_one_session_that_lives_on_signs_nobody_in(
+def test_a_named_session_that_stays_active_signs_nobody_in(
     alone: KratosNetwork, kratos: Kratos, session: Session, browser: SiteBrowser, fail: Break, has_row: bool
 ) -> None:
     assert not has_row or browser.user
@@ -436,14 +438,14 @@ def test_one_session_that_lives_on_signs_nobody_in(
 
 
 @pytest.mark.parametrize("sid", [NOBODY, "no id of Kratos"])
-def test_one_session_that_nobody_ever_knew_is_not_done(alone: KratosNetwork, sid: str) -> None:
+def test_an_unknown_session_is_not_reported_as_ended(alone: KratosNetwork, sid: str) -> None:
     result = force_logout(sid=sid)
 
     assert outcomes(result) == [("local", "not_known", ""), ("kratos_session", "not_known", "")]
     assert not result.ok
 
 
-def test_one_session_that_has_ended_is_no_failure(
+def test_a_session_that_has_ended_is_no_failure(
     alone: KratosNetwork, kratos: Kratos, browser: SiteBrowser, session: Session
 ) -> None:
     assert browser.user
@@ -451,13 +453,15 @@ def test_one_session_that_has_ended_is_no_failure(
     assert force_logout(sid=session.id).ok
 
 
-def test_one_session_that_kratos_refuses_to_end_is_a_failure(alone: KratosNetwork, session: Session) -> None:
+def test_a_refusal_of_kratos_to_end_a_session_is_a_failure(alone: KratosNetwork, session: Session) -> None:
     alone.replace(f"/admin/sessions/{session.id}", status=403)
 
     assert outcomes(force_logout(sid=session.id))[-1] == ("kratos_session", "failed", "kratos_unauthorized")
 
 
-def test_one_session_without_admin(alone: KratosNetwork, session: Session, browser: SiteBrowser, settings: Any) -> None:
+def test_a_session_without_an_admin_url_ends_here_only(
+    alone: KratosNetwork, session: Session, browser: SiteBrowser, settings: Any
+) -> None:
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": in_kratos(admin_url="")}}
 
     result = force_logout(sid=session.id)
@@ -466,7 +470,7 @@ def test_one_session_without_admin(alone: KratosNetwork, session: Session, brows
     assert browser.user is None
 
 
-def test_dry_run_of_one_session(alone: KratosNetwork, session: Session, browser: SiteBrowser) -> None:
+def test_dry_run_of_one_session_ends_nothing(alone: KratosNetwork, session: Session, browser: SiteBrowser) -> None:
     assert browser.user
 
     result = force_logout(sid=session.id, dry_run=True)
@@ -476,12 +480,12 @@ def test_dry_run_of_one_session(alone: KratosNetwork, session: Session, browser:
     assert browser.user is not None
 
 
-# Hydra, at whose login page Kratos is
+# Hydra with Kratos as its login page
 
 
 @pytest.fixture
 def at_hydra(hydra: Network, provider: Provider, kratos: Kratos, session: Session, signed_in: SignIn) -> SiteBrowser:
-    """Amber, signed in here through Hydra, with the cookie of the session at Kratos by which she did."""
+    """Amber, signed in here through Hydra, with the cookie of her session at Kratos."""
     return signed_in(session)
 
 
@@ -525,7 +529,7 @@ def test_kratos_comes_before_hydra(
     assert "identity_provider" not in codes(result.unknown)
 
 
-def test_who_signed_in_by_kratos_cookie_is_ended_at_hydra_too(
+def test_a_user_signed_in_by_the_kratos_cookie_ends_at_hydra_too(
     hydra: Network, provider: Provider, kratos: Kratos, amber: Identity, session: Session, browser: SiteBrowser
 ) -> None:
     assert browser.user["issuer"] == KRATOS_URL
@@ -539,20 +543,25 @@ def test_who_signed_in_by_kratos_cookie_is_ended_at_hydra_too(
     assert kratos.sessions_of(amber.id) == []
 
 
-def test_rows_of_the_same_identity_end_whosever_they_are(
-    hydra: Network, kratos: Kratos, amber: Identity, at_hydra: SiteBrowser, browser: SiteBrowser, wire: KratosNetwork
+def test_rows_of_the_same_identity_end_for_each_user(
+    hydra: Network,
+    kratos: Kratos,
+    amber: Identity,
+    at_hydra: SiteBrowser,
+    browser: SiteBrowser,
+    kratos_network: KratosNetwork,
 ) -> None:
-    assert browser.user["username"] != at_hydra.user["username"]  # two users, as they are not associated
-    wire.down()
+    assert browser.user["username"] != at_hydra.user["username"]  # two users, because they are not associated
+    kratos_network.down()
 
     force_logout(user=Subject.objects.get(issuer=django_settings.ISSUER).user)
-    wire.mend()
+    kratos_network.mend()
 
     assert not LoginSession.objects.exists()
     assert browser.user is None
 
 
-def test_subject_is_ended_at_both(
+def test_a_subject_ends_at_both(
     hydra: Network, provider: Provider, kratos: Kratos, amber: Identity, at_hydra: SiteBrowser
 ) -> None:
     result = force_logout(subject=amber.id)
@@ -562,7 +571,7 @@ def test_subject_is_ended_at_both(
     assert provider.login_sessions == {}
 
 
-def test_kratos_session_behind_hydra_that_lives_on_signs_nobody_in_here(
+def test_a_kratos_session_that_stays_active_behind_hydra_signs_nobody_in_here(
     hydra: Network, kratos: Kratos, amber: Identity, session: Session, at_hydra: SiteBrowser, fail: Break
 ) -> None:
     fail("DELETE")
@@ -572,15 +581,15 @@ def test_kratos_session_behind_hydra_that_lives_on_signs_nobody_in_here(
     assert ("sid", "done", "") in outcomes(result)
     assert "kratos_sessions" in codes(result.still_alive)
     assert Remark("identity_provider", amber.id) in result.unknown
-    session.active = True  # Hydra has ended it by then
+    session.active = True  # Hydra has ended it already
     assert at_hydra.user is None
-    assert carrying(kratos.sign_in(amber)).user is not None
+    assert browser_with(kratos.sign_in(amber)).user is not None
 
 
-def test_kratos_down_does_not_stop_hydra(
-    hydra: Network, provider: Provider, amber: Identity, at_hydra: SiteBrowser, wire: KratosNetwork
+def test_a_fault_of_kratos_does_not_stop_hydra(
+    hydra: Network, provider: Provider, amber: Identity, at_hydra: SiteBrowser, kratos_network: KratosNetwork
 ) -> None:
-    wire.down()
+    kratos_network.down()
 
     result = force_logout(user=user())
 
@@ -594,7 +603,7 @@ def test_kratos_down_does_not_stop_hydra(
     assert "identity_provider" in codes(result.unknown)
 
 
-def test_hydra_down_does_not_stop_kratos(
+def test_a_fault_of_hydra_does_not_stop_kratos(
     hydra: Network, kratos: Kratos, amber: Identity, at_hydra: SiteBrowser
 ) -> None:
     sid = at_hydra.user["sid"]
@@ -608,8 +617,8 @@ def test_hydra_down_does_not_stop_kratos(
     assert "identity_provider" not in codes(result.unknown)
 
 
-def test_what_is_left_at_hydra_can_be_done(
-    hydra: Network, provider: Provider, wire: KratosNetwork, at_hydra: SiteBrowser
+def test_the_remaining_steps_at_hydra_can_be_done_later(
+    hydra: Network, provider: Provider, kratos_network: KratosNetwork, at_hydra: SiteBrowser
 ) -> None:
     hydra.down()
     (left,) = force_logout(user=user()).untold
@@ -619,7 +628,7 @@ def test_what_is_left_at_hydra_can_be_done(
     assert provider.login_sessions == {}
 
 
-def test_pairwise_subject_is_no_identity(
+def test_a_pairwise_subject_is_no_identity(
     hydra: Network, provider: Provider, kratos: Kratos, session: Session, signed_in: SignIn
 ) -> None:
     provider.register(replace(provider.clients[US], subject_type="pairwise"))
@@ -636,18 +645,20 @@ def test_pairwise_subject_is_no_identity(
     assert not any(name.startswith("kratos") for name, _, _ in outcomes(result))
 
 
-def test_dry_run_at_both(hydra: Network, provider: Provider, kratos: Kratos, at_hydra: SiteBrowser) -> None:
+def test_dry_run_at_both_ends_nothing(
+    hydra: Network, provider: Provider, kratos: Kratos, at_hydra: SiteBrowser
+) -> None:
     result = force_logout(user=user(), dry_run=True)
 
     assert [name for name, _, _ in outcomes(result)] == ALL_STEPS
     assert at_hydra.user is not None
     assert len(provider.login_sessions) == 1
-    assert all(kratos.is_active(one) for one in kratos.sessions.values())
+    assert all(kratos.is_active(held) for held in kratos.sessions.values())
     assert "identity_provider" not in codes(result.unknown)
 
 
-def test_one_login_session_at_hydra_costs_no_call_at_kratos(
-    hydra: Network, provider: Provider, at_hydra: SiteBrowser, wire: KratosNetwork
+def test_one_login_session_at_hydra_needs_no_call_at_kratos(
+    hydra: Network, provider: Provider, at_hydra: SiteBrowser, kratos_network: KratosNetwork
 ) -> None:
     sid = at_hydra.user["sid"]
 
@@ -656,11 +667,11 @@ def test_one_login_session_at_hydra_costs_no_call_at_kratos(
     assert at_hydra.user is None or at_hydra.user["issuer"] == KRATOS_URL
     assert [name for name, _, _ in outcomes(result)] == ["local", "sid"]
     assert provider.login_sessions == {}
-    assert admin_calls(wire) == []
+    assert admin_calls(kratos_network) == []
     assert Remark("counterpart", sid) in result.unknown
 
 
-def test_one_session_at_kratos_costs_no_call_at_hydra(
+def test_one_session_at_kratos_needs_no_call_at_hydra(
     hydra: Network, kratos: Kratos, session: Session, browser: SiteBrowser
 ) -> None:
     assert browser.user["issuer"] == KRATOS_URL
@@ -673,7 +684,7 @@ def test_one_session_at_kratos_costs_no_call_at_hydra(
     assert (result.still_alive, codes(result.unknown)) == ((), ["kratos_tells_nobody", "counterpart"])
 
 
-def test_sid_that_nobody_knows_is_tried_at_both(
+def test_an_unknown_sid_is_tried_at_both(
     hydra: Network, kratos: Kratos, session: Session, browser: SiteBrowser
 ) -> None:
     result = force_logout(sid=session.id)
@@ -683,8 +694,13 @@ def test_sid_that_nobody_knows_is_tried_at_both(
     assert browser.user is None
 
 
-def test_consents_alone_leave_kratos_alone(
-    hydra: Network, provider: Provider, amber: Identity, browser: SiteBrowser, session: Session, wire: KratosNetwork
+def test_consents_only_makes_no_call_at_kratos(
+    hydra: Network,
+    provider: Provider,
+    amber: Identity,
+    browser: SiteBrowser,
+    session: Session,
+    kratos_network: KratosNetwork,
 ) -> None:
     assert browser.user
     provider.sign_in(amber.id, US, "mail")
@@ -693,21 +709,21 @@ def test_consents_alone_leave_kratos_alone(
 
     assert [consent.client_id for consent in provider.consents] == [US]
     assert codes(result.still_alive) == ["login_sessions_kept", "recipients_lost"]
-    assert admin_calls(wire) == []
+    assert admin_calls(kratos_network) == []
 
 
-# A Kratos beside a Hydra that has nothing to do with it
+# A Kratos next to an independent Hydra
 
 
 @pytest.fixture
-def beside(settings: Any, hydra: Network, provider: Provider) -> None:
+def independent(settings: Any, hydra: Network, provider: Provider) -> None:
     entry = {name: value for name, value in settings.ORY_LOGOUT["PROVIDERS"]["default"].items() if name != "KRATOS"}
     providers = {"hydra": entry, "kratos": in_kratos()}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": providers}
 
 
-@pytest.mark.usefixtures("beside")
-def test_user_of_kratos_is_nobody_at_a_hydra_beside_it(
+@pytest.mark.usefixtures("independent")
+def test_a_user_of_kratos_is_unknown_at_an_independent_hydra(
     hydra: Network, amber: Identity, kratos: Kratos, browser: SiteBrowser
 ) -> None:
     assert browser.user
@@ -722,8 +738,8 @@ def test_user_of_kratos_is_nobody_at_a_hydra_beside_it(
     ]
 
 
-@pytest.mark.usefixtures("beside")
-def test_subject_or_sid_needs_one_of_the_two_named(hydra: Network, kratos: Kratos, amber: Identity) -> None:
+@pytest.mark.usefixtures("independent")
+def test_a_subject_or_sid_needs_a_named_provider(hydra: Network, kratos: Kratos, amber: Identity) -> None:
     with pytest.raises(ValueError, match="several providers"):
         force_logout(subject=amber.id)
     with pytest.raises(ValueError, match="several providers"):
@@ -735,8 +751,8 @@ def test_subject_or_sid_needs_one_of_the_two_named(hydra: Network, kratos: Krato
     assert kratos.sessions_of(amber.id) == []
 
 
-@pytest.mark.usefixtures("beside")
-def test_user_is_ended_at_the_one_that_is_named(
+@pytest.mark.usefixtures("independent")
+def test_a_user_ends_only_at_the_named_provider(
     hydra: Network, kratos: Kratos, browser: SiteBrowser, session: Session
 ) -> None:
     assert browser.user
@@ -749,14 +765,14 @@ def test_user_is_ended_at_the_one_that_is_named(
     assert "kratos_list" not in [name for name, _, _ in outcomes(result)]
 
 
-@pytest.mark.usefixtures("beside")
-def test_access_tokens_are_of_the_hydra_beside_it(hydra: Network) -> None:
+@pytest.mark.usefixtures("independent")
+def test_access_tokens_belong_to_the_independent_hydra(hydra: Network) -> None:
     assert revoke_access_tokens(US).ok
     with pytest.raises(ValueError, match="no OpenID provider"):
         revoke_access_tokens("mail", provider="kratos")
 
 
-def test_entry_of_the_same_kratos_alone_means_no_hydra(
+def test_an_entry_of_the_same_kratos_alone_means_no_hydra(
     hydra: Network, kratos: Kratos, amber: Identity, browser: SiteBrowser, settings: Any
 ) -> None:
     providers = {**settings.ORY_LOGOUT["PROVIDERS"], "kratos": in_kratos()}

@@ -77,7 +77,7 @@ def browser(db: None) -> Client:
 
 @pytest.fixture
 def sign_in(hydra: FakeHydra, browser: Client) -> SignIn:
-    """Sign in through the login page, and forget that Hydra was asked."""
+    """Sign in through the login page, and clear the recorded calls."""
 
     def sign_in(user: User, *, sid: str = "sid-1") -> None:
         form = {"username": user.username, "password": "pw", "remember": "on"}
@@ -90,7 +90,7 @@ def sign_in(hydra: FakeHydra, browser: Client) -> SignIn:
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Logged:
-    """What the app has logged as a warning or worse."""
+    """Log lines of the app with level WARNING or above."""
     return lambda: [
         re.sub(r" \(reference [0-9A-Z]{8}\)$", "", record.getMessage())
         for record in caplog.records

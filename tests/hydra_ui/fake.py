@@ -20,7 +20,7 @@ CLIENT = {"client_id": "rp", "client_name": "The <em>site</em>", "redirect_uris"
 
 
 class Answered(NamedTuple):
-    """What the pages said of a challenge: ``login/accept``, and the document."""
+    """The answer of the pages to a challenge: ``login/accept``, and the document."""
 
     what: str
     document: dict[str, Any]
@@ -33,18 +33,18 @@ class FakeHydra(BaseAdapter):
         super().__init__()
         self.open: dict[tuple[str, str], dict[str, Any]] = {}
         self.answered: list[Answered] = []
-        #: What Hydra lists for everybody, and each ``sid`` or subject that was revoked.
+        #: The consents that Hydra lists for every user, and each revoked ``sid`` or subject.
         self.consents: list[dict[str, Any]] = []
         self.revoked: list[str] = []
         self.is_down = False
-        #: Answers 409 to the next answer, and 410 with this as ``redirect_to`` to who reads the request then.
+        #: Answer 409 to the next answer, and then 410 with this ``redirect_to`` to a read of the request.
         self.answered_before: str | None = None
         #: Called before each call.
         self.before: Callable[[], object] = lambda: None
         self._faults: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def login(self, subject: str = "", *, sid: str = "sid-1", hint: str = "", **parameters: str) -> str:
-        """Somebody comes to the login page: its URL. With a ``subject`` Hydra remembers who it is."""
+        """Open a login request, and return its URL. With a ``subject``, Hydra remembers the user."""
         document = {
             "subject": subject,
             "skip": bool(subject),
@@ -58,7 +58,7 @@ class FakeHydra(BaseAdapter):
     def consent(
         self, subject: str, *, scope: str = "openid", skip: bool = False, asked: str = "", **client: Any
     ) -> str:
-        """Somebody comes to the consent page. ``asked``: more of the authorization request's query."""
+        """Open a consent request, and return its URL. ``asked``: more parameters of the authorization request."""
         document = {
             "subject": subject,
             "skip": skip,
@@ -71,17 +71,17 @@ class FakeHydra(BaseAdapter):
         return self._comes("consent", document)
 
     def logout(self, subject: str, *, sid: str = "sid-1", by_client: bool = True, **client: Any) -> str:
-        """Somebody comes to the logout page."""
+        """Open a logout request, and return its URL."""
         document = {"subject": subject, "sid": sid, "rp_initiated": by_client, "request_url": "/oauth2/sessions/logout"}
         return self._comes("logout", document | ({"client": {**CLIENT, **client}} if by_client else {}))
 
     def refuses(self, what: str, status: int, document: dict[str, Any] | None = None) -> None:
-        """Answer this to ``what`` (``login``, ``logout/accept``, ``sessions``, ``sessions/sid-1``)."""
+        """Answer this for ``what`` (``login``, ``logout/accept``, ``sessions``, ``sessions/sid-1``)."""
         self._faults[what] = status, document or {"error": "as told"}
 
     @property
     def answer(self) -> Answered:
-        """The one answer that was given."""
+        """The only answer that the pages gave."""
         (answer,) = self.answered
         return answer
 
@@ -100,7 +100,7 @@ class FakeHydra(BaseAdapter):
         )
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
     def _comes(self, kind: str, document: dict[str, Any]) -> str:
         challenge = f"{kind}-{len(self.open)}"
@@ -109,9 +109,9 @@ class FakeHydra(BaseAdapter):
 
     def _respond(self, method: str, path: str, query: Mapping[str, str], document: dict[str, Any]) -> tuple[int, Any]:
         what = "sessions" if path == SESSIONS else path.removeprefix(REQUESTS)
-        for one in (what, f"{what}/{query.get('sid')}"):
-            if one in self._faults:
-                return self._faults[one]
+        for key in (what, f"{what}/{query.get('sid')}"):
+            if key in self._faults:
+                return self._faults[key]
         if path == CONSENTS and method == "GET":
             return 200, self.consents
         if path in (SESSIONS, CONSENTS):

@@ -1,4 +1,4 @@
-"""A client chooses the charset by which Django reads parameters. Every page answers 400 to one of no use."""
+"""A client chooses the charset with which Django reads parameters. Every page answers 400 to an unusable charset."""
 
 import pytest
 from django.test import Client
@@ -20,7 +20,7 @@ QUERY = "&".join(
 @pytest.mark.parametrize("charset", ["unicode_escape", "idna", "utf-7", "utf-16", "koi8-r"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("path", PATHS)
-def test_charset_of_no_parameter(
+def test_an_unusable_charset_is_refused(
     hydra: FakeHydra, browser: Client, logged: Logged, path: str, method: str, charset: str
 ) -> None:
     answer = browser.generic(method, path, b"a=1", f"text/plain; charset={charset}", QUERY_STRING=QUERY)
@@ -31,13 +31,13 @@ def test_charset_of_no_parameter(
     assert logged() == [f"{name} page: charset_unsupported: the charset of Content-Type is not UTF-8"]
 
 
-def test_page_says_what_is_wrong(hydra: FakeHydra, browser: Client) -> None:
+def test_the_page_explains_the_charset(hydra: FakeHydra, browser: Client) -> None:
     answer = browser.get("/hydra/error/", headers={"Content-Type": "text/plain; charset=unicode_escape"})
 
     assert "This request cannot be read" in answer.content.decode()
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_bytes_that_are_no_utf_8(hydra: FakeHydra, browser: Client, path: str) -> None:
+def test_bytes_that_are_not_utf_8_are_refused(hydra: FakeHydra, browser: Client, path: str) -> None:
     for value in ("%ED%A0%80", "%FF", "%00", "%C0%AF", "%0D%0A"):
         assert browser.get(path, QUERY_STRING=QUERY.replace("\\ud800", value)).status_code < 500

@@ -1,4 +1,4 @@
-"""``ORY_HYDRA_UI`` and what the checks say of it."""
+"""``ORY_HYDRA_UI`` and its checks."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ from .conftest import Configure
 
 
 def ids() -> list[str | None]:
-    return [one.id for one in run_checks() if str(one.id).startswith("ory_hydra_ui.")]
+    return [message.id for message in run_checks() if str(message.id).startswith("ory_hydra_ui.")]
 
 
 WRONG: list[tuple[str, dict[str, Any]]] = [
@@ -49,7 +49,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("code", "changes"), WRONG, ids=[f"{code}-{change}" for code, change in WRONG])
-def test_check(configure: Configure, code: str, changes: dict[str, Any]) -> None:
+def test_a_wrong_setting_has_its_check(configure: Configure, code: str, changes: dict[str, Any]) -> None:
     configure(**changes)
 
     assert ids() == [f"ory_hydra_ui.{code}"]
@@ -60,7 +60,7 @@ def test_the_settings_of_the_tests_pass() -> None:
 
 
 @pytest.mark.parametrize("given", [None, "http://hydra.example"])
-def test_no_settings(given: object) -> None:
+def test_missing_settings_are_an_error(given: object) -> None:
     with override_settings(ORY_HYDRA_UI=given):
         assert ids() == ["ory_hydra_ui.E001"]
         with pytest.raises(ImproperlyConfigured, match=r"ORY_HYDRA_UI is .*Write: ORY_HYDRA_UI = {'ADMIN_URL': 'http"):
@@ -73,29 +73,29 @@ def test_admin_url_is_required() -> None:
 
 
 @override_settings(ROOT_URLCONF="tests.hydra_ui.empty_urls")
-def test_urls_are_missing() -> None:
+def test_missing_urls_are_an_error() -> None:
     assert ids() == ["ory_hydra_ui.E031"]
 
 
 @override_settings(SESSION_COOKIE_SAMESITE="Strict")
-def test_a_strict_session_cookie() -> None:
+def test_a_strict_session_cookie_is_an_error() -> None:
     assert ids() == ["ory_hydra_ui.E032"]
 
 
-def test_the_token_goes_along_by_https(configure: Configure) -> None:
+def test_an_api_key_is_accepted_with_https(configure: Configure) -> None:
     configure(ADMIN_URL="https://hydra.example", ADMIN_TOKEN="ory_pat_x")
 
     assert ids() == []
     assert conf.get().admin.token == "ory_pat_x"
 
 
-def test_another_setting_changes_nothing() -> None:
+def test_other_settings_change_nothing() -> None:
     before = conf.get()
     with override_settings(SECRET_KEY="another"):
         assert conf.get() is before
 
 
-def test_the_site_needs_nothing_of_a_relying_party() -> None:
+def test_the_site_needs_no_settings_of_a_relying_party() -> None:
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.hydra_ui.site.settings"}
     done = subprocess.run(
         [sys.executable, "-m", "django", "check"], env=environment, capture_output=True, text=True, check=False
@@ -105,7 +105,7 @@ def test_the_site_needs_nothing_of_a_relying_party() -> None:
     assert "no issues" in done.stdout
 
 
-def test_the_app_knows_its_name() -> None:
+def test_the_app_has_a_name() -> None:
     assert apps.get_app_config("ory_hydra_ui").name == "django_ory_logout.hydra_ui"
 
 
@@ -116,11 +116,11 @@ def test_the_subject_is_a_field() -> None:
     assert field_reader("username")(User(username="birch")) == "birch"
 
 
-def test_no_value_is_no_subject() -> None:
+def test_an_empty_value_is_no_subject() -> None:
     with pytest.raises(SignInRefused, match="subject_missing"):
         known_subject(field_reader("pk"), User(username="birch"))
 
 
 @pytest.mark.parametrize(("name", "unique"), [("pk", True), ("id", True), ("username", True), ("email", False)])
-def test_unique_fields(name: str, unique: bool) -> None:
+def test_the_field_of_the_subject_must_be_unique(name: str, unique: bool) -> None:
     assert is_unique_field(name) is unique

@@ -1,4 +1,4 @@
-"""``urls.consent``: who is asked what, and what Hydra is told."""
+"""``urls.consent``: which users see the question, and the answer to Hydra."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -36,7 +36,7 @@ def test_scopes_are_described(hydra: FakeHydra, browser: Client, amber: User) ->
     assert not hydra.answered
 
 
-def test_scopes_of_the_site(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+def test_the_site_can_describe_scopes(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
     configure(SCOPES={"secrets": "Read your secrets"})
 
     page = browser.get(hydra.consent(str(amber.pk), scope=ALL)).content.decode()
@@ -45,7 +45,7 @@ def test_scopes_of_the_site(hydra: FakeHydra, browser: Client, amber: User, conf
     assert "Know that it is you" in page
 
 
-def test_accept(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_accept_grants_the_scopes(hydra: FakeHydra, browser: Client, amber: User) -> None:
     answer = browser.post(hydra.consent(str(amber.pk), scope="openid secrets"), {"answer": "accept"})
 
     assert answer["Location"] == f"{PUBLIC}/consent/accept"
@@ -59,7 +59,7 @@ def test_accept(hydra: FakeHydra, browser: Client, amber: User) -> None:
     }
 
 
-def test_accept_and_do_not_ask_again(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+def test_accept_can_be_remembered(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
     configure(CONSENT_REMEMBER_FOR=60)
 
     browser.post(hydra.consent(str(amber.pk)), {"answer": "accept", "remember": "on"})
@@ -69,7 +69,7 @@ def test_accept_and_do_not_ask_again(hydra: FakeHydra, browser: Client, amber: U
 
 
 @pytest.mark.parametrize("form", [{"answer": "reject"}, {}])
-def test_reject(hydra: FakeHydra, browser: Client, amber: User, form: dict[str, str]) -> None:
+def test_reject_refuses_the_request(hydra: FakeHydra, browser: Client, amber: User, form: dict[str, str]) -> None:
     answer = browser.post(hydra.consent(str(amber.pk)), form)
 
     assert answer["Location"] == f"{PUBLIC}/consent/reject"
@@ -84,21 +84,21 @@ def test_a_post_without_csrf_token_is_refused(hydra: FakeHydra, amber: User) -> 
     assert not hydra.answered
 
 
-def test_skip_is_accepted_unasked(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_skip_is_accepted_without_a_question(hydra: FakeHydra, browser: Client, amber: User) -> None:
     browser.get(hydra.consent(str(amber.pk), skip=True))
 
     assert accepted(hydra)["remember"] is False
 
 
-def test_skip_consent_of_the_client(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_skip_consent_of_the_client_is_accepted_without_a_question(
+    hydra: FakeHydra, browser: Client, amber: User
+) -> None:
     browser.get(hydra.consent(str(amber.pk), skip_consent=True))
 
     assert accepted(hydra)["remember"] is True
 
 
-def test_skip_consent_and_the_application_wants_the_person_asked(
-    hydra: FakeHydra, browser: Client, amber: User
-) -> None:
+def test_prompt_consent_overrides_skip_consent(hydra: FakeHydra, browser: Client, amber: User) -> None:
     """Core 3.1.2.1."""
     url = hydra.consent(str(amber.pk), skip_consent=True, asked="prompt=login+consent")
 
@@ -107,20 +107,22 @@ def test_skip_consent_and_the_application_wants_the_person_asked(
     assert browser.post(url, {"answer": "reject"})["Location"] == f"{PUBLIC}/consent/reject"
 
 
-def test_skip_consent_and_the_person_was_asked_and_agrees(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_an_accept_after_prompt_consent_is_not_remembered(hydra: FakeHydra, browser: Client, amber: User) -> None:
     browser.post(hydra.consent(str(amber.pk), skip_consent=True, asked="prompt=consent"), {"answer": "accept"})
 
     assert accepted(hydra)["remember"] is False
 
 
 @pytest.mark.parametrize("asked", ["prompt=login", "request=a.b.c", "request_uri=urn:x"])
-def test_skip_consent_and_nobody_says_consent(hydra: FakeHydra, browser: Client, amber: User, asked: str) -> None:
+def test_skip_consent_applies_without_prompt_consent(
+    hydra: FakeHydra, browser: Client, amber: User, asked: str
+) -> None:
     browser.get(hydra.consent(str(amber.pk), skip_consent=True, asked=asked))
 
     assert hydra.answer.what == "consent/accept"
 
 
-def test_somebody_deactivated(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_an_inactive_user_is_refused(hydra: FakeHydra, browser: Client, amber: User) -> None:
     User.objects.update(is_active=False)
 
     browser.get(hydra.consent(str(amber.pk), skip=True))
@@ -128,13 +130,13 @@ def test_somebody_deactivated(hydra: FakeHydra, browser: Client, amber: User) ->
     assert hydra.answer.what == "consent/reject"
 
 
-def test_nobody_is_signed_in_here(hydra: FakeHydra, amber: User) -> None:
+def test_an_anonymous_user_is_refused(hydra: FakeHydra, amber: User) -> None:
     Client().get(hydra.consent(str(amber.pk), skip=True))
 
     assert hydra.answer.what == "consent/reject"
 
 
-def test_somebody_else_is_signed_in_here(hydra: FakeHydra, browser: Client, amber: User, birch: User) -> None:
+def test_another_user_here_is_refused(hydra: FakeHydra, browser: Client, amber: User, birch: User) -> None:
     browser.force_login(birch)
 
     browser.post(hydra.consent(str(amber.pk)), {"answer": "accept"})
@@ -150,13 +152,15 @@ EMAIL = {"email": "amber@example.com"}
     ("scope", "claims"),
     [("openid", {}), ("profile", PROFILE), ("email", EMAIL), ("profile email", PROFILE | EMAIL)],
 )
-def test_claims_go_by_scope(hydra: FakeHydra, browser: Client, amber: User, scope: str, claims: dict[str, str]) -> None:
+def test_claims_depend_on_the_scope(
+    hydra: FakeHydra, browser: Client, amber: User, scope: str, claims: dict[str, str]
+) -> None:
     browser.post(hydra.consent(str(amber.pk), scope=scope), {"answer": "accept"})
 
     assert accepted(hydra)["session"]["id_token"] == claims
 
 
-def test_empty_claims_are_left_out(hydra: FakeHydra, browser: Client, birch: User) -> None:
+def test_empty_claims_are_omitted(hydra: FakeHydra, browser: Client, birch: User) -> None:
     browser.force_login(birch)
 
     browser.post(hydra.consent(str(birch.pk), scope="profile"), {"answer": "accept"})
@@ -168,7 +172,7 @@ def claims(user: AbstractBaseUser, *, scopes: Sequence[str], client: OAuth2Clien
     return {"said": [str(user), *scopes, client.client_id]}
 
 
-def test_claims_of_the_site(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+def test_the_site_can_add_claims(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
     configure(CLAIMS=f"{__name__}.claims")
 
     browser.get(hydra.consent(str(amber.pk), skip=True))

@@ -1,4 +1,4 @@
-"""What the how-to says is true."""
+"""The how-to page is correct."""
 
 import ast
 import re
@@ -20,16 +20,18 @@ HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 PAGE = (HOW_TO / "hydra-ui.md").read_text()
 
 
-def test_settings() -> None:
+def test_the_page_lists_the_settings() -> None:
     table = re.findall(r"^\| `([A-Z_]+)` \| (\S+) \| (E\d+) \|", PAGE, re.MULTILINE)
 
-    assert [(name, code) for name, _, code in table] == [(name, one.code) for name, one in conf.SETTINGS.items()]
+    assert [(name, code) for name, _, code in table] == [
+        (name, setting.code) for name, setting in conf.SETTINGS.items()
+    ]
     for name, default, _ in table:
         written = ... if default == "required" else ast.literal_eval(default.strip("`"))
         assert written == conf.SETTINGS[name].default
 
 
-def test_python_compiles_and_the_settings_are_accepted() -> None:
+def test_python_examples_compile_and_their_settings_are_accepted() -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     for block in blocks:
         compile(block, "hydra-ui.md", "exec")
@@ -39,7 +41,7 @@ def test_python_compiles_and_the_settings_are_accepted() -> None:
         assert conf.problems() == []
 
 
-def test_hydras_urls() -> None:
+def test_the_page_names_hydras_urls() -> None:
     urls = re.findall(r"^  (\w+): https://login\.example\.org(\S+)", PAGE, re.MULTILINE)
 
     assert dict(urls) == {
@@ -51,14 +53,14 @@ def test_hydras_urls() -> None:
     }
 
 
-def test_bounds() -> None:
+def test_the_page_names_the_limits() -> None:
     (kept, in_a_cookie) = re.findall(r"the last\s+(\d+)", PAGE)
 
     assert (int(kept), int(in_a_cookie)) == (hydra_logins.MAX_SIDS, hydra_logins.MAX_SIDS_IN_COOKIE)
     assert f"or {revocation.SECONDS:.0f} seconds have passed" in PAGE
 
 
-def test_lines_of_the_log() -> None:
+def test_the_page_lists_the_log_lines() -> None:
     said = re.findall(r"^\| `([^`]+: )…`", PAGE, re.MULTILINE)
     written = "".join(path.read_text() for path in Path(conf.__file__).parent.rglob("*.py"))
 
@@ -67,7 +69,7 @@ def test_lines_of_the_log() -> None:
 
 
 def run_examples(number: int) -> dict[str, Any]:
-    """The first examples of "Where this site is Hydra's login page"."""
+    """Run the first examples of the section "Where this site is Hydra's login page"."""
     _, text = (HOW_TO / "force-logout.md").read_text().split("## Where this site is Hydra's login page")
     found: dict[str, Any] = {}
     for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[:number]:
@@ -75,7 +77,7 @@ def run_examples(number: int) -> dict[str, Any]:
     return found
 
 
-def test_forced_logout_on_a_site_that_is_nothing_but_these_pages(
+def test_the_forced_logout_example_works_on_a_site_with_only_these_pages(
     hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
 ) -> None:
     found = run_examples(1)
@@ -94,7 +96,7 @@ def test_forced_logout_on_a_site_that_is_nothing_but_these_pages(
     assert logins == consents == str(amber.pk)
 
 
-def test_forced_logout_on_a_site_that_is_an_application_too(
+def test_the_forced_logout_example_works_on_a_site_that_is_an_application_too(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, str]] = []

@@ -1,4 +1,4 @@
-"""A fault at each statement: a page that is ours, and what it says of the session here is true."""
+"""A fault at each statement: the page is ours, and its text about the session here is true."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -27,12 +27,12 @@ ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
 
 @pytest.fixture(autouse=True)
 def _reads_no_session_before_a_page(settings: Any) -> None:
-    """Django's own middleware reads ``request.user`` before each view, and for a public one too: its fault is bare."""
-    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if "LoginRequired" not in one]
+    """Django's middleware reads ``request.user`` before each view, also before public ones. Its faults are not ours."""
+    settings.MIDDLEWARE = [middleware for middleware in settings.MIDDLEWARE if "LoginRequired" not in middleware]
 
 
 class Faults:
-    """Counts what is asked of a server, and fails at one call, or at all from there on."""
+    """Counts the calls to a server. It fails at one call, or at this call and all later ones."""
 
     def __init__(self, failing: int, *, and_all_after: bool, error: type[Exception]) -> None:
         self.failing, self.and_all_after, self.error, self.count = failing, and_all_after, error, 0
@@ -49,7 +49,7 @@ class Faults:
 
 
 class FaultyCache(LocMemCache):
-    """Asks :attr:`faults` before each operation."""
+    """Calls :attr:`faults` before each operation."""
 
     faults: Faults | None = None
 
@@ -94,8 +94,8 @@ def is_signed_in(browser: Client) -> bool:
 
 
 @pytest.fixture(params=["alone", "indexed"])
-def _beside(request: pytest.FixtureRequest, settings: Any) -> None:
-    """The pages alone, and on a site that is a relying party too."""
+def _on_both_sites(request: pytest.FixtureRequest, settings: Any) -> None:
+    """The pages on their own, and on a site that is a relying party too."""
     if request.param == "indexed":
         be_indexed(settings)
 
@@ -115,7 +115,7 @@ def each_fault(
     form: dict[str, str] | None,
     prepare: Callable[[], Client],
 ) -> Iterator[Any]:
-    """Do it with a fault at each call, and then once with none. Gives the browser, a copy from before, the answer."""
+    """Run the act with a fault at each call, then without. Yield the browser, an earlier copy, and the answer."""
     for and_all_after in (False, True):
         has_failed, failing = True, 0
         while has_failed:
@@ -130,7 +130,7 @@ def each_fault(
 
 
 def assert_ours(answer: Any) -> None:
-    """No bare page of Django's."""
+    """The page is not Django's own error page."""
     assert answer.status_code in {200, 302, 500, 503}
     if answer.status_code != 302:
         assert '<meta name="viewport"' in answer.content.decode()
@@ -138,8 +138,10 @@ def assert_ours(answer: Any) -> None:
 
 @each_server
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.usefixtures("_beside")
-def test_logout(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, engine: str, where: Any) -> None:
+@pytest.mark.usefixtures("_on_both_sites")
+def test_logout_survives_each_fault(
+    hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, engine: str, where: Any
+) -> None:
     settings.CACHES = {"default": {"BACKEND": f"{__name__}.FaultyCache"}}
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     settings.SESSION_FILE_PATH = str(tmp_path)
@@ -160,7 +162,7 @@ def test_logout(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, eng
             assert not hydra.answered
             assert "Try again" in answer.content.decode()
             assert "not logged out yet" in answer.content.decode() or "not confirmed yet" in answer.content.decode()
-            # Trying again ends it.
+            # A second request ends the session.
             browser.post(hydra.logout(str(amber.pk)), ACCEPT)
             assert engine == "signed_cookies" or not is_signed_in(kept)
             assert not is_signed_in(browser)
@@ -168,8 +170,10 @@ def test_logout(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, eng
 
 @each_server
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.usefixtures("_beside")
-def test_sign_in(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, engine: str, where: Any) -> None:
+@pytest.mark.usefixtures("_on_both_sites")
+def test_sign_in_survives_each_fault(
+    hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, engine: str, where: Any
+) -> None:
     settings.CACHES = {"default": {"BACKEND": f"{__name__}.FaultyCache"}}
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     settings.SESSION_FILE_PATH = str(tmp_path)
@@ -181,9 +185,11 @@ def test_sign_in(hydra: FakeHydra, amber: User, settings: Any, tmp_path: Any, en
 
 @each_server
 @pytest.mark.parametrize("engine", ["cached_db", "cache"])
-@pytest.mark.usefixtures("_beside")
+@pytest.mark.usefixtures("_on_both_sites")
 @pytest.mark.parametrize("page", ["login", "consent", "logout"])
-def test_pages(hydra: FakeHydra, amber: User, settings: Any, page: str, engine: str, where: Any) -> None:
+def test_pages_survive_each_fault(
+    hydra: FakeHydra, amber: User, settings: Any, page: str, engine: str, where: Any
+) -> None:
     settings.CACHES = {"default": {"BACKEND": f"{__name__}.FaultyCache"}}
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
 
@@ -202,10 +208,10 @@ def test_pages(hydra: FakeHydra, amber: User, settings: Any, page: str, engine: 
 
 
 @pytest.mark.parametrize("engine", ["cache", "cached_db"])
-def test_the_cache_is_down_and_the_session_is_not_taken_for_a_strangers(
+def test_a_session_that_the_cache_cannot_load_is_not_taken_for_anonymous(
     hydra: FakeHydra, amber: User, browser: Client, sign_in: SignIn, settings: Any, engine: str
 ) -> None:
-    """Django's cache store swallows the fault, and loads an empty session."""
+    """Django's cache store hides the fault and loads an empty session."""
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     sign_in(amber)
     url, up = hydra.logout(str(amber.pk)), settings.CACHES
@@ -228,10 +234,10 @@ def no_deletion(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
     return execute(sql, *args)
 
 
-def test_an_unconfirmed_logout_comes_back_to_the_page(
+def test_an_unconfirmed_logout_returns_to_the_page(
     hydra: FakeHydra, amber: User, browser: Client, sign_in: SignIn, settings: Any, logged: Logged
 ) -> None:
-    """Hydra has not been told yet."""
+    """Hydra has not been called yet."""
     be_indexed(settings)
     sign_in(amber, sid="sid-1")
     url = hydra.logout(str(amber.pk))
@@ -249,7 +255,7 @@ def test_an_unconfirmed_logout_comes_back_to_the_page(
     assert not is_signed_in(browser)
 
 
-def test_a_logout_of_the_sites_own_that_is_unconfirmed_asks_hydra_nothing(
+def test_an_unconfirmed_logout_of_the_site_does_not_call_hydra(
     hydra: FakeHydra, amber: User, browser: Client, sign_in: SignIn, settings: Any
 ) -> None:
     be_indexed(settings)
@@ -263,7 +269,7 @@ def test_a_logout_of_the_sites_own_that_is_unconfirmed_asks_hydra_nothing(
     assert "Your logout is not confirmed yet" in answer.content.decode()
 
 
-def test_what_changes_after_the_page_is_saved_too(
+def test_changes_after_the_page_are_saved_too(
     hydra: FakeHydra, amber: User, browser: Client, sign_in: SignIn, settings: Any
 ) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.changes_the_session"]
@@ -275,7 +281,7 @@ def test_what_changes_after_the_page_is_saved_too(
 
 
 def changes_the_session(get_response: Any) -> Callable[[Any], Any]:
-    """A middleware of the site's own."""
+    """A middleware of the site."""
 
     def middleware(request: Any) -> Any:
         response = get_response(request)
@@ -288,7 +294,7 @@ def changes_the_session(get_response: Any) -> Callable[[Any], Any]:
 @pytest.mark.parametrize(
     ("error", "status"), [(Http404(), 404), (PermissionDenied(), 403), (SuspiciousOperation("as told"), 400)]
 )
-def test_an_answer_of_the_sites_own_hooks_stays(
+def test_an_answer_of_the_sites_own_hooks_is_kept(
     hydra: FakeHydra, amber: User, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
     monkeypatch.setattr(f"{__name__}.raised", error)
@@ -306,8 +312,8 @@ def raises(*_args: object, **_kwargs: object) -> None:
     raise raised
 
 
-def test_a_page_of_a_problem_needs_no_context_processor(hydra: FakeHydra, browser: Client, settings: Any) -> None:
-    """It may need what has just failed."""
+def test_an_error_page_needs_no_context_processor(hydra: FakeHydra, browser: Client, settings: Any) -> None:
+    """A context processor may need the service that has just failed."""
     options = {"context_processors": [f"{__name__}.raises"]}
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "OPTIONS": options}]
 

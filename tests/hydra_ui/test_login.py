@@ -1,4 +1,4 @@
-"""``urls.login``: who is let in, unasked or through the form, and what Hydra is told."""
+"""``urls.login``: which users sign in, with or without the form, and the answer to Hydra."""
 
 import time
 import uuid
@@ -38,7 +38,7 @@ def sids(browser: Client) -> list[str]:
 # The form
 
 
-def test_nobody_is_signed_in_shows_the_form(hydra: FakeHydra, browser: Client) -> None:
+def test_an_anonymous_user_sees_the_form(hydra: FakeHydra, browser: Client) -> None:
     answer = browser.get(hydra.login())
 
     assert answer.status_code == 200
@@ -50,11 +50,11 @@ def test_the_form_names_the_application_escaped(hydra: FakeHydra, browser: Clien
     assert "The &lt;em&gt;site&lt;/em&gt;" in browser.get(hydra.login()).content.decode()
 
 
-def test_login_hint_is_filled_in(hydra: FakeHydra, browser: Client) -> None:
+def test_login_hint_fills_the_form(hydra: FakeHydra, browser: Client) -> None:
     assert 'value="amber"' in browser.get(hydra.login(hint="amber")).content.decode()
 
 
-def test_remember_is_checked_and_says_why(hydra: FakeHydra, browser: Client) -> None:
+def test_remember_is_ticked_and_explained(hydra: FakeHydra, browser: Client) -> None:
     page = browser.get(hydra.login()).content.decode()
 
     assert 'name="remember" aria-describedby="id_remember_helptext" id="id_remember" checked' in page
@@ -78,7 +78,7 @@ def test_the_right_password_is_accepted(hydra: FakeHydra, browser: Client, amber
     assert sids(browser) == ["sid-1"]
 
 
-def test_a_wrong_password_is_told(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_a_wrong_password_is_reported(hydra: FakeHydra, browser: Client, amber: User) -> None:
     answer = browser.post(hydra.login(), FORM | {"password": "wrong"})
 
     assert "Please enter a correct" in answer.content.decode()
@@ -86,7 +86,7 @@ def test_a_wrong_password_is_told(hydra: FakeHydra, browser: Client, amber: User
     assert "_auth_user_id" not in browser.session
 
 
-def test_not_ticked_ends_with_the_browser_and_is_remembered_by_hydra(
+def test_without_remember_the_session_ends_with_the_browser_and_hydra_remembers_it(
     hydra: FakeHydra, browser: Client, amber: User
 ) -> None:
     browser.post(hydra.login(), {"username": "amber", "password": "pw"})
@@ -96,13 +96,13 @@ def test_not_ticked_ends_with_the_browser_and_is_remembered_by_hydra(
     assert sids(browser) == ["sid-1"]
 
 
-def test_ticked_outlives_the_browser(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_with_remember_the_session_outlives_the_browser(hydra: FakeHydra, browser: Client, amber: User) -> None:
     browser.post(hydra.login(), FORM)
 
     assert not browser.session.get_expire_at_browser_close()
 
 
-def test_remember_for(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+def test_remember_for_is_sent_to_hydra(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
     configure(REMEMBER_FOR=3600)
 
     browser.post(hydra.login(), FORM)
@@ -125,12 +125,12 @@ def test_a_form_without_csrf_token_is_refused(hydra: FakeHydra, amber: User) -> 
 
 
 class CodeForm(AuthenticationForm):
-    """A site's own: a code besides, and nothing to remember."""
+    """A form of the site: it asks for a code too, and has no field for remember."""
 
     code = forms.CharField(widget=forms.HiddenInput, initial="7")
 
 
-def test_login_form(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+def test_the_site_can_use_its_own_form(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
     configure(LOGIN_FORM=f"{__name__}.CodeForm")
 
     assert 'name="code"' in browser.get(hydra.login()).content.decode()
@@ -142,7 +142,7 @@ def authentication(request: HttpRequest, *, login: LoginRequest) -> Authenticati
     return AuthenticationContext(acr=f"{request.user} at {login.client.client_id}", amr=("otp", "pwd"))
 
 
-def test_authentication(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+def test_the_site_can_choose_acr_and_amr(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
     configure(AUTHENTICATION=f"{__name__}.authentication")
 
     browser.post(hydra.login(), FORM)
@@ -162,7 +162,7 @@ def subject_of(user: User) -> str:
     return f"{user.username}'s"
 
 
-def test_subject(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
+def test_the_site_can_choose_the_subject(hydra: FakeHydra, browser: Client, amber: User, configure: Configure) -> None:
     configure(SUBJECT=f"{__name__}.subject_of")
 
     browser.post(hydra.login(), FORM)
@@ -170,10 +170,10 @@ def test_subject(hydra: FakeHydra, browser: Client, amber: User, configure: Conf
     assert accepted(hydra)["subject"] == "amber's"
 
 
-# Signed in to this site already
+# Users who are signed in to this site already
 
 
-def test_signed_in_is_accepted_unasked(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_a_signed_in_user_is_accepted_without_the_form(hydra: FakeHydra, browser: Client, amber: User) -> None:
     browser.force_login(amber)
 
     answer = browser.get(hydra.login())
@@ -183,7 +183,7 @@ def test_signed_in_is_accepted_unasked(hydra: FakeHydra, browser: Client, amber:
     assert sids(browser) == ["sid-1"]
 
 
-def test_signed_in_elsewhere_in_the_site_claims_no_amr(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_a_user_who_signed_in_elsewhere_on_the_site_has_no_amr(hydra: FakeHydra, browser: Client, amber: User) -> None:
     browser.force_login(amber)
 
     browser.get(hydra.login())
@@ -194,7 +194,7 @@ def test_signed_in_elsewhere_in_the_site_claims_no_amr(hydra: FakeHydra, browser
 @pytest.mark.parametrize(
     "parameters", [{"prompt": "login"}, {"prompt": "select_account consent"}, {"request": "a.b.c"}]
 )
-def test_signed_in_must_sign_in_anew(
+def test_prompt_login_shows_the_form_to_a_signed_in_user(
     hydra: FakeHydra, browser: Client, amber: User, parameters: Mapping[str, str]
 ) -> None:
     browser.force_login(amber)
@@ -205,7 +205,7 @@ def test_signed_in_must_sign_in_anew(
     assert not hydra.answered
 
 
-def test_prompt_consent_is_not_the_login_pages(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_prompt_consent_does_not_show_the_form(hydra: FakeHydra, browser: Client, amber: User) -> None:
     browser.force_login(amber)
 
     assert browser.get(hydra.login(prompt="consent")).status_code == 302
@@ -223,7 +223,9 @@ def test_max_age_counts_from_the_sign_in(
     assert (browser.get(hydra.login(max_age=max_age)).status_code == 200) is asked
 
 
-def test_max_age_and_nobody_knows_when(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_max_age_shows_the_form_if_the_time_of_the_sign_in_is_unknown(
+    hydra: FakeHydra, browser: Client, amber: User
+) -> None:
     browser.force_login(amber)
     session = browser.session
     del session[KEY]
@@ -241,7 +243,7 @@ def test_prompt_login_accepts_after_the_form(hydra: FakeHydra, browser: Client, 
     assert not hydra.revoked
 
 
-def test_somebody_else_at_the_form_ends_what_was_before(
+def test_another_user_at_the_form_ends_the_earlier_session(
     hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
 ) -> None:
     sign_in(birch)
@@ -252,7 +254,7 @@ def test_somebody_else_at_the_form_ends_what_was_before(
     assert sids(browser) == ["sid-2"]
 
 
-def test_the_form_counts_though_another_tab_signed_in_meanwhile(
+def test_the_form_counts_although_another_tab_signed_in_meanwhile(
     hydra: FakeHydra, browser: Client, amber: User, birch: User
 ) -> None:
     browser.force_login(birch)
@@ -263,7 +265,7 @@ def test_the_form_counts_though_another_tab_signed_in_meanwhile(
 
 
 @pytest.mark.parametrize(("engine", "bound"), [("db", 3), ("cached_db", 3), ("signed_cookies", 2)])
-def test_sids_are_bounded_and_the_log_names_what_is_dropped(
+def test_the_number_of_sids_is_limited_and_the_log_names_dropped_ones(
     hydra: FakeHydra,
     browser: Client,
     amber: User,
@@ -290,7 +292,7 @@ def test_sids_are_bounded_and_the_log_names_what_is_dropped(
     assert not hydra.revoked
 
 
-def test_sids_in_a_cookie_leave_room(hydra: FakeHydra) -> None:
+def test_sids_in_a_cookie_leave_space_for_the_rest(hydra: FakeHydra) -> None:
     session = signed_cookies.SessionStore()
     for _ in range(hydra_logins.MAX_SIDS_IN_COOKIE + 2):
         hydra_logins.keep_sid(session, str(uuid.uuid4()))
@@ -301,7 +303,7 @@ def test_sids_in_a_cookie_leave_room(hydra: FakeHydra) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 404])
-def test_what_hydra_does_not_accept_is_not_kept(
+def test_a_login_that_hydra_refuses_is_not_stored(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, status: int
 ) -> None:
     sign_in(amber)
@@ -311,14 +313,14 @@ def test_what_hydra_does_not_accept_is_not_kept(
     assert sids(browser) == ["sid-1"]
 
 
-def test_prompt_none_and_nobody_remembered(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_prompt_none_without_a_remembered_login_is_refused(hydra: FakeHydra, browser: Client, amber: User) -> None:
     browser.force_login(amber)
 
     assert browser.get(hydra.login(prompt="none"))["Location"] == f"{PUBLIC}/login/reject"
     assert hydra.answer.document["error"] == "login_required"
 
 
-# Remembered by Hydra
+# Logins that Hydra remembers
 
 
 def test_skip_is_accepted_with_the_same_subject(
@@ -333,7 +335,9 @@ def test_skip_is_accepted_with_the_same_subject(
     assert sids(browser) == ["sid-1"]
 
 
-def test_skip_even_by_post(hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn) -> None:
+def test_skip_is_accepted_by_post_too(
+    hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
+) -> None:
     sign_in(birch)
 
     browser.post(hydra.login(str(birch.pk)), FORM)
@@ -342,20 +346,20 @@ def test_skip_even_by_post(hydra: FakeHydra, browser: Client, amber: User, birch
 
 
 def forgotten(hydra: FakeHydra, browser: Client, url: str) -> None:
-    """Hydra is to forget ``sid-1``, and asked once more."""
+    """Hydra must forget ``sid-1`` and is asked again."""
     assert browser.get(url)["Location"] == f"{PUBLIC}/oauth2/auth?client_id=rp"
     assert hydra.revoked == ["sid-1"]
     assert not hydra.answered
 
 
-def test_skip_for_somebody_deactivated(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_skip_of_an_inactive_user_is_forgotten(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
     sign_in(amber)
     User.objects.update(is_active=False)
 
     forgotten(hydra, browser, hydra.login(str(amber.pk)))
 
 
-def test_skip_for_somebody_deactivated_whom_a_backend_lets_be(
+def test_skip_of_an_inactive_user_is_forgotten_although_a_backend_accepts_it(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, settings: Any
 ) -> None:
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
@@ -365,7 +369,7 @@ def test_skip_for_somebody_deactivated_whom_a_backend_lets_be(
     forgotten(hydra, browser, hydra.login(str(amber.pk)))
 
 
-def test_skip_for_somebody_gone(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_skip_of_a_deleted_user_is_forgotten(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
     sign_in(amber)
     subject = str(amber.pk)
     amber.delete()
@@ -373,7 +377,7 @@ def test_skip_for_somebody_gone(hydra: FakeHydra, browser: Client, amber: User, 
     forgotten(hydra, browser, hydra.login(subject))
 
 
-def test_skip_for_somebody_else_than_is_signed_in(
+def test_skip_of_another_user_than_the_signed_in_one_is_forgotten(
     hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
 ) -> None:
     sign_in(birch)
@@ -381,31 +385,35 @@ def test_skip_for_somebody_else_than_is_signed_in(
     forgotten(hydra, browser, hydra.login(str(amber.pk)))
 
 
-def test_skip_after_the_session_here_ended(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_skip_after_the_session_here_ended_is_forgotten(hydra: FakeHydra, browser: Client, amber: User) -> None:
     forgotten(hydra, browser, hydra.login(str(amber.pk)))
 
 
-def test_skip_by_a_login_of_another_session(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_skip_by_a_login_of_another_session_is_forgotten(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
     sign_in(amber, sid="sid-2")
 
     forgotten(hydra, browser, hydra.login(str(amber.pk)))
 
 
-def test_skip_and_hydra_cannot_forget(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_skip_is_refused_if_hydra_cannot_forget(hydra: FakeHydra, browser: Client, amber: User) -> None:
     hydra.refuses("sessions", 503)
 
     assert browser.get(hydra.login(str(amber.pk))).status_code == 503
     assert not hydra.answered
 
 
-def test_silent_skip(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_skip_with_prompt_none_is_accepted(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
     sign_in(amber)
 
     assert browser.get(hydra.login(str(amber.pk), prompt="none"))["Location"] == f"{PUBLIC}/login/accept"
 
 
-def test_silent_skip_without_a_session_here_ends_nothing(hydra: FakeHydra, browser: Client, amber: User) -> None:
-    """It may be a frame, to which the browser sends no cookie."""
+def test_skip_with_prompt_none_without_a_session_here_ends_nothing(
+    hydra: FakeHydra, browser: Client, amber: User
+) -> None:
+    """The request may come from a frame, and the browser sends no cookie to it."""
     browser.get(hydra.login(str(amber.pk), prompt="none"))
 
     assert hydra.answer.what == "login/reject"
@@ -413,7 +421,9 @@ def test_silent_skip_without_a_session_here_ends_nothing(hydra: FakeHydra, brows
     assert not hydra.revoked
 
 
-def test_skip_though_the_person_is_to_choose(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_skip_with_prompt_select_account_requires_a_new_sign_in(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
     sign_in(amber)
 
     location = browser.get(hydra.login(str(amber.pk), prompt="select_account", state="x"))["Location"]
@@ -423,7 +433,7 @@ def test_skip_though_the_person_is_to_choose(hydra: FakeHydra, browser: Client, 
     assert not hydra.revoked
 
 
-def test_who_signs_in_anew_is_still_asked_for_consent(
+def test_a_user_who_signs_in_again_still_sees_the_consent_question(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
 ) -> None:
     sign_in(amber)
@@ -433,7 +443,7 @@ def test_who_signs_in_anew_is_still_asked_for_consent(
     assert query_of(location)["prompt"] == "login consent"
 
 
-def test_skip_though_the_sign_in_is_too_old(
+def test_skip_of_an_old_sign_in_requires_a_new_one(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, advance: Advance
 ) -> None:
     sign_in(amber)
@@ -442,7 +452,7 @@ def test_skip_though_the_sign_in_is_too_old(
     assert query_of(browser.get(hydra.login(str(amber.pk), max_age="10"))["Location"])["prompt"] == "login"
 
 
-def test_skip_though_too_old_and_no_page_may_be_shown(
+def test_skip_of_an_old_sign_in_with_prompt_none_is_refused(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, advance: Advance
 ) -> None:
     sign_in(amber)
@@ -454,7 +464,7 @@ def test_skip_though_too_old_and_no_page_may_be_shown(
     assert not hydra.revoked
 
 
-def test_skip_with_a_request_object_is_hydras_to_judge(
+def test_skip_with_a_request_object_is_left_to_hydra(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
 ) -> None:
     sign_in(amber)
@@ -464,7 +474,7 @@ def test_skip_with_a_request_object_is_hydras_to_judge(
     assert hydra.answer.what == "login/accept"
 
 
-def test_the_time_of_sign_in_is_that_of_any_login(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_any_login_sets_the_time_of_the_sign_in(hydra: FakeHydra, browser: Client, amber: User) -> None:
     browser.force_login(amber)
 
     assert abs(browser.session[KEY]["signed_in_at"] - time.time()) < 5

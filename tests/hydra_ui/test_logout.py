@@ -1,4 +1,4 @@
-"""``urls.logout``: who is asked, what ends here, what ends at Hydra, in which order."""
+"""``urls.logout``: who sees the question, and what ends here and at Hydra, in which order."""
 
 import re
 from http.cookies import SimpleCookie
@@ -21,7 +21,9 @@ def is_signed_in(browser: Client) -> bool:
     return "_auth_user_id" in browser.session
 
 
-def test_an_application_asks(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_a_logout_from_an_application_shows_a_question(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
     sign_in(amber)
 
     page = browser.get(hydra.logout(str(amber.pk))).content.decode()
@@ -32,7 +34,9 @@ def test_an_application_asks(hydra: FakeHydra, browser: Client, amber: User, sig
     assert is_signed_in(browser)
 
 
-def test_started_at_the_provider(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_a_logout_that_started_at_the_provider_shows_a_question(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
     sign_in(amber)
 
     page = browser.get(hydra.logout(str(amber.pk), by_client=False)).content.decode()
@@ -41,18 +45,18 @@ def test_started_at_the_provider(hydra: FakeHydra, browser: Client, amber: User,
     assert is_signed_in(browser)
 
 
-def test_an_application_without_a_name(hydra: FakeHydra, browser: Client) -> None:
+def test_an_application_without_a_name_is_shown_by_its_id(hydra: FakeHydra, browser: Client) -> None:
     assert "<strong>rp</strong> wants" in browser.get(hydra.logout("1", client_name="")).content.decode()
 
 
-def test_nobody_is_signed_in_here_and_no_name_is_shown(hydra: FakeHydra, browser: Client, amber: User) -> None:
+def test_no_name_is_shown_to_an_anonymous_user(hydra: FakeHydra, browser: Client, amber: User) -> None:
     page = browser.get(hydra.logout(str(amber.pk))).content.decode()
 
     assert "wants to log you out." in page
     assert "amber" not in page
 
 
-def test_accept(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_accept_ends_both_sessions(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
     sign_in(amber)
 
     answer = browser.post(hydra.logout(str(amber.pk)), ACCEPT)
@@ -73,7 +77,7 @@ def test_accept_leaves_the_sid_to_hydra_and_revokes_the_others(
     assert hydra.revoked == ["sid-2"]
 
 
-def test_accept_by_a_known_sid_of_another_subject(
+def test_accept_ends_the_session_with_a_known_sid_of_another_subject(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
 ) -> None:
     sign_in(amber)
@@ -83,12 +87,14 @@ def test_accept_by_a_known_sid_of_another_subject(
     assert not is_signed_in(browser)
 
 
-def test_accept_without_a_session_here(hydra: FakeHydra, browser: Client) -> None:
+def test_accept_works_without_a_session_here(hydra: FakeHydra, browser: Client) -> None:
     assert browser.post(hydra.logout("1"), ACCEPT)["Location"] == f"{PUBLIC}/logout/accept"
 
 
-def test_accept_somebody_elses(hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn) -> None:
-    """Hydra ends the login of this browser too, and tells its applications nothing."""
+def test_accept_of_another_users_logout_keeps_the_session_here(
+    hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
+) -> None:
+    """Hydra ends the login of this browser too, without notices to its applications."""
     sign_in(birch)
 
     browser.post(hydra.logout(str(amber.pk), sid="sid-2"), ACCEPT)
@@ -98,7 +104,9 @@ def test_accept_somebody_elses(hydra: FakeHydra, browser: Client, amber: User, b
 
 
 @pytest.mark.parametrize("form", [{"answer": "reject"}, {}])
-def test_reject(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, form: dict[str, str]) -> None:
+def test_reject_ends_nothing(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, form: dict[str, str]
+) -> None:
     sign_in(amber)
 
     answer = browser.post(hydra.logout(str(amber.pk)), form)
@@ -109,7 +117,7 @@ def test_reject(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn,
     assert is_signed_in(browser)
 
 
-def test_reject_what_started_at_the_provider(hydra: FakeHydra, browser: Client) -> None:
+def test_reject_of_a_logout_that_started_at_the_provider_ends_nothing(hydra: FakeHydra, browser: Client) -> None:
     answer = browser.post(hydra.logout("1", by_client=False), {"answer": "reject"})
 
     assert "Nothing was ended here or in any application." in answer.content.decode()
@@ -126,8 +134,8 @@ def token_of(page: str) -> str:
     return found[1]
 
 
-def test_a_tab_from_before_another_sign_in_is_shown_again(hydra: FakeHydra, amber: User) -> None:
-    """Signing in rotates the token."""
+def test_a_tab_from_before_another_sign_in_shows_the_question_again(hydra: FakeHydra, amber: User) -> None:
+    """A sign-in rotates the CSRF token."""
     browser = Client(enforce_csrf_checks=True)
     url = hydra.logout(str(amber.pk))
     old = token_of(browser.get(url).content.decode())
@@ -144,7 +152,7 @@ def test_a_tab_from_before_another_sign_in_is_shown_again(hydra: FakeHydra, ambe
     assert not is_signed_in(browser)
 
 
-def test_a_form_with_an_old_token_goes_on_where_nobody_is_asked(hydra: FakeHydra, db: None) -> None:
+def test_a_form_with_an_old_token_is_accepted_if_no_question_is_needed(hydra: FakeHydra, db: None) -> None:
     url = hydra.logout("1", skip_logout_consent=True)
 
     assert Client(enforce_csrf_checks=True).post(url, ACCEPT)["Location"] == f"{PUBLIC}/logout/accept"
@@ -153,7 +161,7 @@ def test_a_form_with_an_old_token_goes_on_where_nobody_is_asked(hydra: FakeHydra
 # skip_logout_consent
 
 
-def test_skip(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_skip_ends_both_sessions(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
     sign_in(amber)
 
     answer = browser.get(hydra.logout(str(amber.pk), skip_logout_consent=True))
@@ -162,13 +170,13 @@ def test_skip(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -
     assert not is_signed_in(browser)
 
 
-def test_skip_without_a_session_here(hydra: FakeHydra, browser: Client) -> None:
+def test_skip_works_without_a_session_here(hydra: FakeHydra, browser: Client) -> None:
     browser.get(hydra.logout("1", skip_logout_consent=True))
 
     assert hydra.answer.what == "logout/accept"
 
 
-def test_skip_is_not_for_somebody_else(
+def test_skip_does_not_apply_to_another_user(
     hydra: FakeHydra, browser: Client, amber: User, birch: User, sign_in: SignIn
 ) -> None:
     sign_in(birch)
@@ -181,7 +189,7 @@ def test_skip_is_not_for_somebody_else(
     assert not hydra.answered
 
 
-def test_skip_is_not_for_what_no_application_started(hydra: FakeHydra, browser: Client) -> None:
+def test_skip_does_not_apply_if_no_application_started_the_logout(hydra: FakeHydra, browser: Client) -> None:
     url = hydra.logout("1", skip_logout_consent=True)
     hydra.open["logout", "logout-0"]["rp_initiated"] = False
 
@@ -193,10 +201,10 @@ def test_skip_is_not_for_what_no_application_started(hydra: FakeHydra, browser: 
 
 
 @pytest.mark.parametrize(("expires_at", "expired"), [("2026-01-01T00:00:00Z", True), ("2999-01-01T00:00:00Z", False)])
-def test_expired_is_not_accepted_at_hydra(
+def test_an_expired_challenge_ends_the_session_here(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, expires_at: str, expired: bool
 ) -> None:
-    """The person wants to leave all the same."""
+    """The user wants to log out in any case."""
     sign_in(amber)
     url = hydra.logout(str(amber.pk))
     hydra.open["logout", url.partition("=")[2]]["expires_at"] = expires_at
@@ -226,7 +234,7 @@ def test_the_session_here_ends_before_any_call_to_hydra(
 
 @pytest.mark.parametrize("what", ["logout", "logout/accept", "sessions"])
 @pytest.mark.parametrize("status", [None, 200, 302, 400, 401, 403, 404, 409, 410, 429, 500, 503])
-def test_whatever_hydra_does_the_session_here_has_ended(
+def test_the_session_here_ends_whatever_hydra_answers(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, what: str, status: int | None
 ) -> None:
     sign_in(amber, sid="sid-1")
@@ -247,7 +255,7 @@ def test_whatever_hydra_does_the_session_here_has_ended(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
-def test_hydra_refuses_the_request_and_is_told_by_sid(
+def test_after_a_refused_request_the_sid_is_revoked_at_hydra(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, status: int
 ) -> None:
     sign_in(amber)
@@ -260,7 +268,7 @@ def test_hydra_refuses_the_request_and_is_told_by_sid(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
-def test_hydra_refuses_to_accept_and_is_told_by_sid(
+def test_after_a_refused_accept_the_sid_is_revoked_at_hydra(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, status: int
 ) -> None:
     sign_in(amber)
@@ -272,7 +280,7 @@ def test_hydra_refuses_to_accept_and_is_told_by_sid(
     assert hydra.revoked == ["sid-1"]
 
 
-def test_a_receiver_of_the_sites_own_fails_and_the_session_here_has_ended(
+def test_the_session_here_ends_although_a_receiver_raises(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
 ) -> None:
     sign_in(amber)
@@ -291,13 +299,13 @@ def broken(**_kwargs: object) -> None:
     raise RuntimeError("a fault of the site's own")
 
 
-def test_no_transaction_is_around_a_page() -> None:
-    """With ATOMIC_REQUESTS, Hydra would be told of a logout that is not committed."""
+def test_no_page_runs_in_a_transaction() -> None:
+    """With ATOMIC_REQUESTS, Hydra would learn of a logout that is not committed."""
     for name in ("login", "consent", "logout"):
         assert resolve(f"/hydra/{name}/").func._non_atomic_requests == set(connections)  # type: ignore[attr-defined]
 
 
-def test_hydra_is_down_at_accept_and_the_session_here_has_ended(
+def test_the_session_here_ends_although_hydra_is_down_at_accept(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, logged: Logged
 ) -> None:
     sign_in(amber)
@@ -313,7 +321,7 @@ def test_hydra_is_down_at_accept_and_the_session_here_has_ended(
     assert logged() == [f"login session at Hydra not revoked: {said}: sid-1", f"logout page: {said}"]
 
 
-def test_a_person_without_subject_can_be_logged_out(
+def test_a_user_without_subject_can_be_logged_out(
     hydra: FakeHydra, browser: Client, amber: User, configure: Configure
 ) -> None:
     configure(SUBJECT=f"{__name__}.nobody")
@@ -323,5 +331,5 @@ def test_a_person_without_subject_can_be_logged_out(
 
 
 def nobody(user: object) -> str:
-    """Knows no subjects."""
+    """Knows no subject."""
     return ""

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 
-def test_error_says_what_hydra_says_escaped() -> None:
+def test_an_error_of_hydra_is_shown_escaped() -> None:
     answer = Client().get("/hydra/error/", {"error": "invalid_request", "error_description": "<b>no</b>"})
     page = answer.content.decode()
 
@@ -28,25 +28,25 @@ def test_error_says_what_hydra_says_escaped() -> None:
         "server_error",
     ],
 )
-def test_error_in_words(error: str) -> None:
+def test_a_known_error_has_a_text(error: str) -> None:
     page = Client().get("/hydra/error/", {"error": error}).content.decode()
 
     assert "cannot be done" not in page
     assert error in page
 
 
-def test_error_without_anything() -> None:
+def test_an_error_without_parameters_has_a_page() -> None:
     page = Client().get("/hydra/error/").content.decode()
 
     assert "Go back to the application" in page
     assert "<details>" not in page
 
 
-def test_error_is_not_longer_than_a_page() -> None:
+def test_a_long_error_is_cut() -> None:
     assert "x" * 501 not in Client().get("/hydra/error/", {"error_description": "x" * 9000}).content.decode()
 
 
-def test_logged_out() -> None:
+def test_the_logged_out_page_is_shown() -> None:
     answer = Client().get("/hydra/logged-out/")
 
     assert "You are logged out" in answer.content.decode()

@@ -1,4 +1,4 @@
-"""What goes wrong with a challenge: a page that says what to do, and a line in the log."""
+"""Problems with a challenge: the page explains what to do, and the log has a line."""
 
 import logging
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ KINDS = ["login", "consent", "logout"]
 pytestmark = pytest.mark.django_db
 
 
-def come(hydra: FakeHydra, kind: str) -> str:
+def open_page(hydra: FakeHydra, kind: str) -> str:
     url: str = getattr(hydra, kind)("1")
     return url
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_challenge(hydra: FakeHydra, browser: Client, logged: Logged, kind: str) -> None:
+def test_a_missing_challenge_is_explained(hydra: FakeHydra, browser: Client, logged: Logged, kind: str) -> None:
     answer = browser.get(f"/hydra/{kind}/")
 
     assert answer.status_code == 400
@@ -42,10 +42,12 @@ def test_no_challenge(hydra: FakeHydra, browser: Client, logged: Logged, kind: s
         (500, 503, "Please wait a moment"),
     ],
 )
-def test_hydra_answers(hydra: FakeHydra, browser: Client, kind: str, status: int, shown: int, title: str) -> None:
+def test_an_error_of_hydra_is_explained(
+    hydra: FakeHydra, browser: Client, kind: str, status: int, shown: int, title: str
+) -> None:
     hydra.refuses(kind, status)
 
-    answer = browser.get(come(hydra, kind))
+    answer = browser.get(open_page(hydra, kind))
 
     assert answer.status_code == shown
     assert title in answer.content.decode()
@@ -53,8 +55,8 @@ def test_hydra_answers(hydra: FakeHydra, browser: Client, kind: str, status: int
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_hydra_is_down(hydra: FakeHydra, browser: Client, logged: Logged, kind: str) -> None:
-    url = come(hydra, kind)
+def test_a_hydra_that_is_down_is_explained(hydra: FakeHydra, browser: Client, logged: Logged, kind: str) -> None:
+    url = open_page(hydra, kind)
     hydra.is_down = True
 
     answer = browser.get(url)
@@ -65,24 +67,24 @@ def test_hydra_is_down(hydra: FakeHydra, browser: Client, logged: Logged, kind: 
     assert logged()[0].startswith(f"{kind} page: unreachable: ")
 
 
-def test_where_to_start_again(hydra: FakeHydra, browser: Client) -> None:
+def test_the_page_links_to_a_new_start(hydra: FakeHydra, browser: Client) -> None:
     assert "log out there once more" in browser.get("/hydra/logout/").content.decode()
     assert "sign in there once more" in browser.get("/hydra/login/").content.decode()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_handled_goes_where_hydra_says(hydra: FakeHydra, browser: Client, kind: str) -> None:
+def test_a_handled_challenge_redirects_where_hydra_says(hydra: FakeHydra, browser: Client, kind: str) -> None:
     hydra.refuses(kind, 410, {"redirect_to": "https://op.example/oauth2/auth?x=1"})
 
-    assert browser.get(come(hydra, kind))["Location"] == "https://op.example/oauth2/auth?x=1"
+    assert browser.get(open_page(hydra, kind))["Location"] == "https://op.example/oauth2/auth?x=1"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("answer", ["accept", "reject"])
-def test_answered_a_moment_ago_goes_where_hydra_says(
+def test_a_challenge_answered_a_moment_ago_redirects_where_hydra_says(
     hydra: FakeHydra, browser: Client, amber: User, kind: str, answer: str
 ) -> None:
-    """A double click, or Back: Hydra answers 409."""
+    """After a double click or a click on Back, Hydra answers 409."""
     hydra.answered_before = "https://op.example/oauth2/auth?x=1"
     if kind != "login":
         browser.force_login(amber)
@@ -95,10 +97,10 @@ def test_answered_a_moment_ago_goes_where_hydra_says(
 
 
 @pytest.mark.parametrize(("kind", "status"), [("login", 302), ("consent", 302), ("logout", 410)])
-def test_answered_a_moment_ago_and_hydra_keeps_no_record(
+def test_a_challenge_answered_a_moment_ago_without_a_record_starts_again(
     hydra: FakeHydra, browser: Client, amber: User, kind: str, status: int
 ) -> None:
-    """Sign-in begins anew, by the authorization request. A logout is done."""
+    """A sign-in starts again with the authorization request. A logout is complete."""
     hydra.answered_before = ""
     browser.force_login(amber)
     url = getattr(hydra, kind)(str(amber.pk)) if kind != "login" else hydra.login()
@@ -112,16 +114,16 @@ def test_answered_a_moment_ago_and_hydra_keeps_no_record(
         assert "This is done already" in page.content.decode()
 
 
-def test_handled_and_hydra_says_a_path_of_its_own(hydra: FakeHydra, browser: Client) -> None:
+def test_a_handled_challenge_with_a_relative_url_is_explained(hydra: FakeHydra, browser: Client) -> None:
     hydra.refuses("logout", 410, {"redirect_to": "/oauth2/sessions/logout?id_token_hint=x"})
 
-    answer = browser.get(come(hydra, "logout"))
+    answer = browser.get(open_page(hydra, "logout"))
 
     assert answer.status_code == 410
     assert "This is done already" in answer.content.decode()
 
 
-def test_a_person_without_subject(
+def test_a_user_without_subject_is_explained(
     hydra: FakeHydra, browser: Client, amber: User, configure: Configure, logged: Logged
 ) -> None:
     configure(SUBJECT="tests.hydra_ui.test_logout.nobody")
@@ -137,7 +139,7 @@ def test_a_person_without_subject(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_methods_are_refused(hydra: FakeHydra, browser: Client, kind: str) -> None:
-    assert browser.head(come(hydra, kind)).status_code == 405
+    assert browser.head(open_page(hydra, kind)).status_code == 405
     assert not hydra.answered
 
 
@@ -147,11 +149,11 @@ def test_a_redirect_does_not_show_its_verifier(hydra: FakeHydra, browser: Client
     assert repr(browser.get(hydra.login())) == "<redirect to Hydra>"
 
 
-# What the administrators are sent
+# Mails to administrators
 
 
 class Mails(AdminEmailHandler):
-    """Django's own, keeping what it would send."""
+    """Django's handler, which stores the mails instead of sending them."""
 
     def __init__(self) -> None:
         super().__init__(include_html=True)
@@ -163,11 +165,11 @@ class Mails(AdminEmailHandler):
 
 @pytest.fixture
 def mails() -> Iterator[list[str]]:
-    """What the administrators are sent of each answer with 500 and more."""
+    """The mails that administrators get for each answer with status 500 or above."""
     handler, logger = Mails(), logging.getLogger("django.request")
     handler.setLevel(logging.ERROR)
     level, disabled = logger.level, logger.disabled
-    # Whatever ran in this process before: a demo silences this logger.
+    # An earlier test in this process may have silenced this logger, as the demo does.
     logger.setLevel(logging.ERROR)
     logger.disabled = False
     logger.addHandler(handler)
@@ -182,7 +184,7 @@ def challenge_of(url: str) -> str:
 
 
 def as_sent_by_a_browser(url: str) -> dict[str, Any]:
-    """Where servers and browsers repeat the query."""
+    """The headers and variables in which browsers and servers repeat the query."""
     return {"REQUEST_URI": url, "RAW_URI": url, "HTTP_REFERER": f"http://testserver{url}"}
 
 
@@ -193,7 +195,7 @@ def test_mail_about_a_5xx_has_no_challenge(
     hydra: FakeHydra, browser: Client, mails: list[str], kind: str, method: str, status: int
 ) -> None:
     hydra.refuses(kind, status)
-    url = come(hydra, kind)
+    url = open_page(hydra, kind)
 
     answer = getattr(browser, method)(url, **as_sent_by_a_browser(url))
 
@@ -224,7 +226,7 @@ def test_mail_about_a_fault_of_the_site_has_no_challenge(
 
 
 def test_pages_below_5xx_keep_their_query(hydra: FakeHydra, browser: Client, db: None) -> None:
-    """A site's own frame may need it, to change the language."""
+    """A frame of the site may need it, to change the language."""
     url = hydra.login()
 
     assert browser.get(url).wsgi_request.get_full_path() == url
@@ -234,7 +236,7 @@ def test_pages_below_5xx_keep_their_query(hydra: FakeHydra, browser: Client, db:
 @pytest.mark.parametrize(
     "to", ["http://[", "https://op.example/\r\nSet-Cookie: a=b", "\ud800", "https://op.example/\0"]
 )
-def test_hydra_sends_the_browser_to_no_url(hydra: FakeHydra, browser: Client, to: str) -> None:
+def test_a_redirect_to_no_url_is_refused(hydra: FakeHydra, browser: Client, to: str) -> None:
     hydra.refuses("logout", 410, {"redirect_to": to})
 
-    assert browser.get(come(hydra, "logout")).status_code == 503
+    assert browser.get(open_page(hydra, "logout")).status_code == 503

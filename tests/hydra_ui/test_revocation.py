@@ -1,4 +1,4 @@
-"""A logout from this site, anywhere in it, ends the login sessions at Hydra, and nothing is in its way."""
+"""A logout anywhere on this site ends the login sessions at Hydra, and no fault stops it."""
 
 import logging
 from typing import Any
@@ -27,7 +27,9 @@ def is_signed_in(browser: Client) -> bool:
     return "_auth_user_id" in browser.session
 
 
-def test_logout_revokes_all_of_this_browser(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_logout_revokes_all_login_sessions_of_this_browser(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
     sign_in(amber, sid="sid-1")
     sign_in(amber, sid="sid-2")
 
@@ -37,7 +39,9 @@ def test_logout_revokes_all_of_this_browser(hydra: FakeHydra, browser: Client, a
     assert not is_signed_in(browser)
 
 
-def test_another_browser_keeps_its_own(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_another_browser_keeps_its_login_session(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn
+) -> None:
     sign_in(amber)
     other = Client()
     other.force_login(amber)
@@ -48,12 +52,12 @@ def test_another_browser_keeps_its_own(hydra: FakeHydra, browser: Client, amber:
     assert is_signed_in(browser)
 
 
-def test_logout_of_nobody(hydra: FakeHydra, browser: Client) -> None:
+def test_an_anonymous_logout_revokes_nothing(hydra: FakeHydra, browser: Client) -> None:
     assert browser.post("/leave/").status_code == 302
     assert not hydra.revoked
 
 
-def test_the_stored_session_is_gone_before_hydra_is_asked(
+def test_the_stored_session_is_deleted_before_hydra_is_called(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(amber)
@@ -65,7 +69,9 @@ def test_the_stored_session_is_gone_before_hydra_is_asked(
     assert stored == [0]
 
 
-def test_hydra_is_down(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, logged: Logged) -> None:
+def test_logout_works_while_hydra_is_down(
+    hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, logged: Logged
+) -> None:
     sign_in(amber, sid="sid-1")
     sign_in(amber, sid="sid-2")
     hydra.is_down = True
@@ -80,7 +86,7 @@ def test_hydra_is_down(hydra: FakeHydra, browser: Client, amber: User, sign_in: 
 
 
 @pytest.mark.parametrize("code", ["unreachable", "too_slow"])
-def test_who_does_not_answer_is_not_asked_again(
+def test_a_hydra_that_does_not_answer_is_not_called_again(
     hydra: FakeHydra, logged: Logged, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     asked: list[str] = []
@@ -104,7 +110,7 @@ def test_who_does_not_answer_is_not_asked_again(
 @pytest.mark.parametrize(
     ("status", "code"), [(500, "hydra_fault"), (429, "hydra_fault"), (400, "hydra_refused"), (404, "hydra_not_found")]
 )
-def test_a_fault_is_not_in_the_way_of_the_others(
+def test_a_fault_does_not_stop_the_other_revocations(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, logged: Logged, status: int, code: str
 ) -> None:
     for number in (1, 2, 3):
@@ -117,7 +123,7 @@ def test_a_fault_is_not_in_the_way_of_the_others(
     assert logged() == [f"{NOT_REVOKED}: {code}: DELETE {PATH} answers {status} 'as told': sid-2"]
 
 
-def test_nobody_waits_for_long(hydra: FakeHydra, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revocation_has_a_time_limit(hydra: FakeHydra, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
 
     def slow(admin: HydraAdmin, sid: str) -> None:
@@ -134,7 +140,7 @@ def test_nobody_waits_for_long(hydra: FakeHydra, logged: Logged, monkeypatch: py
     assert logged() == ["login sessions at Hydra not revoked: revocation_given_up: sid-2 sid-1"]
 
 
-def test_hydra_hears_of_it_later(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
+def test_hydra_is_called_after_the_commit(hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn) -> None:
     sign_in(amber)
     hydra.is_down = True
     browser.post("/leave/")
@@ -146,7 +152,7 @@ def test_hydra_hears_of_it_later(hydra: FakeHydra, browser: Client, amber: User,
     assert hydra.revoked == ["sid-1"]
 
 
-def test_a_fault_of_ours_is_not_in_the_way_of_the_others(
+def test_our_own_fault_does_not_stop_the_other_revocations(
     hydra: FakeHydra,
     browser: Client,
     amber: User,
@@ -167,13 +173,13 @@ def test_a_fault_of_ours_is_not_in_the_way_of_the_others(
     assert browser.post("/leave/").status_code == 302
     assert not is_signed_in(browser)
     assert hydra.revoked == ["sid-1"]
-    (record,) = [one for one in caplog.records if one.name == "django_ory_logout"]
+    (record,) = [record for record in caplog.records if record.name == "django_ory_logout"]
     assert record.getMessage() == f"{NOT_REVOKED}: internal_error: sid-2"
     assert record.levelno == logging.ERROR
     assert record.exc_info
 
 
-def test_a_session_that_cannot_be_read_is_no_obstacle(
+def test_a_session_that_cannot_be_read_does_not_stop_the_logout(
     hydra: FakeHydra, browser: Client, amber: User, sign_in: SignIn, logged: Logged
 ) -> None:
     sign_in(amber)
@@ -187,7 +193,7 @@ def test_a_session_that_cannot_be_read_is_no_obstacle(
 
 
 @pytest.mark.parametrize("signal", [user_logged_in, user_logged_out])
-def test_a_request_without_session(signal: Any, hydra: FakeHydra, amber: User) -> None:
+def test_a_request_without_session_logs_out(signal: Any, hydra: FakeHydra, amber: User) -> None:
     signal.send(sender=User, request=RequestFactory().get("/"), user=amber)
 
     assert not hydra.revoked

@@ -1,4 +1,4 @@
-"""A Kratos without sockets, and browsers and native clients of a site at which people sign in by it."""
+"""A Kratos without sockets, and browsers and native clients of a site that uses it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from django_ory_logout.testing import Kratos, KratosNetwork, connect_kratos
 from django_ory_logout.testing.kratos import Identity, Session
 
 from ..conftest import SiteBrowser
-from ..sessions.world import storing_in
+from ..sessions.tested_site import storing_in
 
 PUBLIC_URL = "https://login.example"
 ADMIN_URL = "http://kratos:4434"
@@ -28,15 +28,15 @@ def kratos() -> Kratos:
 
 
 @pytest.fixture
-def wire(kratos: Kratos) -> Iterator[KratosNetwork]:
-    """The way to ``kratos``: records calls, and can break."""
-    with connect_kratos(kratos, PUBLIC_URL, ADMIN_URL) as wire:
-        yield wire
+def kratos_network(kratos: Kratos) -> Iterator[KratosNetwork]:
+    """Routes requests to ``kratos``, records them, and can fail."""
+    with connect_kratos(kratos, PUBLIC_URL, ADMIN_URL) as kratos_network:
+        yield kratos_network
 
 
 @pytest.fixture(autouse=True)
 def _settings(settings: Any) -> None:
-    """A site at which people sign in by Kratos alone."""
+    """A site where users sign in with Kratos only."""
     place = settings.MIDDLEWARE.index(AUTHENTICATION) + 1
     settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], MIDDLEWARE, *settings.MIDDLEWARE[place:]]
     settings.ORY_LOGOUT = {
@@ -56,8 +56,8 @@ def session(kratos: Kratos, amber: Identity) -> Session:
 
 
 @pytest.fixture
-def browser_of(wire: KratosNetwork) -> KratosBrowser:
-    """A browser that holds the cookie of a session at Kratos, or none."""
+def browser_of(kratos_network: KratosNetwork) -> KratosBrowser:
+    """Make a browser that has the cookie of a session at Kratos, or no cookie."""
 
     def browser_of(session: Session | None = None, **options: Any) -> SiteBrowser:
         browser = SiteBrowser(**options)
@@ -69,8 +69,8 @@ def browser_of(wire: KratosNetwork) -> KratosBrowser:
 
 
 @pytest.fixture
-def native_client_of(wire: KratosNetwork) -> KratosBrowser:
-    """A client that sends a session's token with each request, and keeps no cookie it was not given."""
+def native_client_of(kratos_network: KratosNetwork) -> KratosBrowser:
+    """Make a client that sends a session token with each request and has only the cookies it is given."""
 
     def native_client_of(session: Session | str, **options: Any) -> SiteBrowser:
         token = session if isinstance(session, str) else session.token
@@ -81,7 +81,7 @@ def native_client_of(wire: KratosNetwork) -> KratosBrowser:
 
 @pytest.fixture
 def configure_kratos(settings: Any) -> Callable[..., None]:
-    """Change settings of the one Kratos."""
+    """Change settings of the only Kratos."""
 
     def configure_kratos(**changes: Any) -> None:
         entry = settings.ORY_LOGOUT["PROVIDERS"]["default"]
@@ -92,13 +92,13 @@ def configure_kratos(settings: Any) -> Callable[..., None]:
 
 
 @pytest.fixture
-def whoami_calls(wire: KratosNetwork) -> Callable[[], int]:
-    """How often Kratos was asked whose a credential is, since the last time somebody wanted to know."""
+def whoami_calls(kratos_network: KratosNetwork) -> Callable[[], int]:
+    """Count the whoami calls since the last count."""
     seen = 0
 
     def whoami_calls() -> int:
         nonlocal seen
-        calls = [call for call in wire.calls if call.url.endswith("/sessions/whoami")]
+        calls = [call for call in kratos_network.calls if call.url.endswith("/sessions/whoami")]
         count, seen = len(calls) - seen, len(calls)
         return count
 
@@ -107,7 +107,7 @@ def whoami_calls(wire: KratosNetwork) -> Callable[[], int]:
 
 @pytest.fixture(params=["db", "cached_db", "cache", "file", "signed_cookies"])
 def engine(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Iterator[str]:
-    """Each of Django's session engines in turn."""
+    """Each of Django's session engines."""
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
     settings.SESSION_FILE_PATH = str(tmp_path)
     with storing_in(site_store(), tmp_path):
@@ -116,5 +116,5 @@ def engine(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Ite
 
 @pytest.fixture
 def without_login_wall(settings: Any) -> None:
-    """Django's asks who is there before it asks whether the page is public."""
+    """``LoginRequiredMiddleware`` reads the user before it checks whether the page is public."""
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginRequired" not in name]

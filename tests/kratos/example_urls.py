@@ -1,4 +1,4 @@
-"""The example project, as it is where people sign in by Kratos alone."""
+"""The URLs of the example project, with Kratos only."""
 
 from django.urls import include, path
 

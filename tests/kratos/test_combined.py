@@ -1,4 +1,4 @@
-"""A site that signs in by Hydra, whose login page is Kratos: one click ends all three, in either order of failure."""
+"""The site uses Hydra with Kratos as its login page. One click ends all three sessions, even if one service fails."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -37,15 +37,15 @@ def hydra(kratos: Kratos, signing_key: Any) -> Provider:
 
 
 @pytest.fixture
-def network(hydra: Provider, wire: KratosNetwork) -> Iterator[Network]:
-    """The way to ``hydra``; the one to Kratos is ``wire``."""
+def network(hydra: Provider, kratos_network: KratosNetwork) -> Iterator[Network]:
+    """Routes requests to ``hydra``. ``kratos_network`` routes those to Kratos."""
     with connect(hydra) as network:
         yield network
 
 
 @pytest.fixture(autouse=True)
 def _settings(settings: Any, _settings: None) -> None:
-    """One entry for both; people sign in at Hydra, and nobody by Kratos' cookie alone."""
+    """One entry for both. Users sign in at Hydra; Kratos' cookie alone signs nobody in."""
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != MIDDLEWARE]
     entry = {
         "ISSUER": HYDRA,
@@ -65,7 +65,7 @@ def by_cookie(settings: Any) -> None:
 
 @pytest.fixture
 def browser(network: Network, hydra: Provider, kratos: Kratos, session: Session) -> SiteBrowser:
-    """Signed in by Hydra, and so by Kratos, whose cookie it has."""
+    """A browser that signed in with Hydra, and so also with Kratos. It has Kratos' cookie."""
     browser = SiteBrowser(network)
     browser.sign_in(login_session=login_session(hydra, kratos, session))
     browser.cookies[COOKIE] = session.cookie
@@ -73,20 +73,22 @@ def browser(network: Network, hydra: Provider, kratos: Kratos, session: Session)
     return browser
 
 
-def test_login_page_is_hydras(network: Network) -> None:
+def test_the_login_page_leads_to_hydra(network: Network) -> None:
     assert SiteBrowser(network).start().startswith(f"{HYDRA}/oauth2/auth?")
 
 
-def test_one_click_ends_all_three(browser: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+def test_one_click_ends_all_three_sessions(
+    browser: SiteBrowser, kratos_network: KratosNetwork, session: Session
+) -> None:
     id_token = browser.session[LOGIN_KEY]["id_token"]
 
     answer = browser.post("/auth/logout/", {"next": "/bye/"})
 
     assert not LoginSession.objects.exists()
-    assert asked(wire) == [("GET", FLOW), ("GET", LOGOUT)]
-    assert {call.headers["Cookie"] for call in wire.calls} == {f"{COOKIE}={session.cookie}"}
+    assert asked(kratos_network) == [("GET", FLOW), ("GET", LOGOUT)]
+    assert {call.headers["Cookie"] for call in kratos_network.calls} == {f"{COOKIE}={session.cookie}"}
     assert not session.active
-    assert answer.cookies[COOKIE]["max-age"] == "0", "on the way to Hydra"
+    assert answer.cookies[COOKIE]["max-age"] == "0", "the redirect to Hydra deletes the cookie"
     location = answer["Location"]
     assert location.startswith(f"{END_SESSION}?")
     assert query_of(location)["id_token_hint"] == id_token
@@ -95,8 +97,8 @@ def test_one_click_ends_all_three(browser: SiteBrowser, wire: KratosNetwork, ses
     assert back["Location"] == "/bye/"
 
 
-def test_session_here_ends_before_kratos_and_kratos_before_hydra(
-    browser: SiteBrowser, wire: KratosNetwork, network: Network, clock: Clock, session: Session
+def test_the_session_here_ends_before_kratos_and_kratos_before_hydra(
+    browser: SiteBrowser, kratos_network: KratosNetwork, network: Network, clock: Clock, session: Session
 ) -> None:
     clock.advance(10 * 24 * 60 * 60)
     session.expires_at += 20 * 24 * 60 * 60
@@ -106,7 +108,7 @@ def test_session_here_ends_before_kratos_and_kratos_before_hydra(
         seen.append((who, LoginSession.objects.exists(), session.active))
         return document
 
-    wire.change(FLOW, lambda document: look(document, "kratos"))
+    kratos_network.change(FLOW, lambda document: look(document, "kratos"))
     network.change("/.well-known/openid-configuration", lambda document: look(document, "hydra"))
 
     browser.post("/auth/logout/")
@@ -115,16 +117,16 @@ def test_session_here_ends_before_kratos_and_kratos_before_hydra(
 
 
 def test_logout_of_an_openid_session_leaves_no_receipt(browser: SiteBrowser) -> None:
-    """The provider sends notices; and who signs in there anew may be given the same sid."""
+    """The provider sends notices. A user who signs in there again may get the same sid."""
     browser.post("/auth/logout/")
 
     assert not LogoutReceipt.objects.exists()
 
 
-def test_kratos_does_not_answer_and_hydra_is_told(
-    browser: SiteBrowser, wire: KratosNetwork, session: Session, logged: Logged
+def test_hydra_ends_its_session_if_kratos_does_not_answer(
+    browser: SiteBrowser, kratos_network: KratosNetwork, session: Session, logged: Logged
 ) -> None:
-    wire.down()
+    kratos_network.down()
 
     answer = browser.post("/auth/logout/", {"next": "/bye/"})
 
@@ -137,25 +139,25 @@ def test_kratos_does_not_answer_and_hydra_is_told(
     assert '<a class="button" href="/bye/">' in back.text
 
 
-def test_what_kratos_was_not_told_of_signs_nobody_in_here(
-    browser: SiteBrowser, by_cookie: None, wire: KratosNetwork, session: Session, clock: Clock
+def test_a_session_that_did_not_end_at_kratos_signs_nobody_in_here(
+    browser: SiteBrowser, by_cookie: None, kratos_network: KratosNetwork, session: Session, clock: Clock
 ) -> None:
-    wire.down()
+    kratos_network.down()
     browser.post("/auth/logout/")
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
 
     assert browser.user is None
     assert session.active
 
 
-def test_state_of_a_version_that_knew_no_kratos(browser: SiteBrowser) -> None:
+def test_a_state_of_a_version_without_kratos_is_accepted(browser: SiteBrowser) -> None:
     state = signing.dumps({"next": "/bye/", "id": "x"}, salt=SALT)
 
     assert browser.get("/auth/logout/callback/", {"state": state})["Location"] == "/bye/"
 
 
-def test_hydra_does_not_answer_and_kratos_is_told(
+def test_kratos_ends_its_session_if_hydra_does_not_answer(
     browser: SiteBrowser, network: Network, session: Session, clock: Clock, logged: Logged
 ) -> None:
     cache.clear()
@@ -171,29 +173,29 @@ def test_hydra_does_not_answer_and_kratos_is_told(
     assert [line.partition(":")[0] for line in logged()] == ["logout at the provider left out"]
 
 
-def test_cookie_of_kratos_that_this_site_does_not_get(
-    browser: SiteBrowser, wire: KratosNetwork, session: Session
+def test_a_kratos_cookie_of_another_host_is_not_needed(
+    browser: SiteBrowser, kratos_network: KratosNetwork, session: Session
 ) -> None:
-    """As it is another host's: Hydra ends the session at Kratos then, as its own."""
+    """The site does not receive the cookie. Hydra then ends the session at Kratos together with its own."""
     del browser.cookies[COOKIE]
 
     answer = browser.post("/auth/logout/", {"next": "/bye/"})
 
     assert answer["Location"].startswith(f"{END_SESSION}?id_token_hint=")
-    assert wire.calls == []
+    assert kratos_network.calls == []
     assert not answer.cookies.get(COOKIE)
     state = query_of(answer["Location"])["state"]
     assert browser.get("/auth/logout/callback/", {"state": state})["Location"] == "/bye/"
 
 
-def test_logout_link_goes_to_hydra_and_no_call_is_made(browser: SiteBrowser, wire: KratosNetwork) -> None:
+def test_the_logout_link_leads_to_hydra_without_a_call(browser: SiteBrowser, kratos_network: KratosNetwork) -> None:
     assert browser.get("/tags/").text.split("|")[2].startswith(f"{END_SESSION}?id_token_hint=")
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
 @pytest.mark.parametrize("token", ["kratos' own", "ory_lo_made_up"])
-def test_link_of_kratos_is_none_of_a_session_that_hydra_opened(
-    browser: SiteBrowser, wire: KratosNetwork, session: Session, token: str
+def test_a_session_that_hydra_opened_has_no_logout_link_of_kratos(
+    browser: SiteBrowser, kratos_network: KratosNetwork, session: Session, token: str
 ) -> None:
     token = session.logout_token if token == "kratos' own" else token
 
@@ -201,14 +203,16 @@ def test_link_of_kratos_is_none_of_a_session_that_hydra_opened(
         answer = browser.get(path, headers={"accept": "application/json"})
         assert (answer.status_code, answer.json()) == (401, {"error": "session_inactive"})
 
-    assert wire.calls == []
+    assert kratos_network.calls == []
     assert browser.user
     assert session.active
 
 
-def test_page_of_sessions_asks_hydras_people_no_kratos(browser: SiteBrowser, wire: KratosNetwork) -> None:
+def test_the_session_page_does_not_ask_kratos_about_users_of_hydra(
+    browser: SiteBrowser, kratos_network: KratosNetwork
+) -> None:
     assert "Elsewhere" not in browser.get("/auth/sessions/").text
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
 # Sessions that Kratos opened in such an entry
@@ -222,8 +226,10 @@ def by_kratos(by_cookie: None, network: Network, session: Session) -> SiteBrowse
     return browser
 
 
-def test_session_that_kratos_opened_goes_on_to_hydra(by_kratos: SiteBrowser, session: Session, amber: Identity) -> None:
-    """Where the person may be signed in too. Without a hint Hydra takes no parameter, and keeps the browser."""
+def test_the_logout_of_a_session_that_kratos_opened_continues_at_hydra(
+    by_kratos: SiteBrowser, session: Session, amber: Identity
+) -> None:
+    """The user may be signed in at Hydra too. Without a hint, Hydra accepts no parameters and shows its own page."""
     answer = by_kratos.post("/auth/logout/", {"next": "/bye/"})
 
     assert (answer.status_code, answer["Location"]) == (302, END_SESSION)
@@ -233,15 +239,15 @@ def test_session_that_kratos_opened_goes_on_to_hydra(by_kratos: SiteBrowser, ses
 
 
 @pytest.mark.parametrize("what", ["hydra", "kratos"])
-def test_session_that_kratos_opened_and_one_of_both_not_told(
+def test_a_session_that_kratos_opened_ends_if_one_of_both_fails(
     by_kratos: SiteBrowser,
-    wire: KratosNetwork,
+    kratos_network: KratosNetwork,
     network: Network,
     hydra: Provider,
     session: Session,
     what: str,
 ) -> None:
-    broken: Callable[[], None] = {"hydra": network.down, "kratos": wire.down}[what]
+    broken: Callable[[], None] = {"hydra": network.down, "kratos": kratos_network.down}[what]
     broken()
 
     answer = by_kratos.post("/auth/logout/")
@@ -255,30 +261,30 @@ def test_session_that_kratos_opened_and_one_of_both_not_told(
         assert answer["Location"] == END_SESSION
 
 
-def test_hydra_without_an_end_session_endpoint_is_not_told(by_kratos: SiteBrowser, hydra: Provider) -> None:
+def test_the_logout_skips_a_hydra_without_an_end_session_endpoint(by_kratos: SiteBrowser, hydra: Provider) -> None:
     hydra.metadata["end_session_endpoint"] = None
 
     assert "could not be told" in by_kratos.post("/auth/logout/").text
 
 
-def test_kratos_of_another_entry_is_left_alone(
-    browser: SiteBrowser, settings: Any, wire: KratosNetwork, session: Session
+def test_the_logout_does_not_call_kratos_of_another_entry(
+    browser: SiteBrowser, settings: Any, kratos_network: KratosNetwork, session: Session
 ) -> None:
-    """It is no login page of the provider that opened the session."""
+    """It is not the login page of the provider that opened the session."""
     both = {**settings.ORY_LOGOUT["PROVIDERS"]["default"]}
     kratos = both.pop("KRATOS")
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"hydra": both, "kratos": {"KRATOS": kratos}}}
 
     assert browser.post("/auth/logout/")["Location"].startswith(f"{END_SESSION}?id_token_hint=")
 
-    assert wire.calls == []
+    assert kratos_network.calls == []
     assert session.active
 
 
-def test_session_that_kratos_opened_by_two_entries(
+def test_a_session_that_kratos_opened_ends_only_at_kratos(
     by_kratos: SiteBrowser, settings: Any, network: Network, session: Session
 ) -> None:
-    """Kratos alone in its entry, and a provider in another: nobody but Kratos has to hear."""
+    """Kratos is alone in its entry, and another entry has a provider."""
     entries = settings.ORY_LOGOUT["PROVIDERS"]
     both = {**entries["default"]}
     kratos = both.pop("KRATOS")

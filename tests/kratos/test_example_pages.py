@@ -1,4 +1,4 @@
-"""The pages that the example project has for Kratos: what they ask it, and what they show without it."""
+"""The example project's pages for Kratos: what they request, and what they show if Kratos does not answer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ def _example(settings: Any, without_login_wall: None) -> None:
 
 @pytest.fixture
 def browser(browser_of: Callable[..., SiteBrowser], session: Session) -> SiteBrowser:
-    """A browser with the cookies of the site, and of Kratos."""
+    """A browser with the cookies of the site and of Kratos."""
     browser = browser_of(session)
     browser.cookies["sessionid"] = browser.cookies["csrftoken"] = "the site's"
     browser.cookies["csrf_token_of_kratos"] = "kratos'"
@@ -37,17 +37,17 @@ def browser(browser_of: Callable[..., SiteBrowser], session: Session) -> SiteBro
 
 
 @each_page
-def test_kratos_is_sent_its_own_cookies_alone(
-    browser: SiteBrowser, wire: KratosNetwork, session: Session, path: str
+def test_kratos_receives_only_its_own_cookies(
+    browser: SiteBrowser, kratos_network: KratosNetwork, session: Session, path: str
 ) -> None:
     browser.get(PAGES[path], {"flow": "unknown"})
 
-    (call,) = [call for call in wire.calls if call.url.startswith(PUBLIC_URL + path)]
-    cookies = dict(one.split("=", 1) for one in call.headers["Cookie"].split("; "))
+    (call,) = [call for call in kratos_network.calls if call.url.startswith(PUBLIC_URL + path)]
+    cookies = dict(pair.split("=", 1) for pair in call.headers["Cookie"].split("; "))
     assert cookies == {COOKIE: session.cookie, "csrf_token_of_kratos": "kratos'"}
 
 
-def test_without_the_flow_another_begins(browser: SiteBrowser) -> None:
+def test_a_page_without_a_flow_starts_one(browser: SiteBrowser) -> None:
     answer = browser.get(PAGES[FLOW], {"flow": "unknown"})
 
     assert (answer.status_code, answer["Location"]) == (302, f"{PUBLIC_URL}/self-service/settings/browser")
@@ -55,14 +55,14 @@ def test_without_the_flow_another_begins(browser: SiteBrowser) -> None:
 
 @each_page
 @pytest.mark.parametrize("fault", ["down", "slow", "fault", "no document"])
-def test_a_page_says_that_kratos_does_not_answer(
-    browser: SiteBrowser, wire: KratosNetwork, path: str, fault: str
+def test_a_page_reports_that_kratos_does_not_answer(
+    browser: SiteBrowser, kratos_network: KratosNetwork, path: str, fault: str
 ) -> None:
     faults: dict[str, Callable[[], None]] = {
-        "down": lambda: wire.down(path),
-        "slow": lambda: wire.slow(path),
-        "fault": lambda: wire.replace(path, b"{}", status=502),
-        "no document": lambda: wire.replace(path, b"<html>"),
+        "down": lambda: kratos_network.down(path),
+        "slow": lambda: kratos_network.slow(path),
+        "fault": lambda: kratos_network.replace(path, b"{}", status=502),
+        "no document": lambda: kratos_network.replace(path, b"<html>"),
     }
     faults[fault]()
 

@@ -1,4 +1,4 @@
-"""Ids that no database stores, and bodies that parsers read differently: a clear answer of each journey, never 500."""
+"""Ids that no database can store, and bodies that parsers read differently: no view answers with 500."""
 
 import json
 from typing import Any
@@ -24,10 +24,12 @@ def signed_in(browser_of: KratosBrowser, session: Session) -> SiteBrowser:
 
 
 @pytest.mark.parametrize("name", ["id", "identity"])
-def test_id_that_cannot_be_stored_is_the_clear_error_of_the_journey(
-    wire: KratosNetwork, browser_of: KratosBrowser, session: Session, name: str
+def test_an_id_that_cannot_be_stored_is_a_clear_error(
+    kratos_network: KratosNetwork, browser_of: KratosBrowser, session: Session, name: str
 ) -> None:
-    wire.change(WHOAMI, lambda document: {**document, name: {"id": "\ud800"} if name == "identity" else "\ud800"})
+    kratos_network.change(
+        WHOAMI, lambda document: {**document, name: {"id": "\ud800"} if name == "identity" else "\ud800"}
+    )
 
     for path in ("/private/", "/auth/login/", "/auth/kratos/sessions/", "/auth/kratos/logout/browser/"):
         assert browser_of(session).get(path).status_code == 503
@@ -38,19 +40,19 @@ def test_id_that_cannot_be_stored_is_the_clear_error_of_the_journey(
 @pytest.mark.parametrize(
     "traits", [{"email": "\ud800@a"}, {"name": "\ud800"}, {"name": {"first": "a\0b"}}, {"\udfff": 1}]
 )
-def test_trait_that_no_database_stores_keeps_nobody_out(
-    wire: KratosNetwork, browser_of: KratosBrowser, session: Session, traits: dict[str, Any]
+def test_a_trait_that_cannot_be_stored_does_not_stop_the_sign_in(
+    kratos_network: KratosNetwork, browser_of: KratosBrowser, session: Session, traits: dict[str, Any]
 ) -> None:
-    wire.change(WHOAMI, lambda document: {**document, "identity": {**document["identity"], "traits": traits}})
+    kratos_network.change(WHOAMI, lambda document: {**document, "identity": {**document["identity"], "traits": traits}})
 
     assert browser_of(session).user
 
 
-def test_session_of_the_list_that_cannot_be_stored(
-    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, amber: Identity
+def test_a_listed_session_that_cannot_be_stored_is_skipped(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, kratos: Kratos, amber: Identity
 ) -> None:
     kratos.sign_in(amber)
-    wire.replace(SESSIONS, b'[{"id": "\\ud800", "active": true, "identity": {"id": "a"}}]')
+    kratos_network.replace(SESSIONS, b'[{"id": "\\ud800", "active": true, "identity": {"id": "a"}}]')
 
     assert signed_in.get("/auth/kratos/sessions/").status_code == 503
     assert signed_in.get("/auth/sessions/").status_code == 200
@@ -76,28 +78,28 @@ def end(body: str) -> Any:
         '\ufeff{"session_token": "a"}',
     ],
 )
-def test_native_logout_needs_json(wire: KratosNetwork, body: str) -> None:
+def test_native_logout_needs_json(kratos_network: KratosNetwork, body: str) -> None:
     answer = end(body)
 
     assert (answer.status_code, answer.json()) == (400, {"error": "body_not_json"})
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
 @pytest.mark.parametrize("body", [[], None, 7, {}, {"session_token": ""}, {"session_token": 7}, {"token": "a"}])
-def test_native_logout_needs_a_token(wire: KratosNetwork, body: object) -> None:
+def test_native_logout_needs_a_token(kratos_network: KratosNetwork, body: object) -> None:
     answer = end(json.dumps(body))
 
     assert (answer.status_code, answer.json()) == (400, {"error": "session_token_missing"})
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
 @pytest.mark.parametrize("token", ["\ud800", "a\0b", "ünsendable"])
-def test_token_that_kratos_cannot_have_given(wire: KratosNetwork, token: str) -> None:
+def test_a_token_that_kratos_cannot_have_issued_is_refused(kratos_network: KratosNetwork, token: str) -> None:
     assert end(json.dumps({"session_token": token})).status_code == 204
 
 
 @pytest.mark.parametrize("token", ["", "%ED%A0%80"])
-def test_logout_link_without_its_token(signed_in: SiteBrowser, token: str) -> None:
+def test_a_logout_link_without_its_token_is_refused(signed_in: SiteBrowser, token: str) -> None:
     answer = signed_in.get(f"/auth/kratos/logout/?token={token}", headers={"Accept": "application/json"})
 
     assert answer.status_code == (403 if token else 400)
@@ -105,7 +107,7 @@ def test_logout_link_without_its_token(signed_in: SiteBrowser, token: str) -> No
     assert signed_in.user
 
 
-def test_native_logout_where_no_kratos_is_configured(settings: Any) -> None:
+def test_native_logout_without_kratos_is_refused(settings: Any) -> None:
     entry = {"ISSUER": "https://op.example", "CLIENT_ID": "a", "CLIENT_SECRET": "b"}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": entry}}
 

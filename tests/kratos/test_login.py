@@ -1,4 +1,4 @@
-"""Who is signed in at Kratos is signed in here, by Django's own sign-in and the index, and nobody else is."""
+"""A session at Kratos signs in here, through Django's own login and the session index. Nothing else does."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ def ended(listen: Listen) -> list[dict[str, Any]]:
 
 
 def entry(settings: Any, **changes: Any) -> None:
-    """Change settings of the one entry beside ``KRATOS``."""
+    """Change settings of the only entry, next to ``KRATOS``."""
     default = {**settings.ORY_LOGOUT["PROVIDERS"]["default"], **changes}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": default}}
 
@@ -47,7 +47,7 @@ def entry(settings: Any, **changes: Any) -> None:
 # By a cookie
 
 
-def test_cookie_signs_in(browser: SiteBrowser, session: Session, listen: Listen) -> None:
+def test_a_cookie_signs_in(browser: SiteBrowser, session: Session, listen: Listen) -> None:
     logged_in, opened = listen(user_logged_in), listen(login_session_opened)
 
     answer = browser.get("/private/")
@@ -58,11 +58,11 @@ def test_cookie_signs_in(browser: SiteBrowser, session: Session, listen: Listen)
     assert row.iat == moment(session.authenticated_at)
     assert row.session_key == browser.key
     assert answer.text == row.user.username
-    assert [one["user"] for one in logged_in] == [row.user]
-    assert [one["login_session"] for one in opened] == [row]
+    assert [event["user"] for event in logged_in] == [row.user]
+    assert [event["login_session"] for event in opened] == [row]
 
 
-def test_whoami_names_the_person(browser: SiteBrowser, session: Session) -> None:
+def test_whoami_names_the_user(browser: SiteBrowser, session: Session) -> None:
     assert browser.user == {
         "authenticated": True,
         "username": browser.user["username"],
@@ -73,7 +73,7 @@ def test_whoami_names_the_person(browser: SiteBrowser, session: Session) -> None
     }
 
 
-def test_one_session_over_many_requests(browser: SiteBrowser, clock: Clock, whoami_calls: Calls) -> None:
+def test_many_requests_use_one_session(browser: SiteBrowser, clock: Clock, whoami_calls: Calls) -> None:
     keys = set()
     for _ in range(3):
         browser.get("/private/")
@@ -88,7 +88,7 @@ def test_one_session_over_many_requests(browser: SiteBrowser, clock: Clock, whoa
     assert LoginSession.objects.count() == 1
 
 
-def test_every_request_asks_where_verdicts_do_not_hold(
+def test_every_request_asks_kratos_if_answers_are_not_kept(
     browser: SiteBrowser, configure_kratos: Callable[..., None], whoami_calls: Calls
 ) -> None:
     configure_kratos(WHOAMI_SECONDS=0)
@@ -100,7 +100,7 @@ def test_every_request_asks_where_verdicts_do_not_hold(
     assert LoginSession.objects.count() == 1
 
 
-def test_every_engine(
+def test_every_engine_signs_in_and_ends(
     engine: str, browser: SiteBrowser, kratos: Kratos, session: Session, clock: Clock, ended: list[dict[str, Any]]
 ) -> None:
     assert browser.user
@@ -113,28 +113,28 @@ def test_every_engine(
 
     assert browser.user is None
     assert not LoginSession.objects.exists()
-    assert [one["reason"] for one in ended] == [EndReason.KRATOS]
+    assert [event["reason"] for event in ended] == [EndReason.KRATOS]
 
 
-def test_same_identity_is_the_same_user(
+def test_the_same_identity_is_the_same_user(
     browser_of: KratosBrowser, kratos: Kratos, amber: Identity, session: Session
 ) -> None:
-    names = [browser_of(one).user["username"] for one in (session, kratos.sign_in(amber))]
+    names = [browser_of(opened).user["username"] for opened in (session, kratos.sign_in(amber))]
     birch = browser_of(kratos.sign_in(kratos.identity("birch@example.org"))).user
 
     assert names[0] == names[1] != birch["username"]
     assert LoginSession.objects.count() == 3
 
 
-def test_subject_at_hydra_is_the_identity_but_another_issuer(browser: SiteBrowser, amber: Identity) -> None:
-    """Hydra names an identity by its id too; whether both are one is for a site to say."""
+def test_the_subject_is_the_identity_with_kratos_as_issuer(browser: SiteBrowser, amber: Identity) -> None:
+    """Hydra names an identity by its id too. The site decides whether both are the same user."""
     cedar = User.objects.create_user("cedar")
     Subject.objects.create(user=cedar, issuer="https://op.example", subject=amber.id)
 
     assert browser.user["username"] != "cedar"
 
 
-def test_user_fields_are_the_traits(browser_of: KratosBrowser, kratos: Kratos) -> None:
+def test_user_fields_come_from_the_traits(browser_of: KratosBrowser, kratos: Kratos) -> None:
     amber = kratos.identity("amber@example.org", verified=True, name={"first": "Amber", "last": "Stone"})
 
     browser_of(kratos.sign_in(amber)).get("/private/")
@@ -144,7 +144,7 @@ def test_user_fields_are_the_traits(browser_of: KratosBrowser, kratos: Kratos) -
     assert not user.has_usable_password()
 
 
-def test_session_of_a_visitor_is_kept_under_a_new_key(browser: SiteBrowser) -> None:
+def test_an_anonymous_session_gets_a_new_key(browser: SiteBrowser) -> None:
     stored = browser.session
     stored["cart"] = ["a book"]
     stored.save()
@@ -156,11 +156,11 @@ def test_session_of_a_visitor_is_kept_under_a_new_key(browser: SiteBrowser) -> N
     assert browser.key != before
 
 
-# Somebody else, or another session, in the same browser
+# Another user, or another session, in the same browser
 
 
 @pytest.mark.parametrize("who", ["the same", "another"])
-def test_another_session_at_kratos_supersedes(
+def test_another_session_at_kratos_replaces_the_first(
     browser: SiteBrowser,
     kratos: Kratos,
     amber: Identity,
@@ -179,14 +179,14 @@ def test_another_session_at_kratos_supersedes(
     assert (now["username"] == first["username"]) == (who == "the same")
     assert browser.key != before
     assert LoginSession.objects.get().sid == another.id
-    assert [(one["login_session"].pk, one["reason"]) for one in ended] == [(row.pk, EndReason.KRATOS)]
+    assert [(event["login_session"].pk, event["reason"]) for event in ended] == [(row.pk, EndReason.KRATOS)]
     held = SiteBrowser()
     held.cookies["sessionid"], held.cookies[COOKIE] = str(before), session.cookie
-    assert held.user["sid"] == session.id, "signed in anew by Kratos"
+    assert held.user["sid"] == session.id, "Kratos signed in again"
     assert held.key != before
 
 
-def test_data_of_somebody_else_does_not_stay(browser: SiteBrowser, kratos: Kratos) -> None:
+def test_data_of_the_former_user_is_deleted(browser: SiteBrowser, kratos: Kratos) -> None:
     browser.get("/private/")
     stored = browser.session
     stored["cart"] = ["amber's book"]
@@ -198,18 +198,20 @@ def test_data_of_somebody_else_does_not_stay(browser: SiteBrowser, kratos: Krato
     assert "cart" not in browser.session
 
 
-def test_same_session_of_another_identity_supersedes(browser: SiteBrowser, wire: KratosNetwork, clock: Clock) -> None:
-    """No Kratos gives one id twice, and none is taken at its word."""
+def test_the_same_session_of_another_identity_replaces_the_first(
+    browser: SiteBrowser, kratos_network: KratosNetwork, clock: Clock
+) -> None:
+    """Kratos never uses an id twice, but the app does not rely on it."""
     before = browser.user
     clock.advance(11)
-    wire.change(
+    kratos_network.change(
         "/sessions/whoami", lambda document: {**document, "identity": {**document["identity"], "id": "another"}}
     )
 
     assert browser.user["subject"] == "another" != before["subject"]
 
 
-def test_new_value_of_the_cookie_is_the_same_session(browser: SiteBrowser, kratos: Kratos, session: Session) -> None:
+def test_a_new_cookie_value_is_the_same_session(browser: SiteBrowser, kratos: Kratos, session: Session) -> None:
     assert browser.user
     before = browser.key
 
@@ -224,10 +226,10 @@ def test_new_value_of_the_cookie_is_the_same_session(browser: SiteBrowser, krato
 # The session at Kratos ends
 
 
-def test_session_without_kratos_cookie_ends(
+def test_a_session_without_the_kratos_cookie_ends(
     engine: str, browser: SiteBrowser, session: Session, whoami_calls: Calls, ended: list[dict[str, Any]]
 ) -> None:
-    """Who logs out at Kratos has no cookie any more."""
+    """After a logout at Kratos, the browser has no cookie any more."""
     assert browser.user
     assert whoami_calls() == 1
     del browser.cookies[COOKIE]
@@ -236,10 +238,10 @@ def test_session_without_kratos_cookie_ends(
 
     assert whoami_calls() == 0
     assert not LoginSession.objects.exists()
-    assert [one["reason"] for one in ended] == [EndReason.KRATOS]
-    assert not LogoutReceipt.objects.exists(), "nobody has logged out here"
+    assert [event["reason"] for event in ended] == [EndReason.KRATOS]
+    assert not LogoutReceipt.objects.exists(), "no user logged out here"
     browser.cookies[COOKIE] = session.cookie
-    assert browser.user, "a living session may come back"
+    assert browser.user, "a session that is active at Kratos signs in again"
 
 
 def disabled(kratos: Kratos, session: Session) -> None:
@@ -255,7 +257,7 @@ def deleted(kratos: Kratos, session: Session) -> None:
 
 
 @pytest.mark.parametrize("end", [disabled, deactivated, deleted], ids=lambda end: end.__name__)
-def test_session_that_is_dead_at_kratos_ends_when_its_verdict_has(
+def test_a_session_that_ended_at_kratos_ends_with_its_kept_answer(
     browser: SiteBrowser,
     kratos: Kratos,
     session: Session,
@@ -265,7 +267,7 @@ def test_session_that_is_dead_at_kratos_ends_when_its_verdict_has(
 ) -> None:
     assert browser.user
     end(kratos, session)
-    assert browser.user, "the verdict holds"
+    assert browser.user, "the answer is still kept"
     clock.advance(11)
 
     answer = browser.get("/private/")
@@ -273,11 +275,11 @@ def test_session_that_is_dead_at_kratos_ends_when_its_verdict_has(
     assert answer.status_code == 302
     assert browser.key is None
     assert not LoginSession.objects.exists()
-    assert [one["reason"] for one in ended] == [EndReason.KRATOS]
+    assert [event["reason"] for event in ended] == [EndReason.KRATOS]
     assert not LogoutReceipt.objects.exists()
 
 
-def test_identity_that_is_active_again_is_signed_in_again(browser: SiteBrowser, session: Session, clock: Clock) -> None:
+def test_an_identity_that_is_active_again_signs_in_again(browser: SiteBrowser, session: Session, clock: Clock) -> None:
     assert browser.user
     session.identity.state = "inactive"
     clock.advance(11)
@@ -288,10 +290,10 @@ def test_identity_that_is_active_again_is_signed_in_again(browser: SiteBrowser, 
     assert browser.user["sid"] == session.id
 
 
-def test_prolonged_session_is_remembered_as_long_when_it_is_logged_out(
+def test_the_receipt_of_a_prolonged_session_lasts_as_long_as_the_session(
     browser: SiteBrowser, kratos: Kratos, session: Session, clock: Clock
 ) -> None:
-    """What Kratos was not told of must not sign in when the receipt has gone and the session has not."""
+    """If Kratos does not learn of the logout, the session must not sign in again after the receipt has expired."""
     assert browser.user
     assert (before := browser.session[LOGIN_KEY]["expires_at"]) == pytest.approx(session.expires_at)
     kratos.lifespan = 30 * 24 * 60 * 60
@@ -306,7 +308,7 @@ def test_prolonged_session_is_remembered_as_long_when_it_is_logged_out(
     assert LogoutReceipt.objects.get().expires_at > moment(session.expires_at)
 
 
-def test_session_is_not_saved_while_nothing_changes(browser: SiteBrowser, clock: Clock) -> None:
+def test_an_unchanged_session_is_not_saved(browser: SiteBrowser, clock: Clock) -> None:
     assert browser.user
     clock.advance(11)
 
@@ -318,7 +320,7 @@ def test_session_is_not_saved_while_nothing_changes(browser: SiteBrowser, clock:
 
 @pytest.fixture
 def second_factor(kratos: Kratos, amber: Identity) -> None:
-    """Amber has one, and has to show it."""
+    """Amber has a second factor and must use it."""
     kratos.required_aal, amber.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
 
 
@@ -343,14 +345,16 @@ def test_without_the_second_factor_nobody_is_signed_in(
     assert not User.objects.exists()
 
 
-def test_login_page_sends_to_the_second_factor(browser: SiteBrowser, second_factor: None) -> None:
+def test_the_login_page_redirects_to_the_second_factor(browser: SiteBrowser, second_factor: None) -> None:
     answer = browser.get("/auth/login/", {"next": "/private/"})
 
     assert_page(answer, 403, "One more step")
     assert f'href="{PUBLIC_URL}/self-service/login/browser?aal=aal2&amp;return_to=' in answer.text
 
 
-def test_second_factor_signs_in(browser: SiteBrowser, second_factor: None, kratos: Kratos, session: Session) -> None:
+def test_the_second_factor_signs_in(
+    browser: SiteBrowser, second_factor: None, kratos: Kratos, session: Session
+) -> None:
     assert browser.get("/auth/whoami/").status_code == 403
 
     kratos.reauthenticate(session, "totp")
@@ -359,7 +363,7 @@ def test_second_factor_signs_in(browser: SiteBrowser, second_factor: None, krato
     assert browser.user["sid"] == session.id
 
 
-def test_session_ends_when_a_second_factor_is_missing(
+def test_a_session_ends_when_a_second_factor_is_required(
     browser: SiteBrowser, kratos: Kratos, session: Session, clock: Clock, ended: list[dict[str, Any]]
 ) -> None:
     assert browser.user
@@ -368,17 +372,17 @@ def test_session_ends_when_a_second_factor_is_missing(
 
     assert browser.get("/auth/whoami/").status_code == 403
 
-    assert [one["reason"] for one in ended] == [EndReason.KRATOS]
+    assert [event["reason"] for event in ended] == [EndReason.KRATOS]
     kratos.reauthenticate(session, "totp")
     browser.cookies[COOKIE] = session.cookie
     assert browser.user["sid"] == session.id
 
 
-# Who may not sign in
+# Users who may not sign in
 
 
 @pytest.mark.parametrize("reason", ["inactive", "unknown"])
-def test_refused_user_is_remembered(
+def test_a_refused_user_stays_refused(
     browser: SiteBrowser,
     settings: Any,
     amber: Identity,
@@ -409,7 +413,7 @@ def test_refused_user_is_remembered(
 
 
 @pytest.mark.parametrize("path", ["/auth/login/", "/auth/login/?returned=1"])
-def test_refused_user_is_told_so_and_not_sent_around(browser: SiteBrowser, settings: Any, path: str) -> None:
+def test_a_refused_user_gets_an_explanation_and_no_redirect(browser: SiteBrowser, settings: Any, path: str) -> None:
     entry(settings, CREATE_USERS=False)
 
     for _ in range(2):
@@ -419,7 +423,7 @@ def test_refused_user_is_told_so_and_not_sent_around(browser: SiteBrowser, setti
         assert 'href="/auth/logout/"' in answer.text
 
 
-def test_user_who_may_again_signs_in_when_the_verdict_has_ended(
+def test_a_user_who_is_allowed_again_signs_in_after_the_kept_answer(
     browser: SiteBrowser, settings: Any, clock: Clock
 ) -> None:
     entry(settings, CREATE_USERS=False)
@@ -430,7 +434,7 @@ def test_user_who_may_again_signs_in_when_the_verdict_has_ended(
     assert browser.user
 
 
-def test_user_who_is_deactivated_here_is_not_signed_in(browser: SiteBrowser) -> None:
+def test_an_inactive_user_is_not_signed_in(browser: SiteBrowser) -> None:
     assert browser.user
     User.objects.update(is_active=False)
 
@@ -448,7 +452,7 @@ def test_user_who_is_deactivated_here_is_not_signed_in(browser: SiteBrowser) -> 
     ],
 )
 @pytest.mark.parametrize("allowed", [True, False])
-def test_user_is_linked_by_a_verified_address_alone_and_where_a_setting_says_so(
+def test_only_a_verified_address_links_a_user_and_only_if_a_setting_allows_it(
     browser_of: KratosBrowser, kratos: Kratos, settings: Any, address: Address, linked: bool, allowed: bool
 ) -> None:
     entry(settings, ASSOCIATE_BY_EMAIL=allowed)
@@ -461,10 +465,10 @@ def test_user_is_linked_by_a_verified_address_alone_and_where_a_setting_says_so(
     assert (name == "cedar") == (linked and allowed)
 
 
-# Who signed in here in another way
+# Users who signed in here in another way
 
 
-def test_who_signed_in_by_password_is_left_alone(
+def test_a_user_who_signed_in_by_password_stays_signed_in(
     browser: SiteBrowser, browser_of: KratosBrowser, whoami_calls: Calls
 ) -> None:
     cedar = User.objects.create_user("cedar")
@@ -479,7 +483,7 @@ def test_who_signed_in_by_password_is_left_alone(
     assert browser.user["username"] == "cedar"
 
 
-def test_who_signed_in_by_another_provider_is_left_alone(
+def test_a_user_who_signed_in_by_another_provider_stays_signed_in(
     browser: SiteBrowser, settings: Any, provider: Provider, whoami_calls: Calls
 ) -> None:
     registration = {"ISSUER": settings.ISSUER, "CLIENT_ID": settings.CLIENT_ID, "CLIENT_SECRET": settings.CLIENT_SECRET}
@@ -497,7 +501,7 @@ def test_who_signed_in_by_another_provider_is_left_alone(
     assert browser.user["subject"] == "birch"
 
 
-def test_who_logs_out_of_another_sign_in_is_signed_in_by_kratos(browser: SiteBrowser, session: Session) -> None:
+def test_kratos_signs_in_after_a_logout_of_another_sign_in(browser: SiteBrowser, session: Session) -> None:
     browser.force_login(User.objects.create_user("cedar"), MODEL_BACKEND)
 
     browser.logout()
@@ -506,7 +510,7 @@ def test_who_logs_out_of_another_sign_in_is_signed_in_by_kratos(browser: SiteBro
     assert browser.user["sid"] == session.id
 
 
-# Logged out here
+# Logouts here
 
 
 def config() -> conf.KratosConfig:
@@ -514,7 +518,7 @@ def config() -> conf.KratosConfig:
 
 
 @pytest.mark.parametrize("name", ["session", "credential"])
-def test_receipt_refuses(browser: SiteBrowser, session: Session, name: str, logged: Logged) -> None:
+def test_a_receipt_refuses_its_session(browser: SiteBrowser, session: Session, name: str, logged: Logged) -> None:
     cookie = Credential(session.cookie, COOKIE)
     named = session.id if name == "session" else whoami.credential_digest(config(), cookie)
     receipts.record_logout(PUBLIC_URL, named)
@@ -526,7 +530,7 @@ def test_receipt_refuses(browser: SiteBrowser, session: Session, name: str, logg
     assert browser.get("/private/").status_code == 302
 
 
-def test_receipt_refuses_while_the_verdict_still_says_alive(
+def test_a_receipt_refuses_its_session_while_the_kept_answer_is_active(
     browser: SiteBrowser, browser_of: KratosBrowser, session: Session, whoami_calls: Calls
 ) -> None:
     assert browser.user
@@ -538,7 +542,7 @@ def test_receipt_refuses_while_the_verdict_still_says_alive(
     assert whoami_calls() == 0
 
 
-def test_receipt_of_another_session_or_another_kratos_refuses_nobody(
+def test_a_receipt_of_another_session_or_another_kratos_refuses_nobody(
     browser: SiteBrowser, kratos: Kratos, amber: Identity, session: Session
 ) -> None:
     receipts.record_logout(PUBLIC_URL, kratos.sign_in(amber).id)
@@ -548,10 +552,10 @@ def test_receipt_of_another_session_or_another_kratos_refuses_nobody(
     assert browser.user
 
 
-def test_receipt_that_comes_while_somebody_signs_in_refuses(
+def test_a_receipt_written_during_a_sign_in_refuses_its_session(
     browser: SiteBrowser, session: Session, monkeypatch: pytest.MonkeyPatch, listen: Listen
 ) -> None:
-    """After Kratos was asked and the receipts were, and before there is a row that the logout could end."""
+    """The receipt arrives after the app has read the receipts, and before there is a row that the logout could end."""
     opened = listen(login_session_opened)
     save = LoginSession.save
 
@@ -567,19 +571,19 @@ def test_receipt_that_comes_while_somebody_signs_in_refuses(
     assert opened == []
     assert not LoginSession.objects.exists()
     assert browser.key is None
-    assert LogoutReceipt.objects.count() == 1, "that was no other logout"
+    assert LogoutReceipt.objects.count() == 1, "it was no second logout"
     monkeypatch.undo()
     assert browser.user is None
 
 
-def test_logout_here_stays_one_whatever_kratos_says(
-    browser: SiteBrowser, session: Session, wire: KratosNetwork, clock: Clock
+def test_a_logout_here_stays_in_force_whatever_kratos_answers(
+    browser: SiteBrowser, session: Session, kratos_network: KratosNetwork, clock: Clock
 ) -> None:
     assert browser.user
-    wire.down("/self-service/logout/browser")
+    kratos_network.down("/self-service/logout/browser")
     browser.post("/auth/logout/")
     browser.cookies[COOKIE] = session.cookie
-    wire.mend()
+    kratos_network.mend()
 
     assert browser.user is None
     clock.advance(11)
@@ -587,14 +591,14 @@ def test_logout_here_stays_one_whatever_kratos_says(
 
 
 @pytest.mark.parametrize("name", ["session", "credential"])
-def test_session_that_a_receipt_names_ends_at_the_next_verdict(
+def test_a_session_named_by_a_receipt_ends_at_the_next_answer(
     browser: SiteBrowser, session: Session, clock: Clock, ended: list[dict[str, Any]], name: str
 ) -> None:
-    """It was not found when it was logged out."""
+    """The logout did not find the session."""
     assert browser.user
     cookie = Credential(session.cookie, COOKIE)
     receipts.record_logout(PUBLIC_URL, session.id if name == "session" else whoami.credential_digest(config(), cookie))
-    assert browser.user, "no request asks for receipts"
+    assert browser.user, "no request reads receipts"
     clock.advance(11)
 
     assert browser.user is None
@@ -605,11 +609,11 @@ def test_session_that_a_receipt_names_ends_at_the_next_verdict(
     assert browser.user is None
 
 
-# Nobody is sent around
+# No redirect loops
 
 
 def follow(browser: SiteBrowser, path: str, steps: int = 5) -> Any:
-    """The answer at which a browser ends that follows redirects of the site."""
+    """Follow the site's redirects as a browser does, and return the last answer."""
     for _ in range(steps):
         answer = browser.get(path)
         if answer.status_code != 302:
@@ -618,7 +622,7 @@ def follow(browser: SiteBrowser, path: str, steps: int = 5) -> Any:
     raise AssertionError(f"sent around, to {path}")
 
 
-def test_user_who_is_deactivated_here_is_told_so(browser: SiteBrowser) -> None:
+def test_a_user_who_is_inactive_here_gets_an_explanation(browser: SiteBrowser) -> None:
     assert browser.user
     User.objects.update(is_active=False)
 
@@ -629,7 +633,7 @@ def test_user_who_is_deactivated_here_is_told_so(browser: SiteBrowser) -> None:
 
 
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_user_who_lacks_a_right_is_told_so(browser: SiteBrowser, settings: Any, signed_in: bool) -> None:
+def test_a_user_without_a_permission_gets_an_explanation(browser: SiteBrowser, settings: Any, signed_in: bool) -> None:
     settings.ROOT_URLCONF = "tests.kratos.urls"
     if signed_in:
         assert browser.user
@@ -651,7 +655,7 @@ def test_user_who_lacks_a_right_is_told_so(browser: SiteBrowser, settings: Any, 
         (False, "", "/accounts/profile/"),
     ],
 )
-def test_login_page_lets_on_who_comes_from_kratos_or_is_signed_in_just_now(
+def test_the_login_page_continues_after_kratos_or_a_recent_sign_in(
     browser: SiteBrowser, settings: Any, signed_in: bool, query: str, location: str
 ) -> None:
     settings.LOGIN_REDIRECT_URL = "/accounts/profile/"
@@ -661,7 +665,7 @@ def test_login_page_lets_on_who_comes_from_kratos_or_is_signed_in_just_now(
     assert browser.get(f"/auth/login/{query}")["Location"] == location
 
 
-def test_page_that_forgets_next_does_not_send_round(browser: SiteBrowser, settings: Any) -> None:
+def test_a_page_that_drops_next_causes_no_redirect_loop(browser: SiteBrowser, settings: Any) -> None:
     settings.LOGIN_REDIRECT_URL = "/accounts/profile/"
     assert browser.user
 
@@ -672,7 +676,7 @@ def test_page_that_forgets_next_does_not_send_round(browser: SiteBrowser, settin
     assert "Sign in again" not in answer.text
 
 
-# A sign-in that fails
+# Failed sign-ins
 
 
 def assert_nothing_left(browser: SiteBrowser) -> None:
@@ -701,7 +705,7 @@ FAULT = OperationalError("the database is away; key=very-secret")
     ],
     ids=["row", "receipts", "before", "after"],
 )
-def test_fault_of_the_database_decides_nothing_and_leaves_nothing(
+def test_a_database_fault_decides_nothing_and_leaves_nothing(
     browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged, where: Any, what: str
 ) -> None:
     monkeypatch.setattr(where, what, failing(FAULT))
@@ -716,10 +720,10 @@ def test_fault_of_the_database_decides_nothing_and_leaves_nothing(
     assert browser.user, "it was no logout"
 
 
-def test_fault_while_the_session_is_stored_leaves_no_receipt(
+def test_a_fault_while_the_session_is_stored_leaves_no_receipt(
     browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The row is there by then."""
+    """The row exists already."""
     open_login_session = opening.open_login_session
 
     def stored_badly(*args: Any, **kwargs: Any) -> None:
@@ -735,7 +739,7 @@ def test_fault_while_the_session_is_stored_leaves_no_receipt(
     assert browser.user
 
 
-def test_receiver_that_objects_leaves_nothing(browser: SiteBrowser, connect_receiver: Connect) -> None:
+def test_a_receiver_that_raises_leaves_nothing(browser: SiteBrowser, connect_receiver: Connect) -> None:
     def receiver(**_arguments: Any) -> None:
         raise RuntimeError("not today")
 
@@ -749,10 +753,10 @@ def test_receiver_that_objects_leaves_nothing(browser: SiteBrowser, connect_rece
     assert browser.user
 
 
-def test_logout_after_a_sign_in_in_the_same_request_is_one(
+def test_a_logout_after_a_sign_in_in_the_same_request_logs_out(
     browser: SiteBrowser, session: Session, settings: Any
 ) -> None:
-    """A view of the site that logs out whoever comes."""
+    """A view of the site logs out every user who requests it."""
     settings.ROOT_URLCONF = "tests.kratos.urls"
 
     browser.get("/log-out/")
@@ -761,7 +765,7 @@ def test_logout_after_a_sign_in_in_the_same_request_is_one(
     assert browser.user is None
 
 
-# Which Kratos the login page is about
+# Which Kratos the login page uses
 
 
 @pytest.fixture
@@ -793,7 +797,9 @@ def several(settings: Any, provider: Provider) -> None:
         ({"iss": "https://op.example", "provider": "people"}, None),
     ],
 )
-def test_login_page_of_several(several: None, parameters: dict[str, str], alias: str | None) -> None:
+def test_the_login_page_of_several_providers_chooses_one(
+    several: None, parameters: dict[str, str], alias: str | None
+) -> None:
     found = login.requested_kratos(parameters)
 
     assert (found.alias if found else None) == alias
@@ -803,14 +809,16 @@ def test_login_page_of_several(several: None, parameters: dict[str, str], alias:
     ("parameters", "found"),
     [({}, True), ({"provider": "people"}, True), ({"provider": "default"}, False), ({"iss": PUBLIC_URL}, False)],
 )
-def test_login_page_of_kratos_alone_whatever_its_name(settings: Any, parameters: dict[str, str], found: bool) -> None:
+def test_the_login_page_of_kratos_alone_ignores_its_alias(
+    settings: Any, parameters: dict[str, str], found: bool
+) -> None:
     at_kratos = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"people": at_kratos}}
 
     assert (login.requested_kratos(parameters) is not None) == found
 
 
-def test_login_page_of_kratos_by_default_beside_a_provider(settings: Any, several: None) -> None:
+def test_the_login_page_uses_kratos_as_default_next_to_a_provider(settings: Any, several: None) -> None:
     given = settings.ORY_LOGOUT["PROVIDERS"]
     providers = {"op": given["op"], "default": given["people"]}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": providers}
@@ -821,14 +829,14 @@ def test_login_page_of_kratos_by_default_beside_a_provider(settings: Any, severa
     assert found.alias == "default"
 
 
-def test_people_sign_in_at_the_first_kratos(several: None) -> None:
+def test_users_sign_in_at_the_first_kratos(several: None) -> None:
     first = login.default_kratos()
 
     assert first
     assert first.alias == "people"
 
 
-def test_without_kratos_nobody_is_asked(settings: Any) -> None:
+def test_without_kratos_nothing_is_asked(settings: Any) -> None:
     registration = {"ISSUER": settings.ISSUER, "CLIENT_ID": settings.CLIENT_ID, "CLIENT_SECRET": settings.CLIENT_SECRET}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": registration}}
 

@@ -1,4 +1,4 @@
-"""Logging out of a session that Kratos opened: here first, then there; what stays refused where that was not told."""
+"""Logout of a session from Kratos: first here, then at Kratos. If Kratos fails, its session stays refused here."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,29 +36,29 @@ DAY = 24 * 60 * 60
 
 
 @pytest.fixture
-def signed_in(browser_of: KratosBrowser, wire: KratosNetwork, session: Session) -> SiteBrowser:
-    """Amber's browser; Kratos has been asked nothing since."""
+def signed_in(browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session) -> SiteBrowser:
+    """Amber's browser. Kratos has received no call since the sign-in."""
     browser = browser_of(session)
     assert browser.user["sid"] == session.id
-    wire.calls.clear()
+    kratos_network.calls.clear()
     return browser
 
 
-def asked(wire: KratosNetwork) -> list[tuple[str, str]]:
+def asked(kratos_network: KratosNetwork) -> list[tuple[str, str]]:
     """The calls that reached Kratos: method and path."""
-    return [(call.method, call.url.removeprefix(PUBLIC_URL).partition("?")[0]) for call in wire.calls]
+    return [(call.method, call.url.removeprefix(PUBLIC_URL).partition("?")[0]) for call in kratos_network.calls]
 
 
 def receipt_of(sid: str) -> LogoutReceipt:
     return LogoutReceipt.objects.get(sid_digest=digest(PUBLIC_URL, sid))
 
 
-# At the same place as any logout
+# The same view as any logout
 
 
 @pytest.mark.django_db(transaction=True)
 def test_post_ends_the_session_here_and_at_kratos(
-    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, listen: Listen
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session, listen: Listen
 ) -> None:
     ended, key = listen(login_session_ended), signed_in.key
 
@@ -67,9 +67,9 @@ def test_post_ends_the_session_here_and_at_kratos(
     assert_page(answer, 200, "You are logged out")
     assert "Thank you for your visit." in answer.text
     assert not session.active
-    assert [one["reason"] for one in ended] == [EndReason.RP_INITIATED]
+    assert [event["reason"] for event in ended] == [EndReason.RP_INITIATED]
     assert not LoginSession.objects.exists()
-    assert asked(wire) == [("GET", FLOW), ("GET", LOGOUT)]
+    assert asked(kratos_network) == [("GET", FLOW), ("GET", LOGOUT)]
     assert signed_in.user is None
     replayed = SiteBrowser()
     replayed.cookies["sessionid"] = str(key)
@@ -77,36 +77,40 @@ def test_post_ends_the_session_here_and_at_kratos(
     assert replayed.user is None
 
 
-def test_kratos_is_asked_by_the_cookie_alone(signed_in: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+def test_kratos_receives_only_the_cookie(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session
+) -> None:
     signed_in.post("/auth/logout/", headers={"authorization": "Bearer of somebody", "accept": "text/html"})
 
-    for call in wire.calls:
+    for call in kratos_network.calls:
         assert call.headers["Accept"] == "application/json"
         assert call.headers["Cookie"] == f"{COOKIE}={session.cookie}"
         assert "X-Session-Token" not in call.headers
         assert "Authorization" not in call.headers
-    assert query_of(wire.calls[-1].url) == {"token": session.logout_token}
+    assert query_of(kratos_network.calls[-1].url) == {"token": session.logout_token}
 
 
-def test_row_and_receipt_come_before_any_call(signed_in: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+def test_row_and_receipt_are_written_before_any_call(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session
+) -> None:
     seen: list[tuple[bool, bool]] = []
 
     def look(document: dict[str, Any]) -> dict[str, Any]:
         seen.append((LoginSession.objects.exists(), receipts.is_logged_out(PUBLIC_URL, session.id)))
         return document
 
-    wire.change(FLOW, look)
+    kratos_network.change(FLOW, look)
 
     signed_in.post("/auth/logout/")
 
     assert seen == [(False, True)]
 
 
-def test_removal_of_kratos_cookie_is_handed_on_and_nothing_else(signed_in: SiteBrowser, session: Session) -> None:
+def test_only_the_removal_of_the_kratos_cookie_is_forwarded(signed_in: SiteBrowser, session: Session) -> None:
     answer = signed_in.post("/auth/logout/")
 
     removal = answer.cookies[COOKIE]
-    assert removal.value == session.cookie, "as Kratos gives it"
+    assert removal.value == session.cookie, "the value that Kratos sets"
     assert removal["max-age"] == "0"
     assert removal["expires"] == "Thu, 01 Jan 1970 00:00:01 GMT"
     assert (removal["path"], removal["samesite"], removal["httponly"]) == ("/", "Lax", True)
@@ -114,7 +118,7 @@ def test_removal_of_kratos_cookie_is_handed_on_and_nothing_else(signed_in: SiteB
     assert COOKIE not in signed_in.cookies
 
 
-def test_removal_for_a_domain_is_for_that_domain() -> None:
+def test_the_removal_of_a_domain_cookie_has_its_domain() -> None:
     header = f"{COOKIE}=x; Path=/; Domain=example.org; Max-Age=0; HttpOnly; Secure; SameSite=None"
     response = KratosLogoutResult(False, (header,), COOKIE).relay(HttpResponse())
 
@@ -135,24 +139,26 @@ def test_removal_for_a_domain_is_for_that_domain() -> None:
         "",
     ],
 )
-def test_what_removes_no_session_of_kratos_is_not_handed_on(header: str) -> None:
+def test_other_cookies_of_kratos_are_not_forwarded(header: str) -> None:
     assert not KratosLogoutResult(False, (header,), COOKIE).relay(HttpResponse()).cookies
 
 
 @pytest.mark.parametrize(
     ("next_url", "location"), [("/bye/?a=1", "/bye/?a=1"), ("//evil.example", "/out/"), ("", "/out/")]
 )
-def test_goes_on_to_a_next_of_this_site(signed_in: SiteBrowser, settings: Any, next_url: str, location: str) -> None:
+def test_logout_continues_at_a_next_of_this_site(
+    signed_in: SiteBrowser, settings: Any, next_url: str, location: str
+) -> None:
     settings.LOGOUT_REDIRECT_URL = "/out/"
 
     answer = signed_in.post("/auth/logout/", {"next": next_url})
 
     assert (answer.status_code, answer["Location"]) == (302, location)
     assert "no-store" in answer["Cache-Control"]
-    assert answer.cookies[COOKIE]["max-age"] == "0", "also with a redirect"
+    assert answer.cookies[COOKIE]["max-age"] == "0", "a redirect deletes the cookie too"
 
 
-def test_button_carries_the_csrf_token_that_is_asked_for(browser_of: KratosBrowser, session: Session) -> None:
+def test_the_button_sends_the_required_csrf_token(browser_of: KratosBrowser, session: Session) -> None:
     browser = browser_of(session, enforce_csrf_checks=True)
     assert browser.post("/auth/logout/").status_code == 403
     assert browser.user
@@ -168,54 +174,56 @@ def test_button_carries_the_csrf_token_that_is_asked_for(browser_of: KratosBrows
 
 
 @pytest.mark.parametrize("method", ["get", "head"])
-def test_asking_ends_nothing(signed_in: SiteBrowser, session: Session, method: str) -> None:
+def test_the_question_page_ends_nothing(signed_in: SiteBrowser, session: Session, method: str) -> None:
     assert getattr(signed_in, method)("/auth/logout/").status_code == 200
     assert session.active
     assert signed_in.user
 
 
-def test_token_that_the_session_keeps_saves_a_call(
-    signed_in: SiteBrowser, wire: KratosNetwork, session: Session
+def test_a_stored_logout_token_saves_a_call(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session
 ) -> None:
     signed_in.get("/auth/kratos/logout/browser/")
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     signed_in.post("/auth/logout/")
 
-    assert asked(wire) == [("GET", LOGOUT)]
+    assert asked(kratos_network) == [("GET", LOGOUT)]
     assert not session.active
 
 
-def test_token_of_another_session_by_now_is_fetched_anew_once(
-    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, session: Session
+def test_a_token_of_another_session_is_fetched_again_once(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, kratos: Kratos, session: Session
 ) -> None:
-    """As another session has begun at Kratos, whose cookie the browser has."""
+    """The browser has the cookie of a newer session at Kratos."""
     signed_in.get("/auth/kratos/logout/browser/")
     other = kratos.sign_in(kratos.identity("birch@example.org"))
     signed_in.cookies[COOKIE] = other.cookie
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     assert_page(signed_in.post("/auth/logout/"), 200, "You are logged out")
 
-    assert asked(wire) == [("GET", LOGOUT), ("GET", FLOW), ("GET", LOGOUT)]
+    assert asked(kratos_network) == [("GET", LOGOUT), ("GET", FLOW), ("GET", LOGOUT)]
     assert not other.active
     assert session.active
     assert not LoginSession.objects.exists()
     signed_in.cookies[COOKIE] = session.cookie
-    assert signed_in.user is None, "the session here was of the first, which is refused"
+    assert signed_in.user is None, "the session here belonged to the first session, which is refused"
 
 
-def test_what_kratos_said_is_forgotten(signed_in: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+def test_logout_deletes_the_kept_answer(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session
+) -> None:
     signed_in.post("/auth/logout/")
     signed_in.cookies[COOKIE] = session.cookie
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     assert signed_in.user is None
-    assert asked(wire)[0] == ("GET", WHOAMI)
+    assert asked(kratos_network)[0] == ("GET", WHOAMI)
 
 
-def test_session_that_is_dead_at_kratos_is_one_less_to_end(
-    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, session: Session, logged: Logged
+def test_a_session_that_ended_at_kratos_needs_no_call(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, kratos: Kratos, session: Session, logged: Logged
 ) -> None:
     kratos.end(session.id)
 
@@ -227,11 +235,11 @@ def test_session_that_is_dead_at_kratos_is_one_less_to_end(
     assert signed_in.user is None
 
 
-# Nobody is signed in here, or somebody by other means
+# Nobody is signed in here, or a user who signed in in another way
 
 
-def test_cookie_of_kratos_alone_is_enough_to_log_out(
-    browser_of: KratosBrowser, wire: KratosNetwork, session: Session
+def test_the_kratos_cookie_alone_is_enough_to_log_out(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session
 ) -> None:
     browser = browser_of(session)
 
@@ -241,15 +249,15 @@ def test_cookie_of_kratos_alone_is_enough_to_log_out(
     assert not session.active
     assert answer.cookies[COOKIE]["max-age"] == "0"
     assert not LoginSession.objects.exists()
-    assert asked(wire) == [("GET", FLOW), ("GET", LOGOUT)]
+    assert asked(kratos_network) == [("GET", FLOW), ("GET", LOGOUT)]
 
 
 @pytest.mark.parametrize("first", ["logout", "link"])
 @pytest.mark.django_db(transaction=True)
-def test_sign_in_that_is_under_way_does_not_outlive_a_logout_by_the_cookie_alone(
+def test_a_concurrent_sign_in_does_not_survive_a_logout_by_cookie(
     browser_of: KratosBrowser, session: Session, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
-    """Of one browser, as where two requests come at once: Kratos has said who that is, and is told of the logout."""
+    """One browser sends both requests at once. Kratos names the user and receives the logout."""
     late, leaving, keep = browser_of(session), browser_of(session), whoami.store
 
     def hold_late(*args: Any) -> None:
@@ -270,10 +278,10 @@ def test_sign_in_that_is_under_way_does_not_outlive_a_logout_by_the_cookie_alone
 
 
 @pytest.mark.parametrize("cookie", ["whoever", "dead"])
-def test_cookie_of_no_living_session_leaves_nothing_behind(
-    browser_of: KratosBrowser, kratos: Kratos, wire: KratosNetwork, session: Session, cookie: str
+def test_a_cookie_of_no_active_session_leaves_nothing(
+    browser_of: KratosBrowser, kratos: Kratos, kratos_network: KratosNetwork, session: Session, cookie: str
 ) -> None:
-    """As anybody can make one up."""
+    """Anyone can make up such a cookie."""
     kratos.end(session.id)
     browser = browser_of()
     browser.cookies[COOKIE] = session.cookie if cookie == "dead" else cookie
@@ -283,42 +291,42 @@ def test_cookie_of_no_living_session_leaves_nothing_behind(
     assert not LogoutReceipt.objects.exists()
 
 
-def test_page_that_asks_has_a_button_for_who_is_signed_in_at_kratos_alone(
-    browser_of: KratosBrowser, wire: KratosNetwork, session: Session
+def test_the_question_page_has_a_button_for_users_signed_in_only_at_kratos(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session
 ) -> None:
-    """Such as somebody whom this site does not let in, and who wants to be somebody else."""
+    """For example, the site refuses a user, who then wants to change the account."""
     answer = browser_of(session).get("/auth/logout/")
 
     assert_page(answer, 200, "Do you want to log out?")
     assert "and of the service that you signed in with" in answer.text
     assert '<form method="post" action="/auth/logout/">' in answer.text
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
-def test_page_that_asks_has_none_without_kratos_cookie(browser_of: KratosBrowser) -> None:
+def test_the_question_page_has_no_button_without_the_kratos_cookie(browser_of: KratosBrowser) -> None:
     answer = browser_of().get("/auth/logout/")
 
     assert_page(answer, 200, "You are not signed in")
     assert "<form" not in answer.text
 
 
-def test_nobody_anywhere_is_no_call(browser_of: KratosBrowser, wire: KratosNetwork) -> None:
+def test_no_session_anywhere_means_no_call(browser_of: KratosBrowser, kratos_network: KratosNetwork) -> None:
     assert_page(browser_of().post("/auth/logout/"), 200, "You are logged out")
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
-def test_second_post_is_harmless(signed_in: SiteBrowser, wire: KratosNetwork) -> None:
+def test_a_second_post_changes_nothing(signed_in: SiteBrowser, kratos_network: KratosNetwork) -> None:
     signed_in.post("/auth/logout/")
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     assert_page(signed_in.post("/auth/logout/"), 200, "You are logged out")
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
-def test_session_that_a_password_opened_ends_with_the_one_at_kratos(
+def test_a_session_that_a_password_opened_ends_with_the_session_at_kratos(
     browser_of: KratosBrowser, session: Session
 ) -> None:
-    """Who is left there would be signed in here again."""
+    """Otherwise the session at Kratos would sign in here again."""
     browser = browser_of(session)
     browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
 
@@ -328,25 +336,31 @@ def test_session_that_a_password_opened_ends_with_the_one_at_kratos(
     assert browser.user is None
 
 
-# Kratos cannot be told
+# Kratos does not answer
 
 
-def broken(wire: KratosNetwork) -> dict[str, Callable[[], None]]:
+def broken(kratos_network: KratosNetwork) -> dict[str, Callable[[], None]]:
     def own_error() -> None:
         error = b'{"error": {"code": 500, "status": "Internal Server Error", "message": "oh"}}'
-        wire.replace(LOGOUT, error, status=500)
+        kratos_network.replace(LOGOUT, error, status=500)
 
     def foreign() -> None:
         refusal = (
             b'{"error": {"code": 403, "status": "Forbidden", "reason": "Unable to log out because the logout token'
             b' in the URL query does not match the session cookie."}}'
         )
-        wire.replace(LOGOUT, refusal, status=403)
+        kratos_network.replace(LOGOUT, refusal, status=403)
 
     def gateway() -> None:
-        wire.replace("", b"<html>who are you?", status=401)
+        kratos_network.replace("", b"<html>who are you?", status=401)
 
-    return {"down": wire.down, "slow": wire.slow, "500": own_error, "403 again": foreign, "gateway": gateway}
+    return {
+        "down": kratos_network.down,
+        "slow": kratos_network.slow,
+        "500": own_error,
+        "403 again": foreign,
+        "gateway": gateway,
+    }
 
 
 HOW = ["down", "slow", "500", "403 again", "gateway"]
@@ -354,9 +368,9 @@ HOW = ["down", "slow", "500", "403 again", "gateway"]
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("holds_verdict", [True, False], ids=["verdict held", "no verdict held"])
-def test_what_kratos_was_not_told_of_is_out_here_all_the_same(
+def test_a_session_that_did_not_end_at_kratos_is_refused_here(
     signed_in: SiteBrowser,
-    wire: KratosNetwork,
+    kratos_network: KratosNetwork,
     session: Session,
     clock: Clock,
     logged: Logged,
@@ -364,7 +378,7 @@ def test_what_kratos_was_not_told_of_is_out_here_all_the_same(
     holds_verdict: bool,
 ) -> None:
     clock.advance(0 if holds_verdict else 11)
-    broken(wire)[how]()
+    broken(kratos_network)[how]()
 
     answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
 
@@ -380,35 +394,40 @@ def test_what_kratos_was_not_told_of_is_out_here_all_the_same(
     for seconds in (0, COOL_DOWN_SECONDS + 1, 11):
         clock.advance(seconds)
         assert signed_in.user is None
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
-    assert signed_in.user is None, "although Kratos says that the session lives"
+    assert signed_in.user is None, "although the session at Kratos is active"
     assert signed_in.get("/private/")["Location"] == "/auth/login/?next=/private/"
     assert not LoginSession.objects.exists()
 
 
 @pytest.mark.parametrize("how", ["down", "slow"])
 @pytest.mark.parametrize("holds_verdict", [True, False], ids=["verdict held", "no verdict held"])
-def test_nobody_was_signed_in_here_and_kratos_was_not_told(
-    browser_of: KratosBrowser, wire: KratosNetwork, session: Session, clock: Clock, how: str, holds_verdict: bool
+def test_an_unconfirmed_logout_without_a_session_here_refuses_the_cookie(
+    browser_of: KratosBrowser,
+    kratos_network: KratosNetwork,
+    session: Session,
+    clock: Clock,
+    how: str,
+    holds_verdict: bool,
 ) -> None:
-    """Without a session here, what is refused is whatever the cookie stands for."""
+    """Without a session here, the app refuses any session of this cookie."""
     browser = browser_of(session)
     if holds_verdict:
         assert browser.user
         browser.cookies.pop("sessionid")
         LoginSession.objects.all().delete()
-    broken(wire)[how]()
+    broken(kratos_network)[how]()
 
     assert "could not be told" in browser.post("/auth/logout/").text
 
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
     assert browser.user is None
     assert receipts.is_logged_out(PUBLIC_URL, session.id) is holds_verdict
 
 
-def test_cache_that_is_down_keeps_nobody_from_logging_out(
+def test_logout_works_without_the_cache(
     signed_in: SiteBrowser, session: Session, cache_down: Callable[[], None], logged: Logged
 ) -> None:
     cache_down()
@@ -421,26 +440,35 @@ def test_cache_that_is_down_keeps_nobody_from_logging_out(
     assert line.startswith("cannot delete the cached answer of Kratos: cache_fault: ")
 
 
-def test_cache_and_kratos_are_down(
-    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, cache_down: Callable[[], None], settings: Any
+def test_logout_works_without_the_cache_and_kratos(
+    signed_in: SiteBrowser,
+    kratos_network: KratosNetwork,
+    session: Session,
+    cache_down: Callable[[], None],
+    settings: Any,
 ) -> None:
     caches = settings.CACHES
-    wire.down()
+    kratos_network.down()
     cache_down()
 
     assert_page(signed_in.post("/auth/logout/"), 200, "You are logged out here")
 
     settings.CACHES = caches
-    wire.mend()
+    kratos_network.mend()
     assert signed_in.user is None
 
 
-def test_session_that_was_refused_is_ended_by_the_login_page(
-    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, clock: Clock
+def test_the_login_page_ends_a_refused_session_at_kratos(
+    signed_in: SiteBrowser,
+    kratos_network: KratosNetwork,
+    kratos: Kratos,
+    amber: Identity,
+    session: Session,
+    clock: Clock,
 ) -> None:
-    wire.down()
+    kratos_network.down()
     signed_in.post("/auth/logout/")
-    wire.mend()
+    kratos_network.mend()
     clock.advance(COOL_DOWN_SECONDS + 1)
 
     answer = signed_in.get("/auth/login/", {"next": "/private/"})
@@ -456,13 +484,13 @@ def test_session_that_was_refused_is_ended_by_the_login_page(
     assert signed_in.user["sid"] == anew.id
 
 
-def test_login_page_says_so_while_kratos_cannot_be_told(
-    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, clock: Clock, logged: Logged
+def test_the_login_page_reports_that_kratos_still_does_not_answer(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session, clock: Clock, logged: Logged
 ) -> None:
-    wire.down()
+    kratos_network.down()
     signed_in.post("/auth/logout/")
-    wire.mend()
-    wire.down(LOGOUT)
+    kratos_network.mend()
+    kratos_network.down(LOGOUT)
     clock.advance(COOL_DOWN_SECONDS + 1)
 
     answer = signed_in.get("/auth/login/", {"next": "/private/"})
@@ -479,13 +507,13 @@ def test_login_page_says_so_while_kratos_cannot_be_told(
     assert signed_in.user is None
 
 
-def test_session_that_was_refused_and_is_dead_by_now(
-    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, session: Session, clock: Clock
+def test_the_login_page_accepts_a_refused_session_that_has_ended_meanwhile(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, kratos: Kratos, session: Session, clock: Clock
 ) -> None:
-    """Its verdict is still held: Kratos is asked to end what it has ended."""
-    wire.down()
+    """The app still keeps its answer, so it asks Kratos to end a session that has ended."""
+    kratos_network.down()
     signed_in.post("/auth/logout/")
-    wire.mend()
+    kratos_network.mend()
     clock.advance(COOL_DOWN_SECONDS + 1)
     kratos.end(session.id)
 
@@ -495,11 +523,13 @@ def test_session_that_was_refused_and_is_dead_by_now(
     assert COOKIE not in answer.cookies
 
 
-# What a receipt outlives
+# How long a receipt lasts
 
 
-def test_receipt_outlives_the_session_at_kratos(signed_in: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
-    wire.down()
+def test_a_receipt_lasts_longer_than_the_session_at_kratos(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session
+) -> None:
+    kratos_network.down()
 
     signed_in.post("/auth/logout/")
 
@@ -508,9 +538,9 @@ def test_receipt_outlives_the_session_at_kratos(signed_in: SiteBrowser, wire: Kr
         assert receipt.completed_at
 
 
-def test_receipt_of_a_cookie_that_nobody_knows_does_not_last(browser_of: KratosBrowser, wire: KratosNetwork) -> None:
-    """As anybody can make one up while Kratos does not answer."""
-    wire.down()
+def test_a_receipt_of_an_unknown_cookie_does_not_last(browser_of: KratosBrowser, kratos_network: KratosNetwork) -> None:
+    """Anyone can make up a cookie while Kratos does not answer."""
+    kratos_network.down()
     browser = browser_of()
     browser.cookies[COOKIE] = "whoever"
 
@@ -519,12 +549,12 @@ def test_receipt_of_a_cookie_that_nobody_knows_does_not_last(browser_of: KratosB
     assert LogoutReceipt.objects.get().expires_at <= timezone.now() + receipts.LIFETIME
 
 
-def test_purge_leaves_the_receipt_until_the_session_at_kratos_has_expired(
-    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, clock: Clock
+def test_purge_keeps_the_receipt_until_the_session_at_kratos_has_expired(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session, clock: Clock
 ) -> None:
-    wire.down()
+    kratos_network.down()
     signed_in.post("/auth/logout/")
-    wire.mend()
+    kratos_network.mend()
 
     assert index.purge().deleted == 0
 
@@ -532,17 +562,19 @@ def test_purge_leaves_the_receipt_until_the_session_at_kratos_has_expired(
     assert signed_in.user is None
 
 
-def test_cookie_itself_is_in_no_receipt(browser_of: KratosBrowser, wire: KratosNetwork, session: Session) -> None:
-    wire.down()
+def test_no_receipt_contains_the_cookie(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session
+) -> None:
+    kratos_network.down()
 
     browser_of(session).post("/auth/logout/")
 
     [receipt] = LogoutReceipt.objects.all()
     assert session.cookie not in str(vars(receipt))
-    assert receipt.sid != session.id, "nobody could say whose it is"
+    assert receipt.sid != session.id, "the app could not know the session"
 
 
-# By the site's own code
+# Logout by the site's own code
 
 
 @pytest.fixture
@@ -554,7 +586,7 @@ def site_view(settings: Any) -> str:
 
 @pytest.mark.parametrize("is_atomic", [True, False], ids=["in a transaction", "without"])
 @pytest.mark.django_db(transaction=True)
-def test_logout_by_the_sites_own_code_is_for_good(
+def test_logout_by_the_sites_own_code_is_permanent(
     signed_in: SiteBrowser,
     engine: str,
     session: Session,
@@ -563,7 +595,7 @@ def test_logout_by_the_sites_own_code_is_for_good(
     monkeypatch: pytest.MonkeyPatch,
     clock: Clock,
 ) -> None:
-    """Kratos hears nothing of it, and its cookie stays: it opens no session here again."""
+    """Kratos receives no call and its cookie stays, but the cookie opens no session here again."""
     browser = SiteBrowser()
     browser.cookies[COOKIE] = session.cookie
     assert browser.user
@@ -582,7 +614,7 @@ def test_logout_by_the_sites_own_code_is_for_good(
     assert not session.active
 
 
-def test_logout_by_the_sites_own_code_ends_what_else_that_session_opened(
+def test_logout_by_the_sites_own_code_ends_other_login_sessions_of_that_session(
     signed_in: SiteBrowser, session: Session, site_view: str
 ) -> None:
     second = SiteBrowser()
@@ -595,8 +627,8 @@ def test_logout_by_the_sites_own_code_ends_what_else_that_session_opened(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_logout_that_is_rolled_back_is_none(signed_in: SiteBrowser, session: Session, clock: Clock) -> None:
-    """As far as Django itself goes: with ``db`` the session is back."""
+def test_a_logout_that_is_rolled_back_has_no_effect(signed_in: SiteBrowser, session: Session, clock: Clock) -> None:
+    """This follows Django's behaviour: with ``db`` the session is back."""
     request = HttpRequest()
     request.session = indexed(site_store())(signed_in.key)
 
@@ -609,7 +641,7 @@ def test_logout_that_is_rolled_back_is_none(signed_in: SiteBrowser, session: Ses
 
 
 def test_flush_of_a_session_that_kratos_did_not_open_leaves_no_receipt(signed_in: SiteBrowser, settings: Any) -> None:
-    """A provider sends notices itself, and may give its sid again."""
+    """A provider sends notices itself, and may use its sid again."""
     session = indexed(site_store())(signed_in.key)
     session[LOGIN_KEY]["issuer"] = "https://op.example"
 
@@ -620,8 +652,8 @@ def test_flush_of_a_session_that_kratos_did_not_open_leaves_no_receipt(signed_in
     assert not LogoutReceipt.objects.exists()
 
 
-@pytest.mark.parametrize("reason", [one for one in EndReason if one not in ending.LOCAL])
-def test_session_that_did_not_end_here_leaves_no_receipt(
+@pytest.mark.parametrize("reason", [reason for reason in EndReason if reason not in ending.LOCAL])
+def test_a_session_that_did_not_end_here_leaves_no_receipt(
     signed_in: SiteBrowser, session: Session, reason: EndReason
 ) -> None:
     other = SiteBrowser()
@@ -638,17 +670,17 @@ def test_session_that_did_not_end_here_leaves_no_receipt(
 
 
 @pytest.mark.parametrize("reason", sorted(ending.LOCAL))
-def test_session_that_somebody_ends_here_is_refused_from_then_on(
+def test_a_session_that_an_administrator_ends_here_stays_refused(
     signed_in: SiteBrowser, session: Session, reason: EndReason
 ) -> None:
-    """As in Django's admin."""
+    """For example, in Django's admin."""
     ending.end_row(str(LoginSession.objects.get().pk), reason)
 
     assert receipt_of(session.id).completed_at
     assert signed_in.user is None
 
 
-def test_interrupted_logout_is_completed_by_a_purge(
+def test_purge_completes_an_interrupted_logout(
     signed_in: SiteBrowser, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = SiteBrowser()
@@ -666,31 +698,31 @@ def test_interrupted_logout_is_completed_by_a_purge(
     assert signed_in.user is None
     assert not LoginSession.objects.exists()
     assert receipts.is_logged_out(PUBLIC_URL, session.id)
-    assert all(one.completed_at for one in LogoutReceipt.objects.all())
+    assert all(receipt.completed_at for receipt in LogoutReceipt.objects.all())
 
 
-def test_who_does_not_answer_is_not_asked_again(
-    browser_of: KratosBrowser, wire: KratosNetwork, session: Session, settings: Any
+def test_a_kratos_that_does_not_answer_is_not_asked_again(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session, settings: Any
 ) -> None:
     browser = browser_of(session)
-    wire.slow(FLOW)
+    kratos_network.slow(FLOW)
 
     browser.post("/auth/logout/")
 
     browser.post("/auth/logout/")
 
-    assert asked(wire) == [("GET", FLOW)]
+    assert asked(kratos_network) == [("GET", FLOW)]
 
 
-def test_who_answers_with_a_fault_is_asked_whose_session_it_is(
-    browser_of: KratosBrowser, wire: KratosNetwork, session: Session
+def test_a_kratos_that_answers_with_a_fault_is_asked_for_the_session(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session
 ) -> None:
-    """So that it stays refused when its cookie is renewed."""
-    wire.replace(LOGOUT, b"{}", status=500)
+    """The session then stays refused when its cookie is renewed."""
+    kratos_network.replace(LOGOUT, b"{}", status=500)
 
     assert "could not be told" in browser_of(session).post("/auth/logout/").text
 
-    wire.mend()
+    kratos_network.mend()
     old = session.cookie
     session.expires_at += 60
     assert session.cookie != old
@@ -699,12 +731,12 @@ def test_who_answers_with_a_fault_is_asked_whose_session_it_is(
 
 
 @pytest.mark.parametrize("path", ["/auth/kratos/logout/browser/", "/auth/kratos/logout/?token=x", "/tags/"])
-def test_no_other_journey_asks_who_does_not_answer(
-    signed_in: SiteBrowser, browser_of: KratosBrowser, wire: KratosNetwork, session: Session, path: str
+def test_no_other_journey_asks_a_kratos_that_does_not_answer(
+    signed_in: SiteBrowser, browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session, path: str
 ) -> None:
-    wire.slow(FLOW)
+    kratos_network.slow(FLOW)
 
     for _ in range(3):
         signed_in.get(path)
 
-    assert asked(wire) == [("GET", FLOW)]
+    assert asked(kratos_network) == [("GET", FLOW)]

@@ -1,4 +1,4 @@
-"""What is logged and mailed of a logout at Kratos has no cookie, session token or logout token in it."""
+"""Logs and mails about a logout at Kratos contain no cookie, session token or logout token."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ Shown = Callable[[str], list[str]]
 
 @pytest.fixture
 def browser(browser_of: KratosBrowser, session: Session) -> SiteBrowser:
-    """Signed in, in which faults are answered, with a second session at Kratos beside it."""
+    """A signed-in browser that receives error pages. The user has a second session at Kratos."""
     browser = browser_of(session, raise_request_exception=False)
     assert browser.user
     return browser
@@ -35,11 +35,11 @@ def browser(browser_of: KratosBrowser, session: Session) -> SiteBrowser:
 
 @pytest.fixture
 def shown(kratos: Kratos, browser: SiteBrowser) -> Shown:
-    """The secrets that stand in a text, whole or in part."""
+    """Return the secrets in a text, whole or in part."""
     key = str(browser.key)
 
     def shown(text: str) -> list[str]:
-        own = [secret for one in kratos.sessions.values() for secret in (one.cookie, one.token, one.logout_token)]
+        own = [secret for held in kratos.sessions.values() for secret in (held.cookie, held.token, held.logout_token)]
         return [secret for secret in (key, *own) if secret[7:30] in text]
 
     return shown
@@ -47,7 +47,7 @@ def shown(kratos: Kratos, browser: SiteBrowser) -> Shown:
 
 @pytest.fixture
 def mails() -> Iterator[list[str]]:
-    """What the administrators are sent of each answer with 500 and more."""
+    """The mails that administrators get for each answer with status 500 or above."""
     handler, logger = Mails(), logging.getLogger("django.request")
     handler.setLevel(logging.ERROR)
     logger.addHandler(handler)
@@ -124,7 +124,7 @@ def end_one(browser: SiteBrowser, kratos: Kratos) -> Any:
     ],
     ids=lambda part: part if isinstance(part, str) else part.__name__.rpartition(".")[2],
 )
-def test_no_report_of_a_fault_has_a_secret(
+def test_a_report_of_a_fault_shows_no_secret(
     browser: SiteBrowser,
     kratos: Kratos,
     mails: list[str],
@@ -148,7 +148,7 @@ def test_no_report_of_a_fault_has_a_secret(
     [(receipts, "record", 503), (index, "mark_ended", 503), (index, "delete_ended", 200)],
     ids=["receipt", "row", "rest"],
 )
-def test_a_logout_that_goes_on_without_what_failed_shows_no_secret(
+def test_a_logout_that_continues_after_a_fault_shows_no_secret(
     browser: SiteBrowser,
     kratos: Kratos,
     caplog: pytest.LogCaptureFixture,
@@ -168,10 +168,15 @@ def test_a_logout_that_goes_on_without_what_failed_shows_no_secret(
     assert [shown(mail) for mail in mails] == [[] for _mail in mails]
 
 
-def test_no_report_of_a_site_without_the_middleware_has_kratos_cookie(
-    kratos: Kratos, wire: KratosNetwork, mails: list[str], shown: Shown, monkeypatch: pytest.MonkeyPatch, settings: Any
+def test_a_report_of_a_site_without_the_middleware_omits_the_kratos_cookie(
+    kratos: Kratos,
+    kratos_network: KratosNetwork,
+    mails: list[str],
+    shown: Shown,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
 ) -> None:
-    """As where people sign in by Hydra alone, and log out at Kratos too."""
+    """Users sign in with Hydra only, and log out at Kratos too."""
     browser = SiteBrowser(raise_request_exception=False)
     browser.cookies[COOKIE] = session_of(kratos).cookie
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "KratosMiddleware" not in name]
@@ -183,14 +188,14 @@ def test_no_report_of_a_site_without_the_middleware_has_kratos_cookie(
 
 
 @pytest.mark.parametrize("act", [follow, complete, begin, end_natively, end_others], ids=lambda act: act.__name__)
-def test_no_mail_about_what_cannot_be_decided_has_a_secret(
-    browser: SiteBrowser, wire: KratosNetwork, mails: list[str], shown: Shown, clock: Clock, act: Act
+def test_an_answer_of_503_shows_no_secret(
+    browser: SiteBrowser, kratos_network: KratosNetwork, mails: list[str], shown: Shown, clock: Clock, act: Act
 ) -> None:
     if act in (follow, complete):
         browser.cookies.pop("sessionid")
-    wire.down()
+    kratos_network.down()
 
-    assert act(browser, wire.kratos).status_code == 503
+    assert act(browser, kratos_network.kratos).status_code == 503
 
     assert len(mails) == 3
     assert [shown(mail) for mail in mails] == [[], [], []]
@@ -202,9 +207,9 @@ def test_no_mail_about_what_cannot_be_decided_has_a_secret(
     [post, follow, complete, begin, look, end_natively, end_others, end_one],
     ids=lambda act: act.__name__,
 )
-def test_no_log_line_has_a_secret(
+def test_no_log_line_shows_a_secret(
     browser: SiteBrowser,
-    wire: KratosNetwork,
+    kratos_network: KratosNetwork,
     shown: Shown,
     caplog: pytest.LogCaptureFixture,
     act: Act,
@@ -212,16 +217,16 @@ def test_no_log_line_has_a_secret(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     if down:
-        wire.down()
+        kratos_network.down()
 
-    act(browser, wire.kratos)
+    act(browser, kratos_network.kratos)
 
-    lines = [logging.Formatter("%(name)s %(message)s %(args)s").format(one) for one in caplog.records]
+    lines = [logging.Formatter("%(name)s %(message)s %(args)s").format(record) for record in caplog.records]
     assert shown("\n".join(lines)) == []
     assert lines or not down
 
 
-def test_what_is_searched_for_would_be_found(browser: SiteBrowser, kratos: Kratos, shown: Shown) -> None:
+def test_the_search_finds_secrets(browser: SiteBrowser, kratos: Kratos, shown: Shown) -> None:
     session = session_of(kratos)
 
     for text in (session.cookie, session.token, session.logout_token, LoginSession.objects.get().session_key):

@@ -1,4 +1,4 @@
-"""``KratosMiddleware``: nothing without a credential, an answer with one, and 503 for what cannot be decided now."""
+"""``KratosMiddleware`` does nothing without a credential. It answers 503 while it cannot decide about a credential."""
 
 from collections.abc import Callable
 from typing import Any
@@ -43,11 +43,11 @@ UNDECIDED = [
 ]
 
 
-def break_whoami(wire: KratosNetwork, fault: Any, body: bytes | None) -> None:
+def break_whoami(kratos_network: KratosNetwork, fault: Any, body: bytes | None) -> None:
     if body is None:
-        getattr(wire, fault)()
+        getattr(kratos_network, fault)()
     else:
-        wire.replace("/sessions/whoami", body, status=fault)
+        kratos_network.replace("/sessions/whoami", body, status=fault)
 
 
 @pytest.fixture
@@ -60,69 +60,69 @@ def ended(listen: Listen) -> list[dict[str, Any]]:
     return listen(login_session_ended)
 
 
-# Nothing without a credential
+# Requests without a credential
 
 
-def test_public_pages_cost_nothing_and_do_not_vary(
-    browser_of: KratosBrowser, wire: KratosNetwork, without_login_wall: None, django_assert_num_queries: Any
+def test_public_pages_make_no_call_and_do_not_vary(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork, without_login_wall: None, django_assert_num_queries: Any
 ) -> None:
-    visitor = browser_of()
+    anonymous = browser_of()
 
     with django_assert_num_queries(0):
-        answer = visitor.get("/")
+        answer = anonymous.get("/")
 
     assert answer.status_code == 200
     assert "Vary" not in answer.headers
     assert not answer.cookies
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
-def test_public_pages_cost_nothing_where_a_session_is_left(
-    browser: SiteBrowser, wire: KratosNetwork, without_login_wall: None, django_assert_num_queries: Any
+def test_public_pages_make_no_call_for_an_old_session(
+    browser: SiteBrowser, kratos_network: KratosNetwork, without_login_wall: None, django_assert_num_queries: Any
 ) -> None:
     assert browser.user
     del browser.cookies[COOKIE]
-    calls = len(wire.calls)
+    calls = len(kratos_network.calls)
 
     with django_assert_num_queries(0):
         answer = browser.get("/")
 
     assert "Vary" not in answer.headers
-    assert len(wire.calls) == calls
-    assert LoginSession.objects.exists(), "it ends when somebody looks"
+    assert len(kratos_network.calls) == calls
+    assert LoginSession.objects.exists(), "it ends when a view reads the session"
     assert browser.user is None
     assert not LoginSession.objects.exists()
 
 
-def test_visitor_has_a_session_without_asking_kratos(browser_of: KratosBrowser, whoami_calls: Calls) -> None:
-    visitor = browser_of()
+def test_an_anonymous_session_works_without_a_call(browser_of: KratosBrowser, whoami_calls: Calls) -> None:
+    anonymous = browser_of()
 
-    assert visitor.get("/private/").status_code == 302
-    assert visitor.user is None
+    assert anonymous.get("/private/").status_code == 302
+    assert anonymous.user is None
 
     assert whoami_calls() == 0
 
 
-def test_pages_vary_for_who_shows_a_cookie(browser: SiteBrowser, without_login_wall: None) -> None:
+def test_pages_vary_by_the_cookie(browser: SiteBrowser, without_login_wall: None) -> None:
     assert browser.get("/")["Vary"] == "Cookie"
 
 
-def test_without_kratos_in_the_settings_nothing_is_done(
-    browser: SiteBrowser, settings: Any, wire: KratosNetwork
+def test_without_kratos_in_the_settings_nothing_happens(
+    browser: SiteBrowser, settings: Any, kratos_network: KratosNetwork
 ) -> None:
     registration = {"ISSUER": "https://op.example", "CLIENT_ID": "x", "TOKEN_ENDPOINT_AUTH_METHOD": "none"}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": registration}}
 
     assert browser.user is None
 
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
-# A middleware before ours
+# A middleware that runs before ours
 
 
 def look_first(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A middleware that reads the session before ours can say that no credential came."""
+    """A middleware that reads the session before ours finds that there is no credential."""
 
     def middleware(request: Any) -> Any:
         request.session.get("language")
@@ -139,7 +139,7 @@ def read_before(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["middleware", "csrf"])
-def test_session_that_was_read_before_ends_without_a_credential(
+def test_a_session_that_was_read_before_ends_without_a_credential(
     how: str, request: pytest.FixtureRequest, settings: Any, browser: SiteBrowser, ended: list[dict[str, Any]]
 ) -> None:
     if how == "csrf":
@@ -152,12 +152,12 @@ def test_session_that_was_read_before_ends_without_a_credential(
     assert browser.get("/private/").status_code == 302
 
     assert browser.key is None
-    assert [one["reason"] for one in ended] == [EndReason.KRATOS]
+    assert [event["reason"] for event in ended] == [EndReason.KRATOS]
     assert not LogoutReceipt.objects.exists()
 
 
 def look_first_async(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A middleware that asks for the person as asynchronous code does."""
+    """A middleware that calls ``request.auser()``, as asynchronous code does."""
 
     async def middleware(request: Any) -> Any:
         await request.auser()
@@ -183,24 +183,24 @@ def who(browser: SiteBrowser, **headers: str) -> Any:
     return async_to_sync(client.get)("/who/", secure=True, headers=headers)
 
 
-def test_user_and_auser_are_one(
+def test_user_and_auser_are_the_same(
     asked_before: None, browser_of: KratosBrowser, kratos: Kratos, session: Session
 ) -> None:
-    visitor = browser_of()
-    assert who(visitor).json() == {"user": "AnonymousUser", "auser": "AnonymousUser"}
-    visitor.cookies[COOKIE] = session.cookie
-    assert who(visitor).json() == dict.fromkeys(("user", "auser"), LoginSession.objects.get().user.username)
+    anonymous = browser_of()
+    assert who(anonymous).json() == {"user": "AnonymousUser", "auser": "AnonymousUser"}
+    anonymous.cookies[COOKIE] = session.cookie
+    assert who(anonymous).json() == dict.fromkeys(("user", "auser"), LoginSession.objects.get().user.username)
     birch = kratos.sign_in(kratos.identity("birch@example.org"))
 
-    by_token = who(visitor, **{"x-session-token": birch.token}).json()
+    by_token = who(anonymous, **{"x-session-token": birch.token}).json()
 
     assert by_token == dict.fromkeys(("user", "auser"), LoginSession.objects.get(sid=birch.id).user.username)
-    del visitor.cookies[COOKIE]
-    assert who(visitor).json() == {"user": "AnonymousUser", "auser": "AnonymousUser"}
+    del anonymous.cookies[COOKIE]
+    assert who(anonymous).json() == {"user": "AnonymousUser", "auser": "AnonymousUser"}
 
 
-def test_both_are_bound_to_the_session_that_was_there(browser: SiteBrowser, rf: RequestFactory) -> None:
-    """After the answer, that of the cookie is back."""
+def test_user_and_auser_belong_to_the_first_session(browser: SiteBrowser, rf: RequestFactory) -> None:
+    """After the answer, the session of the cookie is back."""
     name = browser.user["username"]
     request: Any = rf.get("/")
     request.session = browser.session
@@ -212,7 +212,7 @@ def test_both_are_bound_to_the_session_that_was_there(browser: SiteBrowser, rf: 
     assert async_to_sync(request.auser)().get_username() == name
 
 
-def test_auser_is_nobody_while_nobody_can_say(rf: RequestFactory) -> None:
+def test_auser_is_anonymous_while_kratos_does_not_answer(rf: RequestFactory) -> None:
     request: Any = rf.get("/")
     request._acached_user = "amber"
 
@@ -223,15 +223,15 @@ def test_auser_is_nobody_while_nobody_can_say(rf: RequestFactory) -> None:
     assert not hasattr(request, "_acached_user")
 
 
-def test_session_of_somebody_else_that_was_read_before_stays(read_before: None, browser_of: KratosBrowser) -> None:
-    visitor = browser_of()
-    assert visitor.get("/private/").status_code == 302
-    visitor.force_login(User.objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
+def test_a_session_of_another_user_that_was_read_before_stays(read_before: None, browser_of: KratosBrowser) -> None:
+    anonymous = browser_of()
+    assert anonymous.get("/private/").status_code == 302
+    anonymous.force_login(User.objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
 
-    assert visitor.user["username"] == "cedar"
+    assert anonymous.user["username"] == "cedar"
 
 
-# What the refusal is
+# The refusal
 
 
 @pytest.mark.parametrize("by", ["cookie", "token"])
@@ -245,7 +245,7 @@ def test_session_of_somebody_else_that_was_read_before_stays(read_before: None, 
         ("logged out here", "LoggedOutMeanwhile", "logged_out_here"),
     ],
 )
-def test_views_are_told_why_nobody_is_signed_in(
+def test_views_learn_why_nobody_is_signed_in(
     case: str,
     kind: str,
     code: str | None,
@@ -273,25 +273,25 @@ def test_views_are_told_why_nobody_is_signed_in(
     assert (client.user is None) == (code is not None)
 
 
-def test_views_find_no_refusal_where_no_credential_came(browser_of: KratosBrowser, settings: Any) -> None:
+def test_views_find_no_refusal_without_a_credential(browser_of: KratosBrowser, settings: Any) -> None:
     settings.ROOT_URLCONF = "tests.kratos.urls"
 
     assert browser_of().get("/refusal/").json() == {"class": "NoneType", "code": None}
 
 
-# What cannot be decided now
+# Requests that cannot be decided now
 
 
 def status_after(body: bytes | None) -> int:
-    """500 where waiting does not help: a page answers in the place of Kratos."""
+    """500 if waiting does not help, because a page answers in place of Kratos."""
     return 500 if body == b"garbage" else 503
 
 
 @pytest.mark.parametrize(("fault", "body"), UNDECIDED)
-def test_browser_is_told_to_come_again(
-    browser: SiteBrowser, wire: KratosNetwork, logged: Logged, fault: Any, body: bytes | None
+def test_a_browser_gets_a_page_that_says_try_again(
+    browser: SiteBrowser, kratos_network: KratosNetwork, logged: Logged, fault: Any, body: bytes | None
 ) -> None:
-    break_whoami(wire, fault, body)
+    break_whoami(kratos_network, fault, body)
 
     answer = browser.get("/private/?a=b", headers={"accept": "text/html"})
 
@@ -302,17 +302,17 @@ def test_browser_is_told_to_come_again(
 
 @pytest.mark.parametrize(("fault", "body"), UNDECIDED)
 @pytest.mark.parametrize("by", ["cookie", "token"])
-def test_program_is_told_to_come_again(
+def test_a_program_gets_503_as_json(
     browser: SiteBrowser,
     native_client_of: KratosBrowser,
     session: Session,
-    wire: KratosNetwork,
+    kratos_network: KratosNetwork,
     logged: Logged,
     fault: Any,
     body: bytes | None,
     by: str,
 ) -> None:
-    break_whoami(wire, fault, body)
+    break_whoami(kratos_network, fault, body)
     client = browser if by == "cookie" else native_client_of(session)
 
     answer = client.get("/private/", headers={"accept": "application/json" if by == "cookie" else "text/html"})
@@ -327,11 +327,11 @@ def test_program_is_told_to_come_again(
 
 @pytest.mark.parametrize(("fault", "body"), UNDECIDED)
 @pytest.mark.parametrize("by", ["cookie", "token"])
-def test_nobody_is_logged_out(
+def test_an_undecided_request_logs_nobody_out(
     browser: SiteBrowser,
     native_client_of: KratosBrowser,
     session: Session,
-    wire: KratosNetwork,
+    kratos_network: KratosNetwork,
     clock: Clock,
     ended: list[dict[str, Any]],
     fault: Any,
@@ -342,8 +342,8 @@ def test_nobody_is_logged_out(
     before = client.user
     key = client.key
     row = LoginSession.objects.get()
-    break_whoami(wire, fault, body)
-    assert client.user == before, "the verdict holds"
+    break_whoami(kratos_network, fault, body)
+    assert client.user == before, "the answer is still kept"
     clock.advance(11)
 
     answer = client.get("/auth/whoami/")
@@ -351,36 +351,36 @@ def test_nobody_is_logged_out(
     assert answer.status_code == status_after(body)
     assert not answer.cookies
     assert ended == []
-    wire.mend()
+    kratos_network.mend()
     clock.advance(6)
     assert client.user == before
     assert client.key == key
     assert LoginSession.objects.get() == row
 
 
-def test_a_strangers_credential_locks_nobody_out(
-    browser: SiteBrowser, native_client_of: KratosBrowser, wire: KratosNetwork
+def test_one_bad_credential_does_not_lock_out_other_users(
+    browser: SiteBrowser, native_client_of: KratosBrowser, kratos_network: KratosNetwork
 ) -> None:
-    wire.replace("/sessions/whoami", b'{"error": {"code": 500}}', status=500)
-    assert native_client_of("of-a-stranger").get("/").status_code == 503
-    wire.mend()
+    kratos_network.replace("/sessions/whoami", b'{"error": {"code": 500}}', status=500)
+    assert native_client_of("unknown-token").get("/").status_code == 503
+    kratos_network.mend()
 
     assert browser.user
 
 
-def test_visitors_and_others_do_not_notice(
-    browser: SiteBrowser, browser_of: KratosBrowser, session: Session, wire: KratosNetwork
+def test_other_requests_do_not_notice(
+    browser: SiteBrowser, browser_of: KratosBrowser, session: Session, kratos_network: KratosNetwork
 ) -> None:
     by_password = browser_of(session)
     by_password.force_login(User.objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
-    wire.down()
+    kratos_network.down()
 
     assert browser.get("/").status_code == 503
     assert browser_of().get("/").status_code == 200
     assert by_password.user["username"] == "cedar"
 
 
-def test_cache_down_decides_nothing(
+def test_without_the_cache_nothing_is_decided(
     browser: SiteBrowser, cache_down: Callable[[], None], settings: Any, whoami_calls: Calls
 ) -> None:
     caches, before = settings.CACHES, browser.user
@@ -395,7 +395,7 @@ def test_cache_down_decides_nothing(
     assert browser.user == before
 
 
-def test_database_down_decides_nothing(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_database_nothing_is_decided(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object) -> None:
         raise OperationalError
 
@@ -409,16 +409,16 @@ def test_database_down_decides_nothing(browser: SiteBrowser, monkeypatch: pytest
     assert browser.user == before
 
 
-def test_page_of_the_site_shows_nobody_signed_in(
-    browser: SiteBrowser, settings: Any, wire: KratosNetwork, clock: Clock
+def test_an_error_page_of_the_site_shows_nobody_signed_in(
+    browser: SiteBrowser, settings: Any, kratos_network: KratosNetwork, clock: Clock
 ) -> None:
-    """It may ask for the user, of whom nobody can say now whether they are."""
+    """The page may read the user, but the app cannot know it now."""
     own = {"ory_logout/error.html": "{{ user.is_authenticated }}"}
     options = {**settings.TEMPLATES[0]["OPTIONS"], "loaders": [("django.template.loaders.locmem.Loader", own)]}
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "APP_DIRS": False, "OPTIONS": options}]
     assert browser.user
     clock.advance(11)
-    wire.down()
+    kratos_network.down()
 
     assert browser.get("/private/").text == "False"
 
@@ -441,7 +441,7 @@ def test_page_of_the_site_shows_nobody_signed_in(
 @pytest.mark.parametrize("fault", ["down", "slow"])
 def test_views_that_end_sessions_do_not_wait_for_kratos(
     browser: SiteBrowser,
-    wire: KratosNetwork,
+    kratos_network: KratosNetwork,
     clock: Clock,
     whoami_calls: Calls,
     method: str,
@@ -453,7 +453,7 @@ def test_views_that_end_sessions_do_not_wait_for_kratos(
     assert browser.user
     assert whoami_calls() == 1
     clock.advance(11)
-    getattr(wire, fault)()
+    getattr(kratos_network, fault)()
 
     assert getattr(browser, method)(path, data).status_code in statuses
 
@@ -462,46 +462,46 @@ def test_views_that_end_sessions_do_not_wait_for_kratos(
 
 
 def test_logout_ends_the_session_while_kratos_is_down(
-    browser: SiteBrowser, wire: KratosNetwork, clock: Clock, session: Session
+    browser: SiteBrowser, kratos_network: KratosNetwork, clock: Clock, session: Session
 ) -> None:
     assert browser.user
     clock.advance(11)
-    wire.down()
+    kratos_network.down()
 
     assert browser.post("/auth/logout/").status_code == 200
 
     assert not LoginSession.objects.exists()
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
     browser.cookies[COOKIE] = session.cookie
     assert browser.user is None
 
 
-def test_logout_without_kratos_cookie_is_one(
+def test_logout_without_the_kratos_cookie_is_a_full_logout(
     browser: SiteBrowser, session: Session, ended: list[dict[str, Any]]
 ) -> None:
-    """The browser lost it, and Kratos may still know the session."""
+    """The browser lost the cookie, and the session at Kratos may still be active."""
     assert browser.user
     del browser.cookies[COOKIE]
 
     browser.post("/auth/logout/")
 
-    assert [one["reason"] for one in ended] == [EndReason.RP_INITIATED]
+    assert [event["reason"] for event in ended] == [EndReason.RP_INITIATED]
     assert LogoutReceipt.objects.exists()
     browser.cookies[COOKIE] = session.cookie
     assert browser.user is None
 
 
-def test_page_that_is_not_there_is_asked_about_like_any(browser: SiteBrowser, whoami_calls: Calls) -> None:
+def test_a_missing_page_is_handled_like_any_page(browser: SiteBrowser, whoami_calls: Calls) -> None:
     assert browser.get("/nowhere/").status_code == 404
 
     assert whoami_calls() == 1
 
 
-def test_urls_of_the_request_say_what_the_view_is(
+def test_the_urlconf_of_the_request_decides_which_view_it_is(
     browser: SiteBrowser, whoami_calls: Calls, settings: Any, without_login_wall: None
 ) -> None:
-    """``request.urlconf``, as a middleware sets it for one host of several."""
+    """A middleware sets ``request.urlconf`` for one of several hosts."""
     place = settings.MIDDLEWARE.index(MIDDLEWARE)
     chosen = f"{__name__}.choose_urls"
     settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], chosen, *settings.MIDDLEWARE[place:]]
@@ -520,15 +520,15 @@ def choose_urls(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 class _OfOneHost:
-    """At our paths is something else."""
+    """This host has other views at our paths."""
 
     urlpatterns = [path("auth/logout/", lambda request: HttpResponse("another page"))]
 
 
-# Asynchronously, and with Django's login wall
+# Asynchronous views, and Django's LoginRequiredMiddleware
 
 
-def test_async_views(browser: SiteBrowser, session: Session, kratos: Kratos, clock: Clock) -> None:
+def test_async_views_see_the_user(browser: SiteBrowser, session: Session, kratos: Kratos, clock: Clock) -> None:
     client = AsyncClient()
     anonymous = async_to_sync(client.get)("/private-async/")
     client.cookies[COOKIE] = session.cookie
@@ -547,7 +547,7 @@ def test_async_views(browser: SiteBrowser, session: Session, kratos: Kratos, clo
     assert not LoginSession.objects.exists()
 
 
-def test_async_views_by_a_token(wire: KratosNetwork, session: Session) -> None:
+def test_async_views_see_the_user_of_a_token(kratos_network: KratosNetwork, session: Session) -> None:
     client = AsyncClient()
     headers = {"x-session-token": session.token}
 
@@ -568,7 +568,7 @@ def test_async_views_without_a_credential_have_no_session(browser: SiteBrowser) 
     assert not LoginSession.objects.exists()
 
 
-def test_between_async_middleware_it_is_async() -> None:
+def test_the_middleware_is_async_between_async_middleware() -> None:
     async def view(request: HttpRequest) -> HttpResponse:
         raise AssertionError("never called")
 
@@ -576,14 +576,16 @@ def test_between_async_middleware_it_is_async() -> None:
     assert not iscoroutinefunction(KratosMiddleware(lambda request: HttpResponse()))
 
 
-def test_login_wall_sends_to_the_login_page_and_lets_in(browser: SiteBrowser, browser_of: KratosBrowser) -> None:
+def test_login_required_middleware_redirects_to_the_login_page_and_lets_users_in(
+    browser: SiteBrowser, browser_of: KratosBrowser
+) -> None:
     assert browser_of().get("/private/")["Location"] == "/auth/login/?next=/private/"
 
     assert browser.get("/private/").status_code == 200
 
 
-def test_login_wall_before_it_lets_in_too(browser: SiteBrowser, settings: Any) -> None:
-    """It decides when all have seen the request."""
+def test_login_required_middleware_before_ours_lets_users_in_too(browser: SiteBrowser, settings: Any) -> None:
+    """Django's middleware decides in ``process_view``, after all middleware has seen the request."""
     settings.MIDDLEWARE = sorted(settings.MIDDLEWARE, key=lambda name: "LoginRequired" not in name)
     wall = settings.MIDDLEWARE.pop(0)
     place = settings.MIDDLEWARE.index(AUTHENTICATION) + 1
@@ -593,7 +595,7 @@ def test_login_wall_before_it_lets_in_too(browser: SiteBrowser, settings: Any) -
     assert browser.get("/private/").status_code == 200
 
 
-# Whatever is sent
+# Malformed requests
 
 
 @pytest.fixture
@@ -607,7 +609,7 @@ def anybody(browser_of: KratosBrowser) -> SiteBrowser:
 @example(text='"a\\073b"', header="cookie")
 @example(text="a; ory_kratos_session=b", header="cookie")
 @example(text="\x00\r\n", header="x-session-token")
-def test_nothing_that_is_sent_is_a_fault(anybody: SiteBrowser, text: str, header: str) -> None:
+def test_no_request_causes_a_fault(anybody: SiteBrowser, text: str, header: str) -> None:
     sent = text.encode().decode("latin-1")
     value = f"{COOKIE}={sent}" if header == "cookie" else sent
 

@@ -23,7 +23,7 @@ def configure(settings: Any, **others: Any) -> None:
     settings.ORY_LOGOUT = {"SITE_URL": "https://rp.example", "PROVIDERS": {"default": ENTRY, **others}}
 
 
-def test_the_two_are_two_issuers(settings: Any) -> None:
+def test_hydra_and_kratos_are_two_issuers(settings: Any) -> None:
     configure(settings)
 
     assert conf.get().kratos_of(PUBLIC_URL) is None
@@ -32,14 +32,14 @@ def test_the_two_are_two_issuers(settings: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_sign_in_by_kratos(settings: Any, browser_of: Callable[..., SiteBrowser], session: Session) -> None:
+def test_kratos_signs_in(settings: Any, browser_of: Callable[..., SiteBrowser], session: Session) -> None:
     configure(settings)
 
     assert browser_of(session).user["issuer"] == f"{PUBLIC_URL}/"
 
 
 @pytest.mark.django_db
-def test_way_to_kratos(settings: Any, browser_of: Callable[..., SiteBrowser]) -> None:
+def test_the_login_page_leads_to_kratos(settings: Any, browser_of: Callable[..., SiteBrowser]) -> None:
     alone = {"KRATOS": {"PUBLIC_URL": f"{PUBLIC_URL}/"}}
     configure(settings, alone=alone)
 
@@ -49,7 +49,7 @@ def test_way_to_kratos(settings: Any, browser_of: Callable[..., SiteBrowser]) ->
     assert query_of(url)["return_to"].startswith("https://rp.example/auth/login/")
 
 
-def test_no_third_name(settings: Any) -> None:
+def test_a_third_spelling_of_the_url_is_an_error(settings: Any) -> None:
     with_slash = {**ENTRY, "ISSUER": f"{PUBLIC_URL}/", "KRATOS": {"PUBLIC_URL": "https://elsewhere.example"}}
     configure(settings, other=with_slash)
 

@@ -1,4 +1,4 @@
-"""No cookie and no session token of Kratos is read by who reads logs and error mails."""
+"""Logs and error mails contain no cookie and no session token of Kratos."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -31,11 +31,14 @@ Shown = Callable[[str], list[str]]
 
 @pytest.fixture
 def shown(session: Session, kratos: Kratos) -> Shown:
-    """The secrets that stand in a text, whole or in part."""
+    """Return the secrets in a text, whole or in part."""
 
     def shown(text: str) -> list[str]:
-        known = [*(one.cookie for one in kratos.sessions.values()), *(one.token for one in kratos.sessions.values())]
-        known += [one.logout_token for one in kratos.sessions.values()]
+        known = [
+            *(held.cookie for held in kratos.sessions.values()),
+            *(held.token for held in kratos.sessions.values()),
+        ]
+        known += [held.logout_token for held in kratos.sessions.values()]
         known += [str(key) for key in LoginSession.objects.values_list("session_key", flat=True)]
         return [secret for secret in known if secret[4:30] in text]
 
@@ -52,7 +55,7 @@ def client(
 
 @pytest.fixture
 def mails() -> Iterator[list[str]]:
-    """What the administrators are sent of each answer with 500 and more."""
+    """The mails that administrators get for each answer with status 500 or above."""
     handler, logger = Mails(), logging.getLogger("django.request")
     handler.setLevel(logging.ERROR)
     logger.addHandler(handler)
@@ -60,7 +63,7 @@ def mails() -> Iterator[list[str]]:
     logger.removeHandler(handler)
 
 
-def test_what_is_searched_for_would_be_found(client: SiteBrowser, session: Session, shown: Shown) -> None:
+def test_the_search_finds_secrets(client: SiteBrowser, session: Session, shown: Shown) -> None:
     assert client.user
 
     for text in (
@@ -96,7 +99,7 @@ def test_what_is_searched_for_would_be_found(client: SiteBrowser, session: Sessi
     ],
     ids=lambda where: where if isinstance(where, str) else where.__name__.rpartition(".")[2],
 )
-def test_no_report_of_a_faulty_sign_in(
+def test_a_report_of_a_failed_sign_in_shows_no_secret(
     client: SiteBrowser, mails: list[str], shown: Shown, monkeypatch: pytest.MonkeyPatch, where: Any, what: str
 ) -> None:
     monkeypatch.setattr(where, what, fail)
@@ -119,7 +122,7 @@ def test_no_report_of_a_faulty_sign_in(
     ],
     ids=lambda where: where if isinstance(where, str) else where.__name__.rpartition(".")[2],
 )
-def test_no_report_of_a_fault_while_signed_in(
+def test_a_report_of_a_fault_while_signed_in_shows_no_secret(
     client: SiteBrowser,
     kratos: Kratos,
     session: Session,
@@ -145,7 +148,7 @@ def test_no_report_of_a_fault_while_signed_in(
     assert [shown(mail) for mail in mails] == [[], [], []]
 
 
-def test_no_report_of_a_fault_while_a_tokens_session_is_stored(
+def test_a_report_of_a_fault_while_a_token_session_is_stored_shows_no_secret(
     native_client_of: KratosBrowser,
     session: Session,
     mails: list[str],
@@ -160,10 +163,10 @@ def test_no_report_of_a_fault_while_a_tokens_session_is_stored(
     assert [shown(mail) for mail in mails] == [[], [], []]
 
 
-def test_no_report_of_a_fault_of_the_sites_own(
+def test_a_report_of_a_fault_of_the_site_shows_no_secret(
     client: SiteBrowser, mails: list[str], shown: Shown, settings: Any
 ) -> None:
-    """Django's reports have the request's cookies; with this one a reader could be whoever sent it."""
+    """Django's reports contain the request's cookies. A reader could use this one to act as the user."""
     settings.ROOT_URLCONF = "tests.kratos.urls"
 
     assert client.get("/fail/").status_code == 500
@@ -172,10 +175,10 @@ def test_no_report_of_a_fault_of_the_sites_own(
     assert [shown(mail) for mail in mails] == [[], [], []]
 
 
-def test_no_mail_about_what_cannot_be_decided(
-    client: SiteBrowser, wire: KratosNetwork, mails: list[str], shown: Shown
+def test_an_answer_of_503_sends_no_mail(
+    client: SiteBrowser, kratos_network: KratosNetwork, mails: list[str], shown: Shown
 ) -> None:
-    wire.down()
+    kratos_network.down()
 
     assert client.get("/private/").status_code == 503
 
@@ -183,7 +186,7 @@ def test_no_mail_about_what_cannot_be_decided(
     assert [shown(mail) for mail in mails] == [[], [], []]
 
 
-def test_reports_leave_out_kratos_cookie_and_nothing_else() -> None:
+def test_reports_omit_only_the_kratos_cookie() -> None:
     request = RequestFactory().post("/?a=b", {"password": "x"}, headers={"cookie": f"{COOKIE}=value; language=de"})
     error_reports.hide_cookies(request, COOKIE)
 
@@ -195,10 +198,10 @@ def test_reports_leave_out_kratos_cookie_and_nothing_else() -> None:
     assert found.cleansed_substitute == own.cleansed_substitute
 
 
-def test_reports_leave_out_kratos_cookie_where_nobody_signs_in_by_it(
+def test_reports_omit_the_kratos_cookie_if_nobody_signs_in_by_it(
     browser_of: KratosBrowser, session: Session, settings: Any, mails: list[str], shown: Shown
 ) -> None:
-    """As where Kratos is the login page of a Hydra."""
+    """Here Kratos is only the login page of a Hydra."""
     settings.ROOT_URLCONF = "tests.kratos.urls"
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != MIDDLEWARE]
 
@@ -209,7 +212,7 @@ def test_reports_leave_out_kratos_cookie_where_nobody_signs_in_by_it(
     assert [shown(mail) for mail in mails] == [[], [], []]
 
 
-def test_reports_name_no_cookie_that_did_not_come() -> None:
+def test_reports_name_no_cookie_that_the_request_lacks() -> None:
     request = RequestFactory().get("/", headers={"cookie": "language=de"})
     error_reports.hide_cookies(request, COOKIE)
 
@@ -220,9 +223,9 @@ def test_reports_name_no_cookie_that_did_not_come() -> None:
 
 
 @pytest.mark.parametrize("case", ["signed in", "dead", "down", "fault", "logged out here", "logged out", "refused"])
-def test_no_log_line(
+def test_no_log_line_shows_a_secret(
     client: SiteBrowser,
-    wire: KratosNetwork,
+    kratos_network: KratosNetwork,
     kratos: Kratos,
     session: Session,
     shown: Shown,
@@ -241,9 +244,9 @@ def test_no_log_line(
     if case == "dead":
         kratos.end(session.id)
     if case == "down":
-        wire.down()
+        kratos_network.down()
     if case == "fault":
-        wire.replace("/sessions/whoami", session.cookie.encode(), status=500)
+        kratos_network.replace("/sessions/whoami", session.cookie.encode(), status=500)
     if case == "logged out here":
         ending.end_rows(index.rows(), EndReason.USER)
     if case == "logged out":
@@ -251,7 +254,7 @@ def test_no_log_line(
     for path in ("/private/", "/auth/whoami/", "/auth/login/", "/nowhere/"):
         client.get(path)
 
-    lines = "\n".join(logging.Formatter("%(name)s %(message)s %(args)s").format(one) for one in caplog.records)
+    lines = "\n".join(logging.Formatter("%(name)s %(message)s %(args)s").format(record) for record in caplog.records)
     assert lines
     assert shown(lines) == []
     assert [key for key in keys if str(key) in lines] == []

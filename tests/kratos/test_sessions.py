@@ -1,4 +1,4 @@
-"""My sessions at Kratos: as JSON in its shapes, and on the page beside those of this site. Ended here first."""
+"""My sessions at Kratos: as JSON with Kratos' fields, and on the page with the site sessions. They end here first."""
 
 from typing import Any
 from uuid import uuid4
@@ -28,41 +28,41 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.
 
 @pytest.fixture(autouse=True, params=["db", "cache"])
 def _engine(request: pytest.FixtureRequest, settings: Any) -> None:
-    """Who has ended is out at once, although requests ask the index now and then only."""
+    """An ended session is refused at once, even with a long ``SESSION_RECHECK_SECONDS``."""
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
 
 
 @pytest.fixture
 def phone(kratos: Kratos, amber: Identity) -> Session:
-    """Another session of amber's, in which nobody has come to this site."""
+    """Another session of Amber at Kratos, which never came to this site."""
     return kratos.sign_in(amber, device=Device("203.0.113.7:4711", FIREFOX))
 
 
 @pytest.fixture
-def stranger(kratos: Kratos) -> Session:
-    return kratos.sign_in(kratos.identity("birch@example.org"))
+def birch_session(kratos: Kratos) -> Session:
+    return kratos.sign_in(kratos.identity("birch_session@example.org"))
 
 
 @pytest.fixture
-def browser(browser_of: KratosBrowser, wire: KratosNetwork, session: Session) -> SiteBrowser:
-    """Amber's; Kratos has been asked nothing since."""
+def browser(browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session) -> SiteBrowser:
+    """Amber's browser. Kratos has received no call since the sign-in."""
     browser = browser_of(session)
     assert browser.user["sid"] == session.id
-    wire.calls.clear()
+    kratos_network.calls.clear()
     return browser
 
 
 @pytest.fixture
 def other(browser_of: KratosBrowser, kratos: Kratos, amber: Identity, browser: SiteBrowser) -> SiteBrowser:
-    """Another of amber's, in which she came to this site too."""
+    """Another browser of Amber, which came to this site too."""
     other = browser_of(kratos.sign_in(amber))
     assert other.user
     return other
 
 
 @pytest.fixture
-def of_stranger(browser_of: KratosBrowser, stranger: Session) -> SiteBrowser:
-    browser = browser_of(stranger)
+def browser_of_birch(browser_of: KratosBrowser, birch_session: Session) -> SiteBrowser:
+    browser = browser_of(birch_session)
     assert browser.user
     return browser
 
@@ -78,51 +78,58 @@ def row_of(browser: SiteBrowser) -> LoginSession:
 # As JSON
 
 
-def test_lists_the_others(
-    browser: SiteBrowser, session: Session, phone: Session, stranger: Session, other: SiteBrowser
+def test_json_lists_the_other_sessions(
+    browser: SiteBrowser, session: Session, phone: Session, birch_session: Session, other: SiteBrowser
 ) -> None:
     answer = browser.get(JSON)
 
     assert answer.status_code == 200
     assert answer["Content-Type"] == "application/json"
     assert "no-store" in answer["Cache-Control"]
-    assert {one["id"] for one in answer.json()} == {phone.id, sid_of(other)}
-    described = next(one for one in answer.json() if one["id"] == phone.id)
+    assert {listed["id"] for listed in answer.json()} == {phone.id, sid_of(other)}
+    described = next(listed for listed in answer.json() if listed["id"] == phone.id)
     assert set(described) == {"id", "authenticated_at", "expires_at", "devices"}
     assert described["authenticated_at"].endswith("Z")
     assert described["devices"] == [{"user_agent": FIREFOX, "location": "", "ip_address": "203.0.113.7:4711"}]
 
 
-def test_lists_nothing_of_traits(browser: SiteBrowser, phone: Session) -> None:
+def test_json_contains_no_traits(browser: SiteBrowser, phone: Session) -> None:
     assert "amber" not in browser.get(JSON).text
 
 
-def test_lists_none(browser: SiteBrowser, stranger: Session) -> None:
+def test_json_lists_no_other_session(browser: SiteBrowser, birch_session: Session) -> None:
     assert browser.get(JSON).json() == []
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("get", JSON), ("delete", JSON), ("delete", f"{JSON}0b6c4f0e-7d0f-4f4e-9a51-000000000000/")]
 )
-def test_nobody_has_none(browser_of: KratosBrowser, wire: KratosNetwork, method: str, path: str) -> None:
+def test_json_refuses_an_anonymous_user(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork, method: str, path: str
+) -> None:
     answer = getattr(browser_of(), method)(path)
 
     assert (answer.status_code, answer.json()) == (401, {"error": "session_inactive"})
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("get", JSON), ("delete", JSON), ("delete", f"{JSON}0b6c4f0e-7d0f-4f4e-9a51-000000000000/")]
 )
-def test_session_of_this_site_alone_has_none(browser_of: KratosBrowser, method: str, path: str) -> None:
+def test_json_refuses_a_session_of_this_site_only(browser_of: KratosBrowser, method: str, path: str) -> None:
     browser = browser_of()
     browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
 
     assert getattr(browser, method)(path).status_code == 401
 
 
-def test_refusals_are_told_apart(
-    browser_of: KratosBrowser, kratos: Kratos, amber: Identity, session: Session, settings: Any, wire: KratosNetwork
+def test_each_refusal_has_its_own_code(
+    browser_of: KratosBrowser,
+    kratos: Kratos,
+    amber: Identity,
+    session: Session,
+    settings: Any,
+    kratos_network: KratosNetwork,
 ) -> None:
     def refused() -> tuple[int, str]:
         answer = browser_of(session).get(JSON)
@@ -137,63 +144,65 @@ def test_refusals_are_told_apart(
     session = kratos.sign_in(amber)
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
     assert refused() == (500, "backend_missing")
-    assert refused() == (500, "backend_missing"), "the verdict is held"
+    assert refused() == (500, "backend_missing"), "the answer is still kept"
 
 
-def test_ends_one(browser: SiteBrowser, phone: Session, other: SiteBrowser) -> None:
+def test_delete_ends_one_session(browser: SiteBrowser, phone: Session, other: SiteBrowser) -> None:
     answer = browser.delete(f"{JSON}{phone.id}/")
 
     assert (answer.status_code, answer.content) == (204, b"")
     assert not phone.active
-    assert receipts.is_logged_out(PUBLIC_URL, phone.id), "should somebody come with a verdict that is still held"
+    assert receipts.is_logged_out(PUBLIC_URL, phone.id), "a kept answer must not sign it in again"
     assert browser.user
     assert other.user
 
 
-def test_another_browser_is_out_at_once_although_its_verdict_is_held(
-    browser: SiteBrowser, other: SiteBrowser, wire: KratosNetwork
+def test_another_browser_is_logged_out_at_once_despite_its_kept_answer(
+    browser: SiteBrowser, other: SiteBrowser, kratos_network: KratosNetwork
 ) -> None:
     assert browser.delete(f"{JSON}{sid_of(other)}/").status_code == 204
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     assert other.user is None
-    assert wire.calls == [], "its verdict still says that it lives"
+    assert kratos_network.calls == [], "its kept answer still says active"
     assert LoginSession.objects.get() == row_of(browser)
     assert LoginSession.objects.get().ended_at is None
 
 
-def test_session_of_somebody_else_stays_everywhere(
-    browser: SiteBrowser, stranger: Session, of_stranger: SiteBrowser
+def test_a_session_of_another_user_does_not_end(
+    browser: SiteBrowser, birch_session: Session, browser_of_birch: SiteBrowser
 ) -> None:
-    assert browser.delete(f"{JSON}{stranger.id}/").status_code == 204
+    assert browser.delete(f"{JSON}{birch_session.id}/").status_code == 204
 
-    assert stranger.active
-    assert of_stranger.user
+    assert birch_session.active
+    assert browser_of_birch.user
     assert not LogoutReceipt.objects.exists()
 
 
-def test_unknown_session_is_none(browser: SiteBrowser) -> None:
+def test_an_unknown_session_changes_nothing(browser: SiteBrowser) -> None:
     assert browser.delete(f"{JSON}{uuid4()}/").status_code == 204
     assert browser.delete(f"{JSON}not-a-uuid/").status_code == 404
     assert not LogoutReceipt.objects.exists()
 
 
-def test_current_session_logs_out_instead(browser: SiteBrowser, session: Session, wire: KratosNetwork) -> None:
+def test_the_current_session_cannot_be_ended_this_way(
+    browser: SiteBrowser, session: Session, kratos_network: KratosNetwork
+) -> None:
     answer = browser.delete(f"{JSON}{session.id}/")
 
     assert (answer.status_code, answer.json()) == (400, {"error": "session_is_current"})
     assert session.active
     assert browser.user
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
-def test_ends_all_others(
+def test_delete_ends_all_other_sessions(
     browser: SiteBrowser,
     session: Session,
     phone: Session,
     other: SiteBrowser,
-    stranger: Session,
-    of_stranger: SiteBrowser,
+    birch_session: Session,
+    browser_of_birch: SiteBrowser,
 ) -> None:
     answer = browser.delete(JSON)
 
@@ -203,17 +212,19 @@ def test_ends_all_others(
     assert receipts.is_logged_out(PUBLIC_URL, phone.id)
     assert session.active
     assert browser.user
-    assert stranger.active
-    assert of_stranger.user
+    assert birch_session.active
+    assert browser_of_birch.user
 
 
-def test_other_methods(browser: SiteBrowser, phone: Session) -> None:
+def test_other_methods_are_refused(browser: SiteBrowser, phone: Session) -> None:
     assert browser.post(JSON).status_code == 405
     assert browser.get(f"{JSON}{phone.id}/").status_code == 405
     assert phone.active
 
 
-def test_csrf_token_is_needed_with_the_cookie(browser_of: KratosBrowser, session: Session, phone: Session) -> None:
+def test_a_request_with_the_cookie_needs_a_csrf_token(
+    browser_of: KratosBrowser, session: Session, phone: Session
+) -> None:
     browser = browser_of(session, enforce_csrf_checks=True)
     assert browser.user
 
@@ -228,18 +239,18 @@ def test_csrf_token_is_needed_with_the_cookie(browser_of: KratosBrowser, session
     assert not phone.active
 
 
-def test_csrf_token_is_not_needed_with_a_session_token(
+def test_a_request_with_a_session_token_needs_no_csrf_token(
     native_client_of: KratosBrowser, session: Session, phone: Session
 ) -> None:
     client = native_client_of(session, enforce_csrf_checks=True)
 
-    assert [one["id"] for one in client.get(JSON).json()] == [phone.id]
+    assert [listed["id"] for listed in client.get(JSON).json()] == [phone.id]
     assert client.delete(f"{JSON}{phone.id}/").status_code == 204
     assert client.delete(JSON).json() == {"count": 1}
     assert not phone.active
 
 
-def test_session_token_that_is_dead_is_no_way_around_the_csrf_token(
+def test_an_ended_session_token_does_not_avoid_the_csrf_check(
     browser_of: KratosBrowser, session: Session, phone: Session
 ) -> None:
     browser = browser_of(session, enforce_csrf_checks=True)
@@ -250,7 +261,7 @@ def test_session_token_that_is_dead_is_no_way_around_the_csrf_token(
     assert phone.active
 
 
-def test_native_application_is_listed_and_ended_too(
+def test_native_applications_are_listed_and_ended_too(
     browser: SiteBrowser, native_client_of: KratosBrowser, kratos: Kratos, amber: Identity
 ) -> None:
     client = native_client_of(kratos.sign_in(amber))
@@ -264,17 +275,23 @@ def test_native_application_is_listed_and_ended_too(
 @pytest.mark.parametrize("fails", ["the list", "the end"])
 @pytest.mark.parametrize("how", ["down", "slow", "500"])
 @pytest.mark.parametrize("which", ["one", "others"])
-def test_what_kratos_was_not_told_of_has_ended_here(
-    browser: SiteBrowser, other: SiteBrowser, wire: KratosNetwork, clock: Clock, which: str, how: str, fails: str
+def test_a_session_that_did_not_end_at_kratos_has_ended_here(
+    browser: SiteBrowser,
+    other: SiteBrowser,
+    kratos_network: KratosNetwork,
+    clock: Clock,
+    which: str,
+    how: str,
+    fails: str,
 ) -> None:
     sid = sid_of(other)
-    at_kratos = wire.kratos.sessions[sid]
+    at_kratos = kratos_network.kratos.sessions[sid]
     path = JSON if which == "others" else f"{JSON}{sid}/"
     fault = OTHERS if fails == "the list" or which == "others" else f"{OTHERS}/{sid}"
     if how == "500":
-        wire.replace(fault, b'{"error": {"code": 500}}', status=500)
+        kratos_network.replace(fault, b'{"error": {"code": 500}}', status=500)
     else:
-        getattr(wire, how)(fault)
+        getattr(kratos_network, how)(fault)
 
     answer = browser.delete(path)
 
@@ -283,19 +300,19 @@ def test_what_kratos_was_not_told_of_has_ended_here(
     assert answer["Retry-After"] == "5"
     assert at_kratos.active
     assert other.user is None
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
-    assert other.user is None, "although Kratos says that the session lives"
+    assert other.user is None, "although the session at Kratos is active"
     assert browser.user
-    assert browser.delete(path).status_code in (200, 204), "sent again, Kratos is told"
+    assert browser.delete(path).status_code in (200, 204), "the second request ends it at Kratos"
     assert not at_kratos.active
 
 
-def test_who_does_not_answer_is_not_asked_by_the_next(
-    browser: SiteBrowser, other: SiteBrowser, phone: Session, wire: KratosNetwork
+def test_the_next_request_does_not_ask_a_kratos_that_does_not_answer(
+    browser: SiteBrowser, other: SiteBrowser, phone: Session, kratos_network: KratosNetwork
 ) -> None:
-    wire.slow(OTHERS)
-    wire.calls.clear()
+    kratos_network.slow(OTHERS)
+    kratos_network.calls.clear()
 
     for _ in range(2):
         assert browser.get(JSON).status_code == 503
@@ -303,11 +320,11 @@ def test_who_does_not_answer_is_not_asked_by_the_next(
         assert browser.delete(JSON).status_code == 503
         assert "alert" in browser.get(PAGE).text
 
-    assert asked(wire) == [("GET", OTHERS)]
+    assert asked(kratos_network) == [("GET", OTHERS)]
     assert other.user is None
 
 
-def test_second_factor_brings_the_browser_back(
+def test_the_second_factor_returns_the_browser(
     browser_of: KratosBrowser, kratos: Kratos, amber: Identity, session: Session
 ) -> None:
     kratos.required_aal, amber.totp_secret = "highest_available", new_secret()
@@ -318,25 +335,25 @@ def test_second_factor_brings_the_browser_back(
     assert query_of(query_of(url)["return_to"])["next"] == "/private/"
 
 
-# On the page
+# The page
 
 
-def test_page_leaves_out_what_kratos_has_ended(
-    browser: SiteBrowser, other: SiteBrowser, kratos: Kratos, amber: Identity, of_stranger: SiteBrowser
+def test_the_page_omits_sessions_that_ended_at_kratos(
+    browser: SiteBrowser, other: SiteBrowser, kratos: Kratos, amber: Identity, browser_of_birch: SiteBrowser
 ) -> None:
-    """A session of the same person's by another account at Kratos, which this one's list has not, stays."""
-    third, theirs = kratos.sign_in(amber), row_of(of_stranger)
+    """A session of the same user that another account at Kratos opened stays in the list."""
+    third, theirs = kratos.sign_in(amber), row_of(browser_of_birch)
     LoginSession.objects.filter(pk=theirs.pk).update(user_id=row_of(browser).user_id)
     kratos.end(sid_of(other))
 
     page = browser.get(PAGE)
 
     assert {row.sid for row in page.context["login_sessions"]} == {sid_of(browser), theirs.sid}
-    assert [one.id for one in page.context["elsewhere"]] == [third.id]
+    assert [listed.id for listed in page.context["elsewhere"]] == [third.id]
 
 
-def test_page_has_those_here_and_those_elsewhere(
-    browser: SiteBrowser, session: Session, phone: Session, other: SiteBrowser, stranger: Session
+def test_the_page_shows_sessions_here_and_elsewhere(
+    browser: SiteBrowser, session: Session, phone: Session, other: SiteBrowser, birch_session: Session
 ) -> None:
     answer = browser.get(PAGE)
 
@@ -347,20 +364,20 @@ def test_page_has_those_here_and_those_elsewhere(
     assert f'value="{phone.id}"' in elsewhere
     assert "Firefox on Linux" in elsewhere
     assert 'aria-label="End the session in Firefox on Linux"' in elsewhere
-    assert sid_of(other) not in answer.text, "it is listed once"
+    assert sid_of(other) not in answer.text, "each session is listed once"
     assert session.id not in answer.text
-    assert stranger.id not in answer.text
+    assert birch_session.id not in answer.text
     assert 'value="others"' in elsewhere
 
 
-def test_page_shows_a_location_where_kratos_knows_one(
-    browser: SiteBrowser, wire: KratosNetwork, phone: Session
+def test_the_page_shows_a_location_that_kratos_knows(
+    browser: SiteBrowser, kratos_network: KratosNetwork, phone: Session
 ) -> None:
     document = (
         f'[{{"id": "{phone.id}", "active": true, "identity": {{"id": "{uuid4()}"}},'
         ' "devices": [{"user_agent": "<b>curl</b>", "location": "Berlin, DE"}]}]'
     )
-    wire.replace(OTHERS, document.encode())
+    kratos_network.replace(OTHERS, document.encode())
 
     page = browser.get(PAGE).text
 
@@ -369,13 +386,13 @@ def test_page_shows_a_location_where_kratos_knows_one(
     assert "<b>curl" not in page
 
 
-def test_page_with_a_session_elsewhere_of_no_device(browser: SiteBrowser, kratos: Kratos, phone: Session) -> None:
+def test_the_page_shows_a_session_without_a_device(browser: SiteBrowser, kratos: Kratos, phone: Session) -> None:
     phone.devices.clear()
 
     assert "Unknown browser" in browser.get(PAGE).text.partition("<h2>")[2]
 
 
-def test_page_without_others(browser: SiteBrowser) -> None:
+def test_the_page_without_other_sessions_has_no_button(browser: SiteBrowser) -> None:
     page = browser.get(PAGE).text
 
     assert "Elsewhere" not in page
@@ -384,7 +401,7 @@ def test_page_without_others(browser: SiteBrowser) -> None:
 
 
 @pytest.mark.parametrize("which", ["one", "others"])
-def test_page_ends_those_elsewhere(browser: SiteBrowser, phone: Session, session: Session, which: str) -> None:
+def test_the_page_ends_sessions_elsewhere(browser: SiteBrowser, phone: Session, session: Session, which: str) -> None:
     answer = browser.post(PAGE, {"end": phone.id if which == "one" else "others"})
 
     assert (answer.status_code, answer["Location"]) == (302, PAGE)
@@ -395,7 +412,7 @@ def test_page_ends_those_elsewhere(browser: SiteBrowser, phone: Session, session
 
 
 @pytest.mark.parametrize("which", ["one", "others"])
-def test_page_ends_those_here_and_at_kratos(
+def test_the_page_ends_sessions_here_and_at_kratos(
     browser: SiteBrowser, other: SiteBrowser, kratos: Kratos, which: str
 ) -> None:
     row = row_of(other)
@@ -408,16 +425,18 @@ def test_page_ends_those_here_and_at_kratos(
     assert LoginSession.objects.get() == row_of(browser)
 
 
-def test_page_does_not_end_somebody_elses(browser: SiteBrowser, stranger: Session, of_stranger: SiteBrowser) -> None:
-    for chosen in (stranger.id, row_of(of_stranger).pk):
+def test_the_page_does_not_end_sessions_of_another_user(
+    browser: SiteBrowser, birch_session: Session, browser_of_birch: SiteBrowser
+) -> None:
+    for chosen in (birch_session.id, row_of(browser_of_birch).pk):
         assert browser.post(PAGE, {"end": chosen}).status_code == 302
 
-    assert stranger.active
-    assert of_stranger.user
+    assert birch_session.active
+    assert browser_of_birch.user
     assert not LogoutReceipt.objects.exists()
 
 
-def test_page_does_not_end_ones_own_here(browser: SiteBrowser, session: Session) -> None:
+def test_the_page_does_not_end_the_current_session(browser: SiteBrowser, session: Session) -> None:
     for chosen in (session.id, row_of(browser).pk):
         assert browser.post(PAGE, {"end": chosen}).status_code == 302
 
@@ -425,10 +444,10 @@ def test_page_does_not_end_ones_own_here(browser: SiteBrowser, session: Session)
     assert browser.user
 
 
-def test_page_works_while_kratos_does_not(
-    browser: SiteBrowser, other: SiteBrowser, wire: KratosNetwork, logged: Logged
+def test_the_page_works_while_kratos_does_not_answer(
+    browser: SiteBrowser, other: SiteBrowser, kratos_network: KratosNetwork, logged: Logged
 ) -> None:
-    wire.down()
+    kratos_network.down()
 
     answer = browser.get(PAGE)
 
@@ -439,48 +458,48 @@ def test_page_works_while_kratos_does_not(
 
 
 @pytest.mark.parametrize("which", ["one", "others"])
-def test_page_ends_those_here_while_kratos_does_not_answer_and_says_so(
-    browser: SiteBrowser, other: SiteBrowser, wire: KratosNetwork, clock: Clock, which: str
+def test_the_page_ends_sessions_here_and_reports_that_kratos_does_not_answer(
+    browser: SiteBrowser, other: SiteBrowser, kratos_network: KratosNetwork, clock: Clock, which: str
 ) -> None:
     row = row_of(other)
-    wire.down()
+    kratos_network.down()
 
     answer = browser.post(PAGE, {"end": row.pk if which == "one" else "others"})
 
     assert_page(answer, 503, "Where you are signed in")
     assert '<p role="alert">' in answer.text
     assert f'value="{row.pk}"' not in answer.text
-    assert 'value="others"' in answer.text, "to try again by, when nothing is listed"
+    assert 'value="others"' in answer.text, "a button to try again, although no session is listed"
     assert other.user is None
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
     assert other.user is None
-    assert wire.kratos.sessions[str(row.sid)].active
+    assert kratos_network.kratos.sessions[str(row.sid)].active
 
 
-def test_page_of_a_session_that_this_site_opened_asks_no_kratos(
-    browser_of: KratosBrowser, wire: KratosNetwork, other: SiteBrowser
+def test_the_page_of_a_session_that_this_site_opened_asks_no_kratos(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork, other: SiteBrowser
 ) -> None:
     browser = browser_of()
     browser.force_login(row_of(other).user, "django.contrib.auth.backends.ModelBackend")
     row = row_of(other)
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     assert "Elsewhere" not in browser.get(PAGE).text
     assert browser.post(PAGE, {"end": row.pk}).status_code == 302
 
-    assert asked(wire) == []
+    assert asked(kratos_network) == []
     assert other.user is None
-    assert wire.kratos.sessions[str(row.sid)].active, "its cookie is refused here, and Kratos not told"
+    assert kratos_network.kratos.sessions[str(row.sid)].active, "refused here, but active at Kratos"
     assert receipts.is_logged_out(PUBLIC_URL, str(row.sid))
 
 
-# A browser whose first requests came at once
+# A browser whose first two requests came at the same time
 
 
 @pytest.fixture
 def twice(browser_of: KratosBrowser, browser: SiteBrowser, session: Session) -> LoginSession:
-    """The row of another of its first requests, whose Django session the browser does not hold."""
+    """The row of the second request. The browser does not have its Django session."""
     again = browser_of(session)
     assert again.user["sid"] == session.id
     return LoginSession.objects.get(session_key=again.key)
@@ -499,7 +518,7 @@ def test_one_session_at_kratos_is_listed_once(browser: SiteBrowser, twice: Login
 
 
 @pytest.mark.parametrize("end", ["others", "that one"])
-def test_own_session_at_kratos_is_none_of_the_others(
+def test_the_current_session_at_kratos_is_not_listed_as_another(
     browser: SiteBrowser, twice: LoginSession, end: str, kratos: Kratos, session: Session
 ) -> None:
     browser.post(PAGE, {"end": end if end == "others" else str(twice.pk)})

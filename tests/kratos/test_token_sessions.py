@@ -1,4 +1,4 @@
-"""Clients that send a session token: one Django session over many requests, no cookie, and no CSRF token."""
+"""Clients that send a session token: one Django session for many requests, no cookie, and no CSRF token."""
 
 from collections.abc import Callable
 from typing import Any
@@ -53,14 +53,14 @@ def write(client: SiteBrowser, **headers: str) -> str:
 # Sign-in
 
 
-def test_token_signs_in(client: SiteBrowser, session: Session) -> None:
+def test_a_token_signs_in(client: SiteBrowser, session: Session) -> None:
     assert client.user["sid"] == session.id
     row = LoginSession.objects.get()
     assert (row.issuer, row.client_id, row.subject, row.sid) == (PUBLIC_URL, "", session.identity.id, session.id)
     assert client.get("/private/").text == client.user["username"]
 
 
-def test_one_session_over_many_requests(
+def test_many_requests_use_one_session(
     engine: str, client: SiteBrowser, clock: Clock, whoami_calls: Calls, session: Session
 ) -> None:
     assert [write(client) for _ in range(3)] == ["1", "2", "3"]
@@ -83,7 +83,7 @@ def test_no_cookie_is_set_and_the_answer_varies(client: SiteBrowser) -> None:
         assert "Cookie" not in answer["Vary"], path
 
 
-def test_session_that_did_not_change_is_not_stored_again(client: SiteBrowser) -> None:
+def test_an_unchanged_session_is_not_stored_again(client: SiteBrowser) -> None:
     write(client)
 
     with CaptureQueriesContext(connection) as queries:
@@ -92,22 +92,22 @@ def test_session_that_did_not_change_is_not_stored_again(client: SiteBrowser) ->
     assert {query["sql"].split()[0] for query in queries} == {"SELECT"}
 
 
-def test_page_with_a_form_sets_its_cookie_where_a_browser_needs_it(browser_of: KratosBrowser, session: Session) -> None:
+def test_a_page_with_a_form_sets_the_csrf_cookie(browser_of: KratosBrowser, session: Session) -> None:
     assert "csrftoken" in browser_of(session).get("/form/").cookies
 
 
-def test_each_token_has_a_session_of_its_own(
+def test_each_token_has_its_own_session(
     native_client_of: KratosBrowser, client: SiteBrowser, kratos: Kratos, amber: Identity
 ) -> None:
     other = native_client_of(kratos.sign_in(amber))
-    stranger = native_client_of(kratos.sign_in(kratos.identity("birch@example.org")))
+    birch = native_client_of(kratos.sign_in(kratos.identity("birch@example.org")))
 
-    assert [write(one) for one in (client, other, stranger, client)] == ["1", "1", "1", "2"]
+    assert [write(sender) for sender in (client, other, birch, client)] == ["1", "1", "1", "2"]
     assert LoginSession.objects.count() == 3
-    assert client.user["username"] == other.user["username"] != stranger.user["username"]
+    assert client.user["username"] == other.user["username"] != birch.user["username"]
 
 
-def test_the_cookie_of_the_same_session_at_kratos_is_another_session_here(
+def test_a_cookie_of_the_same_kratos_session_has_another_session_here(
     client: SiteBrowser, browser_of: KratosBrowser, session: Session
 ) -> None:
     assert client.user
@@ -115,10 +115,10 @@ def test_the_cookie_of_the_same_session_at_kratos_is_another_session_here(
     assert LoginSession.objects.filter(sid=session.id).count() == 2
 
 
-# Beside a cookie
+# A token together with a cookie
 
 
-def test_token_beats_the_cookie_whose_session_stays(
+def test_a_token_wins_over_the_cookie_whose_session_stays(
     browser_of: KratosBrowser, kratos: Kratos, session: Session
 ) -> None:
     browser = browser_of(kratos.sign_in(kratos.identity("birch@example.org")))
@@ -133,7 +133,7 @@ def test_token_beats_the_cookie_whose_session_stays(
     assert browser.user == of_the_cookie
 
 
-def test_bad_token_beats_a_good_cookie_whose_session_stays(
+def test_a_bad_token_wins_over_a_good_cookie_whose_session_stays(
     browser_of: KratosBrowser, session: Session, ended: list[dict[str, Any]]
 ) -> None:
     browser = browser_of(session)
@@ -150,7 +150,7 @@ def test_bad_token_beats_a_good_cookie_whose_session_stays(
 
 
 def look_first(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A middleware that wants to know who is there before Kratos' has said so."""
+    """A middleware that reads the user before Kratos' middleware."""
 
     def middleware(request: Any) -> Any:
         request.seen = request.user.is_authenticated
@@ -159,7 +159,7 @@ def look_first(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return middleware
 
 
-def test_token_beats_the_cookie_of_whom_a_middleware_has_seen(
+def test_a_token_wins_over_the_cookie_that_a_middleware_has_read(
     browser_of: KratosBrowser, kratos: Kratos, session: Session, settings: Any, native_client_of: KratosBrowser
 ) -> None:
     amber = native_client_of(session).user["username"]
@@ -177,7 +177,7 @@ def test_token_beats_the_cookie_of_whom_a_middleware_has_seen(
 
 @pytest.fixture
 def told(settings: Any) -> list[str]:
-    """Of whom a middleware before Kratos' learns when the answer is there."""
+    """The users that a middleware before Kratos' middleware sees after the answer."""
     place = next(place for place, name in enumerate(settings.MIDDLEWARE) if "KratosMiddleware" in name)
     look = f"{__name__}.look_last"
     settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], look, *settings.MIDDLEWARE[place:]]
@@ -197,7 +197,7 @@ def look_last(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return middleware
 
 
-def test_who_made_a_request_is_known_after_the_answer(
+def test_the_user_of_a_request_is_known_after_the_answer(
     browser_of: KratosBrowser,
     kratos: Kratos,
     client: SiteBrowser,
@@ -217,11 +217,11 @@ def test_who_made_a_request_is_known_after_the_answer(
     assert told == [amber, amber, birch]
 
 
-# What Kratos did not open
+# Sessions that Kratos did not open
 
 
 @pytest.mark.parametrize("token", ["living", "dead", "made up"])
-def test_token_is_no_key_to_what_was_signed_in_in_another_way(
+def test_a_token_cannot_open_a_session_of_another_sign_in(
     native_client_of: KratosBrowser, kratos: Kratos, session: Session, token: str
 ) -> None:
     User.objects.create_user("cedar")
@@ -234,30 +234,30 @@ def test_token_is_no_key_to_what_was_signed_in_in_another_way(
     assert not StoredSession.objects.exists()
     again = native_client_of(named, enforce_csrf_checks=True)
     if token == "living":
-        # To sign in in another way is to log out first.
+        # A sign-in in another way logs out first.
         assert receipts.is_logged_out(PUBLIC_URL, session.id)
     assert again.get("/private/").status_code == 302
     assert again.post("/write/").status_code == 403
 
 
-def test_session_that_kratos_did_not_open_is_not_signed_in_by_a_token(
+def test_a_token_does_not_sign_in_a_session_that_kratos_did_not_open(
     client: SiteBrowser, browser_of: KratosBrowser, session: Session
 ) -> None:
-    """Whoever tied them together."""
-    visitor = browser_of()
-    visitor.force_login(User.objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
+    """It does not matter how the token and the session came together."""
+    anonymous = browser_of()
+    anonymous.force_login(User.objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
     kratos = conf.get().kratos[0]
-    kratos.cache.set(token_sessions._key(kratos, Credential(session.token)), visitor.key, 60)
+    kratos.cache.set(token_sessions._key(kratos, Credential(session.token)), anonymous.key, 60)
 
     assert client.user["sid"] == session.id
-    assert visitor.user["username"] == "cedar"
+    assert anonymous.user["username"] == "cedar"
 
 
 # CSRF
 
 
-def test_bad_token_leaves_csrf_as_it_was(native_client_of: KratosBrowser) -> None:
-    """Django's test client leaves it out."""
+def test_a_bad_token_does_not_change_the_csrf_check(native_client_of: KratosBrowser) -> None:
+    """Django's test client skips this check by default."""
     assert native_client_of("bad").post("/write/").status_code == 200
 
 
@@ -266,21 +266,23 @@ def strict(native_client_of: KratosBrowser) -> Callable[[Session | str], SiteBro
     return lambda session: native_client_of(session, enforce_csrf_checks=True)
 
 
-def test_good_token_needs_no_csrf_token(strict: Callable[..., SiteBrowser], session: Session) -> None:
+def test_a_good_token_needs_no_csrf_token(strict: Callable[..., SiteBrowser], session: Session) -> None:
     client = strict(session)
 
     assert [client.post("/write/").text for _ in range(2)] == ["1", "2"]
     assert not client.cookies
 
 
-def test_bad_token_is_no_way_around_csrf(strict: Callable[..., SiteBrowser], kratos: Kratos, session: Session) -> None:
+def test_a_bad_token_does_not_avoid_the_csrf_check(
+    strict: Callable[..., SiteBrowser], kratos: Kratos, session: Session
+) -> None:
     kratos.end(session.id)
 
     for token in ("bad", session):
         assert strict(token).post("/write/").status_code == 403
 
 
-def test_bad_token_is_no_way_around_csrf_beside_a_cookie(browser_of: KratosBrowser, session: Session) -> None:
+def test_a_bad_token_with_a_cookie_does_not_avoid_the_csrf_check(browser_of: KratosBrowser, session: Session) -> None:
     browser = browser_of(session, enforce_csrf_checks=True)
     assert browser.user
 
@@ -288,24 +290,24 @@ def test_bad_token_is_no_way_around_csrf_beside_a_cookie(browser_of: KratosBrows
     assert browser.post("/write/", headers={"x-session-token": "bad"}).status_code == 403
 
 
-def test_refused_token_is_no_way_around_csrf(strict: Callable[..., SiteBrowser], session: Session) -> None:
+def test_a_refused_token_does_not_avoid_the_csrf_check(strict: Callable[..., SiteBrowser], session: Session) -> None:
     receipts.record_logout(PUBLIC_URL, session.id)
 
     assert strict(session).post("/write/").status_code == 403
 
 
-def test_token_that_cannot_be_asked_about_is_no_way_around_csrf(
-    strict: Callable[..., SiteBrowser], session: Session, wire: KratosNetwork
+def test_an_undecided_token_does_not_avoid_the_csrf_check(
+    strict: Callable[..., SiteBrowser], session: Session, kratos_network: KratosNetwork
 ) -> None:
-    wire.down()
+    kratos_network.down()
 
     assert strict(session).post("/write/").status_code == 503
 
 
-# The end
+# The end of a session
 
 
-def test_dead_token_ends_its_session(
+def test_an_ended_token_ends_its_session(
     engine: str, client: SiteBrowser, kratos: Kratos, session: Session, clock: Clock, ended: list[dict[str, Any]]
 ) -> None:
     assert write(client) == "1"
@@ -315,11 +317,11 @@ def test_dead_token_ends_its_session(
     assert client.user is None
 
     assert not LoginSession.objects.exists()
-    assert [one["reason"] for one in ended] == [EndReason.KRATOS]
+    assert [event["reason"] for event in ended] == [EndReason.KRATOS]
     assert write(client) == "1"
 
 
-def test_logout_ends_it(
+def test_logout_ends_the_session(
     engine: str, client: SiteBrowser, session: Session, kratos: Kratos, native_client_of: KratosBrowser
 ) -> None:
     assert client.user
@@ -334,8 +336,8 @@ def test_logout_ends_it(
     assert client.user is None
 
 
-def test_logout_of_the_site_ends_it(client: SiteBrowser, session: Session, kratos: Kratos) -> None:
-    """By a view that knows nothing of Kratos: that is not told, and signs nobody in again all the same."""
+def test_logout_by_the_site_ends_the_session(client: SiteBrowser, session: Session, kratos: Kratos) -> None:
+    """The view does not know Kratos. The session at Kratos stays active, but it signs nobody in here again."""
     assert client.user
 
     client.get("/log-out/")
@@ -345,13 +347,18 @@ def test_logout_of_the_site_ends_it(client: SiteBrowser, session: Session, krato
     assert client.user is None
 
 
-def test_logout_ends_it_whatever_kratos_says(
-    engine: str, client: SiteBrowser, session: Session, wire: KratosNetwork, clock: Clock, ended: list[dict[str, Any]]
+def test_logout_ends_the_session_whatever_kratos_answers(
+    engine: str,
+    client: SiteBrowser,
+    session: Session,
+    kratos_network: KratosNetwork,
+    clock: Clock,
+    ended: list[dict[str, Any]],
 ) -> None:
-    """Nobody could say whose token it is."""
+    """Kratos cannot say whose token it is."""
     assert client.user
     clock.advance(11)
-    wire.down()
+    kratos_network.down()
 
     answer = SiteBrowser().delete(
         "/auth/kratos/logout/api/", {"session_token": session.token}, content_type="application/json"
@@ -359,13 +366,13 @@ def test_logout_ends_it_whatever_kratos_says(
 
     assert answer.status_code == 503
     assert not LoginSession.objects.exists()
-    assert [one["reason"] for one in ended] == [EndReason.RP_INITIATED]
-    wire.mend()
+    assert [event["reason"] for event in ended] == [EndReason.RP_INITIATED]
+    kratos_network.mend()
     clock.advance(11)
     assert client.user is None
 
 
-def test_session_that_was_ended_meanwhile_is_not_stored_again(
+def test_a_session_that_ended_meanwhile_is_not_stored_again(
     client: SiteBrowser, settings: Any, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     assert write(client) == "1"
@@ -385,7 +392,7 @@ def test_session_that_was_ended_meanwhile_is_not_stored_again(
     assert client.user is None, "it was logged out"
 
 
-def test_a_view_that_fails_keeps_nothing(client: SiteBrowser) -> None:
+def test_a_failed_view_stores_nothing(client: SiteBrowser) -> None:
     client.raise_request_exception = False
     assert write(client) == "1"
 
@@ -399,7 +406,7 @@ def test_a_view_that_fails_keeps_nothing(client: SiteBrowser) -> None:
 # The cache
 
 
-def test_cache_that_forgot_gives_another_session(client: SiteBrowser, session: Session) -> None:
+def test_a_cleared_cache_gives_a_new_session(client: SiteBrowser, session: Session) -> None:
     assert write(client) == "1"
     cache.clear()
 
@@ -408,7 +415,7 @@ def test_cache_that_forgot_gives_another_session(client: SiteBrowser, session: S
     assert LoginSession.objects.filter(sid=session.id).count() == 2
 
 
-def test_cache_down_decides_nothing(
+def test_without_the_cache_nothing_is_decided(
     client: SiteBrowser, cache_down: Callable[[], None], whoami_calls: Calls, settings: Any
 ) -> None:
     caches = settings.CACHES
@@ -427,7 +434,7 @@ def test_cache_down_decides_nothing(
 
 
 @pytest.mark.parametrize("path", ["/write/", "/log-out/"])
-def test_cache_that_fails_after_the_view_spoils_no_answer(
+def test_a_cache_that_fails_after_the_view_does_not_change_the_answer(
     client: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged, path: str
 ) -> None:
     assert client.user
@@ -445,7 +452,7 @@ def test_cache_that_fails_after_the_view_spoils_no_answer(
     assert logged() == ["session of a token not saved: TemporaryError"]
 
 
-def test_database_down_decides_nothing(client: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_database_nothing_is_decided(client: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object) -> None:
         raise OperationalError
 
@@ -461,5 +468,5 @@ def test_database_down_decides_nothing(client: SiteBrowser, monkeypatch: pytest.
     assert write(client) == "2"
 
 
-def test_key_in_the_cache_does_not_tell_the_token(session: Session) -> None:
+def test_the_cache_key_does_not_show_the_token(session: Session) -> None:
     assert session.token not in token_sessions._key(conf.get().kratos[0], Credential(session.token))

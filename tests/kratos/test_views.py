@@ -1,4 +1,4 @@
-"""What pages, single-page and native applications ask of this site about Kratos: its login page, and their logouts."""
+"""The site's views for Kratos: its login page, and the logouts of pages, single-page and native applications."""
 
 import json
 from collections.abc import Callable
@@ -29,18 +29,20 @@ MADE_UP = "ory_lo_made_up"
 
 
 @pytest.fixture
-def signed_in(browser_of: KratosBrowser, wire: KratosNetwork, session: Session) -> SiteBrowser:
-    """Amber's browser; Kratos has been asked nothing since."""
+def signed_in(browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session) -> SiteBrowser:
+    """Amber's browser. Kratos has received no call since the sign-in."""
     browser = browser_of(session)
     assert browser.user["sid"] == session.id
-    wire.calls.clear()
+    kratos_network.calls.clear()
     return browser
 
 
 # The login page
 
 
-def test_login_page_sends_to_kratos_and_back_to_itself(browser_of: KratosBrowser, wire: KratosNetwork) -> None:
+def test_the_login_page_redirects_to_kratos_with_itself_as_return_url(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork
+) -> None:
     answer = browser_of().get("/auth/login/", {"next": "/private/?a=1&b"})
 
     assert answer.status_code == 302
@@ -49,28 +51,28 @@ def test_login_page_sends_to_kratos_and_back_to_itself(browser_of: KratosBrowser
     return_to = query_of(answer["Location"])["return_to"]
     assert return_to.startswith(f"{SITE}/auth/login/?")
     assert query_of(return_to) == {"provider": "default", "next": "/private/?a=1&b", "returned": "1"}
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
-def test_host_of_the_request_is_not_where_kratos_sends_back_to(browser_of: KratosBrowser) -> None:
+def test_the_return_url_does_not_use_the_host_of_the_request(browser_of: KratosBrowser) -> None:
     location = browser_of().get("/auth/login/", headers={"host": "localhost"})["Location"]
 
     assert query_of(location)["return_to"].startswith(f"{SITE}/auth/login/?")
 
 
 @pytest.mark.parametrize("next_url", ["//evil.example", "https://evil.example/", "javascript:alert(1)"])
-def test_next_that_leads_elsewhere_is_left_out(browser_of: KratosBrowser, next_url: str) -> None:
+def test_a_next_of_another_site_is_dropped(browser_of: KratosBrowser, next_url: str) -> None:
     location = browser_of().get("/auth/login/", {"next": next_url})["Location"]
 
     assert query_of(query_of(location)["return_to"])["next"] == ""
 
 
 @pytest.mark.parametrize(("next_url", "location"), [("/private/", "/private/"), ("", "/"), ("//evil.example", "/")])
-def test_who_comes_back_signed_in_goes_on(signed_in: SiteBrowser, next_url: str, location: str) -> None:
+def test_a_signed_in_user_continues_at_next(signed_in: SiteBrowser, next_url: str, location: str) -> None:
     assert signed_in.get("/auth/login/", {"next": next_url, "returned": "1"})["Location"] == location
 
 
-def test_who_comes_back_without_a_living_session_is_not_sent_around(
+def test_a_user_without_an_active_session_causes_no_redirect_loop(
     browser_of: KratosBrowser, kratos: Kratos, session: Session, logged: Logged
 ) -> None:
     kratos.end(session.id)
@@ -83,7 +85,7 @@ def test_who_comes_back_without_a_living_session_is_not_sent_around(
         assert logged()[-1].startswith("sign-in failed: kratos_cookie_missing: ")
 
 
-def test_second_factor_is_asked_for_with_a_way_to_it(
+def test_the_page_about_the_second_factor_links_to_it(
     browser_of: KratosBrowser, kratos: Kratos, amber: Identity
 ) -> None:
     kratos.required_aal, amber.totp_secret = "highest_available", new_secret()
@@ -98,7 +100,7 @@ def test_second_factor_is_asked_for_with_a_way_to_it(
     assert query_of(query_of(link)["return_to"]) == {"provider": "default", "next": "/private/", "returned": "1"}
 
 
-def test_who_may_not_use_this_site_can_log_out_to_be_somebody_else(
+def test_a_refused_user_can_log_out_to_change_the_account(
     browser_of: KratosBrowser, session: Session, settings: Any
 ) -> None:
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
@@ -115,14 +117,14 @@ def test_who_may_not_use_this_site_can_log_out_to_be_somebody_else(
     assert browser.get("/auth/login/")["Location"].startswith(PUBLIC_URL)
 
 
-# The logout of a page that is its own application
+# Logout of a single-page application
 
 
 def flow(browser: SiteBrowser, **query: str) -> Any:
     return browser.get("/auth/kratos/logout/browser/", query, headers=JSON)
 
 
-def test_flow_has_the_shape_that_kratos_gives_it(signed_in: SiteBrowser, session: Session) -> None:
+def test_the_flow_has_the_fields_that_kratos_gives(signed_in: SiteBrowser, session: Session) -> None:
     answer = flow(signed_in)
 
     assert answer.status_code == 200
@@ -134,39 +136,45 @@ def test_flow_has_the_shape_that_kratos_gives_it(signed_in: SiteBrowser, session
     }
 
 
-def test_flow_asks_kratos_once_in_a_sessions_life(signed_in: SiteBrowser, wire: KratosNetwork, clock: Clock) -> None:
+def test_the_flow_calls_kratos_once_for_each_session(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, clock: Clock
+) -> None:
     first = flow(signed_in).json()
     clock.advance(60)
-    wire.down(FLOW)
+    kratos_network.down(FLOW)
 
     assert flow(signed_in).json() == first
-    assert asked(wire) == [("GET", FLOW), ("GET", WHOAMI)]
+    assert asked(kratos_network) == [("GET", FLOW), ("GET", WHOAMI)]
 
 
 @pytest.mark.parametrize(
     ("return_to", "kept"),
     [("/bye/?a=1", "/bye/?a=1"), (f"{SITE}/bye/", f"{SITE}/bye/"), ("https://evil.example", None)],
 )
-def test_flow_keeps_a_return_to_of_this_site(signed_in: SiteBrowser, return_to: str, kept: str | None) -> None:
+def test_the_flow_keeps_a_return_to_of_this_site(signed_in: SiteBrowser, return_to: str, kept: str | None) -> None:
     assert query_of(flow(signed_in, return_to=return_to).json()["logout_url"]).get("return_to") == kept
 
 
-def test_flow_of_nobody(browser_of: KratosBrowser, wire: KratosNetwork) -> None:
+def test_the_flow_refuses_an_anonymous_user(browser_of: KratosBrowser, kratos_network: KratosNetwork) -> None:
     answer = flow(browser_of())
 
     assert answer.status_code == 401
     assert answer.json() == {"error": "session_inactive"}
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
-def test_flow_of_a_session_that_is_dead_at_kratos(signed_in: SiteBrowser, kratos: Kratos, session: Session) -> None:
+def test_the_flow_refuses_a_session_that_ended_at_kratos(
+    signed_in: SiteBrowser, kratos: Kratos, session: Session
+) -> None:
     kratos.end(session.id)
 
     assert flow(signed_in).status_code == 401
 
 
-def test_flow_while_kratos_does_not_answer(signed_in: SiteBrowser, wire: KratosNetwork) -> None:
-    wire.down(FLOW)
+def test_the_flow_answers_503_while_kratos_does_not_answer(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork
+) -> None:
+    kratos_network.down(FLOW)
 
     answer = flow(signed_in)
 
@@ -176,7 +184,7 @@ def test_flow_while_kratos_does_not_answer(signed_in: SiteBrowser, wire: KratosN
     assert signed_in.user
 
 
-def test_flow_cannot_be_posted(signed_in: SiteBrowser) -> None:
+def test_the_flow_refuses_post(signed_in: SiteBrowser) -> None:
     assert signed_in.post("/auth/kratos/logout/browser/").status_code == 405
 
 
@@ -188,11 +196,11 @@ def complete(browser: SiteBrowser, token: str | None, accept: str = "application
 @pytest.mark.parametrize(
     "accept", ["application/json", "application/json, text/plain, */*", "text/html;q=0.9, */*;q=0.8, application/json"]
 )
-def test_application_completes_its_logout(
-    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, accept: str
+def test_an_application_completes_its_logout(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session, accept: str
 ) -> None:
     token = flow(signed_in).json()["logout_token"]
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     answer = complete(signed_in, token, accept, return_to="/bye/")
 
@@ -200,7 +208,7 @@ def test_application_completes_its_logout(
     assert "no-store" in answer["Cache-Control"]
     assert answer.cookies[COOKIE]["max-age"] == "0"
     assert not [name for name in answer.cookies if name.startswith("csrf_token")]
-    assert asked(wire) == [("GET", LOGOUT)]
+    assert asked(kratos_network) == [("GET", LOGOUT)]
     assert not session.active
     assert signed_in.user is None
     assert not LoginSession.objects.exists()
@@ -209,7 +217,7 @@ def test_application_completes_its_logout(
 @pytest.mark.parametrize(
     "accept", ["text/html,application/xhtml+xml,*/*;q=0.8", "*/*", "text/html, application/json", "text/plain"]
 )
-def test_browser_that_follows_the_link_goes_on(signed_in: SiteBrowser, session: Session, accept: str) -> None:
+def test_a_browser_that_follows_the_link_is_redirected(signed_in: SiteBrowser, session: Session, accept: str) -> None:
     url = flow(signed_in, return_to="/bye/").json()["logout_url"]
 
     answer = signed_in.get(url.removeprefix(SITE), headers={"accept": accept})
@@ -220,8 +228,8 @@ def test_browser_that_follows_the_link_goes_on(signed_in: SiteBrowser, session: 
     assert signed_in.user is None
 
 
-def test_link_ends_the_session_here_before_kratos_is_told(
-    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, monkeypatch: pytest.MonkeyPatch
+def test_the_link_ends_the_session_here_before_kratos_is_called(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[bool, bool]] = []
     token, log_out = flow(signed_in).json()["logout_token"], KratosPublic.log_out
@@ -236,7 +244,7 @@ def test_link_ends_the_session_here_before_kratos_is_told(
     assert seen == [(False, True)]
 
 
-def test_browser_is_not_sent_elsewhere(signed_in: SiteBrowser, session: Session, settings: Any) -> None:
+def test_the_link_does_not_redirect_to_another_site(signed_in: SiteBrowser, session: Session, settings: Any) -> None:
     answer = complete(signed_in, session.logout_token, "text/html", return_to="https://evil.example/")
 
     assert_page(answer, 200, "You are logged out")
@@ -245,7 +253,7 @@ def test_browser_is_not_sent_elsewhere(signed_in: SiteBrowser, session: Session,
 
 
 @pytest.mark.parametrize("token", [None, ""])
-def test_logout_without_a_token_ends_nothing(signed_in: SiteBrowser, session: Session, token: str | None) -> None:
+def test_a_logout_without_a_token_ends_nothing(signed_in: SiteBrowser, session: Session, token: str | None) -> None:
     answer = complete(signed_in, token)
 
     assert answer.status_code == 400
@@ -259,10 +267,15 @@ def test_logout_without_a_token_ends_nothing(signed_in: SiteBrowser, session: Se
 
 @pytest.mark.parametrize("keeps_token", [True, False])
 @pytest.mark.parametrize("token", [MADE_UP, "birch's", "täglich"])
-def test_logout_by_a_token_that_is_not_ones_own_ends_nothing(
-    signed_in: SiteBrowser, wire: KratosNetwork, kratos: Kratos, session: Session, token: str, keeps_token: bool
+def test_a_logout_with_a_token_of_another_user_ends_nothing(
+    signed_in: SiteBrowser,
+    kratos_network: KratosNetwork,
+    kratos: Kratos,
+    session: Session,
+    token: str,
+    keeps_token: bool,
 ) -> None:
-    """As any page could make a browser do."""
+    """Any page could make a browser send such a request."""
     if keeps_token:
         flow(signed_in)
     other = kratos.sign_in(kratos.identity("birch@example.org"))
@@ -279,38 +292,42 @@ def test_logout_by_a_token_that_is_not_ones_own_ends_nothing(
     assert other.active
     assert signed_in.user
     assert not LogoutReceipt.objects.exists()
-    assert ("GET", LOGOUT) not in asked(wire)
+    assert ("GET", LOGOUT) not in asked(kratos_network)
 
 
-def test_head_does_not_log_out(signed_in: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
-    """At Kratos it does; here, who only looks at a link ends nothing."""
+def test_head_does_not_log_out(signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session) -> None:
+    """At Kratos, HEAD logs out. Here, a link preview ends nothing."""
     token = flow(signed_in).json()["logout_token"]
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     answer = signed_in.head("/auth/kratos/logout/", {"token": token})
 
     assert answer.status_code == 405
-    assert wire.calls == []
+    assert kratos_network.calls == []
     assert session.active
     assert signed_in.user
 
 
-def test_logout_link_cannot_be_posted(signed_in: SiteBrowser, session: Session) -> None:
+def test_the_logout_link_refuses_post(signed_in: SiteBrowser, session: Session) -> None:
     assert signed_in.post(f"/auth/kratos/logout/?token={session.logout_token}").status_code == 405
     assert session.active
 
 
-def test_second_click_is_harmless(signed_in: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+def test_a_second_click_changes_nothing(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session
+) -> None:
     token = flow(signed_in).json()["logout_token"]
     complete(signed_in, token)
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     assert complete(signed_in, token).status_code == 401
     assert complete(signed_in, token, "text/html", return_to="/bye/")["Location"] == "/bye/"
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
-def test_second_click_of_a_browser_that_kept_the_cookie(signed_in: SiteBrowser, session: Session) -> None:
+def test_a_second_click_of_a_browser_that_still_has_the_cookie_changes_nothing(
+    signed_in: SiteBrowser, session: Session
+) -> None:
     token = flow(signed_in).json()["logout_token"]
     complete(signed_in, token)
     signed_in.cookies[COOKIE] = session.cookie
@@ -320,27 +337,27 @@ def test_second_click_of_a_browser_that_kept_the_cookie(signed_in: SiteBrowser, 
 
 
 @pytest.mark.parametrize("since", ["another", "none"])
-def test_link_outlives_the_session_here_that_it_was_made_in(
-    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, since: str
+def test_the_link_works_after_its_session_here_was_lost(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session, since: str
 ) -> None:
-    """As where the cache that held it was cleared: otherwise the person would be signed in again at once."""
+    """For example, the cache was cleared. Otherwise Kratos' cookie would sign the user in again at once."""
     token = flow(signed_in).json()["logout_token"]
     signed_in.cookies.pop("sessionid")
     if since == "another":
         assert signed_in.user
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     assert complete(signed_in, token).status_code == 204
 
-    assert asked(wire) == [("GET", FLOW), ("GET", LOGOUT)]
+    assert asked(kratos_network) == [("GET", FLOW), ("GET", LOGOUT)]
     assert not session.active
     assert signed_in.user is None
 
 
-def test_token_that_nobody_can_check_ends_nothing(
-    browser_of: KratosBrowser, wire: KratosNetwork, session: Session
+def test_a_token_that_cannot_be_checked_ends_nothing(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork, session: Session
 ) -> None:
-    wire.down()
+    kratos_network.down()
     browser = browser_of(session)
 
     answer = complete(browser, session.logout_token)
@@ -352,11 +369,11 @@ def test_token_that_nobody_can_check_ends_nothing(
     assert not LogoutReceipt.objects.exists()
 
 
-def test_application_whose_logout_kratos_was_not_told_of(
-    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, clock: Clock
+def test_an_application_gets_an_error_if_kratos_does_not_confirm_the_logout(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session, clock: Clock
 ) -> None:
     token = flow(signed_in).json()["logout_token"]
-    wire.down()
+    kratos_network.down()
 
     answer = complete(signed_in, token)
 
@@ -364,18 +381,20 @@ def test_application_whose_logout_kratos_was_not_told_of(
     assert answer["Retry-After"] == "5"
     assert not LoginSession.objects.exists()
     assert receipts.is_logged_out(PUBLIC_URL, session.id)
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
     assert signed_in.user is None
     assert session.active
 
-    assert complete(signed_in, token).status_code == 204, "sent again, Kratos is told"
+    assert complete(signed_in, token).status_code == 204, "the second request ends it at Kratos"
     assert not session.active
 
 
-def test_browser_whose_logout_kratos_was_not_told_of(signed_in: SiteBrowser, wire: KratosNetwork) -> None:
+def test_a_browser_gets_a_page_if_kratos_does_not_confirm_the_logout(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork
+) -> None:
     url = flow(signed_in, return_to="/bye/").json()["logout_url"]
-    wire.down()
+    kratos_network.down()
 
     answer = signed_in.visit(url)
 
@@ -387,14 +406,14 @@ def test_browser_whose_logout_kratos_was_not_told_of(signed_in: SiteBrowser, wir
 # Links in pages that the server renders
 
 
-def test_link_is_fetched_once_and_logs_out(
-    signed_in: SiteBrowser, wire: KratosNetwork, session: Session, clock: Clock
+def test_a_link_is_fetched_once_and_logs_out(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, session: Session, clock: Clock
 ) -> None:
     pages = [signed_in.get("/tags/").text for _ in range(2)]
     clock.advance(60)
     pages.append(signed_in.get("/tags/").text)
 
-    assert asked(wire).count(("GET", FLOW)) == 1
+    assert asked(kratos_network).count(("GET", FLOW)) == 1
     links = {page.split("|")[1].strip() for page in pages}
     url = f"{SITE}/auth/kratos/logout/?token={session.logout_token}"
     assert links == {f'<a href="{url}">Log out</a>'}
@@ -405,10 +424,10 @@ def test_link_is_fetched_once_and_logs_out(
     assert signed_in.user is None
 
 
-def test_link_without_kratos_leads_to_this_sites_page(
-    signed_in: SiteBrowser, wire: KratosNetwork, logged: Logged, clock: Clock
+def test_without_kratos_the_link_leads_to_this_sites_page(
+    signed_in: SiteBrowser, kratos_network: KratosNetwork, logged: Logged, clock: Clock
 ) -> None:
-    wire.down(FLOW)
+    kratos_network.down(FLOW)
 
     _button, link, url = signed_in.get("/tags/").text.split("|")
 
@@ -418,25 +437,27 @@ def test_link_without_kratos_leads_to_this_sites_page(
         f"logout link without Kratos' token: unreachable: GET {PUBLIC_URL}{FLOW}: ConnectionError",
         "logout link without Kratos' token: cooling_down: Kratos did not answer within the last 5 s",
     ]
-    wire.mend()
+    kratos_network.mend()
     clock.advance(COOL_DOWN_SECONDS + 1)
     assert "/auth/kratos/logout/?token=" in signed_in.get("/tags/").text
 
 
-def test_link_for_nobody_leads_to_this_sites_page(browser_of: KratosBrowser, wire: KratosNetwork) -> None:
+def test_for_an_anonymous_user_the_link_leads_to_this_sites_page(
+    browser_of: KratosBrowser, kratos_network: KratosNetwork
+) -> None:
     assert browser_of().get("/tags/").text.split("|")[2] == "/auth/logout/"
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
-# The logout of a native application
+# Logout of a native application
 
 
 @pytest.fixture
-def native(native_client_of: KratosBrowser, wire: KratosNetwork, session: Session) -> SiteBrowser:
-    """Amber's native application; Kratos has been asked nothing since."""
+def native(native_client_of: KratosBrowser, kratos_network: KratosNetwork, session: Session) -> SiteBrowser:
+    """Amber's native application. Kratos has received no call since the sign-in."""
     client = native_client_of(session)
     assert client.user["sid"] == session.id
-    wire.calls.clear()
+    kratos_network.calls.clear()
     return client
 
 
@@ -447,18 +468,20 @@ def end(body: object, client: SiteBrowser | None = None) -> Any:
     )
 
 
-def test_native_logout_ends_here_and_at_kratos(native: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+def test_native_logout_ends_the_session_here_and_at_kratos(
+    native: SiteBrowser, kratos_network: KratosNetwork, session: Session
+) -> None:
     answer = end({"session_token": session.token})
 
     assert (answer.status_code, answer.content) == (204, b"")
     assert not answer.cookies
-    assert asked(wire) == [("DELETE", NATIVE)]
+    assert asked(kratos_network) == [("DELETE", NATIVE)]
     assert not session.active
     assert not LoginSession.objects.exists()
     assert native.user is None
 
 
-def test_native_logout_that_cannot_be_written_down(
+def test_native_logout_without_the_database_is_an_error(
     native: SiteBrowser, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object) -> int:
@@ -474,8 +497,8 @@ def test_native_logout_that_cannot_be_written_down(
     assert native.user is None
 
 
-def test_native_logout_ends_here_before_kratos_is_asked(
-    native: SiteBrowser, wire: KratosNetwork, session: Session, clock: Clock
+def test_native_logout_ends_the_session_here_before_kratos_is_called(
+    native: SiteBrowser, kratos_network: KratosNetwork, session: Session, clock: Clock
 ) -> None:
     clock.advance(11)
     seen: list[tuple[bool, bool]] = []
@@ -484,41 +507,43 @@ def test_native_logout_ends_here_before_kratos_is_asked(
         seen.append((LoginSession.objects.exists(), receipts.is_logged_out(PUBLIC_URL, session.id)))
         return document
 
-    wire.change(WHOAMI, look)
+    kratos_network.change(WHOAMI, look)
 
     assert end({"session_token": session.token}).status_code == 204
     assert seen == [(False, True)]
 
 
-def test_native_logout_forgets_what_kratos_said(native: SiteBrowser, wire: KratosNetwork, session: Session) -> None:
+def test_native_logout_deletes_the_kept_answer(
+    native: SiteBrowser, kratos_network: KratosNetwork, session: Session
+) -> None:
     end({"session_token": session.token})
-    wire.calls.clear()
+    kratos_network.calls.clear()
 
     assert native.user is None
-    assert asked(wire)[0] == ("GET", WHOAMI)
+    assert asked(kratos_network)[0] == ("GET", WHOAMI)
 
 
 def test_native_logout_can_be_repeated(native: SiteBrowser, session: Session) -> None:
     assert [end({"session_token": session.token}).status_code for _ in range(3)] == [204, 204, 204]
 
 
-def test_native_logout_with_the_token_in_the_header_too(native: SiteBrowser, session: Session) -> None:
+def test_native_logout_works_with_the_token_in_the_header_too(native: SiteBrowser, session: Session) -> None:
     assert end({"session_token": session.token}, native).status_code == 204
     assert not session.active
     assert native.user is None
 
 
 @pytest.mark.parametrize("token", ["ory_st_made_up", "ünsendable", "a\r\nb", "\ud800", "x" * 10_000])
-def test_unknown_token_is_as_good_as_logged_out(wire: KratosNetwork, token: str) -> None:
-    """And leaves nothing behind, as anybody can send it."""
+def test_an_unknown_token_counts_as_logged_out(kratos_network: KratosNetwork, token: str) -> None:
+    """It leaves nothing, because anyone can send one."""
     assert end({"session_token": token}).status_code == 204
     assert not LogoutReceipt.objects.exists()
 
 
-def test_token_that_is_dead_at_kratos_leaves_nothing_behind(
-    wire: KratosNetwork, kratos: Kratos, session: Session
+def test_a_token_that_ended_at_kratos_leaves_nothing(
+    kratos_network: KratosNetwork, kratos: Kratos, session: Session
 ) -> None:
-    """Kratos knows it still, and says that it has ended."""
+    """Kratos still knows the token, and answers that its session has ended."""
     kratos.end(session.id)
 
     assert end({"session_token": session.token}).status_code == 204
@@ -537,7 +562,7 @@ def test_token_that_is_dead_at_kratos_leaves_nothing_behind(
         '{"session_token": "a", "session_token": "b"}',
     ],
 )
-def test_native_logout_needs_json(wire: KratosNetwork, body: str) -> None:
+def test_native_logout_needs_json(kratos_network: KratosNetwork, body: str) -> None:
     answer = end(body)
 
     assert answer.status_code == 400
@@ -545,23 +570,23 @@ def test_native_logout_needs_json(wire: KratosNetwork, body: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["[]", "null", "7", "{}", '{"session_token": ""}', '{"session_token": 7}'])
-def test_native_logout_needs_a_token(wire: KratosNetwork, body: str) -> None:
+def test_native_logout_needs_a_token(kratos_network: KratosNetwork, body: str) -> None:
     answer = end(body)
 
     assert answer.status_code == 400
     assert answer.json() == {"error": "session_token_missing"}
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
 @pytest.mark.parametrize("method", ["get", "head", "post", "put"])
-def test_native_logout_is_a_delete(native: SiteBrowser, method: str) -> None:
+def test_native_logout_needs_delete(native: SiteBrowser, method: str) -> None:
     answer = getattr(SiteBrowser(), method)("/auth/kratos/logout/api/")
 
     assert answer.status_code == 405
     assert answer["Allow"] == "DELETE"
 
 
-def test_native_logout_where_there_is_no_kratos(settings: Any) -> None:
+def test_native_logout_without_kratos_is_refused(settings: Any) -> None:
     entry = {"ISSUER": "https://op.example", "CLIENT_ID": "a", "CLIENT_SECRET": "b"}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": entry}}
 
@@ -572,42 +597,42 @@ def test_native_logout_where_there_is_no_kratos(settings: Any) -> None:
 
 @pytest.mark.parametrize("holds_verdict", [True, False], ids=["verdict held", "no verdict held"])
 @pytest.mark.parametrize("how", ["down", "slow"])
-def test_native_logout_that_kratos_was_not_told_of_is_out_here_all_the_same(
-    native: SiteBrowser, wire: KratosNetwork, session: Session, clock: Clock, how: str, holds_verdict: bool
+def test_a_native_logout_that_kratos_does_not_confirm_is_in_force_here(
+    native: SiteBrowser, kratos_network: KratosNetwork, session: Session, clock: Clock, how: str, holds_verdict: bool
 ) -> None:
     clock.advance(0 if holds_verdict else 11)
-    getattr(wire, how)()
+    getattr(kratos_network, how)()
 
     answer = end({"session_token": session.token})
 
     code = "unreachable" if holds_verdict else "cooling_down"
     assert (answer.status_code, answer.json()) == (503, {"error": code})
     assert answer["Retry-After"] == "5"
-    assert len(wire.calls) == 1, "who does not answer is not asked twice"
+    assert len(kratos_network.calls) == 1, "a Kratos that does not answer is not called twice"
     assert not LoginSession.objects.exists()
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
     assert native.user is None
     assert session.active
-    assert end({"session_token": session.token}).status_code == 204, "sent again, Kratos is told"
+    assert end({"session_token": session.token}).status_code == 204, "the second request ends it at Kratos"
     assert not session.active
 
 
-def test_native_logout_of_whom_this_site_has_never_seen_while_kratos_is_down(
-    native_client_of: KratosBrowser, wire: KratosNetwork, session: Session, clock: Clock
+def test_native_logout_of_an_unknown_session_while_kratos_is_down_refuses_the_token(
+    native_client_of: KratosBrowser, kratos_network: KratosNetwork, session: Session, clock: Clock
 ) -> None:
-    wire.down()
+    kratos_network.down()
 
     assert end({"session_token": session.token}).status_code == 503
 
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
     assert native_client_of(session).user is None
-    assert not receipts.is_logged_out(PUBLIC_URL, session.id), "whose session it is nobody could say"
+    assert not receipts.is_logged_out(PUBLIC_URL, session.id), "the app could not know the session"
 
 
-def test_native_logout_ends_nothing_of_a_cookie_that_came_with_it(
-    signed_in: SiteBrowser, native: SiteBrowser, wire: KratosNetwork, kratos: Kratos
+def test_native_logout_ends_nothing_of_a_cookie_in_the_same_request(
+    signed_in: SiteBrowser, native: SiteBrowser, kratos_network: KratosNetwork, kratos: Kratos
 ) -> None:
     other = kratos.sign_in(kratos.identity("birch@example.org"))
     native_of_birch = SiteBrowser(headers={"x-session-token": other.token})
@@ -623,14 +648,14 @@ def test_native_logout_ends_nothing_of_a_cookie_that_came_with_it(
     assert native_of_birch.user is None
 
 
-def test_native_logout_while_the_cache_is_down(
+def test_native_logout_works_while_the_cache_is_down(
     native: SiteBrowser,
-    wire: KratosNetwork,
+    kratos_network: KratosNetwork,
     session: Session,
     cache_down: Callable[[], None],
     settings: Any,
 ) -> None:
-    """The verdict that it holds is there again afterwards."""
+    """The answer that the cache keeps is there again afterwards."""
     caches = settings.CACHES
     cache_down()
 
@@ -642,40 +667,40 @@ def test_native_logout_while_the_cache_is_down(
     assert not LoginSession.objects.exists()
 
 
-def test_native_logout_while_neither_cache_nor_kratos_answers(
+def test_native_logout_fails_while_cache_and_kratos_are_down(
     native: SiteBrowser,
-    wire: KratosNetwork,
+    kratos_network: KratosNetwork,
     session: Session,
     cache_down: Callable[[], None],
     settings: Any,
     clock: Clock,
 ) -> None:
-    """What the token opened here nobody can say now; it ends when Kratos is next asked."""
+    """The app cannot know which session the token opened here. That session ends when the app next asks Kratos."""
     caches = settings.CACHES
-    wire.down()
+    kratos_network.down()
     cache_down()
 
     assert end({"session_token": session.token}).status_code == 503
 
     settings.CACHES = caches
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
     assert session.active
     assert native.user is None
     assert not LoginSession.objects.exists()
 
 
-def test_native_logout_that_kratos_alone_could_do_is_not_called_done(
+def test_native_logout_is_not_confirmed_if_only_kratos_ended_the_session(
     native: SiteBrowser,
-    wire: KratosNetwork,
+    kratos_network: KratosNetwork,
     session: Session,
     cache_down: Callable[[], None],
     settings: Any,
     clock: Clock,
 ) -> None:
-    """Kratos has ended the session, and could not say whose it was."""
+    """Kratos ended the session, but could not say whose it was."""
     caches = settings.CACHES
-    wire.replace(WHOAMI, b"{}", status=500)
+    kratos_network.replace(WHOAMI, b"{}", status=500)
     cache_down()
 
     answer = end({"session_token": session.token})
@@ -683,63 +708,65 @@ def test_native_logout_that_kratos_alone_could_do_is_not_called_done(
     assert (answer.status_code, answer.json()) == (503, {"error": "cache_fault"})
     assert not session.active
     settings.CACHES = caches
-    wire.mend()
+    kratos_network.mend()
     assert end({"session_token": session.token}).status_code == 204
     assert native.user is None
 
 
 @pytest.mark.parametrize("token", ["made-up", "x" * 8000])
-def test_made_up_tokens_leave_nothing_behind_a_gateway(wire: KratosNetwork, token: str) -> None:
-    """Which answers some calls in place of Kratos."""
-    wire.replace(WHOAMI, b"<html>", status=431)
+def test_made_up_tokens_leave_nothing_behind_a_gateway(kratos_network: KratosNetwork, token: str) -> None:
+    """The gateway answers some calls in place of Kratos."""
+    kratos_network.replace(WHOAMI, b"<html>", status=431)
 
     assert end({"session_token": token}).status_code == 204
     assert not LogoutReceipt.objects.exists()
 
 
-def test_refusal_of_kratos_that_says_nothing_of_the_token_keeps_it_refused(
-    native_client_of: KratosBrowser, wire: KratosNetwork, session: Session
+def test_a_kratos_refusal_without_a_word_about_the_token_keeps_it_refused(
+    native_client_of: KratosBrowser, kratos_network: KratosNetwork, session: Session
 ) -> None:
-    wire.replace(WHOAMI, b"{}", status=500)
-    wire.replace(NATIVE, b'{"error": {"code": 400}}', status=400)
+    kratos_network.replace(WHOAMI, b"{}", status=500)
+    kratos_network.replace(NATIVE, b'{"error": {"code": 400}}', status=400)
 
     assert end({"session_token": session.token}).status_code == 204
 
-    wire.mend()
+    kratos_network.mend()
     assert session.active
     assert native_client_of(session).user is None
 
 
-def test_made_up_tokens_do_not_last_while_kratos_is_down(wire: KratosNetwork) -> None:
-    wire.down()
+def test_made_up_tokens_do_not_last_while_kratos_is_down(kratos_network: KratosNetwork) -> None:
+    kratos_network.down()
 
     for number in range(3):
         assert end({"session_token": f"made-up-{number}"}).status_code == 503
 
     assert LogoutReceipt.objects.count() == 3
-    assert all(one.expires_at <= one.received_at + receipts.LIFETIME for one in LogoutReceipt.objects.all())
-    assert len(wire.calls) == 1
+    assert all(receipt.expires_at <= receipt.received_at + receipts.LIFETIME for receipt in LogoutReceipt.objects.all())
+    assert len(kratos_network.calls) == 1
 
 
-def test_native_logout_does_not_ask_who_is_there(
-    native: SiteBrowser, wire: KratosNetwork, session: Session, clock: Clock
+def test_native_logout_does_not_read_the_user(
+    native: SiteBrowser, kratos_network: KratosNetwork, session: Session, clock: Clock
 ) -> None:
-    """Its own token in the header may stand for nobody by now, or Kratos be down."""
+    """The token in the header may have ended, or Kratos may be down."""
     clock.advance(11)
-    wire.down()
+    kratos_network.down()
 
     assert end({"session_token": session.token}, native).status_code == 503
 
     assert not LoginSession.objects.exists()
-    wire.mend()
+    kratos_network.mend()
     clock.advance(11)
     assert native.user is None
 
 
-def test_token_is_kept_with_the_session_and_in_no_receipt(signed_in: SiteBrowser, session: Session) -> None:
+def test_the_logout_token_is_stored_with_the_session_and_in_no_receipt(
+    signed_in: SiteBrowser, session: Session
+) -> None:
     flow(signed_in)
     assert signed_in.session[LOGIN_KEY]["logout_token"] == session.logout_token
 
     complete(signed_in, session.logout_token)
 
-    assert session.logout_token not in str([vars(one) for one in LogoutReceipt.objects.all()])
+    assert session.logout_token not in str([vars(receipt) for receipt in LogoutReceipt.objects.all()])

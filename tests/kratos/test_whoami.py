@@ -1,4 +1,4 @@
-"""Whom a cookie or a session token stands for: asked seldom, told exactly, and never guessed."""
+"""Whose cookie or session token is it? The app asks Kratos seldom, and never guesses the answer."""
 
 import time
 from collections.abc import Callable
@@ -48,25 +48,25 @@ def asked(credential: Credential) -> WhoamiResult:
     return whoami.lookup(configured(), credential)
 
 
-# What a request carries
+# The credential of a request
 
 
 def request_with(**headers: str) -> HttpRequest:
     return RequestFactory().get("/", headers=headers)
 
 
-def test_no_credential() -> None:
+def test_a_request_without_a_credential_has_none() -> None:
     assert whoami.credential_of(request_with(), configured()) is None
 
 
-def test_cookie() -> None:
+def test_the_cookie_is_the_credential() -> None:
     found = whoami.credential_of(request_with(cookie=f"{COOKIE}=value; other=1"), configured())
 
     assert found == Credential("value", COOKIE)
     assert not found.is_token
 
 
-def test_cookie_of_another_name(configure_kratos: Callable[..., None]) -> None:
+def test_a_cookie_with_another_name_is_the_credential(configure_kratos: Callable[..., None]) -> None:
     configure_kratos(COOKIE_NAME="people.session")
 
     assert whoami.credential_of(request_with(cookie=f"{COOKIE}=value"), configured()) is None
@@ -74,7 +74,7 @@ def test_cookie_of_another_name(configure_kratos: Callable[..., None]) -> None:
     assert found == Credential("value", "people.session")
 
 
-def test_token_beats_the_cookie() -> None:
+def test_the_token_wins_over_the_cookie() -> None:
     request = request_with(**{"cookie": f"{COOKIE}=value", "x-session-token": "token"})
 
     assert whoami.credential_of(request, configured()) == Credential("token")
@@ -82,25 +82,25 @@ def test_token_beats_the_cookie() -> None:
 
 
 @pytest.mark.parametrize("headers", [{"cookie": f"{COOKIE}="}, {"x-session-token": ""}])
-def test_empty_credential_is_none(headers: dict[str, str]) -> None:
+def test_an_empty_credential_is_none(headers: dict[str, str]) -> None:
     assert whoami.credential_of(request_with(**headers), configured()) is None
 
 
-def test_empty_token_is_none_beside_a_cookie() -> None:
+def test_an_empty_token_with_a_cookie_is_none() -> None:
     request = request_with(**{"cookie": f"{COOKIE}=value", "x-session-token": ""})
 
     assert whoami.credential_of(request, configured()) == Credential("value", COOKIE)
 
 
-def test_authorization_header_is_not_kratos() -> None:
-    """It may be the site's own; and Kratos would take it for a session token."""
+def test_the_authorization_header_is_no_kratos_credential() -> None:
+    """It may belong to the site, and Kratos would read it as a session token."""
     assert whoami.credential_of(request_with(authorization="Bearer ory_st_token"), configured()) is None
 
 
-# What Kratos says
+# The answer of Kratos
 
 
-def test_living_session(wire: KratosNetwork, credential: Credential, session: Session) -> None:
+def test_an_active_session_is_found(kratos_network: KratosNetwork, credential: Credential, session: Session) -> None:
     found = asked(credential)
 
     assert found.code == ""
@@ -114,11 +114,11 @@ def test_living_session(wire: KratosNetwork, credential: Credential, session: Se
     assert found.session.expires_at == pytest.approx(session.expires_at)
 
 
-def test_kratos_is_shown_the_credential_and_nothing_else(wire: KratosNetwork, session: Session) -> None:
+def test_kratos_receives_only_the_credential(kratos_network: KratosNetwork, session: Session) -> None:
     asked(cookie_of(session))
     asked(Credential(session.token))
 
-    by_cookie, by_token = (call.headers for call in wire.calls)
+    by_cookie, by_token = (call.headers for call in kratos_network.calls)
     assert by_cookie["Cookie"] == f"{COOKIE}={session.cookie}"
     assert by_token["X-Session-Token"] == session.token
     assert "X-Session-Token" not in by_cookie
@@ -147,7 +147,9 @@ every_end = pytest.mark.parametrize("end", [disabled, deactivated, deleted, expi
 
 
 @every_end
-def test_dead_session(wire: KratosNetwork, kratos: Kratos, session: Session, credential: Credential, end: End) -> None:
+def test_an_ended_session_is_refused(
+    kratos_network: KratosNetwork, kratos: Kratos, session: Session, credential: Credential, end: End
+) -> None:
     end(kratos, session)
 
     assert asked(credential) == WhoamiResult(code="session_inactive")
@@ -155,11 +157,13 @@ def test_dead_session(wire: KratosNetwork, kratos: Kratos, session: Session, cre
 
 @pytest.mark.parametrize("value", ["unknown", "not sendable\n", "Ünicode", "\u2028", "x" * 10_000])
 @pytest.mark.parametrize("cookie_name", ["", COOKIE])
-def test_made_up_credential(wire: KratosNetwork, value: str, cookie_name: str) -> None:
+def test_an_unknown_credential_is_refused(kratos_network: KratosNetwork, value: str, cookie_name: str) -> None:
     assert asked(Credential(value, cookie_name)) == WhoamiResult(code="session_inactive")
 
 
-def test_second_factor(wire: KratosNetwork, kratos: Kratos, session: Session, credential: Credential) -> None:
+def test_a_missing_second_factor_is_refused(
+    kratos_network: KratosNetwork, kratos: Kratos, session: Session, credential: Credential
+) -> None:
     kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
 
     assert asked(credential) == WhoamiResult(
@@ -194,26 +198,26 @@ def test_second_factor(wire: KratosNetwork, kratos: Kratos, session: Session, cr
         (200, b'\xef\xbb\xbf{"id": "a", "active": true, "identity": {"id": "a"}}'),
     ],
 )
-def test_what_is_no_answer_decides_nothing(
-    wire: KratosNetwork, credential: Credential, status: int, body: bytes
+def test_an_answer_that_decides_nothing_is_not_kept(
+    kratos_network: KratosNetwork, credential: Credential, status: int, body: bytes
 ) -> None:
-    wire.replace(WHOAMI, body, status=status)
+    kratos_network.replace(WHOAMI, body, status=status)
 
     with pytest.raises(TemporaryError):
         asked(credential)
 
-    wire.mend()
-    assert asked(credential).session, "neither kept, nor a reason to wait"
+    kratos_network.mend()
+    assert asked(credential).session, "the answer is not kept, and the app asks again at once"
 
 
-def test_session_that_is_said_not_to_be_active(wire: KratosNetwork, credential: Credential) -> None:
-    wire.change(WHOAMI, lambda document: {**document, "active": False})
+def test_an_inactive_session_is_refused(kratos_network: KratosNetwork, credential: Credential) -> None:
+    kratos_network.change(WHOAMI, lambda document: {**document, "active": False})
 
     assert asked(credential) == WhoamiResult(code="session_inactive")
 
 
-def test_times_that_kratos_does_not_say_are_now(wire: KratosNetwork, credential: Credential, clock: Clock) -> None:
-    wire.change(WHOAMI, lambda document: {**document, "authenticated_at": None, "expires_at": None})
+def test_missing_times_are_now(kratos_network: KratosNetwork, credential: Credential, clock: Clock) -> None:
+    kratos_network.change(WHOAMI, lambda document: {**document, "authenticated_at": None, "expires_at": None})
 
     found = asked(credential).session
 
@@ -222,11 +226,11 @@ def test_times_that_kratos_does_not_say_are_now(wire: KratosNetwork, credential:
     assert found.expires_at == pytest.approx(time.time(), abs=5)
 
 
-# What it says of a person
+# The claims of a user
 
 
 def identity(*addresses: Address, **traits: Any) -> documents.Identity:
-    said = [{"value": one.value, "verified": one.verified, "via": one.via} for one in addresses]
+    said = [{"value": address.value, "verified": address.verified, "via": address.via} for address in addresses]
     return documents.Identity.parse({"id": "id", "traits": traits, "verifiable_addresses": said})
 
 
@@ -244,7 +248,7 @@ def identity(*addresses: Address, **traits: Any) -> documents.Identity:
         ({}, None, None),
     ],
 )
-def test_names(traits: dict[str, Any], given_name: str | None, family_name: str | None) -> None:
+def test_names_come_from_the_traits(traits: dict[str, Any], given_name: str | None, family_name: str | None) -> None:
     claims = whoami.claims(identity(**traits))
 
     assert (claims["given_name"], claims["family_name"]) == (given_name, family_name)
@@ -263,18 +267,18 @@ def test_names(traits: dict[str, Any], given_name: str | None, family_name: str 
         ([Address("amber@example.org", verified=True, via="sms")], False),
     ],
 )
-def test_address_is_verified_when_kratos_says_so_of_that_address(addresses: list[Address], verified: bool) -> None:
+def test_an_address_is_verified_only_if_kratos_verified_that_address(addresses: list[Address], verified: bool) -> None:
     claims = whoami.claims(identity(*addresses, email="Amber@example.org"))
 
     assert (claims["email"], claims["email_verified"]) == ("Amber@example.org", verified)
 
 
 @pytest.mark.parametrize("email", [None, 7, ["amber@example.org"], {}])
-def test_trait_that_is_no_address_is_not_verified(email: Any) -> None:
+def test_a_trait_that_is_no_address_is_not_verified(email: Any) -> None:
     assert whoami.claims(identity(Address("amber@example.org", verified=True), email=email))["email_verified"] is False
 
 
-def test_any_traits_make_claims(wire: KratosNetwork, amber: Identity, credential: Credential) -> None:
+def test_any_traits_can_become_claims(kratos_network: KratosNetwork, amber: Identity, credential: Credential) -> None:
     amber.traits = {"email": ["a"], "name": [{"first": 7}], "first": None, "phone": "+1"}
 
     found = asked(credential).session
@@ -283,11 +287,11 @@ def test_any_traits_make_claims(wire: KratosNetwork, amber: Identity, credential
     assert found.claims["traits"] == amber.traits
 
 
-# How often
+# How often the app asks
 
 
-def test_verdict_holds_for_some_seconds(
-    wire: KratosNetwork, credential: Credential, clock: Clock, whoami_calls: Calls
+def test_an_answer_is_kept_for_some_seconds(
+    kratos_network: KratosNetwork, credential: Credential, clock: Clock, whoami_calls: Calls
 ) -> None:
     first = asked(credential)
     clock.advance(9)
@@ -299,7 +303,7 @@ def test_verdict_holds_for_some_seconds(
     assert whoami_calls() == 1
 
 
-def test_refusal_holds_as_long(wire: KratosNetwork, clock: Clock, whoami_calls: Calls) -> None:
+def test_a_refusal_is_kept_as_long(kratos_network: KratosNetwork, clock: Clock, whoami_calls: Calls) -> None:
     for _ in range(3):
         assert asked(Credential("unknown")) == WhoamiResult(code="session_inactive")
     assert whoami_calls() == 1
@@ -309,10 +313,10 @@ def test_refusal_holds_as_long(wire: KratosNetwork, clock: Clock, whoami_calls: 
     assert whoami_calls() == 1
 
 
-def test_second_factor_missing_holds_as_long_for_a_cookie(
-    wire: KratosNetwork, kratos: Kratos, session: Session, whoami_calls: Calls
+def test_a_missing_second_factor_is_kept_as_long_for_a_cookie(
+    kratos_network: KratosNetwork, kratos: Kratos, session: Session, whoami_calls: Calls
 ) -> None:
-    """Which Kratos gives anew with the second factor."""
+    """Kratos sets a new cookie with the second factor."""
     kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
 
     assert asked(cookie_of(session)) == asked(cookie_of(session))
@@ -320,10 +324,10 @@ def test_second_factor_missing_holds_as_long_for_a_cookie(
     assert whoami_calls() == 1
 
 
-def test_second_factor_given_by_a_token_is_noticed_at_once(
-    wire: KratosNetwork, kratos: Kratos, session: Session
+def test_a_second_factor_for_a_token_is_noticed_at_once(
+    kratos_network: KratosNetwork, kratos: Kratos, session: Session
 ) -> None:
-    """It stays the same."""
+    """The token stays the same."""
     kratos.required_aal, session.identity.totp_secret = "highest_available", "JBSWY3DPEHPK3PXP"
     assert asked(Credential(session.token)).code == "session_aal2_required"
 
@@ -333,8 +337,8 @@ def test_second_factor_given_by_a_token_is_noticed_at_once(
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0, 3), (0.5, 1), (60, 1)])
-def test_for_how_long_is_a_setting(
-    wire: KratosNetwork,
+def test_a_setting_says_how_long_an_answer_is_kept(
+    kratos_network: KratosNetwork,
     credential: Credential,
     configure_kratos: Callable[..., None],
     whoami_calls: Calls,
@@ -349,8 +353,8 @@ def test_for_how_long_is_a_setting(
     assert whoami_calls() == calls
 
 
-def test_setting_is_how_long_exactly(
-    wire: KratosNetwork,
+def test_an_answer_is_kept_exactly_as_long_as_the_setting_says(
+    kratos_network: KratosNetwork,
     credential: Credential,
     configure_kratos: Callable[..., None],
     clock: Clock,
@@ -367,8 +371,8 @@ def test_setting_is_how_long_exactly(
     assert whoami_calls() == 1
 
 
-def test_verdict_that_does_not_hold_is_not_kept(
-    wire: KratosNetwork,
+def test_an_answer_that_is_valid_for_no_time_is_not_kept(
+    kratos_network: KratosNetwork,
     credential: Credential,
     configure_kratos: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
@@ -382,22 +386,24 @@ def test_verdict_that_does_not_hold_is_not_kept(
     assert kept == []
 
 
-def test_each_credential_has_a_verdict_of_its_own(
-    wire: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, whoami_calls: Calls
+def test_each_credential_has_its_own_answer(
+    kratos_network: KratosNetwork, kratos: Kratos, amber: Identity, session: Session, whoami_calls: Calls
 ) -> None:
     another = kratos.sign_in(amber)
     value = session.token
 
-    found = [asked(one).session for one in (cookie_of(session), cookie_of(another), Credential(value))]
+    found = [asked(credential).session for credential in (cookie_of(session), cookie_of(another), Credential(value))]
 
-    assert [one and one.sid for one in found] == [session.id, another.id, session.id]
+    assert [result and result.sid for result in found] == [session.id, another.id, session.id]
     assert whoami_calls() == 3
-    assert asked(Credential(value, COOKIE)).code == "session_inactive", "the same text in a cookie is something else"
+    assert asked(Credential(value, COOKIE)).code == "session_inactive", (
+        "a cookie with the same text is another credential"
+    )
     assert asked(Credential(session.cookie)).code == "session_inactive"
 
 
-def test_verdict_of_another_kratos_is_another(
-    wire: KratosNetwork, credential: Credential, configure_kratos: Callable[..., None], whoami_calls: Calls
+def test_each_kratos_has_its_own_answers(
+    kratos_network: KratosNetwork, credential: Credential, configure_kratos: Callable[..., None], whoami_calls: Calls
 ) -> None:
     asked(credential)
     configure_kratos(PUBLIC_URL="https://other.example", INTERNAL_URL=PUBLIC_URL)
@@ -409,27 +415,27 @@ def test_verdict_of_another_kratos_is_another(
     assert whoami_calls() == 2
 
 
-def test_forgotten_verdict_is_asked_for_anew(
-    wire: KratosNetwork, kratos: Kratos, session: Session, credential: Credential
+def test_after_forget_kratos_is_asked_again(
+    kratos_network: KratosNetwork, kratos: Kratos, session: Session, credential: Credential
 ) -> None:
     assert asked(credential).session
     kratos.end(session.id)
-    assert asked(credential).session, "held"
+    assert asked(credential).session, "kept"
 
     whoami.delete_cached(configured(), credential)
 
     assert asked(credential).code == "session_inactive"
 
 
-def test_verdict_can_be_another_than_kratos(wire: KratosNetwork, credential: Credential, whoami_calls: Calls) -> None:
+def test_an_answer_can_be_replaced(kratos_network: KratosNetwork, credential: Credential, whoami_calls: Calls) -> None:
     whoami.store(configured(), credential, WhoamiResult(code="user_refused"))
 
     assert asked(credential) == WhoamiResult(code="user_refused")
     assert whoami_calls() == 0
 
 
-def test_no_key_of_the_cache_tells_the_credential(
-    wire: KratosNetwork, credential: Credential, monkeypatch: pytest.MonkeyPatch
+def test_no_cache_key_shows_the_credential(
+    kratos_network: KratosNetwork, credential: Credential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: list[str] = []
     monkeypatch.setattr(SharedCache, "set", lambda _cache, key, _value, _seconds: keys.append(key))
@@ -441,12 +447,12 @@ def test_no_key_of_the_cache_tells_the_credential(
     assert whoami.credential_digest(configured(), credential) in keys[0]
 
 
-# Logged out here
+# Logouts here
 
 
 @pytest.mark.parametrize("name", ["session", "credential"])
-def test_logout_here_outweighs_kratos(
-    wire: KratosNetwork, credential: Credential, session: Session, whoami_calls: Calls, name: str
+def test_a_logout_here_overrides_the_answer_of_kratos(
+    kratos_network: KratosNetwork, credential: Credential, session: Session, whoami_calls: Calls, name: str
 ) -> None:
     named = session.id if name == "session" else whoami.credential_digest(configured(), credential)
     receipts.record_logout(PUBLIC_URL, named)
@@ -461,8 +467,8 @@ def test_logout_here_outweighs_kratos(
     assert whoami_calls() == 1
 
 
-def test_asking_for_receipts_is_part_of_asking_kratos(
-    wire: KratosNetwork, credential: Credential, django_assert_num_queries: Any
+def test_receipts_are_read_whenever_kratos_is_asked(
+    kratos_network: KratosNetwork, credential: Credential, django_assert_num_queries: Any
 ) -> None:
     first = asked(credential)
 
@@ -471,8 +477,8 @@ def test_asking_for_receipts_is_part_of_asking_kratos(
     assert first.accepted_session == first.session
 
 
-def test_logout_here_is_remembered_as_long_as_the_session_is_prolonged(
-    wire: KratosNetwork, kratos: Kratos, credential: Credential, session: Session, clock: Clock
+def test_the_receipt_of_a_logout_lasts_as_long_as_a_prolonged_session(
+    kratos_network: KratosNetwork, kratos: Kratos, credential: Credential, session: Session, clock: Clock
 ) -> None:
     receipts.record_logout(PUBLIC_URL, session.id, moment(session.expires_at))
     session.expires_at += 30 * 24 * 60 * 60
@@ -483,7 +489,9 @@ def test_logout_here_is_remembered_as_long_as_the_session_is_prolonged(
     assert abs(LogoutReceipt.objects.get().expires_at - until) < timedelta(seconds=1)
 
 
-def test_logout_here_is_never_forgotten_sooner(wire: KratosNetwork, credential: Credential, session: Session) -> None:
+def test_the_receipt_of_a_logout_is_never_shortened(
+    kratos_network: KratosNetwork, credential: Credential, session: Session
+) -> None:
     receipt = receipts.record_logout(PUBLIC_URL, session.id)
 
     assert asked(credential).code == "logged_out_here"
@@ -491,87 +499,95 @@ def test_logout_here_is_never_forgotten_sooner(wire: KratosNetwork, credential: 
     assert LogoutReceipt.objects.get().expires_at == receipt.expires_at
 
 
-# When Kratos is silent
+# Kratos does not answer
 
 
 @pytest.mark.parametrize("fault", ["down", "slow"])
-def test_silent_kratos_is_left_alone_for_some_seconds(
-    wire: KratosNetwork, credential: Credential, clock: Clock, whoami_calls: Calls, fault: str
+def test_a_kratos_that_does_not_answer_is_not_asked_for_some_seconds(
+    kratos_network: KratosNetwork, credential: Credential, clock: Clock, whoami_calls: Calls, fault: str
 ) -> None:
-    getattr(wire, fault)()
+    getattr(kratos_network, fault)()
     with pytest.raises(ProviderUnavailable):
         asked(credential)
     with pytest.raises(ProviderUnavailable, match="cooling_down"):
         asked(Credential("another"))
     assert whoami_calls() == 1
 
-    wire.mend()
+    kratos_network.mend()
     clock.advance(COOL_DOWN_SECONDS + 1)
     assert asked(credential).session
 
 
-def test_fault_is_no_silence(wire: KratosNetwork, credential: Credential, whoami_calls: Calls) -> None:
-    """Else a stranger whose credential makes Kratos fail would lock everybody out."""
-    wire.replace(WHOAMI, b'{"error": {"code": 500}}', status=500)
+def test_after_a_fault_kratos_is_asked_again(
+    kratos_network: KratosNetwork, credential: Credential, whoami_calls: Calls
+) -> None:
+    """Otherwise anyone with a credential that makes Kratos fail could lock out all users."""
+    kratos_network.replace(WHOAMI, b'{"error": {"code": 500}}', status=500)
     with pytest.raises(ProviderUnavailable, match="kratos_fault"):
-        asked(Credential("of-a-stranger"))
-    wire.mend()
+        asked(Credential("unknown-token"))
+    kratos_network.mend()
 
     assert asked(credential).session
     assert whoami_calls() == 2
 
 
-def test_held_verdict_outlives_silence(wire: KratosNetwork, credential: Credential) -> None:
+def test_a_kept_answer_is_used_while_kratos_does_not_answer(
+    kratos_network: KratosNetwork, credential: Credential
+) -> None:
     first = asked(credential)
-    wire.down()
+    kratos_network.down()
     with pytest.raises(ProviderUnavailable):
         asked(Credential("another"))
 
     assert asked(credential) == first
 
 
-def test_silence_of_one_kratos_is_not_anothers(
-    wire: KratosNetwork, credential: Credential, configure_kratos: Callable[..., None]
+def test_each_kratos_has_its_own_outage(
+    kratos_network: KratosNetwork, credential: Credential, configure_kratos: Callable[..., None]
 ) -> None:
-    wire.down()
+    kratos_network.down()
     with pytest.raises(ProviderUnavailable):
         asked(credential)
-    wire.mend()
+    kratos_network.mend()
     configure_kratos(PUBLIC_URL="https://other.example", INTERNAL_URL=PUBLIC_URL)
 
     assert asked(credential).session
 
 
-def test_cache_down_decides_nothing(
-    wire: KratosNetwork, credential: Credential, cache_down: Callable[[], None], whoami_calls: Calls
+def test_without_the_cache_nothing_is_decided(
+    kratos_network: KratosNetwork, credential: Credential, cache_down: Callable[[], None], whoami_calls: Calls
 ) -> None:
     cache_down()
 
     with pytest.raises(TemporaryError, match="cache_fault"):
         asked(credential)
-    assert whoami_calls() == 0, "or each request would ask"
+    assert whoami_calls() == 0, "otherwise each request would ask"
 
 
 @pytest.mark.parametrize("code", ["unreachable", "too_slow"])
-def test_silence_at_one_call_spares_any(wire: KratosNetwork, credential: Credential, code: str) -> None:
+def test_an_outage_at_one_call_skips_all_calls(
+    kratos_network: KratosNetwork, credential: Credential, code: str
+) -> None:
     with pytest.raises(ProviderUnavailable, match=code), whoami.cool_down(configured()):
         raise ProviderUnavailable(code)
 
     with pytest.raises(ProviderUnavailable, match="cooling_down"):
         asked(credential)
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
 @pytest.mark.parametrize("error", [ProviderUnavailable("kratos_fault"), KratosError("session_inactive")])
-def test_answer_is_no_silence(wire: KratosNetwork, credential: Credential, error: OryLogoutError) -> None:
+def test_an_error_answer_is_no_outage(
+    kratos_network: KratosNetwork, credential: Credential, error: OryLogoutError
+) -> None:
     with pytest.raises(type(error)), whoami.cool_down(configured()):
         raise error
 
     assert asked(credential).session
 
 
-def test_without_the_cache_kratos_is_asked(cache_down: Callable[[], None]) -> None:
-    """As a logout has to."""
+def test_without_the_cache_kratos_can_still_be_asked(cache_down: Callable[[], None]) -> None:
+    """A logout needs this."""
     cache_down()
 
     for _ in range(2):
@@ -579,10 +595,12 @@ def test_without_the_cache_kratos_is_asked(cache_down: Callable[[], None]) -> No
             raise ProviderUnavailable("unreachable")
 
 
-# Nothing shows a credential or a trait
+# Texts show no credential and no trait
 
 
-def test_representations(wire: KratosNetwork, amber: Identity, credential: Credential) -> None:
+def test_representations_show_no_credential_and_no_trait(
+    kratos_network: KratosNetwork, amber: Identity, credential: Credential
+) -> None:
     amber.traits = {"email": "amber@example.org"}
     found = asked(credential)
 

@@ -1,4 +1,4 @@
-"""The site, with views that do more than ask who is there."""
+"""The site, with views for Kratos' tests."""
 
 from asgiref.sync import sync_to_async
 from django.contrib import auth
@@ -13,21 +13,21 @@ from .. import urls
 
 @login_not_required
 def log_out(request: HttpRequest) -> HttpResponse:
-    """As a site does without this app."""
+    """Call Django's logout, like a site without this app."""
     auth.logout(request)
     return HttpResponse()
 
 
 @login_not_required
 def write(request: HttpRequest) -> HttpResponse:
-    """Keeps a count in the session."""
+    """Store a count in the session."""
     request.session["count"] = request.session.get("count", 0) + 1
     return HttpResponse(request.session["count"])
 
 
 @login_not_required
 def form(request: HttpRequest) -> HttpResponse:
-    """A page with a form, for which CSRF's cookie is needed."""
+    """A page with a form, which needs the CSRF cookie."""
     return HttpResponse(get_token(request))
 
 
@@ -39,7 +39,7 @@ def fail(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def refusal(request: HttpRequest) -> JsonResponse:
-    """What a view finds in ``request.kratos.refusal``."""
+    """Return ``request.kratos.refusal``."""
     found = request.kratos.refusal  # type: ignore[attr-defined]
     return JsonResponse({"class": type(found).__name__, "code": getattr(found, "code", None)})
 
@@ -51,13 +51,13 @@ def staff(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def log_in(request: HttpRequest) -> HttpResponse:
-    """By a password, as far as the session can tell."""
+    """Sign in as if by a password."""
     auth.login(request, User.objects.get(username="cedar"), "django.contrib.auth.backends.ModelBackend")
     return HttpResponse()
 
 
 async def who(request: HttpRequest) -> JsonResponse:
-    """Whom each of the two names."""
+    """Return ``request.user`` and ``request.auser()``."""
     user = await sync_to_async(lambda: str(request.user))()
     return JsonResponse({"user": user, "auser": str(await request.auser())})
 

@@ -1,4 +1,4 @@
-"""A Hydra and a Kratos that are running somewhere.
+"""A Hydra and a Kratos that run somewhere.
 
 ``HYDRA_PUBLIC_URL`` (its issuer) and ``HYDRA_ADMIN_URL``, ``KRATOS_PUBLIC_URL`` and ``KRATOS_ADMIN_URL``, or one pair.
 """
@@ -11,10 +11,10 @@ import pytest
 
 from django_ory_logout.ory.hydra import HydraAdmin
 
-from .kratos import Kratos, Native, Person, Visitor
+from .kratos import Kratos, KratosBrowser, Native, User
 from .parties import Browser, Hydra, Listener, NewRelyingParty, RelyingParty
 
-#: What the fixture with that name needs in the environment.
+#: The environment variables that each fixture needs.
 VARIABLES = {
     "hydra": ("HYDRA_PUBLIC_URL", "HYDRA_ADMIN_URL"),
     "kratos": ("KRATOS_PUBLIC_URL", "KRATOS_ADMIN_URL"),
@@ -23,7 +23,7 @@ LEFT_OUT = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Live tests are run where ``-m`` names them, and never by accident: they write to what the environment names."""
+    """Run live tests only if ``-m`` names them, because they write to the configured servers."""
     live = [item for item in items if item.get_closest_marker("live")]
     absent = set(VARIABLES)
     if "live" in config.option.markexpr and live:
@@ -42,9 +42,12 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 
 def _absent() -> set[str]:
-    """What the environment does not name. To name nothing, or one of two URLs, is an error."""
-    missing = {name: [one for one in variables if one not in os.environ] for name, variables in VARIABLES.items()}
-    half = [one for name, those in missing.items() if len(those) < len(VARIABLES[name]) for one in those]
+    """Fixtures without environment variables. No variables at all, or one of two URLs, is an error."""
+    missing = {
+        name: [variable for variable in variables if variable not in os.environ]
+        for name, variables in VARIABLES.items()
+    }
+    half = [variable for name, those in missing.items() if len(those) < len(VARIABLES[name]) for variable in those]
     if half:
         raise pytest.UsageError(f"live tests need {' and '.join(half)} in the environment too")
     absent = {name for name, those in missing.items() if those}
@@ -70,7 +73,7 @@ def admin(hydra: Hydra) -> HydraAdmin:
 
 @pytest.fixture
 def subject(admin: HydraAdmin) -> Iterator[str]:
-    """Somebody whom no other test knows."""
+    """A subject that no other test uses."""
     subject = f"amber-{uuid4()}"
     yield subject
     admin.revoke_login_sessions(subject)
@@ -85,7 +88,7 @@ def listener() -> Iterator[Listener]:
 
 @pytest.fixture
 def new_rp(hydra: Hydra) -> Iterator[NewRelyingParty]:
-    """Makes relying parties, each with a listener of its own; they are gone from Hydra afterwards."""
+    """Make relying parties, each with its own listener. Delete them from Hydra afterwards."""
     made: list[RelyingParty] = []
 
     def new(**metadata: object) -> RelyingParty:
@@ -93,9 +96,9 @@ def new_rp(hydra: Hydra) -> Iterator[NewRelyingParty]:
         return made[-1]
 
     yield new
-    for one in made:
-        one.listener.close()
-        hydra.call("DELETE", f"/clients/{one.client_id}")
+    for relying_party in made:
+        relying_party.listener.close()
+        hydra.call("DELETE", f"/clients/{relying_party.client_id}")
 
 
 @pytest.fixture
@@ -122,43 +125,43 @@ def kratos() -> Kratos:
 
 
 @pytest.fixture
-def new_person(kratos: Kratos) -> Iterator[Callable[[str], Person]]:
-    """Makes identities that no other test knows; they are gone from Kratos afterwards."""
-    made: list[Person] = []
+def new_user(kratos: Kratos) -> Iterator[Callable[[str], User]]:
+    """Make identities that no other test uses. Delete them from Kratos afterwards."""
+    made: list[User] = []
 
-    def new(name: str) -> Person:
-        made.append(Person.make(kratos, name))
+    def new(name: str) -> User:
+        made.append(User.make(kratos, name))
         return made[-1]
 
     yield new
-    for one in made:
-        kratos.manage("DELETE", f"/identities/{one.id}")
+    for user in made:
+        kratos.manage("DELETE", f"/identities/{user.id}")
 
 
 @pytest.fixture
-def amber(new_person: Callable[[str], Person]) -> Person:
-    return new_person("amber")
+def amber(new_user: Callable[[str], User]) -> User:
+    return new_user("amber")
 
 
 @pytest.fixture
-def birch(new_person: Callable[[str], Person]) -> Person:
-    return new_person("birch")
+def birch(new_user: Callable[[str], User]) -> User:
+    return new_user("birch")
 
 
 @pytest.fixture
-def visitor(kratos: Kratos, amber: Person) -> Visitor:
+def kratos_browser(kratos: Kratos, amber: User) -> KratosBrowser:
     """Amber's browser, signed in."""
-    return Visitor(kratos).sign_in(amber)
+    return KratosBrowser(kratos).sign_in(amber)
 
 
 @pytest.fixture
-def native(kratos: Kratos, amber: Person) -> Native:
+def native(kratos: Kratos, amber: User) -> Native:
     """Amber's native application, signed in."""
     return Native(kratos, amber)
 
 
 @pytest.fixture
-def above_aal1(kratos: Kratos, new_person: Callable[[str], Person]) -> None:
-    """Skips where whoami is content with one factor."""
-    if not kratos.requires_second_factor(new_person("cedar")):
+def above_aal1(kratos: Kratos, new_user: Callable[[str], User]) -> None:
+    """Skip if whoami accepts one factor."""
+    if not kratos.requires_second_factor(new_user("cedar")):
         pytest.skip("this Kratos is configured without session.whoami.required_aal: highest_available")

@@ -1,4 +1,4 @@
-"""The parties around a Kratos: people made by its admin API, who sign in by its real login flows."""
+"""Users and browsers of a Kratos: the admin API creates the users, and they sign in with the real login flows."""
 
 import base64
 import hashlib
@@ -23,8 +23,8 @@ Json = dict[str, Any]
 
 
 def node(flow: Json, key: str, value: str) -> Json:
-    """The attributes of the node whose ``key`` is ``value``, empty where there is none."""
-    found = (one["attributes"] for one in flow["ui"]["nodes"] if one["attributes"].get(key) == value)
+    """The attributes of the node whose ``key`` is ``value``, or an empty dict."""
+    found = (each["attributes"] for each in flow["ui"]["nodes"] if each["attributes"].get(key) == value)
     return next(found, {})
 
 
@@ -55,12 +55,12 @@ class Kratos:
         return KratosPublic(self.public_url)
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A call of the public API by nobody, unless ``headers`` say by whom."""
+        """Call the public API without a credential, unless ``headers`` has one."""
         options = {"headers": JSON, **options}
         return requests.request(method, self.public_url + path, allow_redirects=False, timeout=TIMEOUT, **options)
 
     def manage(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A call of the admin API."""
+        """Call the admin API."""
         headers = {**JSON, **({"Authorization": f"Bearer {self.admin.token}"} if self.admin.token else {})}
         return requests.request(
             method, f"{self.admin_url}/admin{path}", headers=headers, allow_redirects=False, timeout=TIMEOUT, **options
@@ -70,24 +70,24 @@ class Kratos:
         return bool(self.manage("GET", f"/sessions/{session_id}").json()["active"])
 
     def wait_until_ended(self, session_id: str, seconds: float = 5.0) -> bool:
-        """Whether the session has ended by then."""
+        """Whether the session ends within ``seconds``."""
         deadline = time.monotonic() + seconds
         while self.is_active(session_id) and time.monotonic() < deadline:
             time.sleep(0.05)
         return not self.is_active(session_id)
 
-    def remembers(self, person: "Person") -> bool:
+    def remembers(self, user: "User") -> bool:
         """Whether its cookie outlives the browser: ``session.cookie.persistent``."""
-        return "Max-Age" in Visitor(self).sign_in(person).set_cookie
+        return "Max-Age" in KratosBrowser(self).sign_in(user).set_cookie
 
-    def requires_second_factor(self, person: "Person") -> bool:
-        """Whether ``session.whoami.required_aal`` is ``highest_available``; ``person`` gets a second factor."""
-        person.enroll(self)
-        return bool(Native(self, person).whoami().status_code == requests.codes.forbidden)
+    def requires_second_factor(self, user: "User") -> bool:
+        """Whether ``session.whoami.required_aal`` is ``highest_available``. ``user`` gets a second factor."""
+        user.enroll(self)
+        return bool(Native(self, user).whoami().status_code == requests.codes.forbidden)
 
 
 @dataclass
-class Person:
+class User:
     """An identity with a password."""
 
     id: str
@@ -96,7 +96,7 @@ class Person:
     totp_secret: str = ""
 
     @classmethod
-    def make(cls, kratos: Kratos, name: str) -> "Person":
+    def make(cls, kratos: Kratos, name: str) -> "User":
         email, password = f"{name}-{uuid4()}@example.com", f"a password {uuid4()}"
         given = {
             "schema_id": os.environ.get("KRATOS_SCHEMA_ID", "default"),
@@ -116,7 +116,7 @@ class Person:
         return {"method": "totp", "totp_code": totp_code(self.totp_secret)}
 
     def enroll(self, kratos: Kratos) -> "Native":
-        """Take a TOTP as second factor, by the settings flow: the session that did it, then at AAL2."""
+        """Add a TOTP as second factor with the settings flow. Return the session that did it, now at AAL2."""
         native = Native(kratos, self)
         flow = native.call("GET", "/self-service/settings/api").json()
         self.totp_secret = node(flow, "id", "totp_secret_key")["text"]["text"]
@@ -126,12 +126,12 @@ class Person:
 
 
 class Native:
-    """A native application that ``person`` has signed in to."""
+    """A native application in which ``user`` signed in."""
 
-    def __init__(self, kratos: Kratos, person: Person) -> None:
+    def __init__(self, kratos: Kratos, user: User) -> None:
         self.kratos = kratos
         flow = kratos.call("GET", "/self-service/login/api").json()
-        signed_in = requests.post(flow["ui"]["action"], json=person.proof, headers=JSON, timeout=TIMEOUT).json()
+        signed_in = requests.post(flow["ui"]["action"], json=user.proof, headers=JSON, timeout=TIMEOUT).json()
         self.token = str(signed_in["session_token"])
         self.session_id = str(signed_in["session"]["id"])
 
@@ -150,23 +150,23 @@ class Native:
         return self.call("GET", "/sessions/whoami")
 
     def log_out(self) -> requests.Response:
-        """Without a credential beside the body."""
+        """Send the token in the body only."""
         return self.kratos.call("DELETE", "/self-service/logout/api", json={"session_token": self.token})
 
 
 @dataclass
-class Visitor:
-    """A browser at Kratos, which shows no page and runs no script."""
+class KratosBrowser:
+    """A browser at Kratos. It shows no page and runs no script."""
 
     kratos: Kratos
     session: requests.Session = field(default_factory=requests.Session)
     session_id: str = ""
-    #: The one that the last sign-in gave.
+    #: The cookie of the last sign-in.
     set_cookie: str = ""
 
     @property
     def cookie(self) -> str:
-        return next(one.value or "" for one in self.session.cookies if one.name == COOKIE_NAME)
+        return next(cookie.value or "" for cookie in self.session.cookies if cookie.name == COOKIE_NAME)
 
     @property
     def cookie_header(self) -> dict[str, str]:
@@ -184,26 +184,26 @@ class Visitor:
         return self.session.delete(self.kratos.public_url + path, headers=JSON, timeout=TIMEOUT)
 
     def submit(self, flow: Json, answer: dict[str, str], headers: dict[str, str] = JSON) -> requests.Response:
-        """By AJAX, or as a form where a page is asked for."""
+        """Submit by AJAX, or as a form if a page is requested."""
         body = {"csrf_token": node(flow, "name", "csrf_token")["value"], **answer}
         given: Json = {"json": body} if headers["Accept"] == JSON["Accept"] else {"data": body}
         return self.session.post(flow["ui"]["action"], headers=headers, allow_redirects=False, timeout=TIMEOUT, **given)
 
-    def try_to_sign_in(self, person: Person, **query: str) -> requests.Response:
-        return self.submit(self.get("/self-service/login/browser", **query).json(), person.proof)
+    def try_to_sign_in(self, user: User, **query: str) -> requests.Response:
+        return self.submit(self.get("/self-service/login/browser", **query).json(), user.proof)
 
-    def sign_in(self, person: Person, **query: str) -> "Visitor":
-        """Again where it has a session, with ``refresh="true"``; a second factor may still be asked for."""
-        answer = self.try_to_sign_in(person, **query)
+    def sign_in(self, user: User, **query: str) -> "KratosBrowser":
+        """Sign in, again with ``refresh="true"`` if there is a session. Kratos may still require a second factor."""
+        answer = self.try_to_sign_in(user, **query)
         assert answer.status_code in (requests.codes.ok, requests.codes.unprocessable_entity), answer.text
         self.set_cookie = set_cookies(answer)[COOKIE_NAME]
-        mine = self.kratos.manage("GET", f"/identities/{person.id}/sessions").json()
+        mine = self.kratos.manage("GET", f"/identities/{user.id}/sessions").json()
         self.session_id = str(answer.json()["session"]["id"] if answer.ok else mine[0]["id"])
         return self
 
-    def step_up(self, person: Person) -> requests.Response:
+    def step_up(self, user: User) -> requests.Response:
         flow = self.get("/self-service/login/browser", aal="aal2").json()
-        return self.submit(flow, person.second_proof)
+        return self.submit(flow, user.second_proof)
 
     def whoami(self, **headers: str) -> requests.Response:
         return self.get("/sessions/whoami", {**JSON, **headers})
@@ -211,7 +211,7 @@ class Visitor:
     def logout_token(self) -> str:
         return str(self.get("/self-service/logout/browser").json()["logout_token"])
 
-    def answer_login_page(self, location: str, person: Person) -> requests.Response:
-        """Answer the login page to which Kratos sent the browser, as a form: where Kratos sends it next."""
+    def answer_login_page(self, location: str, user: User) -> requests.Response:
+        """Submit the form of the login page at ``location``. Return Kratos' next answer."""
         flow = self.get("/self-service/login/flows", id=query_of(location)["flow"]).json()
-        return self.submit(flow, person.proof, PAGE)
+        return self.submit(flow, user.proof, PAGE)

@@ -1,7 +1,7 @@
-"""The parties around a Hydra: a browser that stops where a page would be shown, and relying parties that listen.
+"""Browsers and relying parties of a Hydra: the browser stops where a page would be shown, and relying parties listen.
 
-Nothing but Hydra itself has to run. The pages for login, consent and logout are these tests: a redirect to one is not
-followed, its challenge is answered through the admin API.
+No server except Hydra must run. These tests replace the pages for login, consent and logout: they do not follow a
+redirect to one, but answer its challenge through the admin API.
 """
 
 import base64
@@ -22,7 +22,7 @@ from django_ory_logout.ory.hydra import ClientMetadata, HydraAdmin
 
 SCOPE = "openid offline_access"
 TIMEOUT = 10
-#: How long to wait for what shall not come. Hydra delivers within milliseconds.
+#: How long to wait for a call that must not come. Hydra delivers within milliseconds.
 SILENCE_SECONDS = 1.0
 
 
@@ -31,7 +31,7 @@ def query_of(url: str) -> dict[str, str]:
 
 
 def part_of(token: str, number: int) -> dict[str, Any]:
-    """A JWT's header (0) or claims (1), not verified."""
+    """The header (0) or claims (1) of a JWT, not verified."""
     text = token.split(".")[number]
     part: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     return part
@@ -54,7 +54,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Call:
-    """What a relying party's endpoint received."""
+    """A request that a relying party received."""
 
     method: str
     path: str
@@ -87,7 +87,7 @@ class Listener:
         self._server.server_close()
 
     def wait(self, count: int = 1, seconds: float = 5.0) -> list[Call]:
-        """The ``count`` calls that shall have come by then."""
+        """Wait for ``count`` calls, and return them."""
         deadline = time.monotonic() + seconds
         while len(self.calls) < count and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -95,7 +95,7 @@ class Listener:
         return self.calls
 
     def silent(self, seconds: float = SILENCE_SECONDS) -> bool:
-        """Whether nothing came, though there was time."""
+        """Whether no call came in this time."""
         time.sleep(seconds)
         return not self.calls
 
@@ -117,13 +117,13 @@ class Listener:
                 self.do_POST()
 
             def log_message(self, *args: object) -> None:
-                """Quiet."""
+                """Log nothing."""
 
         return Handler
 
 
 class RelyingParty:
-    """A client of its own at Hydra, with an endpoint that hears back-channel logouts."""
+    """A client at Hydra, with an endpoint for back-channel notices."""
 
     def __init__(self, hydra: "Hydra", listener: Listener, **more: Any) -> None:
         self.hydra = hydra
@@ -190,14 +190,14 @@ def _tokens(response: requests.Response) -> Tokens:
 
 
 class Browser:
-    """Follows redirects as long as they stay at Hydra, and keeps its cookies."""
+    """Follows redirects while they stay at Hydra, and keeps its cookies."""
 
     def __init__(self, hydra: "Hydra") -> None:
         self.hydra = hydra
         self.session = requests.Session()
 
     def open(self, url: str, method: str = "GET", **form: str) -> requests.Response:
-        """Hydra's last answer: a page, or a redirect to somewhere else."""
+        """Return Hydra's last answer: a page, or a redirect to another site."""
         response = self.session.request(method, url, data=form, allow_redirects=False, timeout=TIMEOUT)
         while response.is_redirect and self.follows(response.headers["Location"]):
             response = self.session.get(response.headers["Location"], allow_redirects=False, timeout=TIMEOUT)
@@ -207,17 +207,17 @@ class Browser:
         return self.hydra.owns(url)
 
     def leave(self, url: str) -> str:
-        """Where Hydra sends us."""
+        """Return the target of Hydra's redirect."""
         response = self.open(url)
         assert response.is_redirect, f"{response.status_code}: {response.text[:500]}"
         return response.headers["Location"]
 
     def challenge(self, kind: str, url: str) -> str:
-        """The challenge with which Hydra sends us to the page of ``kind``."""
+        """The challenge with which Hydra redirects to the page of ``kind``."""
         return query_of(self.leave(url))[f"{kind}_challenge"]
 
     def consent(self, to: RelyingParty, subject: str, *, remember: bool = True, **parameters: str) -> str:
-        """Log in as ``subject``: the challenge of the consent page."""
+        """Log in as ``subject``, and return the challenge of the consent page."""
         challenge = self.challenge("login", to.authorization_url(**parameters))
         accepted = self.hydra.admin.accept_login_request(
             challenge, subject=subject, remember=remember, remember_for=600
@@ -225,7 +225,7 @@ class Browser:
         return self.challenge("consent", accepted)
 
     def callback(self, to: RelyingParty, subject: str, *, remember: bool = True, **parameters: str) -> str:
-        """Log in and agree: the relying party's callback with its code."""
+        """Log in and accept, and return the relying party's callback with its code."""
         challenge = self.consent(to, subject, remember=remember, **parameters)
         return self.leave(self.hydra.admin.accept_consent_request(challenge, grant_scope=SCOPE.split()))
 
@@ -233,7 +233,7 @@ class Browser:
         return to.redeem(self.callback(to, subject, remember=remember, **parameters))
 
     def log_out(self, url: str) -> requests.Response:
-        """Log out at ``url`` and agree on the logout page: Hydra's last answer."""
+        """Log out at ``url``, accept on the logout page, and return Hydra's last answer."""
         return self.open(self.hydra.admin.accept_logout_request(self.challenge("logout", url)))
 
 
@@ -250,7 +250,7 @@ class Hydra:
         return url.startswith((self.public_url + "/", "/"))
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A call of the admin API that our client does not make."""
+        """Make a call of the admin API that our client does not have."""
         headers = {"Authorization": f"Bearer {self.admin.token}"} if self.admin.token else {}
         return requests.request(
             method, f"{self.admin_url}/admin{path}", headers=headers, allow_redirects=False, timeout=TIMEOUT, **options

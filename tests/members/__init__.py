@@ -1,1 +1,1 @@
-"""A user model of a site's own: a UUID as key, an e-mail address as user name, and a field that has to have a value."""
+"""A site's own user model: a UUID as key, an e-mail address as username, and a required field."""

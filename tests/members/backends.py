@@ -1,4 +1,4 @@
-"""The field that the model requires, from a claim that providers have."""
+"""Fills the field that the model requires with a claim of the provider."""
 
 from typing import Any
 

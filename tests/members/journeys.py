@@ -13,12 +13,12 @@ from .models import Member
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def person(provider: Provider, subject: str, **claims: Any) -> None:
+def add_person(provider: Provider, subject: str, **claims: Any) -> None:
     provider.add_person(Person(subject, {"email_verified": True, "family_name": "Stone & Sons", **claims}))
 
 
-def test_member_signs_in_and_is_logged_out_by_the_provider(browser: SiteBrowser, provider: Provider) -> None:
-    person(provider, "amber", email="Amber@Example.org", given_name="Am\ud800ber")
+def test_a_member_signs_in_and_the_provider_logs_them_out(browser: SiteBrowser, provider: Provider) -> None:
+    add_person(provider, "amber", email="Amber@Example.org", given_name="Am\ud800ber")
     login_session = provider.sign_in("amber")
 
     assert browser.sign_in("amber", login_session=login_session).status_code == 302
@@ -41,11 +41,11 @@ def test_member_signs_in_and_is_logged_out_by_the_provider(browser: SiteBrowser,
         ({"email": "CEDAR@example.org"}, 403, "username_unusable: another account has the e-mail address"),
     ],
 )
-def test_nobody_is_made(
+def test_no_member_is_created(
     claims: dict[str, Any], status: int, reason: str, browser: SiteBrowser, provider: Provider, logged: Logged
 ) -> None:
     Member.objects.create_user("cedar@example.org", "Stone & Sons")
-    person(provider, "amber", **{"email": "amber@example.org", **claims})
+    add_person(provider, "amber", **{"email": "amber@example.org", **claims})
 
     answer = browser.sign_in("amber")
 

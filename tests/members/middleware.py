@@ -10,7 +10,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 
 class SessionMiddleware(MiddlewareMixin):
-    """As that of django-user-sessions: no subclass of Django's."""
+    """Like the middleware of django-user-sessions, it is no subclass of Django's."""
 
     def process_request(self, request: HttpRequest) -> None:
         store: Any = import_module(settings.SESSION_ENGINE).SessionStore

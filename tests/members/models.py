@@ -1,4 +1,4 @@
-"""The model, and one whose manager knows no ``create_user``."""
+"""The member model, and other user models."""
 
 import uuid
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from django.db import models
 
 
 class MemberManager(BaseUserManager["Member"]):
-    """As Django's documentation writes one: it takes what it names, and nothing else."""
+    """As in Django's documentation: it accepts only the named arguments."""
 
     def create_user(self, email: str, company: str, password: str | None = None) -> "Member":
         if not email:
@@ -37,7 +37,7 @@ class Member(AbstractBaseUser):
 
 
 class Plain(AbstractBaseUser):
-    """Called by a short name; no e-mail address, and no manager of users."""
+    """A short username, no e-mail address, and no user manager."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=12, unique=True)
@@ -52,7 +52,7 @@ class Plain(AbstractBaseUser):
 
 
 class Nameless(AbstractUser):
-    """Has an address that is unique and may be left out."""
+    """Its address is unique and optional."""
 
     id = models.BigAutoField(primary_key=True)
 
@@ -62,7 +62,7 @@ class Nameless(AbstractUser):
 
 
 class Blank(AbstractUser):
-    """The same, and cannot say that there is none."""
+    """Its address is unique and optional, but it cannot be NULL."""
 
     id = models.BigAutoField(primary_key=True)
 

@@ -4,7 +4,7 @@ from tests.settings import *  # noqa: F403
 
 AUTH_USER_MODEL = "members.Member"
 AUTHENTICATION_BACKENDS = ["tests.members.backends.SiteBackend"]
-# The admin wants permissions, which this model does without.
+# The admin needs permissions, which this model does not have.
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -1,4 +1,4 @@
-"""Nothing but this app."""
+"""The URLs of this app alone."""
 
 from django.urls import include, path
 

@@ -1,4 +1,4 @@
-"""An issuer whose clock stands still, and keys that are made once."""
+"""An issuer with a fixed clock, and keys that are made once."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .samples import ISSUER, NOW
 
 @pytest.fixture(scope="session")
 def issuer(signing_key: Any) -> Provider:
-    """Signs with RS256, ES256 or EdDSA."""
+    """Sign with RS256, ES256 or EdDSA."""
     issuer = Provider(ISSUER, clock=lambda: NOW)
     issuer.keys = [signing_key, keys.signing_key("ES256"), keys.signing_key("EdDSA")]
     return issuer
@@ -21,5 +21,5 @@ def issuer(signing_key: Any) -> Provider:
 
 @pytest.fixture(scope="session")
 def foreign_key() -> Key:
-    """An RSA key that is not the issuer's."""
+    """An RSA key that the issuer does not have."""
     return keys.signing_key()

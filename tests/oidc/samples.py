@@ -1,4 +1,4 @@
-"""What the tests of the protocol room share: names, a moment, arbitrary JSON, and how an error is expected."""
+"""Shared by the tests of ``oidc/``: names, a fixed time, arbitrary JSON, and how an error is expected."""
 
 import json
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ ISSUER = "https://op.example"
 CLIENT_ID = "django-site"
 CLIENT_SECRET = "a secret: 50% of it + more"
 
-#: The value of a claim, header or member to leave out.
+#: A claim, header or member with this value is left out.
 ABSENT: Any = object()
 
-#: What JSON can spell and no database stores: halves of surrogate pairs, and NUL.
+#: Text that JSON can contain and no database stores: halves of surrogate pairs, and NUL.
 texts = st.text() | st.sampled_from(["\ud800", "a\udfffb", "\0"])
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
-#: Anything that JSON can say, and NaN and the infinities, which Python's parser takes too.
+#: Any JSON value, and NaN and the infinities, which Python's parser accepts too.
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
 )
@@ -33,17 +33,17 @@ objects = st.dictionaries(st.text(), anything, max_size=5)
 
 
 def changed(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """``document`` with ``changes``, of which :data:`ABSENT` removes."""
+    """``document`` with ``changes``. The value :data:`ABSENT` removes a member."""
     return {name: value for name, value in {**document, **changes}.items() if value is not ABSENT}
 
 
 def public(key: Key) -> Key:
-    """What a JWKS gives away of ``key``."""
+    """The public part of ``key``, as in a JWK Set."""
     return JWKRegistry.import_key(public_jwk(key))
 
 
 def sign_bytes(header: dict[str, Any], payload: bytes, key: Key) -> str:
-    """A JWS around ``payload`` byte for byte, validly signed: for what no JSON writer would write."""
+    """A validly signed JWS with exactly this ``payload``, for payloads that no JSON writer produces."""
     message = b".".join(urlsafe_b64encode(part) for part in (json.dumps(header).encode(), payload))
     signature = JWSRegistry.algorithms[header["alg"]].sign(message, key)
     return (message + b"." + urlsafe_b64encode(signature)).decode()

@@ -53,7 +53,7 @@ def authorization_request(metadata: ProviderMetadata = METADATA, **extra: str) -
     )
 
 
-def test_authorization_request() -> None:
+def test_an_authorization_request_has_its_parameters() -> None:
     url, _, query = authorization_request(login_hint="amber").partition("?")
 
     challenge = base64.urlsafe_b64encode(hashlib.sha256(b"the verifier").digest()).rstrip(b"=").decode()
@@ -81,27 +81,27 @@ def test_query_of_the_endpoint_is_kept() -> None:
 
 
 @pytest.mark.parametrize("metadata", [METADATA, ANNOUNCING])
-def test_code(metadata: ProviderMetadata) -> None:
+def test_a_code_is_returned(metadata: ProviderMetadata) -> None:
     assert messages.authorization_code({"code": "c", "iss": ISSUER, "session_state": "ignored"}, metadata) == "c"
 
 
-def test_code_without_iss_where_none_is_announced() -> None:
+def test_a_code_without_iss_is_accepted_if_iss_is_not_announced() -> None:
     assert messages.authorization_code({"code": "c"}, METADATA) == "c"
 
 
-def test_iss_is_required_where_it_is_announced() -> None:
+def test_iss_is_required_if_it_is_announced() -> None:
     with refused(InvalidMessage, "iss_missing"):
         messages.authorization_code({"code": "c"}, ANNOUNCING)
 
 
 @pytest.mark.parametrize("metadata", [METADATA, ANNOUNCING])
 @pytest.mark.parametrize("iss", ["", f"{ISSUER}/", "https://attacker.example"])
-def test_iss_is_compared_announced_or_not(iss: str, metadata: ProviderMetadata) -> None:
+def test_iss_is_always_compared(iss: str, metadata: ProviderMetadata) -> None:
     with refused(InvalidMessage, "iss_mismatch"):
         messages.authorization_code({"code": "c", "iss": iss}, metadata)
 
 
-def test_error_of_another_issuer_is_no_error_of_this_one() -> None:
+def test_an_error_of_another_issuer_does_not_count() -> None:
     with refused(InvalidMessage, "iss_mismatch"):
         messages.authorization_code({"error": "access_denied", "iss": "https://attacker.example"}, METADATA)
 
@@ -117,18 +117,18 @@ def test_error_of_another_issuer_is_no_error_of_this_one() -> None:
         ("", "authorization_request_refused"),
     ],
 )
-def test_error(error: str, code: str) -> None:
+def test_an_error_is_raised(error: str, code: str) -> None:
     with refused(SignInRefused, code):
         messages.authorization_code({"error": error, "code": "c"}, METADATA)
 
 
 @pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable"])
-def test_fault_of_the_provider_is_worth_another_try(error: str) -> None:
+def test_a_temporary_error_of_the_provider_can_be_retried(error: str) -> None:
     with refused(ProviderUnavailable, "provider_fault"):
         messages.authorization_code({"error": error}, METADATA)
 
 
-def test_error_is_told_in_the_providers_words_on_one_line() -> None:
+def test_an_error_contains_the_providers_words_on_one_line() -> None:
     response = {"error": "access_denied", "error_description": "No\r\nINFO forged line" + "x" * 500}
 
     with pytest.raises(SignInRefused) as raised:
@@ -140,7 +140,7 @@ def test_error_is_told_in_the_providers_words_on_one_line() -> None:
 
 
 @pytest.mark.parametrize("response", [{}, {"code": ""}, {"state": "s"}])
-def test_code_missing(response: dict[str, str]) -> None:
+def test_a_missing_code_is_refused(response: dict[str, str]) -> None:
     with refused(InvalidMessage, "code_missing"):
         messages.authorization_code(response, METADATA)
 
@@ -162,7 +162,7 @@ def test_any_authorization_response_is_a_code_or_refused(response: dict[str, str
 
 
 def token_request(**changes: Any) -> tuple[dict[str, str], dict[str, str]]:
-    """Form and headers of a token request."""
+    """The form and the headers of a token request."""
     registration = replace(REGISTRATION, **changes)
     body, headers = messages.token_request(
         registration, code="the code", redirect_uri=REDIRECT_URI, code_verifier="the verifier"
@@ -178,7 +178,7 @@ GRANT = {
 }
 
 
-def test_client_secret_basic() -> None:
+def test_client_secret_basic_is_sent() -> None:
     form, headers = token_request()
 
     credentials = base64.b64encode(b"django-site:a+secret%3A+50%25+of+it+%2B+more").decode()
@@ -189,14 +189,14 @@ def test_client_secret_basic() -> None:
     }
 
 
-def test_client_secret_post() -> None:
+def test_client_secret_post_is_sent() -> None:
     form, headers = token_request(token_endpoint_auth_method="client_secret_post")
 
     assert form == {**GRANT, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
     assert headers == {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-def test_public_client() -> None:
+def test_a_public_client_sends_no_secret() -> None:
     form, headers = token_request(token_endpoint_auth_method="none", client_secret="")
 
     assert form == {**GRANT, "client_id": CLIENT_ID}
@@ -205,7 +205,7 @@ def test_public_client() -> None:
 
 @settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"])))
-def test_basic_credentials_come_back_as_they_were(client_id: str, client_secret: str) -> None:
+def test_basic_credentials_can_be_decoded(client_id: str, client_secret: str) -> None:
     _, headers = messages.authenticated(Registration(ISSUER, client_id, client_secret), "")
 
     credentials = base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode("ascii")
@@ -222,7 +222,7 @@ def answer(document: Any, status: int = 200) -> Response:
 TOKENS = {"id_token": "i.d.t", "access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 3599}
 
 
-def test_tokens() -> None:
+def test_tokens_are_returned() -> None:
     assert messages.parse_token_response(answer(TOKENS)) == Tokens("i.d.t", "a", "r")
 
 
@@ -235,36 +235,36 @@ def test_refresh_token_may_be_missing(value: Any) -> None:
 
 @pytest.mark.parametrize("name", ["id_token", "access_token"])
 @pytest.mark.parametrize("value", [ABSENT, None, "", 7, ["a"], "a\r\nX: y", "ä", "\ud800"])
-def test_token_response_without_a_token(name: str, value: Any) -> None:
+def test_a_token_response_without_a_token_is_refused(name: str, value: Any) -> None:
     with refused(SetupError, "token_response_invalid"):
         messages.parse_token_response(answer(changed(TOKENS, {name: value})))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_token_request_refused(status: int) -> None:
+def test_a_refused_token_request_is_an_error(status: int) -> None:
     with refused(InvalidMessage, "token_request_refused"):
         messages.parse_token_response(answer({"error": "invalid_grant", "error_description": "used"}, status))
 
 
-def test_words_of_the_token_endpoint_stand_in_the_log() -> None:
+def test_the_log_contains_the_words_of_the_token_endpoint() -> None:
     with pytest.raises(InvalidMessage, match=r"^client_refused: 'invalid_client' 'wrong\\nsecret'$"):
         messages.parse_token_response(answer({"error": "invalid_client", "error_description": "wrong\nsecret"}, 401))
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
-def test_token_endpoint_fault(status: int) -> None:
+def test_a_faulty_token_endpoint_is_an_error(status: int) -> None:
     with refused(ProviderUnavailable, "token_endpoint_fault"):
         messages.parse_token_response(answer(TOKENS, status))
 
 
 @pytest.mark.parametrize("status", [201, 204, 302, 404, 405])
-def test_token_endpoint_that_another_try_does_not_reach(status: int) -> None:
+def test_a_permanent_fault_of_the_token_endpoint_cannot_be_retried(status: int) -> None:
     with refused(SetupError, "token_endpoint_unusable"):
         messages.parse_token_response(answer(TOKENS, status))
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_token_response_is_not_json(status: int) -> None:
+def test_a_token_response_that_is_not_json_is_refused(status: int) -> None:
     page = Response(status, {"Content-Type": "text/html"}, b"<html>", url="https://op.example/oauth2/token")
     with pytest.raises(SetupError) as raised:
         messages.parse_token_response(page)
@@ -274,7 +274,7 @@ def test_token_response_is_not_json(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 @pytest.mark.parametrize("error", ["temporarily_unavailable", "server_error"])
-def test_fault_that_passes_is_no_refusal(error: str, status: int) -> None:
+def test_a_temporary_fault_is_no_refusal(error: str, status: int) -> None:
     with refused(ProviderUnavailable, "token_endpoint_fault"):
         messages.parse_token_response(answer({"error": error}, status))
     with refused(ProviderUnavailable, "revocation_fault"):
@@ -311,45 +311,45 @@ def claims_in(response: Response, registration: Registration = REGISTERED) -> An
     return messages.userinfo_claims(response, registration, lambda token: {"token": token})
 
 
-def test_userinfo() -> None:
+def test_userinfo_is_read() -> None:
     claims = {"sub": "amber", "email": "amber@example.com"}
 
     assert claims_in(answer(claims)) == claims
 
 
 @pytest.mark.parametrize("content_type", ["application/jwt", "application/jwt; charset=utf-8", "Application/JWT"])
-def test_userinfo_as_a_jwt(content_type: str) -> None:
+def test_userinfo_as_a_jwt_is_read(content_type: str) -> None:
     response = Response(200, {"Content-Type": content_type}, b"a.b.c\n")
 
     assert claims_in(response, SIGNED) == {"token": "a.b.c"}
 
 
-def test_userinfo_as_a_jwt_without_a_registered_algorithm() -> None:
+def test_userinfo_as_a_jwt_without_a_registered_algorithm_is_refused() -> None:
     with refused(SetupError, "userinfo_format_mismatch"):
         claims_in(Response(200, {"Content-Type": "application/jwt"}, b"a.b.c"))
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json"}])
-def test_userinfo_as_json_where_an_algorithm_is_registered(headers: dict[str, str]) -> None:
-    """Whoever can answer in the provider's place could leave the signature out."""
+def test_userinfo_as_json_is_refused_if_an_algorithm_is_registered(headers: dict[str, str]) -> None:
+    """Otherwise anyone who can answer in the provider's place could omit the signature."""
     with refused(SetupError, "userinfo_format_mismatch"):
         claims_in(Response(200, headers, b'{"sub": "amber"}'), SIGNED)
 
 
 @pytest.mark.parametrize("sub", [ABSENT, None, "", "Amber", "amber ", ["amber"]])
-def test_userinfo_of_somebody_else(sub: Any) -> None:
+def test_userinfo_of_another_user_is_refused(sub: Any) -> None:
     with refused(InvalidToken, "userinfo_sub_mismatch"):
         messages.check_userinfo_subject(changed({"sub": "amber"}, {"sub": sub}), "amber")
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_userinfo_fault(status: int) -> None:
+def test_a_userinfo_fault_is_an_error(status: int) -> None:
     with refused(ProviderUnavailable, "userinfo_fault"):
         claims_in(answer({"sub": "amber"}, status))
 
 
 @pytest.mark.parametrize("status", [201, 302, 401, 403, 404])
-def test_userinfo_that_another_try_does_not_get(status: int) -> None:
+def test_a_permanent_userinfo_fault_cannot_be_retried(status: int) -> None:
     with refused(SetupError, "userinfo_unusable"):
         claims_in(answer({"sub": "amber"}, status))
 
@@ -380,7 +380,7 @@ def end_session_request(endpoint: str, method: str = "GET", hint: str = "i.d.t")
 
 
 @pytest.mark.parametrize("query", ["", "?tenant=one"])
-def test_end_session_request(query: str) -> None:
+def test_an_end_session_request_has_its_parameters(query: str) -> None:
     request = end_session_request(f"{ISSUER}/oauth2/sessions/logout{query}")
 
     url, _, given = request.url.partition("?")
@@ -395,12 +395,12 @@ def test_end_session_request(query: str) -> None:
     assert request.parameters == expected
 
 
-def test_end_session_request_by_post_by_choice() -> None:
+def test_an_end_session_request_uses_post_if_chosen() -> None:
     assert end_session_request(ISSUER, "POST").by_post
     assert not end_session_request(ISSUER, "GET").by_post
 
 
-def test_end_session_request_by_post_when_the_url_would_be_too_long() -> None:
+def test_an_end_session_request_uses_post_if_the_url_would_be_too_long() -> None:
     rest = len(end_session_request(ISSUER, hint="").url)
     longest = messages.MAX_URL_LENGTH - rest
 

@@ -1,4 +1,4 @@
-"""What a provider says of itself: read into values, or refused."""
+"""The metadata of a provider is read into values or refused."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def test_unknown_members_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("issuer", [ABSENT, None, "", f"{ISSUER}/", ISSUER.upper(), [ISSUER], f" {ISSUER}"])
-def test_issuer_has_to_be_the_same_byte_for_byte(issuer: Any) -> None:
+def test_the_issuer_must_be_identical_byte_for_byte(issuer: Any) -> None:
     with refused(SetupError, "issuer_mismatch"):
         ProviderMetadata.parse(changed(DOCUMENT, {"issuer": issuer}), ISSUER)
 
@@ -71,25 +71,25 @@ def test_issuer_has_to_be_the_same_byte_for_byte(issuer: Any) -> None:
     "value",
     ["/oauth2", "op.example", "javascript:alert(1)", "https://", "http://op.example/", 7, ["https://op.example"]],
 )
-def test_unusable_endpoint(name: str, value: Any) -> None:
+def test_an_unusable_endpoint_is_refused(name: str, value: Any) -> None:
     with refused(SetupError, "metadata_invalid"):
         ProviderMetadata.parse({**DOCUMENT, name: value}, ISSUER)
 
 
 @pytest.mark.parametrize("name", REQUIRED)
 @pytest.mark.parametrize("value", [ABSENT, None, ""])
-def test_missing_endpoint(name: str, value: Any) -> None:
+def test_a_missing_endpoint_is_refused(name: str, value: Any) -> None:
     with refused(SetupError, "metadata_invalid"):
         ProviderMetadata.parse(changed(DOCUMENT, {name: value}), ISSUER)
 
 
 @pytest.mark.parametrize("name", OPTIONAL)
 @pytest.mark.parametrize("value", [ABSENT, None, ""])
-def test_endpoint_that_may_be_missing(name: str, value: Any) -> None:
+def test_optional_endpoints_may_be_missing(name: str, value: Any) -> None:
     assert getattr(ProviderMetadata.parse(changed(DOCUMENT, {name: value}), ISSUER), name) is None
 
 
-def test_endpoint_in_the_clear_needs_an_issuer_in_the_clear() -> None:
+def test_an_http_endpoint_needs_an_http_issuer() -> None:
     document = {**DOCUMENT, "token_endpoint": "http://127.0.0.1:4444/oauth2/token"}
 
     with refused(SetupError, "metadata_invalid"):
@@ -99,7 +99,7 @@ def test_endpoint_in_the_clear_needs_an_issuer_in_the_clear() -> None:
 
 
 @pytest.mark.parametrize("value", [ABSENT, None, False, "true", 1])
-def test_iss_in_responses_is_announced_by_true_alone(value: Any) -> None:
+def test_only_true_announces_iss_in_responses(value: Any) -> None:
     name = "authorization_response_iss_parameter_supported"
 
     assert ProviderMetadata.parse(changed(DOCUMENT, {name: value}), ISSUER) == ProviderMetadata(
@@ -131,7 +131,7 @@ def test_any_document_is_a_value_or_refused(others: dict[str, Any], change: dict
         "https://öp.example/ä",
     ],
 )
-def test_web_url(url: str) -> None:
+def test_web_urls_are_accepted(url: str) -> None:
     assert is_web_url(url)
 
 
@@ -167,7 +167,7 @@ def test_web_url(url: str) -> None:
         "https://op.example/\u200b",
     ],
 )
-def test_no_web_url(url: str) -> None:
+def test_other_urls_are_refused(url: str) -> None:
     assert not is_web_url(url)
 
 
@@ -189,7 +189,7 @@ def test_any_text_is_a_web_url_or_not(text: str) -> None:
         ("http://[::1]:4444/", "http://[::1]:4444"),
     ],
 )
-def test_origin(url: str, expected: str) -> None:
+def test_the_origin_of_a_url_is_found(url: str, expected: str) -> None:
     assert origin(url) == expected
 
 
@@ -201,7 +201,7 @@ def test_keys_are_read(signing_key: Key) -> None:
 
 
 @pytest.mark.parametrize("document", [{}, {"keys": None}, {"keys": {}}, {"keys": "[]"}])
-def test_no_key_set(document: dict[str, Any]) -> None:
+def test_other_documents_are_no_key_set(document: dict[str, Any]) -> None:
     with refused(SetupError, "jwks_invalid"):
         parse_jwks(document)
 
@@ -224,7 +224,7 @@ def test_no_key_set(document: dict[str, Any]) -> None:
         {"kty": "oct", "k": "YSBzZWNyZXQgdGhhdCBpcyBwdWJsaXNoZWQgaXMgbm9uZQ"},
     ],
 )
-def test_unusable_key_does_no_harm(member: Any, signing_key: Key) -> None:
+def test_an_unusable_key_is_ignored(member: Any, signing_key: Key) -> None:
     good = public_jwk(signing_key)
 
     assert [key.kid for key in parse_jwks({"keys": [member, good, member]})] == [signing_key.kid]

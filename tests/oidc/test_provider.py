@@ -1,4 +1,4 @@
-"""A provider's documents: how often it is asked for them, what serves while it is down, and whose keys count."""
+"""A provider's documents: how often they are fetched, what is used while the provider is down, and which keys count."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ REGISTRATION = Registration(ISSUER, CLIENT_ID, CLIENT_SECRET)
 
 
 class Clock:
-    """The time, as the cache and everybody else in this process reads it."""
+    """The time that the cache and all other code in this process read."""
 
     def __init__(self) -> None:
         self.now: float = NOW
@@ -51,7 +51,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, provider: Provider, network: Network)
 
 @pytest.fixture
 def asked(network: Network) -> Callable[[], list[str]]:
-    """The paths that were asked for since the last time."""
+    """The paths that were requested since the last call."""
 
     def asked() -> list[str]:
         paths = [call.url.removeprefix(ISSUER) for call in network.calls]
@@ -89,7 +89,7 @@ def test_document_is_fetched_once_an_hour(clock: Clock, asked: Asked) -> None:
     assert asked() == [DISCOVERY]
 
 
-def test_copy_serves_for_a_day_while_the_provider_is_down(clock: Clock, network: Network, asked: Asked) -> None:
+def test_a_copy_is_used_for_a_day_while_the_provider_is_down(clock: Clock, network: Network, asked: Asked) -> None:
     metadata = known().metadata(clock.now)
     network.down()
 
@@ -101,7 +101,7 @@ def test_copy_serves_for_a_day_while_the_provider_is_down(clock: Clock, network:
         known().metadata(clock.now)
 
 
-def test_copy_of_a_day_ago_is_not_read_from_a_cache_that_keeps_it_longer(clock: Clock, network: Network) -> None:
+def test_a_copy_older_than_a_day_is_not_read_from_the_cache(clock: Clock, network: Network) -> None:
     known().metadata(clock.now)
     network.down()
 
@@ -141,7 +141,7 @@ def test_failed_fetch_is_remembered_for_the_cool_down(clock: Clock, network: Net
     assert asked() == [DISCOVERY]
 
 
-def test_slow_failure_cools_down_from_when_it_failed(clock: Clock, network: Network, asked: Asked) -> None:
+def test_the_cool_down_of_a_slow_failure_starts_when_it_failed(clock: Clock, network: Network, asked: Asked) -> None:
     def slow(document: Mapping[str, Any]) -> dict[str, Any]:
         clock.now += 10
         return {}
@@ -168,7 +168,7 @@ def test_slow_failure_cools_down_from_when_it_failed(clock: Clock, network: Netw
         (SetupError, "metadata_invalid", b'{"issuer": "https://op.example"}', {}),
     ],
 )
-def test_unusable_document(
+def test_an_unusable_document_is_refused(
     kind: type[ProviderUnavailable],
     code: str,
     body: bytes,
@@ -185,7 +185,7 @@ def test_unusable_document(
     assert asked() == [DISCOVERY]
 
 
-def test_copy_serves_while_the_document_is_unusable(clock: Clock, network: Network) -> None:
+def test_the_copy_is_used_while_the_document_is_unusable(clock: Clock, network: Network) -> None:
     metadata = known().metadata(clock.now)
     network.replace(DISCOVERY, b"<html>")
     clock.now += HOUR
@@ -193,14 +193,14 @@ def test_copy_serves_while_the_document_is_unusable(clock: Clock, network: Netwo
     assert known().metadata(clock.now) == metadata
 
 
-def test_provider_out_of_time(clock: Clock, network: Network) -> None:
+def test_a_provider_that_is_too_slow_is_reported(clock: Clock, network: Network) -> None:
     network.slow()
 
     with refused(ProviderUnavailable, "unreachable"):
         known().metadata(clock.now)
 
 
-def test_key_ids_are_read_anew(clock: Clock, provider: Provider, network: Network, asked: Asked) -> None:
+def test_key_ids_are_fetched_again(clock: Clock, provider: Provider, network: Network, asked: Asked) -> None:
     ours = known()
     assert ours.key_ids(clock.now) == {provider.keys[0].kid}
     new = provider.rotate_keys()
@@ -215,7 +215,7 @@ def test_key_ids_are_read_anew(clock: Clock, provider: Provider, network: Networ
 
 
 def test_issuers_differ_by_a_slash(clock: Clock, asked: Asked) -> None:
-    """Both have the same discovery URL, and the copy that is held for one is not the other's."""
+    """Both have the same discovery URL. The stored copy of one is not used for the other."""
     with_slash = replace(REGISTRATION, issuer=f"{ISSUER}/")
     assert known().metadata(clock.now).issuer == ISSUER
 
@@ -225,20 +225,20 @@ def test_issuers_differ_by_a_slash(clock: Clock, asked: Asked) -> None:
     assert asked() == [DISCOVERY, DISCOVERY]
 
 
-def test_issuer_with_a_slash(clock: Clock) -> None:
+def test_an_issuer_with_a_slash_is_accepted(clock: Clock) -> None:
     issuer = f"{ISSUER}/"
     with connect(Provider(issuer)):
         assert known(replace(REGISTRATION, issuer=issuer)).metadata(clock.now).issuer == issuer
 
 
-def test_endpoint_in_the_clear_is_refused(clock: Clock, network: Network) -> None:
+def test_an_http_endpoint_is_refused(clock: Clock, network: Network) -> None:
     network.change(DISCOVERY, lambda document: {**document, "token_endpoint": "http://op.example/oauth2/token"})
 
     with refused(SetupError, "metadata_invalid"):
         known().metadata(clock.now)
 
 
-def test_held_metadata_never_calls(clock: Clock, asked: Asked) -> None:
+def test_stored_metadata_needs_no_call(clock: Clock, asked: Asked) -> None:
     assert known().cached_metadata(clock.now) is None
     assert asked() == []
 
@@ -266,7 +266,7 @@ def test_document_is_parsed_once_in_each_process(clock: Clock, asked: Asked, mon
 
     assert [read(), read(), read()] == [1, 1, 1]
 
-    monkeypatch.setattr(documents, "_parsed", {})  # another process, with the same cache
+    monkeypatch.setattr(documents, "_parsed", {})  # another process with the same cache
     assert [read(), read()] == [2, 2]
     assert asked() == [JWKS]
 
@@ -290,11 +290,11 @@ def test_document_that_another_process_fetched_is_read(
     assert asked() == []
 
 
-# A cold start, in which many want the same document at once
+# Many requests need the same document at once
 
 
 def at_once(times: int, work: Callable[[], object]) -> list[object]:
-    """What ``work`` returns or raises in as many threads."""
+    """Run ``work`` in this many threads. Return its results or exceptions."""
     results: list[object] = []
     barrier = threading.Barrier(times)
 
@@ -321,7 +321,7 @@ def delayed(seconds: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return change
 
 
-def test_cold_start_makes_one_call_and_the_others_wait_for_it(clock: Clock, network: Network, asked: Asked) -> None:
+def test_one_call_fetches_the_document_and_the_others_wait(clock: Clock, network: Network, asked: Asked) -> None:
     network.change(DISCOVERY, delayed(0.15))
 
     results = at_once(1 + documents.MAX_WAITING, lambda: known().metadata(clock.now))
@@ -330,7 +330,7 @@ def test_cold_start_makes_one_call_and_the_others_wait_for_it(clock: Clock, netw
     assert asked() == [DISCOVERY]
 
 
-def test_cold_start_does_not_wait_longer_than_allowed(
+def test_the_others_do_not_wait_longer_than_allowed(
     clock: Clock, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(documents, "WAIT_SECONDS", 0.1)
@@ -341,7 +341,7 @@ def test_cold_start_does_not_wait_longer_than_allowed(
     assert results == ["cooling_down", True]
 
 
-def test_cold_start_does_not_wait_for_a_fetch_that_failed(clock: Clock, network: Network, asked: Asked) -> None:
+def test_the_others_do_not_wait_for_a_fetch_that_failed(clock: Clock, network: Network, asked: Asked) -> None:
     def failing(document: dict[str, Any]) -> dict[str, Any]:
         time.sleep(0.15)
         return {}
@@ -356,7 +356,7 @@ def test_cold_start_does_not_wait_for_a_fetch_that_failed(clock: Clock, network:
     assert asked() == [DISCOVERY]
 
 
-def test_as_many_wait_as_may_and_the_others_are_told_at_once(clock: Clock, network: Network, asked: Asked) -> None:
+def test_only_some_wait_and_the_others_fail_at_once(clock: Clock, network: Network, asked: Asked) -> None:
     network.change(DISCOVERY, delayed(0.5))
     started = time.monotonic()
     turned_away: list[float] = []
@@ -383,7 +383,7 @@ def discovery() -> documents.CachedDocument[Any]:
     return documents.CachedDocument(f"{ISSUER}{DISCOVERY}", ISSUER, dict, SharedCache(caches["default"]))
 
 
-def test_nobody_asks_beside_a_call_that_may_still_be_answered(clock: Clock, network: Network, asked: Asked) -> None:
+def test_no_second_call_is_made_while_the_first_may_be_answered(clock: Clock, network: Network, asked: Asked) -> None:
     def long(document: dict[str, Any]) -> dict[str, Any]:
         if len(network.calls) == 1:
             clock.now += documents.CALL_SECONDS - 1
@@ -400,7 +400,7 @@ def test_nobody_asks_beside_a_call_that_may_still_be_answered(clock: Clock, netw
     assert asked() == [DISCOVERY] * 2
 
 
-def test_call_that_ends_unexpectedly_is_remembered_for_the_cool_down_alone(
+def test_a_call_that_ends_unexpectedly_is_remembered_only_for_the_cool_down(
     clock: Clock, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_url: str) -> None:
@@ -432,7 +432,7 @@ def test_copy_that_cannot_be_read_any_more_is_fetched_again(clock: Clock, networ
     assert asked() == []
 
 
-# When the cache does not answer
+# The cache does not answer
 
 
 def without_cache() -> OpenIDProvider:
@@ -452,7 +452,7 @@ def test_without_the_cache_a_process_has_its_own_copy(
     assert asked() == []
 
 
-def test_without_the_cache_nobody_is_asked(warm: OpenIDProvider, clock: Clock, asked: Asked) -> None:
+def test_without_the_cache_no_call_is_made(warm: OpenIDProvider, clock: Clock, asked: Asked) -> None:
     with refused(TemporaryError, "cache_fault"):
         list(without_cache().verification_keys("unknown", clock.now))
     documents._parsed.clear()
@@ -467,7 +467,7 @@ def test_without_the_cache_nobody_is_asked(warm: OpenIDProvider, clock: Clock, a
 
 @pytest.fixture
 def warm(clock: Clock, asked: Asked) -> OpenIDProvider:
-    """The provider with its documents held and no cool-down left."""
+    """The provider with stored documents and no cool-down."""
     provider = known()
     list(provider.verification_keys(None, clock.now))
     asked()
@@ -489,7 +489,7 @@ def test_rotation_is_found_with_one_call(warm: OpenIDProvider, clock: Clock, ask
     assert asked() == []
 
 
-def test_rotation_is_found_by_all_who_want_its_key_at_once(
+def test_a_rotation_is_found_by_all_concurrent_requests(
     warm: OpenIDProvider, clock: Clock, network: Network, asked: Asked, provider: Provider
 ) -> None:
     new = provider.rotate_keys()
@@ -505,7 +505,7 @@ def test_rotation_is_found_by_all_who_want_its_key_at_once(
 def test_rotation_is_found_directly_after_a_successful_fetch(
     seconds: float, clock: Clock, asked: Asked, provider: Provider
 ) -> None:
-    """An ordinary fetch starts no cool-down, and neither does one that brings the key."""
+    """An ordinary fetch starts no cool-down. A fetch that finds the key starts none either."""
     site = known()
     list(site.verification_keys(None, clock.now))
     asked()
@@ -530,7 +530,7 @@ def test_rotation_is_found_directly_after_a_successful_fetch_for_a_token_that_na
     assert asked() == [DISCOVERY, JWKS, JWKS]
 
 
-def test_rotation_is_found_by_who_waited_for_a_fetch_that_began_before_it(
+def test_a_rotation_is_found_after_waiting_for_an_earlier_fetch(
     clock: Clock, network: Network, asked: Asked, provider: Provider
 ) -> None:
     """The copy of another process is newer than ours, and may still be older than the token."""
@@ -569,12 +569,12 @@ def test_forced_fetch_of_another_process_that_began_before_a_rotation_decides_no
         time.sleep(0.2)
         return document
 
-    def of_a_stranger() -> None:
+    def unknown_key() -> None:
         with refused(InvalidToken, "kid_unknown"):
             list(warm.verification_keys("made up", clock.now))
 
     network.change(JWKS, rotate)
-    first = threading.Thread(target=of_a_stranger)
+    first = threading.Thread(target=unknown_key)
     first.start()
     assert rotated.wait(5)
 
@@ -629,7 +629,7 @@ def test_named_key_that_does_not_verify_costs_no_call(
     assert asked() == []
 
 
-def test_key_taken_back_counts_until_the_copy_is_an_hour_old(
+def test_a_withdrawn_key_counts_until_the_copy_is_an_hour_old(
     warm: OpenIDProvider, clock: Clock, provider: Provider, signing_key: Key, foreign_key: Key
 ) -> None:
     provider.keys = [foreign_key]
@@ -640,13 +640,13 @@ def test_key_taken_back_counts_until_the_copy_is_an_hour_old(
         list(warm.verification_keys(signing_key.kid, clock.now))
 
 
-def test_unknown_kid_is_refused_by_a_jwks_fetched_since(warm: OpenIDProvider, clock: Clock, asked: Asked) -> None:
+def test_an_unknown_kid_is_refused_by_a_newer_jwks(warm: OpenIDProvider, clock: Clock, asked: Asked) -> None:
     with refused(InvalidToken, "kid_unknown"):
         list(warm.verification_keys("unknown", clock.now))
     assert asked() == [JWKS]
 
 
-def test_unknown_kid_is_refused_by_a_jwks_fetched_for_it(clock: Clock, asked: Asked) -> None:
+def test_an_unknown_kid_is_refused_by_a_jwks_fetched_for_it(clock: Clock, asked: Asked) -> None:
     with refused(InvalidToken, "kid_unknown"):
         list(known().verification_keys("unknown", clock.now))
     assert asked() == [DISCOVERY, JWKS]
@@ -684,7 +684,7 @@ def test_unknown_kid_cannot_be_decided_by_a_copy_an_hour_old(
     assert asked() == [DISCOVERY, JWKS]
 
 
-def test_copy_of_the_keys_serves_for_a_day(
+def test_a_copy_of_the_keys_is_used_for_a_day(
     warm: OpenIDProvider, clock: Clock, network: Network, signing_key: Key
 ) -> None:
     network.down(JWKS)
@@ -696,14 +696,14 @@ def test_copy_of_the_keys_serves_for_a_day(
         list(warm.verification_keys(signing_key.kid, clock.now))
 
 
-def test_keys_are_out_of_reach_with_the_metadata(clock: Clock, network: Network) -> None:
+def test_keys_are_unreachable_if_the_metadata_is(clock: Clock, network: Network) -> None:
     network.down(DISCOVERY)
 
     with refused(ProviderUnavailable, "unreachable"):
         list(known().verification_keys(None, clock.now))
 
 
-def test_document_without_keys(clock: Clock, network: Network) -> None:
+def test_a_document_without_keys_is_refused(clock: Clock, network: Network) -> None:
     network.replace(JWKS, b"{}")
 
     with refused(SetupError, "jwks_invalid"):
@@ -722,12 +722,12 @@ def test_flood_of_unknown_kids_costs_one_call_per_cool_down_and_loses_no_logout(
     flood(20)
     assert asked() == [JWKS] * 4
 
-    flood(1)  # spends the cool-down
+    flood(1)  # starts the cool-down
     new = provider.rotate_keys()
     with refused(ProviderUnavailable, "cooling_down"):
         list(warm.verification_keys(new.kid, clock.now))
 
-    flood(5)  # while the provider waits, as Retry-After said
+    flood(5)  # while the provider waits, as Retry-After says
     assert kids(list(warm.verification_keys(new.kid, clock.now))) == [new.kid]
     assert asked() == [JWKS] * 2
 
@@ -749,7 +749,7 @@ def test_flood_directly_after_a_successful_fetch_costs_one_call_per_cool_down(
     assert asked() == [JWKS] * 2
 
 
-def test_keys_of_a_shared_secret_cost_no_call(clock: Clock, asked: Asked) -> None:
+def test_a_shared_secret_needs_no_call(clock: Clock, asked: Asked) -> None:
     registration = replace(REGISTRATION, id_token_signed_response_alg="HS256")
 
     keys = list(known(registration).verification_keys("whatever", clock.now))
@@ -761,7 +761,7 @@ def test_keys_of_a_shared_secret_cost_no_call(clock: Clock, asked: Asked) -> Non
 # Which keys fit
 
 
-def test_foreign_and_malformed_keys_beside_ours_do_no_harm(
+def test_foreign_and_malformed_keys_are_ignored(
     clock: Clock, network: Network, signing_key: Key, foreign_key: Key
 ) -> None:
     good = public_jwk(signing_key)
@@ -783,7 +783,7 @@ def test_foreign_and_malformed_keys_beside_ours_do_no_harm(
         assert [key.as_dict() for key in list(known().verification_keys(kid, clock.now))] == [good]
 
 
-def test_token_without_kid_may_be_signed_by_any_key_that_fits(
+def test_a_token_without_kid_may_be_signed_by_any_usable_key(
     clock: Clock, provider: Provider, signing_key: Key, foreign_key: Key
 ) -> None:
     provider.keys = [new_signing_key("ES256"), signing_key, encryption_key(), foreign_key]
@@ -791,7 +791,7 @@ def test_token_without_kid_may_be_signed_by_any_key_that_fits(
     assert kids(list(known().verification_keys(None, clock.now))) == [signing_key.kid, foreign_key.kid]
 
 
-def test_key_without_kid_fits_a_token_without_kid(clock: Clock, network: Network, signing_key: Key) -> None:
+def test_a_key_without_kid_matches_a_token_without_kid(clock: Clock, network: Network, signing_key: Key) -> None:
     bare = {name: value for name, value in public_jwk(signing_key).items() if name in {"kty", "n", "e"}}
     network.change(JWKS, lambda document: {"keys": [bare]})
 
@@ -814,7 +814,7 @@ def test_key_without_kid_fits_a_token_without_kid(clock: Clock, network: Network
         ("EdDSA", {}, False),
     ],
 )
-def test_rsa_key_fits(alg: str, parameters: dict[str, Any], fits: bool, signing_key: Key) -> None:
+def test_an_rsa_key_is_usable(alg: str, parameters: dict[str, Any], fits: bool, signing_key: Key) -> None:
     bare = {name: value for name, value in public_jwk(signing_key).items() if name in {"kty", "n", "e"}}
     keys = parse_jwks({"keys": [{**bare, **parameters}]})
     assert isinstance(keys[0], RSAKey)
@@ -823,7 +823,7 @@ def test_rsa_key_fits(alg: str, parameters: dict[str, Any], fits: bool, signing_
 
 
 @pytest.mark.parametrize(("alg", "fits"), [("ES256", True), ("ES384", False), ("RS256", False)])
-def test_elliptic_key_fits_by_its_curve(alg: str, fits: bool) -> None:
+def test_an_elliptic_key_is_usable_with_its_curve(alg: str, fits: bool) -> None:
     key = ECKey.generate_key("P-256")
 
     assert bool(matching_keys([key], None, alg)) is fits
@@ -860,19 +860,19 @@ def test_code_becomes_a_verified_id_token(
     assert asked() == [DISCOVERY, "/oauth2/token", JWKS]
 
 
-def test_access_token_of_another_answer_is_refused(clock: Clock, code: str) -> None:
+def test_an_access_token_of_another_answer_is_refused(clock: Clock, code: str) -> None:
     received = replace(exchange(code), access_token="ory_at_of_another")
 
     with refused(InvalidToken, "at_hash_mismatch"):
         known().verify_id_token(received, nonce="the nonce", now=clock.now)
 
 
-def test_code_is_refused(clock: Clock) -> None:
+def test_a_wrong_code_is_refused(clock: Clock) -> None:
     with refused(InvalidMessage, "token_request_refused"):
         exchange("made up")
 
 
-def test_token_endpoint_out_of_reach(clock: Clock, network: Network, code: str) -> None:
+def test_an_unreachable_token_endpoint_is_reported(clock: Clock, network: Network, code: str) -> None:
     network.down("/oauth2/token")
 
     with refused(ProviderUnavailable, "unreachable"):
@@ -882,7 +882,7 @@ def test_token_endpoint_out_of_reach(clock: Clock, network: Network, code: str) 
 @pytest.mark.parametrize(
     ("method", "secret"), [("client_secret_basic", CLIENT_SECRET), ("client_secret_post", CLIENT_SECRET), ("none", "")]
 )
-def test_client_authentication_is_understood(
+def test_each_client_authentication_method_is_accepted(
     method: str, secret: str, clock: Clock, provider: Provider, network: Network, code: str
 ) -> None:
     provider.register(Client(CLIENT_ID, secret, token_endpoint_auth_method=method))
@@ -891,7 +891,7 @@ def test_client_authentication_is_understood(
     assert exchange(code, registration).id_token
 
 
-def test_userinfo(clock: Clock, network: Network, code: str) -> None:
+def test_userinfo_is_read(clock: Clock, network: Network, code: str) -> None:
     received = exchange(code)
 
     claims = known().userinfo(received.access_token, "amber", clock.now)
@@ -907,13 +907,13 @@ SIGNED = replace(REGISTRATION, userinfo_signed_response_alg="RS256")
 
 
 def signed_userinfo(network: Network, provider: Provider, *, header: Any = None, **changes: Any) -> None:
-    """Let the provider answer as Hydra does to clients with ``userinfo_signed_response_alg``."""
+    """The provider signs its userinfo, as Hydra does for clients with ``userinfo_signed_response_alg``."""
     claims = {"iss": ISSUER, "aud": [CLIENT_ID], "sub": "amber", "given_name": "Amber", "iat": NOW, **changes}
     token = provider.sign({name: value for name, value in claims.items() if value is not ABSENT}, header=header)
     network.replace("/userinfo", token.encode(), headers={"Content-Type": "application/jwt"})
 
 
-def test_signed_userinfo(clock: Clock, provider: Provider, network: Network, asked: Asked) -> None:
+def test_signed_userinfo_is_read(clock: Clock, provider: Provider, network: Network, asked: Asked) -> None:
     signed_userinfo(network, provider)
 
     claims = known(SIGNED).userinfo("a token", "amber", clock.now)
@@ -939,7 +939,7 @@ def test_signed_userinfo(clock: Clock, provider: Provider, network: Network, ask
         ("kid_unknown", {"header": {"kid": "another"}}),
     ],
 )
-def test_signed_userinfo_is_refused(
+def test_wrong_signed_userinfo_is_refused(
     code: str, changes: dict[str, Any], clock: Clock, provider: Provider, network: Network
 ) -> None:
     signed_userinfo(network, provider, **changes)
@@ -948,23 +948,21 @@ def test_signed_userinfo_is_refused(
         known(SIGNED).userinfo("a token", "amber", clock.now)
 
 
-def test_signed_userinfo_by_another_algorithm_than_the_registered_one(
-    clock: Clock, provider: Provider, network: Network
-) -> None:
+def test_signed_userinfo_with_another_algorithm_is_refused(clock: Clock, provider: Provider, network: Network) -> None:
     signed_userinfo(network, provider)
 
     with refused(InvalidToken, "alg_not_registered"):
         known(replace(SIGNED, userinfo_signed_response_alg="ES256")).userinfo("a token", "amber", clock.now)
 
 
-def test_signed_userinfo_beside_an_encrypted_id_token(clock: Clock, provider: Provider, network: Network) -> None:
+def test_signed_userinfo_works_with_an_encrypted_id_token(clock: Clock, provider: Provider, network: Network) -> None:
     signed_userinfo(network, provider)
     registration = replace(SIGNED, id_token_encrypted_response_alg="RSA-OAEP", id_token_signed_response_alg="ES256")
 
     assert known(registration).userinfo("a token", "amber", clock.now)["sub"] == "amber"
 
 
-def test_userinfo_endpoint_missing(clock: Clock, network: Network) -> None:
+def test_a_missing_userinfo_endpoint_is_reported(clock: Clock, network: Network) -> None:
     network.change(DISCOVERY, lambda document: {**document, "userinfo_endpoint": None})
 
     with refused(SetupError, "userinfo_endpoint_missing"):

@@ -1,4 +1,4 @@
-"""Each rejection: a valid token with one thing changed, and the code that says which."""
+"""Each rejection: a valid token with one change, and the code of that change."""
 
 import base64
 import hashlib
@@ -78,7 +78,7 @@ def id_claims(issuer: Provider) -> dict[str, Any]:
 
 @pytest.fixture
 def logout_claims(issuer: Provider) -> dict[str, Any]:
-    """The claims of a valid logout token that names both."""
+    """The claims of a valid logout token with ``sub`` and ``sid``."""
     return issuer.logout_token_claims(CLIENT_ID, sid="session-1", sub="amber")
 
 
@@ -89,7 +89,7 @@ def id_token(
     access_token: str | None = ACCESS_TOKEN,
     now: float = NOW,
 ) -> IDToken:
-    """Verify as the token endpoint's answer is verified, with the public halves of ``keys``."""
+    """Verify like the answer of the token endpoint, with the public parts of ``keys``."""
     published = [public(key) for key in keys]
     return verify_id_token(token, registration, lambda kid: published, nonce=NONCE, access_token=access_token, now=now)
 
@@ -97,28 +97,28 @@ def id_token(
 def logout_token(
     token: str, *keys: Key, registration: Registration = REGISTRATION, exp_required: bool = False, now: float = NOW
 ) -> LogoutToken:
-    """Verify as a back-channel notice is verified, with the public halves of ``keys``."""
+    """Verify like a back-channel notice, with the public parts of ``keys``."""
     published = [public(key) for key in keys]
     return verify_logout_token(token, registration, lambda kid: published, now=now, exp_required=exp_required)
 
 
-# What valid tokens yield
+# Values of valid tokens
 
 
-def test_id_token_yields_its_values(issuer: Provider, id_claims: dict[str, Any], signing_key: Key) -> None:
+def test_an_id_token_gives_its_values(issuer: Provider, id_claims: dict[str, Any], signing_key: Key) -> None:
     token = issuer.sign(id_claims)
 
     assert id_token(token, signing_key) == IDToken(ISSUER, "amber", "session-1", NOW, id_claims, token)
 
 
-def test_logout_token_yields_its_values(issuer: Provider, logout_claims: dict[str, Any], signing_key: Key) -> None:
+def test_a_logout_token_gives_its_values(issuer: Provider, logout_claims: dict[str, Any], signing_key: Key) -> None:
     verified = logout_token(issuer.sign(logout_claims), signing_key)
 
     assert verified == LogoutToken(ISSUER, "amber", "session-1", NOW, logout_claims["jti"])
 
 
 @pytest.mark.parametrize(("left_out", "subject", "sid"), [("sub", None, "session-1"), ("sid", "amber", None)])
-def test_logout_token_may_name_one_alone(
+def test_a_logout_token_may_name_only_sub_or_sid(
     left_out: str,
     subject: str | None,
     sid: str | None,
@@ -140,7 +140,7 @@ def test_values_hide_the_token_from_their_repr(issuer: Provider, id_claims: dict
     assert NONCE not in shown
 
 
-# Claims that both kinds share, each refused alike
+# Claims in both kinds of tokens, with the same rejections
 
 
 NOT_NUMBERS: list[Any] = [
@@ -195,7 +195,7 @@ SHARED_REJECTIONS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("code", "change"), SHARED_REJECTIONS)
 @pytest.mark.parametrize(("kind", "verify"), [("id", id_token), ("logout", logout_token)])
-def test_refused_in_both_kinds(
+def test_both_kinds_are_refused(
     kind: str,
     verify: Verify,
     code: str,
@@ -237,7 +237,7 @@ def test_refused_in_both_kinds(
         ("sub_invalid", {"sub": None}),
     ],
 )
-def test_id_token_refused(
+def test_an_id_token_is_refused(
     code: str, change: dict[str, Any], issuer: Provider, id_claims: dict[str, Any], signing_key: Key
 ) -> None:
     with refused(InvalidToken, code):
@@ -258,10 +258,10 @@ def test_id_token_refused(
         {"sub": "a" * 255},
         {"at_hash": ABSENT},
         {"at_hash": None},
-        {"a claim that nobody knows": [{"deep": None}]},
+        {"an unknown claim": [{"deep": None}]},
     ],
 )
-def test_id_token_accepted(
+def test_an_id_token_is_accepted(
     change: dict[str, Any], issuer: Provider, id_claims: dict[str, Any], signing_key: Key
 ) -> None:
     claims = changed(id_claims, change)
@@ -282,7 +282,7 @@ def test_at_hash_needs_an_access_token(issuer: Provider, id_claims: dict[str, An
     assert id_token(token, signing_key, access_token=None).subject == "amber"
 
 
-def test_at_hash_without_a_hash_defined_for_the_algorithm_is_not_compared(id_claims: dict[str, Any]) -> None:
+def test_at_hash_is_not_compared_if_the_algorithm_defines_no_hash(id_claims: dict[str, Any]) -> None:
     key = new_keys.signing_key("Ed25519")
     registration = replace(REGISTRATION, id_token_signed_response_alg="Ed25519")
 
@@ -316,7 +316,7 @@ def test_at_hash_without_a_hash_defined_for_the_algorithm_is_not_compared(id_cla
         ("sub_and_sid_missing", {"sub": None, "sid": None}),
     ],
 )
-def test_logout_token_refused(
+def test_a_logout_token_is_refused(
     code: str, change: dict[str, Any], issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     with refused(InvalidToken, code):
@@ -333,10 +333,10 @@ def test_logout_token_refused(
         {"iat": NOW + 10 * 60},
         {"iat": NOW - DAY},
         {"events": {BACKCHANNEL_LOGOUT_EVENT: {"member": 1}, "another": None}},
-        {"a claim that nobody knows": [{"deep": None}]},
+        {"an unknown claim": [{"deep": None}]},
     ],
 )
-def test_logout_token_accepted(
+def test_a_logout_token_is_accepted(
     change: dict[str, Any], issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     verified = logout_token(issuer.sign(changed(logout_claims, change)), signing_key)
@@ -362,10 +362,10 @@ def test_logout_token_is_no_id_token(issuer: Provider, logout_claims: dict[str, 
         id_token(issuer.sign({**logout_claims, "exp": NOW + 120}), signing_key)
 
 
-# As other providers send them
+# Tokens of other providers
 
 
-def test_logout_token_of_keycloak(issuer: Provider, signing_key: Key) -> None:
+def test_a_logout_token_of_keycloak_is_accepted(issuer: Provider, signing_key: Key) -> None:
     claims: dict[str, Any] = {
         "exp": NOW + 120,
         "iat": NOW,
@@ -383,7 +383,7 @@ def test_logout_token_of_keycloak(issuer: Provider, signing_key: Key) -> None:
     assert verified == LogoutToken(ISSUER, claims["sub"], claims["sid"], NOW, claims["jti"])
 
 
-def test_logout_token_of_glewlwyd(issuer: Provider, signing_key: Key) -> None:
+def test_a_logout_token_of_glewlwyd_is_accepted(issuer: Provider, signing_key: Key) -> None:
     claims: dict[str, Any] = {
         "iss": ISSUER,
         "aud": CLIENT_ID,
@@ -403,14 +403,16 @@ def test_logout_token_of_glewlwyd(issuer: Provider, signing_key: Key) -> None:
 
 
 @pytest.mark.parametrize("typ", ["JWT", "jwt", "logout+jwt", "application/logout+jwt", "LOGOUT+JWT", None])
-def test_types_of_logout_tokens(
+def test_types_of_logout_tokens_are_accepted(
     typ: str | None, issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     assert logout_token(issuer.sign(logout_claims, header={"typ": typ}), signing_key).subject == "amber"
 
 
 @pytest.mark.parametrize("typ", ["JWT", "jwt", "application/jwt", None])
-def test_types_of_id_tokens(typ: str | None, issuer: Provider, id_claims: dict[str, Any], signing_key: Key) -> None:
+def test_types_of_id_tokens_are_accepted(
+    typ: str | None, issuer: Provider, id_claims: dict[str, Any], signing_key: Key
+) -> None:
     assert id_token(issuer.sign(id_claims, header={"typ": typ}), signing_key).subject == "amber"
 
 
@@ -424,7 +426,7 @@ def test_another_type_is_refused(
         id_token(issuer.sign(id_claims, header={"typ": typ}), signing_key)
 
 
-def test_type_of_logout_tokens_is_none_of_id_tokens(
+def test_the_type_of_logout_tokens_is_refused_for_id_tokens(
     issuer: Provider, id_claims: dict[str, Any], signing_key: Key
 ) -> None:
     with refused(InvalidToken, "typ_mismatch"):
@@ -434,7 +436,7 @@ def test_type_of_logout_tokens_is_none_of_id_tokens(
 @pytest.mark.parametrize(
     "header",
     [
-        {"a parameter that nobody knows": {"deep": [None]}},
+        {"an unknown parameter": {"deep": [None]}},
         {"jku": "https://attacker.example/jwks"},
         {"x5t": "a thumbprint", "cty": "JWT"},
         {"x5c": ["a certificate"], "x5u": "https://op.example/x5u", "jwk": {}},
@@ -442,7 +444,7 @@ def test_type_of_logout_tokens_is_none_of_id_tokens(
         {"padding": "x" * 20_000},
     ],
 )
-def test_headers_that_decide_nothing(
+def test_other_headers_are_ignored(
     header: dict[str, Any], issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     assert logout_token(issuer.sign(logout_claims, header=header), signing_key).subject == "amber"
@@ -508,7 +510,7 @@ def test_wrong_header_of_an_encrypted_token_is_refused_before_it_is_opened(code:
 
 
 @pytest.mark.parametrize("member", ["typ", "kid", "crit", "x5c"])
-def test_null_is_of_the_wrong_type(member: str) -> None:
+def test_null_has_the_wrong_type(member: str) -> None:
     token = sign_bytes({"alg": "ES256", member: None}, json.dumps(VALID_CLAIMS).encode(), ES_KEY)
 
     with refused(InvalidToken, "crit_invalid" if member == "crit" else "header_invalid"):
@@ -516,7 +518,7 @@ def test_null_is_of_the_wrong_type(member: str) -> None:
 
 
 @pytest.mark.parametrize("kid", ["key-1", None])
-def test_keys_are_asked_for_by_kid(kid: str | None, issuer: Provider, logout_claims: dict[str, Any]) -> None:
+def test_keys_are_requested_by_kid(kid: str | None, issuer: Provider, logout_claims: dict[str, Any]) -> None:
     asked: list[str | None] = []
 
     def keys(kid: str | None) -> list[Key]:
@@ -529,7 +531,7 @@ def test_keys_are_asked_for_by_kid(kid: str | None, issuer: Provider, logout_cla
     assert asked == [kid]
 
 
-def test_what_keys_raises_is_passed_on(issuer: Provider, logout_claims: dict[str, Any]) -> None:
+def test_an_exception_of_keys_is_passed_on(issuer: Provider, logout_claims: dict[str, Any]) -> None:
     def keys(kid: str | None) -> list[Key]:
         raise ProviderUnavailable("cooling_down")
 
@@ -553,7 +555,7 @@ def test_key_in_the_header_is_not_used(
     ("registered", "used"),
     [("RS256", "ES256"), ("RS256", "EdDSA"), ("RS256", "RS512"), ("RS256", "PS256"), ("ES256", "RS256")],
 )
-def test_another_algorithm_is_refused_though_validly_signed(
+def test_another_algorithm_is_refused_even_with_a_valid_signature(
     registered: str, used: str, issuer: Provider, logout_claims: dict[str, Any]
 ) -> None:
     key = issuer.signing_key(used if used in {"ES256", "EdDSA"} else "RS256")
@@ -589,7 +591,7 @@ def test_public_key_is_no_hmac_secret(
         logout_token(forged, signing_key)
 
 
-def test_keys_are_not_even_asked_for_when_the_algorithm_is_another(logout_claims: dict[str, Any]) -> None:
+def test_no_key_is_requested_if_the_algorithm_is_wrong(logout_claims: dict[str, Any]) -> None:
     def keys(kid: str | None) -> list[Key]:
         raise AssertionError("a call that anybody could make us make")
 
@@ -612,7 +614,7 @@ def test_all_keys_are_tried(
     assert logout_token(issuer.sign(logout_claims), foreign_key, signing_key).subject == "amber"
 
 
-def test_claims_of_another_token_do_not_fit_the_signature(
+def test_claims_of_another_token_do_not_match_the_signature(
     issuer: Provider, logout_claims: dict[str, Any], signing_key: Key
 ) -> None:
     header, _, signature = issuer.sign(logout_claims).split(".")
@@ -622,7 +624,7 @@ def test_claims_of_another_token_do_not_fit_the_signature(
         logout_token(f"{header}.{other_claims}.{signature}", signing_key)
 
 
-# `EdDSA` is the name that providers announce still; RFC 9864 prefers `Ed25519`, and joserfc says so.
+# Providers still announce `EdDSA`. RFC 9864 prefers `Ed25519`, and joserfc warns about it.
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 @pytest.mark.parametrize("alg", ["ES256", "EdDSA", "PS256", "RS512", "HS256"])
 def test_other_algorithms_can_be_registered(
@@ -644,7 +646,7 @@ def test_other_algorithms_can_be_registered(
 
 @pytest.mark.parametrize(("alg", "bits"), [("RS256", 256), ("EdDSA", 512)])
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
-def test_at_hash_is_made_with_the_hash_of_the_algorithm(
+def test_at_hash_uses_the_hash_of_the_algorithm(
     alg: str, bits: int, issuer: Provider, id_claims: dict[str, Any]
 ) -> None:
     digest = hashlib.new(f"sha{bits}", ACCESS_TOKEN.encode()).digest()
@@ -655,14 +657,14 @@ def test_at_hash_is_made_with_the_hash_of_the_algorithm(
     assert id_token(sign({**id_claims, "at_hash": at_hash}, key), key, registration=registration).subject == "amber"
 
 
-# Form
+# Syntax
 
 
 @pytest.mark.parametrize(
     "token",
     ["", ".", "..", "...", "a.b", "a.b.c.d", "e30", "!!!.e30.e30", "é.e30.e30", "\ud800.e30.", "\0.\0.\0"],
 )
-def test_not_a_token(token: str, signing_key: Key) -> None:
+def test_other_text_is_no_token(token: str, signing_key: Key) -> None:
     with refused(InvalidToken, "malformed"):
         logout_token(token, signing_key)
 
@@ -693,7 +695,7 @@ READ_DIFFERENTLY = [
 
 
 @pytest.mark.parametrize(("code", "payload"), READ_DIFFERENTLY)
-def test_payload_that_parsers_read_differently(code: str, payload: bytes) -> None:
+def test_a_payload_that_parsers_read_differently_is_refused(code: str, payload: bytes) -> None:
     token = sign_bytes({"alg": "ES256"}, payload, ES_KEY)
 
     with refused(InvalidToken, code):
@@ -707,7 +709,7 @@ def test_payload_that_parsers_read_differently(code: str, payload: bytes) -> Non
 
 
 @pytest.mark.parametrize(("code", "header"), READ_DIFFERENTLY)
-def test_header_that_parsers_read_differently(code: str, header: bytes) -> None:
+def test_a_header_that_parsers_read_differently_is_refused(code: str, header: bytes) -> None:
     first = urlsafe_b64encode(header).decode()
 
     with refused(InvalidToken, code):
@@ -730,7 +732,7 @@ def test_large_token_is_accepted(padding: int) -> None:
 
 @pytest.mark.parametrize("size", [MAX_TOKEN_LENGTH, 130_000, 1_000_000])
 @pytest.mark.parametrize("where", ["header", "payload", "signature"])
-def test_token_that_is_too_large_is_called_so(size: int, where: str) -> None:
+def test_a_token_that_is_too_large_is_refused_as_such(size: int, where: str) -> None:
     def keys(kid: str | None) -> list[Key]:
         raise AssertionError("a call that anybody could make us make")
 
@@ -743,13 +745,13 @@ def test_token_that_is_too_large_is_called_so(size: int, where: str) -> None:
     else:
         token = sign({**VALID_CLAIMS, "padding": padding}, ES_KEY)
 
-    for one, registration in ((token, ES_REGISTRATION), (f"{token}.a.a", SEALED_REGISTRATION)):
+    for text, registration in ((token, ES_REGISTRATION), (f"{token}.a.a", SEALED_REGISTRATION)):
         with refused(InvalidToken, "token_too_large"):
-            verify_logout_token(one, registration, keys, now=NOW)
+            verify_logout_token(text, registration, keys, now=NOW)
         with refused(InvalidToken, "token_too_large"):
-            verify_id_token(one, registration, keys, nonce=NONCE, access_token=None, now=NOW)
+            verify_id_token(text, registration, keys, nonce=NONCE, access_token=None, now=NOW)
         with refused(InvalidToken, "token_too_large"):
-            unverified_recipient(one, [registration])
+            unverified_recipient(text, [registration])
 
 
 # Encryption (Back-Channel Logout 2.6; RFC 7519, 5.2)
@@ -762,7 +764,7 @@ def encryption_key() -> ECKey:
 
 @pytest.fixture
 def encrypted(encryption_key: ECKey) -> Registration:
-    """The registration of a client that gets its tokens encrypted."""
+    """The registration of a client with encrypted tokens."""
     return replace(REGISTRATION, id_token_encrypted_response_alg="ECDH-ES+A128KW", decryption_key=encryption_key)
 
 
@@ -770,7 +772,7 @@ def sealed(token: str, key: Key, enc: str = "A128CBC-HS256") -> str:
     return encrypt(token, key, alg="ECDH-ES+A128KW", enc=enc)
 
 
-def test_encrypted_tokens(
+def test_encrypted_tokens_are_accepted(
     issuer: Provider,
     id_claims: dict[str, Any],
     logout_claims: dict[str, Any],
@@ -796,21 +798,21 @@ def test_unknown_header_of_an_encrypted_token_is_ignored(
     assert logout_token(token, signing_key, registration=encrypted).subject == "amber"
 
 
-def test_unencrypted_token_is_refused_where_encryption_is_registered(
+def test_an_unencrypted_token_is_refused_if_encryption_is_registered(
     issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encrypted: Registration
 ) -> None:
     with refused(InvalidToken, "not_encrypted"):
         logout_token(issuer.sign(logout_claims), signing_key, registration=encrypted)
 
 
-def test_encrypted_token_is_refused_where_encryption_is_not_registered(
+def test_an_encrypted_token_is_refused_if_encryption_is_not_registered(
     issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey
 ) -> None:
     with refused(InvalidToken, "malformed"):
         logout_token(sealed(issuer.sign(logout_claims), encryption_key), signing_key)
 
 
-def test_encryption_is_no_signature(
+def test_an_encrypted_token_without_a_signature_is_refused(
     logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey, encrypted: Registration
 ) -> None:
     with refused(InvalidToken, "malformed"):
@@ -820,7 +822,7 @@ def test_encryption_is_no_signature(
         logout_token(sealed(unsigned, encryption_key), signing_key, registration=encrypted)
 
 
-def test_token_encrypted_for_somebody_else(
+def test_a_token_encrypted_with_another_key_is_refused(
     issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encrypted: Registration
 ) -> None:
     with refused(InvalidToken, "decryption_failed"):
@@ -828,7 +830,7 @@ def test_token_encrypted_for_somebody_else(
         logout_token(token, signing_key, registration=encrypted)
 
 
-def test_encryption_with_another_algorithm_than_the_registered(
+def test_an_encryption_with_another_algorithm_is_refused(
     issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey, encrypted: Registration
 ) -> None:
     token = issuer.sign(logout_claims)
@@ -850,7 +852,7 @@ def test_compressed_token_is_refused(
         logout_token(token, signing_key, registration=encrypted)
 
 
-def test_registration_without_its_key(
+def test_an_encrypted_token_without_a_registered_key_is_refused(
     issuer: Provider, logout_claims: dict[str, Any], signing_key: Key, encryption_key: ECKey, encrypted: Registration
 ) -> None:
     token = sealed(issuer.sign(logout_claims), encryption_key)
@@ -859,30 +861,30 @@ def test_registration_without_its_key(
         logout_token(token, signing_key, registration=replace(encrypted, decryption_key=None))
 
 
-# Whom a token claims to be for
+# The recipient that a token names
 
 
-def test_recipient_is_what_the_token_claims(logout_claims: dict[str, Any]) -> None:
+def test_the_recipient_is_the_audience_of_the_token(logout_claims: dict[str, Any]) -> None:
     token = compact({"alg": "none"}, {**logout_claims, "aud": "one"})
 
     assert unverified_recipient(token, []) == (ISSUER, ["one"])
 
 
-def test_recipient_of_an_empty_claim_set() -> None:
+def test_an_empty_claim_set_has_no_recipient() -> None:
     assert unverified_recipient(compact({}, {}), []) == (None, [])
 
 
-def test_recipient_of_several() -> None:
+def test_a_token_with_several_audiences_has_several_recipients() -> None:
     assert unverified_recipient(compact({}, {"aud": ["one", "two"]}), []) == (None, ["one", "two"])
 
 
 @pytest.mark.parametrize("aud", [None, 7, {}, [None], ["one", None], [["one"]]])
-def test_recipient_has_to_be_text(aud: Any) -> None:
+def test_a_recipient_must_be_text(aud: Any) -> None:
     with refused(InvalidToken, "aud_invalid"):
         unverified_recipient(compact({}, {"aud": aud}), [])
 
 
-def test_recipient_of_an_encrypted_token_with_several_registrations(
+def test_the_recipient_of_an_encrypted_token_is_found_among_several_registrations(
     issuer: Provider, logout_claims: dict[str, Any], encryption_key: ECKey, encrypted: Registration
 ) -> None:
     token = sealed(issuer.sign(logout_claims), encryption_key)
@@ -894,12 +896,12 @@ def test_recipient_of_an_encrypted_token_with_several_registrations(
 
 
 @pytest.mark.parametrize("token", ["", "a.b", "e30.!.e30", "e30.W10.e30"])
-def test_recipient_of_what_is_no_token(token: str) -> None:
+def test_other_text_has_no_recipient(token: str) -> None:
     with refused(InvalidToken, "malformed"):
         unverified_recipient(token, [])
 
 
-# Whatever comes, it is a value or InvalidToken
+# Any input gives a value or InvalidToken
 
 CLAIM_NAMES = ["iss", "aud", "azp", "exp", "nbf", "iat", "nonce", "at_hash", "sub", "sid", "jti", "events"]
 HEADER_NAMES = [
@@ -922,7 +924,7 @@ HEADER_NAMES = [
 
 
 def attempts(token: str) -> list[IDToken | LogoutToken]:
-    """What the verifiers make of ``token``; anything but a value or :exc:`InvalidToken` is passed on."""
+    """The values that the verifiers return for ``token``. Any exception except :exc:`InvalidToken` is passed on."""
     accepted: list[IDToken | LogoutToken] = []
     for registration in (ES_REGISTRATION, SEALED_REGISTRATION):
         for verify in (id_token, logout_token):
@@ -933,7 +935,7 @@ def attempts(token: str) -> list[IDToken | LogoutToken]:
     return accepted
 
 
-def test_the_token_that_is_varied_is_valid() -> None:
+def test_the_token_before_the_changes_is_valid() -> None:
     assert len(attempts(VALID_TOKEN)) == 1
     assert len(attempts(VALID_SEALED)) == 1
 
@@ -946,7 +948,7 @@ def test_text_is_no_token(text: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, len(VALID_TOKEN) - 1), st.characters())
-def test_no_character_can_be_exchanged(place: int, character: str) -> None:
+def test_no_character_can_be_changed(place: int, character: str) -> None:
     varied = VALID_TOKEN[:place] + character + VALID_TOKEN[place + 1 :]
 
     assert len(attempts(varied)) == (varied == VALID_TOKEN)
@@ -960,7 +962,7 @@ def test_nothing_unsigned_is_accepted(header: dict[str, Any], claims: Any) -> No
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(CLAIM_NAMES), anything, max_size=3))
-def test_signed_claims(change: dict[str, Any]) -> None:
+def test_any_signed_claims_are_handled(change: dict[str, Any]) -> None:
     for accepted in attempts(sign({**VALID_CLAIMS, **change}, ES_KEY)):
         assert accepted.issuer == ISSUER
         assert accepted.subject or accepted.sid
@@ -970,8 +972,8 @@ def test_signed_claims(change: dict[str, Any]) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary() | st.tuples(st.integers(0, 200), st.binary(max_size=4), st.integers(0, 4)))
-def test_signed_payload_of_any_bytes(change: bytes | tuple[int, bytes, int]) -> None:
-    """Nothing but a claim set is accepted, and of that nothing that another parser reads differently."""
+def test_any_signed_payload_is_handled(change: bytes | tuple[int, bytes, int]) -> None:
+    """The payload must be a claim set, and all parsers must read it in the same way."""
     payload = json.dumps(VALID_CLAIMS).encode()
     if isinstance(change, tuple):
         place, put, cut = change
@@ -985,7 +987,7 @@ def test_signed_payload_of_any_bytes(change: bytes | tuple[int, bytes, int]) -> 
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(HEADER_NAMES), anything, max_size=3))
-def test_signed_headers(header: dict[str, Any]) -> None:
+def test_any_signed_header_is_handled(header: dict[str, Any]) -> None:
     for accepted in attempts(sign(VALID_CLAIMS, ES_KEY, header={"alg": "ES256", **header}, alg="ES256")):
         assert header.get("alg", "ES256") == "ES256"
         assert "crit" not in {name for name, value in header.items() if value is not None}
@@ -995,7 +997,9 @@ def test_signed_headers(header: dict[str, Any]) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(HEADER_NAMES), anything, min_size=1, max_size=3), st.integers(1, 4), st.binary())
-def test_headers_and_parts_of_encrypted_tokens(header: dict[str, Any], part: int, content: bytes) -> None:
+def test_any_header_and_part_of_an_encrypted_token_is_handled(
+    header: dict[str, Any], part: int, content: bytes
+) -> None:
     parts = VALID_SEALED.encode().split(b".")
     own = json_b64decode(parts[0])
     with_header = [json_b64encode({**own, **header}), *parts[1:]]
@@ -1010,7 +1014,7 @@ def test_headers_and_parts_of_encrypted_tokens(header: dict[str, Any], part: int
     "epk",
     [5, {}, {"kty": "EC", "crv": "P-1", "x": "AA", "y": "AA"}, {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}],
 )
-def test_unusable_ephemeral_key(epk: Any) -> None:
+def test_an_unusable_ephemeral_key_is_refused(epk: Any) -> None:
     header = {"alg": "ECDH-ES+A128KW", "enc": "A128CBC-HS256", "epk": epk}
     token = ".".join([json_b64encode(header).decode(), *VALID_SEALED.split(".")[1:]])
 

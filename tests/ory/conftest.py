@@ -1,4 +1,4 @@
-"""Hydra and Kratos without a socket: they answer what they are told to, and remember what they were asked."""
+"""Hydra and Kratos without a socket: they give prepared answers and record their requests."""
 
 import io
 import json
@@ -22,13 +22,13 @@ KRATOS_ADMIN_URL = "http://kratos.example:4434"
 
 
 class Model(Protocol):
-    """One of the vendor's models."""
+    """One of the models of Ory's client."""
 
     def to_dict(self) -> dict[str, Any]: ...
 
 
 class Asked(NamedTuple):
-    """A request, taken apart."""
+    """The parts of a request."""
 
     method: str
     url: str
@@ -42,7 +42,7 @@ def asked(method: str, url: str, body: object) -> Asked:
 
 
 class FakeServer(BaseAdapter):
-    """Stands between ``requests`` and the network. Answers in the order in which they were told."""
+    """Stands between ``requests`` and the network. It gives its prepared answers in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,11 +50,11 @@ class FakeServer(BaseAdapter):
         self._answers: list[tuple[int, bytes, HTTPHeaderDict]] = []
 
     def answers(self, document: object, status: int = 200, **headers: str) -> None:
-        """Answer a document, of the vendor's or of JSON, with ``status``."""
+        """Prepare an answer with this document, which is a model of Ory's client or JSON."""
         self.answers_bytes(json.dumps(_plain(document), default=datetime.isoformat).encode(), status, **headers)
 
     def answers_bytes(self, body: bytes = b"", status: int = 204, cookies: Sequence[str] = (), **headers: str) -> None:
-        """Answer this. ``cookies`` are ``Set-Cookie`` headers."""
+        """Prepare this answer. ``cookies`` are ``Set-Cookie`` headers."""
         all_headers = HTTPHeaderDict(headers)
         for cookie in cookies:
             all_headers.add("Set-Cookie", cookie)
@@ -62,7 +62,7 @@ class FakeServer(BaseAdapter):
 
     @property
     def asked(self) -> Asked:
-        """The one request that came."""
+        """The only request that came."""
         (request,) = self.requests
         return asked(str(request.method), str(request.url), _body(request))
 
@@ -73,12 +73,12 @@ class FakeServer(BaseAdapter):
         return HTTPAdapter().build_response(request, raw)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
 
 def _plain(document: Any) -> Any:
     if isinstance(document, list):
-        return [_plain(one) for one in document]
+        return [_plain(item) for item in document]
     return document.to_dict() if hasattr(document, "to_dict") else document
 
 

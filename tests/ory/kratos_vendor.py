@@ -1,4 +1,4 @@
-"""Ory's own client for Kratos, as the measure of ours, and Kratos' refusals in its own words."""
+"""Ory's own client for Kratos: it shows the correct requests. Refusals have Kratos' own words."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ COOKIE = "MTc5NTI2ODg0MHx6ei1VUDZ0dTI1VGs-X0diY1RJWQ=="
 SESSION_TOKEN = "ory_st_LRNNWcQc8uwPE3yZz8Zpovh3ixqQNezQ"
 LOGOUT_TOKEN = "ory_lo_sluOOMEkMrVZPUtHbO8fcGJxh57aiC13"
 
-#: What tells who asks, and what is sent and wanted.
+#: Headers for authentication and content types.
 HEADERS = ("Accept", "Authorization", "Content-Type", "Cookie", "X-Session-Token")
 
 IDENTITY = vendor.Identity(
@@ -30,7 +30,7 @@ IDENTITY = vendor.Identity(
         vendor.VerifiableIdentityAddress(value="amber@example.com", verified=True, via="email", status="completed")
     ],
 )
-#: Of the default schema, which the vendor's model makes one name.
+#: Traits of the default schema. The model of Ory's client needs them.
 NEW_IDENTITY = vendor.CreateIdentityBody(
     schema_id="",
     traits={"email": "amber@example.com"},
@@ -69,7 +69,7 @@ def session(session_id: str = SESSION_ID, **change: Any) -> vendor.Session:
 
 
 def refusal(code: int, **words: str) -> vendor.ErrorGeneric:
-    """A refusal in Kratos' form."""
+    """A refusal in Kratos' format."""
     given: dict[str, Any] = {"message": "no"} | words
     return vendor.ErrorGeneric(error=vendor.GenericError(code=code, **given))
 
@@ -129,25 +129,25 @@ GATEWAY_401 = {"error": {"code": 401, "status": "Unauthorized", "message": "Acce
 GATEWAY_403 = {"error": {"code": 403, "status": "Forbidden", "message": "Access credentials are not sufficient"}}
 
 
-def telling(headers: Mapping[str, str]) -> dict[str, str]:
-    """Those of ``headers`` that matter, whatever the case of their names."""
+def relevant(headers: Mapping[str, str]) -> dict[str, str]:
+    """The ``headers`` that matter, in any case."""
     given = {name.lower(): value for name, value in headers.items()}
     return {name: given[name.lower()] for name in HEADERS if name.lower() in given}
 
 
 def request_of(call: Callable[[vendor.FrontendApi], object]) -> tuple[Asked, dict[str, str]]:
-    """The request that the vendor's client would send to the public API."""
+    """The request that Ory's client would send to the public API."""
     api = vendor.FrontendApi(vendor.ApiClient(vendor.Configuration(host=KRATOS_URL)))
     request, headers = sent_by(RESTClientObject, lambda: call(api))
-    return request, telling(headers)
+    return request, relevant(headers)
 
 
 def admin_request_of(call: Callable[[vendor.IdentityApi], object], token: str = "") -> tuple[Asked, dict[str, str]]:
-    """The request that the vendor's client would send to the admin API."""
+    """The request that Ory's client would send to the admin API."""
     configuration = vendor.Configuration(host=KRATOS_ADMIN_URL)
     if token:
         configuration.api_key["oryAccessToken"] = token
         configuration.api_key_prefix["oryAccessToken"] = "Bearer"
     api = vendor.IdentityApi(vendor.ApiClient(configuration))
     request, headers = sent_by(RESTClientObject, lambda: call(api))
-    return request, telling(headers)
+    return request, relevant(headers)

@@ -1,4 +1,4 @@
-"""Hydra's admin API as we call it and as we read it."""
+"""Hydra's admin API: our calls, and how we read the answers."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ METADATA = ClientMetadata(
 
 
 class Case(NamedTuple):
-    """One call, the vendor's counterpart, and what Hydra answers."""
+    """Our call, the same call of Ory's client, and Hydra's answer."""
 
     ours: Callable[[HydraAdmin], object]
     theirs: Callable[[vendor.OAuth2Api], object]
@@ -201,11 +201,11 @@ def refusal(call: Callable[[], object]) -> OryLogoutError:
     return caught.value
 
 
-# What is sent
+# Requests
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_is_the_vendors(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
+def test_a_call_equals_that_of_orys_client(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
     answer(hydra, CALLS[name])
 
     CALLS[name].ours(admin)
@@ -220,7 +220,7 @@ def test_every_call_is_compared() -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_the_token_goes_with_every_call(hydra: FakeServer, name: str) -> None:
+def test_every_call_sends_the_token(hydra: FakeServer, name: str) -> None:
     answer(hydra, CALLS[name])
 
     CALLS[name].ours(HydraAdmin(ADMIN_URL, "ory_pat_x"))
@@ -228,7 +228,7 @@ def test_the_token_goes_with_every_call(hydra: FakeServer, name: str) -> None:
     assert hydra.requests[0].headers["Authorization"] == "Bearer ory_pat_x"
 
 
-def test_without_token_nothing_is_authorized(hydra: FakeServer, admin: HydraAdmin) -> None:
+def test_without_a_token_no_authorization_is_sent(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers_bytes()
 
     admin.revoke_login_session("a sid")
@@ -236,7 +236,7 @@ def test_without_token_nothing_is_authorized(hydra: FakeServer, admin: HydraAdmi
     assert "Authorization" not in hydra.requests[0].headers
 
 
-def test_a_slash_after_the_base_url_does_no_harm(hydra: FakeServer) -> None:
+def test_a_slash_after_the_base_url_does_not_matter(hydra: FakeServer) -> None:
     hydra.answers_bytes()
 
     HydraAdmin(ADMIN_URL + "/").revoke_login_session("a sid")
@@ -245,7 +245,7 @@ def test_a_slash_after_the_base_url_does_no_harm(hydra: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("metadata", [ClientMetadata(), METADATA, ClientMetadata(client_secret="s", scope="openid")])
-def test_all_that_is_written_of_a_client_is_known_to_the_vendor(metadata: ClientMetadata) -> None:
+def test_orys_client_knows_all_fields_that_we_write(metadata: ClientMetadata) -> None:
     model = vendor.OAuth2Client.from_dict(metadata.given())
 
     assert model is not None
@@ -253,7 +253,7 @@ def test_all_that_is_written_of_a_client_is_known_to_the_vendor(metadata: Client
     assert all(getattr(model, name) is not None for name in metadata.given())
 
 
-def test_a_login_is_remembered_unless_told_otherwise(hydra: FakeServer, admin: HydraAdmin) -> None:
+def test_a_login_is_remembered_by_default(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers(REDIRECT)
 
     admin.accept_login_request("a challenge", subject="amber")
@@ -262,11 +262,11 @@ def test_a_login_is_remembered_unless_told_otherwise(hydra: FakeServer, admin: H
     assert hydra.asked.body["remember"] is True
 
 
-# What is read
+# Answers
 
 
 @pytest.mark.parametrize("name", REDIRECTING)
-def test_an_answer_says_where_to_send_the_browser(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
+def test_an_answer_contains_the_redirect_url(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
     hydra.answers(REDIRECT)
 
     assert CALLS[name].ours(admin) == "https://op.example/next"
@@ -296,7 +296,7 @@ def test_a_client_is_read(hydra: FakeServer, admin: HydraAdmin) -> None:
     assert client.raw == CLIENT.to_dict()
 
 
-def test_null_is_read_like_absence(hydra: FakeServer, admin: HydraAdmin) -> None:
+def test_null_is_read_like_a_missing_field(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers({"client_id": "rp", "skip_logout_consent": None, "redirect_uris": None, "client_name": None})
 
     client = admin.client("rp")
@@ -304,7 +304,7 @@ def test_null_is_read_like_absence(hydra: FakeServer, admin: HydraAdmin) -> None
     assert (client.skip_logout_consent, client.redirect_uris, client.client_name) == (False, (), "")
 
 
-def test_a_new_clients_secret_is_read_and_not_shown(hydra: FakeServer, admin: HydraAdmin) -> None:
+def test_the_secret_of_a_new_client_is_read_and_not_shown(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers(CLIENT.model_copy(update={"client_secret": "a secret"}), 201)
 
     client = admin.create_client("rp", METADATA)
@@ -381,7 +381,7 @@ def test_a_logout_request_without_times_is_read(hydra: FakeServer, admin: HydraA
 
 
 @pytest.mark.parametrize("name", ["login_request", "consent_request", "logout_request"])
-def test_what_lets_somebody_in_is_not_shown(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
+def test_secrets_of_a_sign_in_are_not_shown(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
     hydra.answers({"challenge": "a challenge", "request_url": "/?id_token_hint=a-token", "client": {"client_id": "rp"}})
 
     shown = repr(CALLS[name].ours(admin))
@@ -390,7 +390,7 @@ def test_what_lets_somebody_in_is_not_shown(hydra: FakeServer, admin: HydraAdmin
     assert "a-token" not in shown
 
 
-def test_a_live_token_is_described(hydra: FakeServer, admin: HydraAdmin) -> None:
+def test_an_active_token_is_described(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers(
         vendor.IntrospectedOAuth2Token(
             active=True, client_id="rp", sub="amber", scope="openid", token_use="refresh_token", exp=1_800_000_000
@@ -403,7 +403,7 @@ def test_a_live_token_is_described(hydra: FakeServer, admin: HydraAdmin) -> None
     assert (token.token_use, token.exp) == ("refresh_token", 1_800_000_000)
 
 
-def test_a_dead_token_is_dead(hydra: FakeServer, admin: HydraAdmin) -> None:
+def test_an_inactive_token_is_inactive(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers({"active": False})
 
     assert admin.introspect("a token").active is False
@@ -413,7 +413,7 @@ def test_a_dead_token_is_dead(hydra: FakeServer, admin: HydraAdmin) -> None:
 
 
 def following(token: str, host: str = "") -> str:
-    """A ``Link`` header as Hydra writes it."""
+    """A ``Link`` header in Hydra's format."""
     url = f"{host}/admin/oauth2/auth/sessions/consent?page_size=50&page_token={{}}&subject=amber"
     return f'<{url.format("first")}>; rel="first",<{url.format(token)}>; rel="next"'
 
@@ -430,11 +430,11 @@ def test_a_consent_is_read(hydra: FakeServer, admin: HydraAdmin) -> None:
     assert found.handled_at == datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-def test_the_list_goes_on_over_its_pages(hydra: FakeServer, admin: HydraAdmin) -> None:
+def test_the_list_continues_over_its_pages(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers([session(1), session(2)], Link=following("page%2F2"))
     hydra.answers([session(3)], Link=following("x").partition(",")[0])
 
-    found = [one.consent_request_id for one in admin.consent_sessions("amber", sid="a sid")]
+    found = [consent.consent_request_id for consent in admin.consent_sessions("amber", sid="a sid")]
 
     assert found == ["id 1", "id 2", "id 3"]
     assert str(hydra.requests[1].url).partition("?")[2] == (
@@ -442,7 +442,7 @@ def test_the_list_goes_on_over_its_pages(hydra: FakeServer, admin: HydraAdmin) -
     )
 
 
-def test_a_page_is_asked_for_when_it_is_needed(hydra: FakeServer, admin: HydraAdmin) -> None:
+def test_a_page_is_fetched_when_it_is_needed(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers([session(1)], Link=following("2"))
 
     next(admin.consent_sessions("amber"))
@@ -450,7 +450,7 @@ def test_a_page_is_asked_for_when_it_is_needed(hydra: FakeServer, admin: HydraAd
     assert len(hydra.requests) == 1
 
 
-def test_a_link_does_not_choose_whom_we_ask(hydra: FakeServer) -> None:
+def test_a_link_does_not_change_the_server(hydra: FakeServer) -> None:
     hydra.answers([session(1)], Link=following("2", "https://elsewhere.example"))
     hydra.answers([])
 
@@ -460,10 +460,12 @@ def test_a_link_does_not_choose_whom_we_ask(hydra: FakeServer) -> None:
 
 
 def test_older_hydras_name_a_consent_by_its_challenge(hydra: FakeServer, admin: HydraAdmin) -> None:
-    requests = [CONSENT_REQUEST.model_copy(update={"challenge": one}) for one in ("a", "b")]
-    hydra.answers([session(1, consent_request_id=None, consent_request=one) for one in requests])
+    requests = [CONSENT_REQUEST.model_copy(update={"challenge": challenge}) for challenge in ("a", "b")]
+    hydra.answers(
+        [session(1, consent_request_id=None, consent_request=consent_request) for consent_request in requests]
+    )
 
-    assert [one.consent_request.challenge for one in admin.consent_sessions("amber")] == ["a", "b"]
+    assert [consent.consent_request.challenge for consent in admin.consent_sessions("amber")] == ["a", "b"]
 
 
 @pytest.mark.parametrize("page", [[], [session(1)]], ids=["empty", "repeated"])
@@ -487,9 +489,7 @@ def test_a_next_page_that_is_no_url_is_a_fault(hydra: FakeServer, admin: HydraAd
     assert (error.code, len(found), len(hydra.requests)) == ("hydra_answer_invalid", 1, 1)
 
 
-def test_a_list_that_does_not_end_is_left(
-    hydra: FakeServer, admin: HydraAdmin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endless_list_is_stopped(hydra: FakeServer, admin: HydraAdmin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin_module, "MAX_PAGES", 3)
     for number in range(4):
         hydra.answers([session(number)], Link=following(str(number)))
@@ -510,13 +510,13 @@ def test_key_ids_are_read_without_the_keys(hydra: FakeServer, admin: HydraAdmin)
     assert hydra.asked[:2] == ("GET", f"{ADMIN_URL}/admin/keys/hydra.openid.id-token")
 
 
-def test_keys_that_are_no_list(hydra: FakeServer, admin: HydraAdmin) -> None:
+def test_keys_that_are_no_list_are_a_fault(hydra: FakeServer, admin: HydraAdmin) -> None:
     hydra.answers({"keys": None})
 
     assert refusal(admin.id_token_key_ids).code == "hydra_answer_invalid"
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize("name", OF_CHALLENGES)
@@ -563,7 +563,7 @@ def test_a_challenge_that_was_just_answered_is_read_again(hydra: FakeServer, adm
 
 @pytest.mark.parametrize("name", ANSWERS_OF_CHALLENGES)
 @pytest.mark.parametrize("url", ["https://op.example/oauth2/auth?client_id=rp", ""])
-def test_a_challenge_that_was_just_answered_and_of_which_hydra_keeps_no_record(
+def test_a_challenge_that_was_just_answered_without_a_record_is_reported(
     hydra: FakeServer, admin: HydraAdmin, name: str, url: str
 ) -> None:
     hydra.answers(vendor.ErrorOAuth2(error="Conflict"), 409)
@@ -576,7 +576,7 @@ def test_a_challenge_that_was_just_answered_and_of_which_hydra_keeps_no_record(
 
 
 @pytest.mark.parametrize("name", OF_CHALLENGES)
-def test_a_handled_challenge_says_where_to_begin_anew(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
+def test_a_handled_challenge_names_the_new_start(hydra: FakeServer, admin: HydraAdmin, name: str) -> None:
     hydra.answers(vendor.OAuth2RedirectTo(redirect_to="/oauth2/sessions/logout?id_token_hint=a-token"), 410)
 
     refused = refusal(lambda: CALLS[name].ours(admin))
@@ -607,7 +607,7 @@ def test_a_client_is_refused(
     assert refused.code == code
 
 
-def test_what_is_wrong_with_a_client_is_told(hydra: FakeServer, admin: HydraAdmin) -> None:
+def test_errors_of_a_client_are_reported(hydra: FakeServer, admin: HydraAdmin) -> None:
     reason = "post_logout_redirect_uri 'https://elsewhere.example' must match the domain"
     hydra.answers(vendor.ErrorOAuth2(error="invalid_client_metadata", error_description="x" * 400 + reason + "\n"), 400)
 
@@ -632,10 +632,10 @@ def test_what_is_wrong_with_a_client_is_told(hydra: FakeServer, admin: HydraAdmi
         pytest.param(b"[]", id="no object"),
     ],
 )
-def test_who_is_not_hydra_refuses_in_other_words(
+def test_another_server_refuses_in_other_words(
     hydra: FakeServer, admin: HydraAdmin, name: str, status: int, code: str, body: bytes
 ) -> None:
-    """A wrong address or a missing API key is not an unknown client or an expired challenge."""
+    """A wrong address or a missing API key is different from an unknown client or an expired challenge."""
     hydra.answers_bytes(body, status)
 
     refused = refusal(lambda: CALLS[name].ours(admin))
@@ -646,8 +646,8 @@ def test_who_is_not_hydra_refuses_in_other_words(
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("status", [200, 202, 204, 301, 302, 429, 500, 503])
-def test_another_answer_than_expected_is_a_fault(hydra: FakeServer, admin: HydraAdmin, name: str, status: int) -> None:
-    """204 for what was only to be read, a proxy's page with 200 for what was to be deleted, a redirect, a fault."""
+def test_an_unexpected_answer_is_a_fault(hydra: FakeServer, admin: HydraAdmin, name: str, status: int) -> None:
+    """204 instead of a document, a proxy's page with 200 instead of a deletion, a redirect, and a fault."""
     if status == CALLS[name].status:
         status = 206
     hydra.answers_bytes(b"" if status == NO_CONTENT else b"<html>", status, Location="https://elsewhere.example/")
@@ -664,7 +664,7 @@ def test_another_answer_than_expected_is_a_fault(hydra: FakeServer, admin: Hydra
     ("body", "code"),
     [(b"<html>", "not_json"), (b'"text"', "not_json"), (b"[1]", "not_json"), (b"[{}]", None), (b"{}", None)],
 )
-def test_an_answer_that_is_none_is_a_fault(
+def test_an_unreadable_answer_is_a_fault(
     hydra: FakeServer, admin: HydraAdmin, name: str, body: bytes, code: str | None
 ) -> None:
     hydra.answers_bytes(body, CALLS[name].status)
@@ -694,7 +694,7 @@ def test_an_answer_that_is_none_is_a_fault(
         ({"client": {"client_name": "the site"}}, "client_id is missing"),
     ],
 )
-def test_a_field_of_another_type_is_a_fault(
+def test_a_field_with_another_type_is_a_fault(
     hydra: FakeServer, admin: HydraAdmin, change: dict[str, Any], words: str | None
 ) -> None:
     hydra.answers({"challenge": "a challenge"} | change)
@@ -713,7 +713,7 @@ def test_a_field_of_another_type_is_a_fault(
     [{}, *({"redirect_to": to} for to in ("", 1, "\ud800", "https://[op.example/", "https://op.example/\n"))],
 )
 @pytest.mark.parametrize("status", [200, 410])
-def test_a_redirect_to_nowhere_is_a_fault(
+def test_a_redirect_without_a_url_is_a_fault(
     hydra: FakeServer, admin: HydraAdmin, document: dict[str, Any], status: int
 ) -> None:
     hydra.answers(document, status)

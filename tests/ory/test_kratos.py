@@ -1,4 +1,4 @@
-"""Kratos' public and admin APIs as we call them and as we read them."""
+"""Kratos' public and admin APIs: our calls, and how we read the answers."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -43,9 +43,9 @@ from .kratos_vendor import (
     WHOAMI_401,
     admin_request_of,
     refusal,
+    relevant,
     request_of,
     session,
-    telling,
 )
 
 BROWSER = Credential(COOKIE, "ory_kratos_session")
@@ -56,7 +56,7 @@ NO_CONTENT = 204
 
 
 class Case(NamedTuple):
-    """One call, the vendor's counterpart, and what Kratos answers."""
+    """Our call, the same call of Ory's client, and Kratos' answer."""
 
     ours: Callable[[Any], object]
     theirs: Callable[[Any], object]
@@ -183,26 +183,26 @@ def paths(kratos: FakeServer) -> list[str]:
     return [str(request.path_url).partition("?")[0] for request in kratos.requests]
 
 
-# What is sent
+# Requests
 
 
 @each_of_public
-def test_a_public_call_is_the_vendors(kratos: FakeServer, public: KratosPublic, name: str) -> None:
+def test_a_public_call_equals_that_of_orys_client(kratos: FakeServer, public: KratosPublic, name: str) -> None:
     answer(kratos, PUBLIC[name])
 
     PUBLIC[name].ours(public)
 
-    assert (kratos.asked, telling(kratos.requests[0].headers)) == request_of(PUBLIC[name].theirs)
+    assert (kratos.asked, relevant(kratos.requests[0].headers)) == request_of(PUBLIC[name].theirs)
 
 
 @each_of_admin
 @pytest.mark.parametrize("token", ["", "ory_pat_x"])
-def test_an_admin_call_is_the_vendors(kratos: FakeServer, name: str, token: str) -> None:
+def test_an_admin_call_equals_that_of_orys_client(kratos: FakeServer, name: str, token: str) -> None:
     answer(kratos, ADMIN[name])
 
     ADMIN[name].ours(KratosAdmin(KRATOS_ADMIN_URL, token or None))
 
-    assert (kratos.asked, telling(kratos.requests[0].headers)) == admin_request_of(ADMIN[name].theirs, token)
+    assert (kratos.asked, relevant(kratos.requests[0].headers)) == admin_request_of(ADMIN[name].theirs, token)
 
 
 def test_every_call_is_compared() -> None:
@@ -214,7 +214,7 @@ def test_every_call_is_compared() -> None:
 
 
 @each_of_public
-def test_one_credential_goes_alone(kratos: FakeServer, public: KratosPublic, name: str) -> None:
+def test_only_one_credential_is_sent(kratos: FakeServer, public: KratosPublic, name: str) -> None:
     answer(kratos, PUBLIC[name])
 
     PUBLIC[name].ours(public)
@@ -224,7 +224,7 @@ def test_one_credential_goes_alone(kratos: FakeServer, public: KratosPublic, nam
 
 
 @pytest.mark.parametrize("base_url", [KRATOS_URL + "/", KRATOS_URL])
-def test_a_slash_after_the_public_url_does_no_harm(kratos: FakeServer, base_url: str) -> None:
+def test_a_slash_after_the_public_url_does_not_matter(kratos: FakeServer, base_url: str) -> None:
     kratos.answers(session())
 
     KratosPublic(base_url).whoami(BROWSER)
@@ -232,7 +232,7 @@ def test_a_slash_after_the_public_url_does_no_harm(kratos: FakeServer, base_url:
     assert kratos.asked.url == f"{KRATOS_URL}/sessions/whoami"
 
 
-def test_a_slash_after_the_admin_url_does_no_harm(kratos: FakeServer) -> None:
+def test_a_slash_after_the_admin_url_does_not_matter(kratos: FakeServer) -> None:
     kratos.answers_bytes()
 
     KratosAdmin(KRATOS_ADMIN_URL + "/").end_session(SESSION_ID)
@@ -240,7 +240,7 @@ def test_a_slash_after_the_admin_url_does_no_harm(kratos: FakeServer) -> None:
     assert kratos.asked.url == f"{KRATOS_ADMIN_URL}/admin/sessions/{SESSION_ID}"
 
 
-def test_an_id_is_asked_for_in_its_canonical_form(kratos: FakeServer, public: KratosPublic) -> None:
+def test_an_id_is_sent_in_its_canonical_form(kratos: FakeServer, public: KratosPublic) -> None:
     kratos.answers_bytes()
 
     public.end_session(BROWSER, f"{{{OTHER_ID.upper()}}}")
@@ -262,7 +262,7 @@ NO_IDS = ["", "whoami", "../identities", f"{SESSION_ID}/extend", f"{SESSION_ID}?
         (lambda public, admin, no_id: admin.delete_identity(no_id), "identity_unknown"),
     ],
 )
-def test_what_is_no_id_is_not_asked_for(
+def test_a_text_that_is_no_id_is_not_sent(
     kratos: FakeServer, public: KratosPublic, kratos_admin: KratosAdmin, call: Any, code: str, no_id: str
 ) -> None:
     error = refused(lambda: call(public, kratos_admin, no_id))
@@ -276,7 +276,7 @@ def test_what_is_no_id_is_not_asked_for(
     ["", "a b", "a;b", 'a"b', "a,b", "a\\b", "a\r\nX-Session-Token: b", "ä", "\x7f", "\ud800", "a\n", "a" * 8193],
 )
 @pytest.mark.parametrize("cookie_name", ["ory_kratos_session", ""])
-def test_what_no_header_can_hold_is_no_session(
+def test_a_text_that_no_header_can_contain_is_no_session(
     kratos: FakeServer, public: KratosPublic, value: str, cookie_name: str
 ) -> None:
     error = refused(lambda: public.whoami(Credential(value, cookie_name)))
@@ -285,7 +285,7 @@ def test_what_no_header_can_hold_is_no_session(
     assert kratos.requests == []
 
 
-def test_a_credential_may_have_all_that_a_cookie_may(kratos: FakeServer, public: KratosPublic) -> None:
+def test_a_credential_may_contain_everything_that_a_cookie_may(kratos: FakeServer, public: KratosPublic) -> None:
     value = "".join(map(chr, range(0x21, 0x7F))).translate(dict.fromkeys(map(ord, '",;\\')))
     kratos.answers(session())
 
@@ -295,14 +295,14 @@ def test_a_credential_may_have_all_that_a_cookie_may(kratos: FakeServer, public:
 
 
 def test_a_session_token_does_not_log_a_browser_out(kratos: FakeServer, public: KratosPublic) -> None:
-    """Kratos would answer 204, and the session would live."""
+    """Kratos would answer 204, and the session would stay active."""
     with pytest.raises(ValueError, match="ends no session"):
         public.log_out(NATIVE, LOGOUT_TOKEN)
 
     assert kratos.requests == []
 
 
-# What is read
+# Answers
 
 
 def test_a_session_is_read(kratos: FakeServer, public: KratosPublic) -> None:
@@ -333,7 +333,7 @@ def test_a_session_is_read(kratos: FakeServer, public: KratosPublic) -> None:
 
 
 def test_a_session_as_kratos_writes_it_is_read(kratos: FakeServer, public: KratosPublic) -> None:
-    """Times to the nanosecond, ``null`` for what is empty, and no addresses where the schema has none."""
+    """Times have nanoseconds, empty values are ``null``, and addresses are missing if the schema has none."""
     document = {
         "id": SESSION_ID,
         "active": True,
@@ -362,7 +362,7 @@ def test_a_logout_flow_is_read(kratos: FakeServer, public: KratosPublic) -> None
     assert (flow.logout_url, flow.logout_token) == (FLOW.logout_url, LOGOUT_TOKEN)
 
 
-def test_a_logout_gives_the_cookies_to_relay(kratos: FakeServer, public: KratosPublic) -> None:
+def test_a_logout_returns_the_cookies_to_relay(kratos: FakeServer, public: KratosPublic) -> None:
     cookies = (
         "ory_kratos_session=x; Path=/; Expires=Thu, 01 Jan 1970 00:00:01 GMT; Max-Age=0; HttpOnly; SameSite=Lax",
         "csrf_token_6318=y=; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax",
@@ -379,10 +379,10 @@ def test_ended_sessions_are_counted(kratos: FakeServer, public: KratosPublic, co
     assert public.end_other_sessions(BROWSER) == count
 
 
-def test_a_deactivated_persons_sessions_are_listed(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
+def test_sessions_of_an_inactive_identity_are_listed(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
     kratos.answers([session(active=False)])
 
-    assert [one.active for one in kratos_admin.sessions(IDENTITY_ID)] == [False]
+    assert [held.active for held in kratos_admin.sessions(IDENTITY_ID)] == [False]
 
 
 # Lists
@@ -405,15 +405,15 @@ def two_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @each_list
-def test_a_list_goes_on_until_a_page_is_short(kratos: FakeServer, two_a_page: None, name: str) -> None:
-    """Kratos' ``Link`` would lead to the first page again."""
+def test_a_list_continues_until_a_page_is_short(kratos: FakeServer, two_a_page: None, name: str) -> None:
+    """Kratos' ``Link`` header would lead to the first page again."""
     pages = [page(2), page(2), page(1)]
-    for one in pages:
-        kratos.answers(one, Link='</sessions?page=1&per_page=2>; rel="next"')
+    for listed in pages:
+        kratos.answers(listed, Link='</sessions?page=1&per_page=2>; rel="next"')
 
-    found = [one.id for one in LISTS[name]()]
+    found = [held.id for held in LISTS[name]()]
 
-    assert found == [one.id for sessions in pages for one in sessions]
+    assert found == [held.id for sessions in pages for held in sessions]
     assert [str(request.url).partition("per_page=")[2] for request in kratos.requests] == [
         "2&page=1",
         "2&page=2",
@@ -451,7 +451,7 @@ def test_a_list_that_repeats_itself_ends(kratos: FakeServer, two_a_page: None, n
 
 
 @each_list
-def test_a_list_that_does_not_end_is_left(
+def test_an_endless_list_is_stopped(
     kratos: FakeServer, two_a_page: None, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api_module, "MAX_PAGES", 3)
@@ -463,7 +463,7 @@ def test_a_list_that_does_not_end_is_left(
     assert (type(error), error.code, len(kratos.requests)) == (SetupError, "kratos_pagination", 3)
 
 
-def test_a_page_is_asked_for_when_it_is_needed(kratos: FakeServer, two_a_page: None, kratos_admin: KratosAdmin) -> None:
+def test_a_page_is_fetched_when_it_is_needed(kratos: FakeServer, two_a_page: None, kratos_admin: KratosAdmin) -> None:
     kratos.answers(page(2))
 
     next(kratos_admin.sessions(IDENTITY_ID))
@@ -476,7 +476,7 @@ def test_a_page_is_asked_for_when_it_is_needed(kratos: FakeServer, two_a_page: N
 
 @pytest.mark.parametrize("name", BELOW_SESSIONS)
 @pytest.mark.parametrize("said", [WHOAMI_401, SESSIONS_401, INACTIVE, GATEWAY_401])
-def test_a_session_is_dead_when_the_logout_flow_says_so(
+def test_a_session_has_ended_if_the_logout_flow_says_so(
     kratos: FakeServer, public: KratosPublic, name: str, said: object
 ) -> None:
     kratos.answers(said, 401)
@@ -486,7 +486,7 @@ def test_a_session_is_dead_when_the_logout_flow_says_so(
 
     assert (type(error), error.code) == (KratosError, "session_inactive")
     assert paths(kratos)[1:] == ["/self-service/logout/browser"]
-    first, second = (telling(request.headers) for request in kratos.requests)
+    first, second = (relevant(request.headers) for request in kratos.requests)
     assert first == second
 
 
@@ -496,10 +496,10 @@ def test_a_session_is_dead_when_the_logout_flow_says_so(
     ("then", "status"),
     [(DATABASE_DOWN, 500), (GATEWAY_401, 401), (GATEWAY_403, 403), ({}, 503), (refusal(429), 429), (NOT_FOUND, 404)],
 )
-def test_nobody_is_logged_out_by_kratos_database_or_by_a_gateway(
+def test_a_fault_of_kratos_database_or_a_gateway_logs_nobody_out(
     kratos: FakeServer, public: KratosPublic, name: str, said: object, then: object, status: int
 ) -> None:
-    """Below /sessions Kratos says the same 401 of a dead session and of its own database that does not answer."""
+    """Below /sessions, Kratos answers the same 401 for an ended session and for a database that does not answer."""
     kratos.answers(said, 401)
     kratos.answers(then, status)
 
@@ -510,7 +510,7 @@ def test_nobody_is_logged_out_by_kratos_database_or_by_a_gateway(
 
 
 @pytest.mark.parametrize("name", BELOW_SESSIONS)
-def test_a_fault_that_is_over_is_none(kratos: FakeServer, public: KratosPublic, name: str) -> None:
+def test_a_fault_that_has_passed_does_not_count(kratos: FakeServer, public: KratosPublic, name: str) -> None:
     case = PUBLIC[name]
     kratos.answers(WHOAMI_401, 401)
     kratos.answers(FLOW)
@@ -523,8 +523,8 @@ def test_a_fault_that_is_over_is_none(kratos: FakeServer, public: KratosPublic, 
 
 @pytest.mark.parametrize("name", BELOW_SESSIONS)
 @pytest.mark.parametrize("said", [WHOAMI_401, SESSIONS_401])
-def test_a_deactivated_person_is_logged_out(kratos: FakeServer, public: KratosPublic, name: str, said: object) -> None:
-    """After v26.2 the logout flow of a deactivated person works, and whoami does not."""
+def test_an_inactive_identity_is_logged_out(kratos: FakeServer, public: KratosPublic, name: str, said: object) -> None:
+    """In versions after v26.2, the logout flow of an inactive identity works, and whoami does not."""
     kratos.answers(said, 401)
     kratos.answers(FLOW)
     kratos.answers(said, 401)
@@ -536,7 +536,7 @@ def test_a_deactivated_person_is_logged_out(kratos: FakeServer, public: KratosPu
 
 @pytest.mark.parametrize("name", BELOW_SESSIONS)
 @pytest.mark.parametrize("said", [GATEWAY_401, refusal(401, reason="Unable to determine AAL."), "<html>"])
-def test_a_401_of_another_kind_is_no_verdict_on_a_session_that_lives(
+def test_another_401_does_not_end_an_active_session(
     kratos: FakeServer, public: KratosPublic, name: str, said: object
 ) -> None:
     kratos.answers(said, 401)
@@ -548,7 +548,7 @@ def test_a_401_of_another_kind_is_no_verdict_on_a_session_that_lives(
     assert (type(error), error.code) == (ProviderUnavailable, "kratos_fault")
 
 
-def test_a_session_that_is_not_active_is_dead(kratos: FakeServer, public: KratosPublic) -> None:
+def test_an_inactive_session_has_ended(kratos: FakeServer, public: KratosPublic) -> None:
     kratos.answers(session(active=False))
 
     error = refused(lambda: public.whoami(BROWSER))
@@ -556,11 +556,11 @@ def test_a_session_that_is_not_active_is_dead(kratos: FakeServer, public: Kratos
     assert (type(error), error.code) == (KratosError, "session_inactive")
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize("name", [*BELOW_SESSIONS, *WITH_COOKIE])
-def test_a_second_factor_is_asked_for(kratos: FakeServer, public: KratosPublic, name: str) -> None:
+def test_a_missing_second_factor_is_reported(kratos: FakeServer, public: KratosPublic, name: str) -> None:
     kratos.answers(AAL2, 403)
 
     error = refused(lambda: PUBLIC[name].ours(public))
@@ -571,7 +571,7 @@ def test_a_second_factor_is_asked_for(kratos: FakeServer, public: KratosPublic, 
     assert error.redirect_browser_to == AAL2["redirect_browser_to"]
 
 
-def test_a_second_factor_without_a_place_is_a_fault(kratos: FakeServer, public: KratosPublic) -> None:
+def test_a_missing_second_factor_without_a_url_is_a_fault(kratos: FakeServer, public: KratosPublic) -> None:
     kratos.answers({"error": AAL2["error"]}, 403)
 
     error = refused(lambda: public.whoami(BROWSER))
@@ -595,7 +595,7 @@ def test_a_second_factor_without_a_place_is_a_fault(kratos: FakeServer, public: 
         ("end_session by session token", CURRENT, 400, "session_is_current"),
     ],
 )
-def test_kratos_refuses(
+def test_refusals_of_kratos_are_errors(
     kratos: FakeServer, public: KratosPublic, name: str, said: object, status: int, code: str
 ) -> None:
     kratos.answers(said, status)
@@ -619,7 +619,7 @@ def test_kratos_refuses(
         ("delete_identity", refusal(404, message="no such project"), 404, "kratos_not_found"),
     ],
 )
-def test_kratos_admin_refuses(
+def test_refusals_of_the_admin_api_are_errors(
     kratos: FakeServer, kratos_admin: KratosAdmin, name: str, said: object, status: int, code: str
 ) -> None:
     kratos.answers(said, status)
@@ -629,19 +629,19 @@ def test_kratos_admin_refuses(
     assert (type(error), error.code) == (KratosError, code)
 
 
-def test_no_session_to_end_is_success(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
+def test_no_session_to_end_is_a_success(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
     kratos.answers(NOT_FOUND, 404)
 
     kratos_admin.end_sessions(IDENTITY_ID)
 
 
-def test_nobody_to_delete_is_success(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
+def test_no_identity_to_delete_is_a_success(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
     kratos.answers(NOT_FOUND, 404)
 
     kratos_admin.delete_identity(IDENTITY_ID)
 
 
-def test_who_signs_in_by_an_address_is_read(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
+def test_the_identity_of_an_address_is_read(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
     kratos.answers([IDENTITY])
     kratos.answers([])
 
@@ -652,8 +652,8 @@ def test_who_signs_in_by_an_address_is_read(kratos: FakeServer, kratos_admin: Kr
     assert kratos_admin.identity_of("birch@example.com") is None
 
 
-def test_nobodys_address_is_not_asked_for(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
-    """Kratos would answer everybody."""
+def test_an_empty_address_is_not_sent(kratos: FakeServer, kratos_admin: KratosAdmin) -> None:
+    """Kratos would answer with all identities."""
     with pytest.raises(ValueError, match="all identities"):
         kratos_admin.identity_of("")
 
@@ -665,7 +665,7 @@ def test_nobodys_address_is_not_asked_for(kratos: FakeServer, kratos_admin: Krat
     ("status", "code"), [(401, "kratos_unauthorized"), (403, "kratos_unauthorized"), (404, "kratos_not_found")]
 )
 @pytest.mark.parametrize("body", [b"404 page not found", b"[]", b'{"error": "no"}', b'{"error": {"code": 1}}'])
-def test_who_is_not_kratos_refuses_the_admin_in_other_words(
+def test_another_server_refuses_the_admin_call_in_other_words(
     kratos: FakeServer, kratos_admin: KratosAdmin, name: str, status: int, code: str, body: bytes
 ) -> None:
     kratos.answers_bytes(body, status)
@@ -678,7 +678,7 @@ def test_who_is_not_kratos_refuses_the_admin_in_other_words(
 @each_of_public
 @pytest.mark.parametrize("status", [400, 403, 404, 405])
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"error": "session_inactive"}', b'{"error": {"id": "x"}}'])
-def test_who_is_not_kratos_refuses_nothing_to_a_person(
+def test_another_server_refuses_no_session(
     kratos: FakeServer, public: KratosPublic, name: str, status: int, body: bytes
 ) -> None:
     kratos.answers_bytes(body, status)
@@ -690,7 +690,7 @@ def test_who_is_not_kratos_refuses_nothing_to_a_person(
 
 @pytest.mark.parametrize("name", [*WITH_COOKIE, "log_out_natively"])
 @pytest.mark.parametrize("said", [GATEWAY_401, GATEWAY_403, WHOAMI_401])
-def test_a_gateway_in_kratos_form_logs_nobody_out(
+def test_a_gateway_with_kratos_error_format_logs_nobody_out(
     kratos: FakeServer, public: KratosPublic, name: str, said: dict[str, Any]
 ) -> None:
     status = 403 if said is GATEWAY_403 else 401
@@ -701,7 +701,7 @@ def test_a_gateway_in_kratos_form_logs_nobody_out(
     assert (type(error), error.code) == (ProviderUnavailable, "kratos_fault")
 
 
-def test_an_id_of_another_status_is_none(kratos: FakeServer, public: KratosPublic) -> None:
+def test_an_error_id_with_another_status_does_not_count(kratos: FakeServer, public: KratosPublic) -> None:
     kratos.answers(INACTIVE, 403)
 
     assert refused(lambda: public.logout_flow(BROWSER)).code == "kratos_fault"
@@ -709,8 +709,8 @@ def test_an_id_of_another_status_is_none(kratos: FakeServer, public: KratosPubli
 
 @each_call
 @pytest.mark.parametrize("status", [200, 202, 204, 301, 303, 307, 429, 500, 503])
-def test_another_answer_than_expected_is_a_fault(kratos: FakeServer, side: str, name: str, status: int) -> None:
-    """204 for what was to be read, a proxy's page with 200 for what was to end, a redirect, too many requests."""
+def test_an_unexpected_answer_is_a_fault(kratos: FakeServer, side: str, name: str, status: int) -> None:
+    """204 instead of a document, a proxy's page with 200 instead of an end, a redirect, and too many requests."""
     if status == CASES[side][name].status:
         status = 206
     kratos.answers_bytes(b"" if status == NO_CONTENT else b"<html>", status, Location="https://elsewhere.example/")
@@ -723,7 +723,7 @@ def test_another_answer_than_expected_is_a_fault(kratos: FakeServer, side: str, 
 
 @pytest.mark.parametrize(("side", "name"), [(s, n) for s, n in ALL if CASES[s][n].status == 200])
 @pytest.mark.parametrize("body", [b"<html>", b'"text"', b"[1]", b"[{}]", b"{}", b"null", b""])
-def test_an_answer_that_is_none_is_a_fault(kratos: FakeServer, side: str, name: str, body: bytes) -> None:
+def test_an_unreadable_answer_is_a_fault(kratos: FakeServer, side: str, name: str, body: bytes) -> None:
     kratos.answers_bytes(body, 200)
 
     error = refused(lambda: ask(side, name))
@@ -762,7 +762,7 @@ WITHOUT = {"id": SESSION_ID, "active": True, "identity": {"id": IDENTITY_ID}}
         ({"devices": [{"user_agent": []}]}, "user_agent is not of type str"),
     ],
 )
-def test_a_field_of_another_type_is_a_fault(
+def test_a_field_with_another_type_is_a_fault(
     kratos: FakeServer, public: KratosPublic, change: dict[str, Any], words: str
 ) -> None:
     kratos.answers(WITHOUT | change)
@@ -783,7 +783,7 @@ def test_a_field_of_another_type_is_a_fault(
         {"logout_token": "\ud800"},
     ],
 )
-def test_half_a_logout_flow_is_a_fault(kratos: FakeServer, public: KratosPublic, change: dict[str, Any]) -> None:
+def test_an_incomplete_logout_flow_is_a_fault(kratos: FakeServer, public: KratosPublic, change: dict[str, Any]) -> None:
     kratos.answers(FLOW.to_dict() | change)
 
     assert refused(lambda: public.logout_flow(BROWSER)).code == "kratos_answer_invalid"

@@ -1,4 +1,4 @@
-"""Kratos' documents: whatever JSON comes, a value or the one error."""
+"""Kratos' documents: any JSON gives a value, or always the same error."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -30,13 +30,13 @@ VALID: dict[str, tuple[type[Document], dict[str, Any]]] = {
     "flow": (LogoutFlow, FLOW.to_dict()),
     "count": (Count, COUNT.to_dict()),
 }
-#: Among arbitrary values some that a careless reader takes for a time, an id or a list.
+#: Arbitrary values, and some that look like a time, an id or a list.
 odd_ones: list[Any] = ["2026-07-01", "2026-07-01T12:00:00", "24:00", [None], [{}], {"id": "x"}, [[]]]
 values: st.SearchStrategy[Any] = anything | st.sampled_from(odd_ones)
 
 
 def paths(document: Any) -> Iterator[tuple[Any, ...]]:
-    """Where in ``document`` something stands."""
+    """The paths of all values in ``document``."""
     inner: Iterable[tuple[Any, Any]] = ()
     if isinstance(document, dict):
         inner = document.items()
@@ -56,7 +56,7 @@ def replaced(document: Any, path: tuple[Any, ...], value: object) -> Any:
 
 
 def read(kind: type[Document], raw: dict[str, Any]) -> None:
-    """Another exception than the one that is caught here fails the test."""
+    """Any exception other than the one that is caught here fails the test."""
     codes = []
     try:
         assert kind.parse(raw).raw is raw
@@ -67,13 +67,13 @@ def read(kind: type[Document], raw: dict[str, Any]) -> None:
 
 @settings(max_examples=150)
 @given(st.sampled_from(KINDS), objects)
-def test_any_object_is_a_document_or_refused(kind: type[Document], raw: dict[str, Any]) -> None:
+def test_any_object_is_read_or_refused(kind: type[Document], raw: dict[str, Any]) -> None:
     read(kind, raw)
 
 
 @settings(max_examples=400)
 @given(st.data())
-def test_a_document_with_any_value_in_any_place_is_one_or_refused(data: st.DataObject) -> None:
+def test_a_document_with_any_value_in_any_field_is_read_or_refused(data: st.DataObject) -> None:
     kind, raw = VALID[data.draw(st.sampled_from(sorted(VALID)))]
     path = data.draw(st.sampled_from(list(paths(raw))))
 
@@ -81,7 +81,7 @@ def test_a_document_with_any_value_in_any_place_is_one_or_refused(data: st.DataO
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_the_valid_ones_are_valid(name: str) -> None:
+def test_the_valid_documents_are_read(name: str) -> None:
     kind, raw = VALID[name]
 
     assert kind.parse(raw).raw is raw

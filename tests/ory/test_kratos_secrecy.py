@@ -1,4 +1,4 @@
-"""Nothing by which somebody could be logged in or out is shown: in no repr, error, log line or report of a fault."""
+"""No repr, error, log line or fault report shows a secret with which someone could log in or log out a user."""
 
 import logging
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from .kratos_vendor import (
 )
 
 API_KEY = "ory_pat_a-key-of-kratos"
-PASSWORD = "a-password-of-a-synthetic-person"
+PASSWORD = "a-password-of-a-test-user"
 SECRETS = (COOKIE, SESSION_TOKEN, LOGOUT_TOKEN, API_KEY, PASSWORD)
 NEW_COOKIE = "ory_kratos_session=MTc5NTI2ODg0MHxXNGFSLXVJZjZtWEJnQ3VnS2FlWWo2; Path=/; HttpOnly"
 OTHER_ID = "df5850a4-188e-46ac-8170-a74c000b7dd8"
@@ -58,7 +58,7 @@ def call(name: str) -> Any:
 
 
 def found_in(text: str) -> list[str]:
-    """The secrets in ``text``; their first half is enough."""
+    """The secrets in ``text``. The first half of a secret counts too."""
     return [secret for secret in SECRETS if secret[: len(secret) // 2 + 8] in text]
 
 
@@ -83,11 +83,11 @@ def report_of(error: BaseException) -> str:
     ],
     ids=lambda shown: type(shown).__name__,
 )
-def test_no_repr_has_a_secret(shown: object) -> None:
+def test_no_repr_shows_a_secret(shown: object) -> None:
     assert found_in(repr(shown) + str(shown)) == []
 
 
-def test_no_repr_says_who_somebody_is(kratos: FakeServer) -> None:
+def test_no_repr_shows_personal_data(kratos: FakeServer) -> None:
     kratos.answers(session())
 
     assert "amber" not in repr(call("whoami by cookie"))
@@ -106,7 +106,7 @@ def test_no_repr_says_who_somebody_is(kratos: FakeServer) -> None:
         ([{"id": "x", "active": True, "identity": {"id": "y", "verifiable_addresses": [{"value": [COOKIE]}]}}], 200),
     ],
 )
-def test_no_error_and_no_log_line_has_a_secret(
+def test_no_error_and_no_log_line_shows_a_secret(
     kratos: FakeServer, caplog: pytest.LogCaptureFixture, name: str, said: object, status: int
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -130,7 +130,7 @@ def test_an_unreachable_kratos_is_named_without_the_query(monkeypatch: pytest.Mo
     assert str(caught.value) == "unreachable: GET http://127.0.0.1:1/self-service/logout: ConnectionError"
 
 
-def test_where_a_second_factor_is_given_is_not_shown() -> None:
+def test_the_url_of_the_second_factor_is_not_shown() -> None:
     assert found_in(repr(SecondFactorRequired(RETURN_URL)) + str(SecondFactorRequired(RETURN_URL))) == []
 
 
@@ -159,7 +159,7 @@ WITH_QUERY = ["logout_flow", "log_out", "sessions", "sessions of a person"]
     + [("django_ory_logout.ory.documents.fields", name) for name in READING]
     + [("django_ory_logout.ory.api.urlencode", name) for name in WITH_QUERY],
 )
-def test_no_report_of_a_fault_has_a_secret(
+def test_no_report_of_a_fault_shows_a_secret(
     kratos: FakeServer, monkeypatch: pytest.MonkeyPatch, what: str, name: str
 ) -> None:
     refusing = what.startswith("django_ory_logout.ory.kratos.api")

@@ -15,7 +15,7 @@ from django_ory_logout.ory.kratos import KratosAdmin, KratosPublic
 
 @pytest.fixture
 def hydra_setting(settings: Settings) -> Callable[[object], None]:
-    """Sets it in the tests' own settings."""
+    """Change it in the tests' own settings."""
 
     def configure(value: object) -> None:
         given = django_settings.ORY_LOGOUT
@@ -25,11 +25,11 @@ def hydra_setting(settings: Settings) -> Callable[[object], None]:
     return configure
 
 
-def test_a_provider_has_none_unless_configured() -> None:
+def test_hydra_is_not_configured_by_default() -> None:
     assert conf.get().providers["default"].hydra is None
 
 
-def test_it_has_an_address(hydra_setting: Callable[[object], None]) -> None:
+def test_hydra_has_an_address(hydra_setting: Callable[[object], None]) -> None:
     hydra_setting({"ADMIN_URL": "http://hydra:4445"})
 
     assert conf.problems() == []
@@ -39,7 +39,7 @@ def test_it_has_an_address(hydra_setting: Callable[[object], None]) -> None:
 @pytest.mark.parametrize(
     "url", ["https://project.projects.oryapis.example", "http://localhost:4445", "http://127.0.0.1"]
 )
-def test_it_can_have_an_api_key(hydra_setting: Callable[[object], None], url: str) -> None:
+def test_hydra_can_have_an_api_key(hydra_setting: Callable[[object], None], url: str) -> None:
     hydra_setting({"ADMIN_URL": url, "ADMIN_TOKEN": "ory_pat_x"})
 
     assert conf.problems() == []
@@ -68,10 +68,10 @@ def test_it_can_have_an_api_key(hydra_setting: Callable[[object], None], url: st
         ({"ADMIN_URL": "http://hydra:4445", "ADMIN_TOKEN": "ory_pat_x"}, "E008"),
     ],
 )
-def test_what_cannot_be_used_is_one_problem(hydra_setting: Callable[[object], None], value: object, code: str) -> None:
+def test_each_wrong_value_is_one_problem(hydra_setting: Callable[[object], None], value: object, code: str) -> None:
     hydra_setting(value)
 
-    assert [one.code for one in conf.problems()] == [code]
+    assert [problem.code for problem in conf.problems()] == [code]
     assert f"ory_logout.{code}" in {message.id for message in run_checks()}
 
 
@@ -84,7 +84,7 @@ def test_a_misspelt_key_is_recognised(hydra_setting: Callable[[object], None]) -
     assert problem.hint == "Did you mean 'ADMIN_TOKEN'?"
 
 
-def test_the_api_key_is_in_no_message(hydra_setting: Callable[[object], None]) -> None:
+def test_no_message_contains_the_api_key(hydra_setting: Callable[[object], None]) -> None:
     hydra_setting({"ADMIN_URL": "http://hydra:4445", "ADMIN_TOKEN": "ory_pat_x"})
 
     assert "ory_pat_x" not in str(conf.problems())
@@ -97,7 +97,7 @@ PUBLIC_URL = "https://login.example"
 
 @pytest.fixture(params=["alone", "beside a provider"])
 def kratos_setting(request: pytest.FixtureRequest, settings: Settings) -> Callable[[object], None]:
-    """Sets it in the tests' own settings, with and without a registration."""
+    """Change it in the tests' own settings, with and without a registration."""
 
     def configure(value: object) -> None:
         given = django_settings.ORY_LOGOUT
@@ -107,12 +107,12 @@ def kratos_setting(request: pytest.FixtureRequest, settings: Settings) -> Callab
     return configure
 
 
-def test_there_is_no_kratos_unless_configured() -> None:
+def test_kratos_is_not_configured_by_default() -> None:
     assert conf.get().kratos == []
     assert conf.get().providers["default"].kratos is None
 
 
-def test_defaults_of_kratos(kratos_setting: Callable[[object], None]) -> None:
+def test_kratos_has_defaults(kratos_setting: Callable[[object], None]) -> None:
     kratos_setting({"PUBLIC_URL": PUBLIC_URL})
 
     assert conf.problems() == []
@@ -130,7 +130,7 @@ def test_defaults_of_kratos(kratos_setting: Callable[[object], None]) -> None:
     ]
 
 
-def test_values_of_kratos(kratos_setting: Callable[[object], None]) -> None:
+def test_values_of_kratos_are_read(kratos_setting: Callable[[object], None]) -> None:
     values = {
         "PUBLIC_URL": "https://example.org/login/",
         "INTERNAL_URL": "http://kratos:4433/",
@@ -152,7 +152,7 @@ def test_values_of_kratos(kratos_setting: Callable[[object], None]) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://localhost:4433", "http://127.0.0.1:4433", "https://example.org/kratos"])
-def test_public_url_of_kratos(kratos_setting: Callable[[object], None], url: str) -> None:
+def test_the_public_url_of_kratos_is_read(kratos_setting: Callable[[object], None], url: str) -> None:
     kratos_setting({"PUBLIC_URL": url, "INTERNAL_URL": "http://kratos:4433", "ADMIN_URL": "http://kratos:4434"})
 
     assert conf.problems() == []
@@ -197,12 +197,12 @@ def test_public_url_of_kratos(kratos_setting: Callable[[object], None], url: str
         ({"PUBLIC_URL": "http://login.example", "INTERNAL_URL": "https://login.example"}, "E015"),
     ],
 )
-def test_kratos_that_cannot_be_used_is_one_problem(
+def test_each_wrong_value_of_kratos_is_one_problem(
     kratos_setting: Callable[[object], None], value: object, code: str
 ) -> None:
     kratos_setting(value)
 
-    assert [one.code for one in conf.problems()] == [code]
+    assert [problem.code for problem in conf.problems()] == [code]
     assert f"ory_logout.{code}" in {message.id for message in run_checks()}
 
 
@@ -215,7 +215,7 @@ def test_a_misspelt_key_of_kratos_is_recognised(kratos_setting: Callable[[object
     assert problem.hint == "Did you mean 'WHOAMI_SECONDS'?"
 
 
-def test_the_api_key_of_kratos_is_shown_nowhere(kratos_setting: Callable[[object], None]) -> None:
+def test_the_api_key_of_kratos_is_not_shown(kratos_setting: Callable[[object], None]) -> None:
     kratos_setting({"PUBLIC_URL": PUBLIC_URL, "ADMIN_URL": "http://kratos:4434", "ADMIN_TOKEN": "ory_pat_x"})
     assert "ory_pat_x" not in str(conf.problems())
 

@@ -1,4 +1,4 @@
-"""Ory's own client for Python, as the measure of ours: the request that it would send, and answers of its models."""
+"""Ory's own client for Python: it shows the correct requests, and its models make the answers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -54,7 +54,7 @@ class _Sent(Exception):
 
 
 def sent_by(rest_client: type, call: Callable[[], object]) -> tuple[Asked, dict[str, str]]:
-    """What ``call`` of a vendor's client would send by its ``rest_client``: the request, and its headers."""
+    """The request and headers that ``call`` of Ory's client would send with its ``rest_client``."""
     sent: list[tuple[Asked, dict[str, str]]] = []
 
     def request(
@@ -73,7 +73,7 @@ def sent_by(rest_client: type, call: Callable[[], object]) -> tuple[Asked, dict[
 
 
 def request_of(call: Callable[[vendor.OAuth2Api], object]) -> Asked:
-    """The request that the vendor's client would send to Hydra."""
+    """The request that Ory's client would send to Hydra."""
     api = vendor.OAuth2Api(vendor.ApiClient(vendor.Configuration(host=ADMIN_URL)))
     return sent_by(RESTClientObject, lambda: call(api))[0]
 

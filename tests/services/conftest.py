@@ -1,4 +1,4 @@
-"""What needs a database server, or a package that the other tests do without: ``make services`` brings both."""
+"""Tests that need a database server, or a package that other tests do not use: ``make services`` provides both."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 from django_ory_logout.sessions.engines import site_store
 
 from ..conftest import NewBrowser, SiteBrowser
-from ..sessions.world import storing_in
+from ..sessions.tested_site import storing_in
 
 collect_ignore = (
     []
@@ -35,6 +35,6 @@ def copy_of(browser: SiteBrowser, new_browser: NewBrowser) -> SiteBrowser:
 
 
 def name_in(browser: SiteBrowser) -> str | None:
-    """Who is signed in, as the site's own view sees it."""
+    """The signed-in user, as the site's own view sees it."""
     answer = browser.get("/private/")
     return answer.text if answer.status_code == 200 else None

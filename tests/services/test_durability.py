@@ -1,4 +1,4 @@
-"""Whether the database server writes a commit to disk before it confirms it."""
+"""Whether the database server writes a commit to disk before it confirms the commit."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def execute(statement: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """``make services`` starts PostgreSQL with the one and MariaDB with the other."""
+    """``make services`` starts PostgreSQL and MariaDB with these settings."""
     yield
     execute(DURABLE if connection.vendor == "postgresql" else NOT_DURABLE)
 

@@ -1,4 +1,4 @@
-"""django-hijack: who takes on another user is still the one whom the provider signed in."""
+"""django-hijack: an administrator who takes over another user is still the user who signed in at the provider."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ urlpatterns = [*urls.urlpatterns, path("hijack/", include("hijack.urls"))]
 
 
 class Administrator:
-    """A browser in which an administrator signed in through the provider, and its copies from each moment."""
+    """A browser in which an administrator signed in at the provider, and a copy of it after each change."""
 
     def __init__(self, new_browser: NewBrowser) -> None:
         self.browser, self._new_browser = new_browser(), new_browser
@@ -41,8 +41,8 @@ class Administrator:
         self.copies.append(copy_of(self.browser, self._new_browser))
 
     def assert_all_out(self) -> None:
-        assert [name_in(one) for one in (self.browser, *self.copies)] == [None] * (len(self.copies) + 1)
-        assert [one.post("/hijack/release/").status_code for one in (self.browser, *self.copies)] == [302] * (
+        assert [name_in(browser) for browser in (self.browser, *self.copies)] == [None] * (len(self.copies) + 1)
+        assert [browser.post("/hijack/release/").status_code for browser in (self.browser, *self.copies)] == [302] * (
             len(self.copies) + 1
         )
         assert name_in(self.browser) is None
@@ -71,13 +71,13 @@ def hijacked(request: pytest.FixtureRequest, administrator: Administrator) -> Ad
     return administrator
 
 
-def test_a_notice_ends_all(hijacked: Administrator, provider: Provider, new_browser: NewBrowser) -> None:
+def test_a_notice_ends_all_sessions(hijacked: Administrator, provider: Provider, new_browser: NewBrowser) -> None:
     assert new_browser().deliver(provider.end(str(hijacked.row.sid))) == [200]
 
     hijacked.assert_all_out()
 
 
-def test_a_notice_about_the_person_ends_all(
+def test_a_notice_by_subject_ends_all_sessions(
     hijacked: Administrator, provider: Provider, new_browser: NewBrowser
 ) -> None:
     assert new_browser().deliver(provider.end_subject("amber")) == [200]
@@ -85,7 +85,7 @@ def test_a_notice_about_the_person_ends_all(
     hijacked.assert_all_out()
 
 
-def test_a_frame_ends_all(hijacked: Administrator, browser: SiteBrowser) -> None:
+def test_a_frame_ends_all_sessions(hijacked: Administrator, browser: SiteBrowser) -> None:
     row = hijacked.row
 
     assert browser.get("/auth/logout/frontchannel/", {"iss": row.issuer, "sid": str(row.sid)}).status_code == 200
@@ -93,7 +93,7 @@ def test_a_frame_ends_all(hijacked: Administrator, browser: SiteBrowser) -> None
     hijacked.assert_all_out()
 
 
-def test_logging_out_ends_all(hijacked: Administrator, provider: Provider) -> None:
+def test_a_logout_ends_all_sessions(hijacked: Administrator, provider: Provider) -> None:
     assert hijacked.browser.get("/auth/logout/").status_code == 200
 
     answer = hijacked.browser.post("/auth/logout/")

@@ -1,4 +1,4 @@
-"""``kill -9`` of a worker before each statement: what was answered holds, what was not can be done again."""
+"""``kill -9`` of a worker before each statement: answered requests hold, and others can be repeated."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -31,12 +31,12 @@ FRAME = "/auth/logout/frontchannel/"
 
 
 def on(*engines: str) -> pytest.MarkDecorator:
-    """These engines are enough: each new process takes its time."""
+    """Test only these engines, because each new process takes time."""
     return pytest.mark.parametrize("engine", engines, indirect=True)
 
 
-class Killer:
-    """Runs an act again and again, each time for somebody new, killed one statement later; nobody else may notice."""
+class KilledWorkers:
+    """Repeats an act, each time for a new user, and kills it one statement later. Another user must stay signed in."""
 
     def __init__(self, new_browser: NewBrowser) -> None:
         self.new_browser = new_browser
@@ -49,16 +49,16 @@ class Killer:
         return browser
 
     def runs(self, begin: Callable[[str], SiteBrowser], act: Callable[[SiteBrowser], Any]) -> Iterator[Any]:
-        """Subject, browser, a copy of it from before, and what was answered, if it was."""
+        """Yield the subject, the browser, an earlier copy of it, and the answer, if there was one."""
         for number in count():
             subject = f"person {number}"
             browser = begin(subject)
             copy = copy_of(browser, self.new_browser)
             answer = handle(act, browser, kill_at=number)
             index._seen.clear()
-            assert_nothing_loose()
+            assert_each_session_can_end()
             yield subject, browser, copy, answer
-            assert self.other.user, f"killed at {number}: somebody else was signed out"
+            assert self.other.user, f"killed at {number}: the other user was signed out"
             if answer:
                 assert answer.operations == number
                 return
@@ -66,12 +66,12 @@ class Killer:
 
 
 @pytest.fixture
-def killer(new_browser: NewBrowser) -> Killer:
-    return Killer(new_browser)
+def workers(new_browser: NewBrowser) -> KilledWorkers:
+    return KilledWorkers(new_browser)
 
 
 def stored() -> list[dict[str, Any]]:
-    """Every session that the engine has stored."""
+    """All sessions that the engine has stored."""
     store: Any = site_store()
     if not has_keys(store):
         return []
@@ -79,16 +79,16 @@ def stored() -> list[dict[str, Any]]:
         keys = list(Session.objects.values_list("session_key", flat=True))
     elif issubclass(store, file.SessionStore):
         name = django_settings.SESSION_COOKIE_NAME
-        keys = [one.name.removeprefix(name) for one in Path(str(django_settings.SESSION_FILE_PATH)).glob(f"{name}*")]
+        keys = [path.name.removeprefix(name) for path in Path(str(django_settings.SESSION_FILE_PATH)).glob(f"{name}*")]
     else:
         prefix, redis = store.cache_key_prefix, cast(Any, cache)
         client = redis._cache.get_client()
-        keys = [one.decode().rpartition(prefix)[2] for one in client.scan_iter(f"*{prefix}*")]
+        keys = [name.decode().rpartition(prefix)[2] for name in client.scan_iter(f"*{prefix}*")]
     return [store(key).load() for key in keys]
 
 
-def assert_nothing_loose() -> None:
-    """Whatever is stored and signs somebody in has a mark, and a row that a notice finds."""
+def assert_each_session_can_end() -> None:
+    """Each stored session of a signed-in user has a mark, and a row that a notice finds."""
     rows = {str(pk) for pk in LoginSession.objects.values_list("pk", flat=True)}
     for data in stored():
         if SESSION_KEY in data:
@@ -102,18 +102,20 @@ def assert_nothing_left(subject: str) -> None:
 
 
 @on("db", "signed_cookies")
-def test_sign_in(killer: Killer, network: Network, provider: Provider) -> None:
-    """Nobody got the key of what a killed worker left, and a notice ends it."""
+def test_a_killed_sign_in_leaves_nothing_that_a_notice_cannot_end(
+    workers: KilledWorkers, network: Network, provider: Provider
+) -> None:
+    """No browser has the key of a killed worker's session, and a notice ends that session."""
     sids: dict[str, str] = {}
     callbacks: dict[str, str] = {}
 
     def begin(subject: str) -> SiteBrowser:
-        browser, at_provider = killer.new_browser(), provider.sign_in(subject)
+        browser, at_provider = workers.new_browser(), provider.sign_in(subject)
         callbacks["now"] = network.follow(browser.start(), login_session=at_provider)
         sids[subject] = at_provider.sid
         return browser
 
-    for subject, browser, copy, answer in killer.runs(begin, lambda one: one.visit(callbacks["now"])):
+    for subject, browser, copy, answer in workers.runs(begin, lambda browser: browser.visit(callbacks["now"])):
         assert copy.user is None
         if answer:
             assert answer.status == 302
@@ -126,23 +128,25 @@ def test_sign_in(killer: Killer, network: Network, provider: Provider) -> None:
         assert browser.deliver(provider.end(sids[subject])) == [200]
         assert browser.user is None
         assert_nothing_left(subject)
-    assert killer.killed > 5
+    assert workers.killed > 5
 
 
 @on("db", "cached_db", "cache")
-def test_sign_in_over_an_earlier_one(killer: Killer, network: Network, provider: Provider) -> None:
-    """The earlier one stands until the new one does."""
+def test_a_killed_sign_in_keeps_the_earlier_session(
+    workers: KilledWorkers, network: Network, provider: Provider
+) -> None:
+    """The earlier session lasts until the new one is complete."""
     sids: dict[str, list[str]] = {}
     callbacks: dict[str, str] = {}
 
     def begin(subject: str) -> SiteBrowser:
-        browser = killer.signed_in(subject)
+        browser = workers.signed_in(subject)
         at_provider = provider.sign_in(subject)
         callbacks["now"] = network.follow(browser.start(), login_session=at_provider)
         sids[subject] = [browser.user["sid"], at_provider.sid]
         return browser
 
-    for subject, browser, copy, answer in killer.runs(begin, lambda one: one.visit(callbacks["now"])):
+    for subject, browser, copy, answer in workers.runs(begin, lambda browser: browser.visit(callbacks["now"])):
         if answer:
             assert browser.user["sid"] == sids[subject][1]
             assert copy.user is None
@@ -153,12 +157,12 @@ def test_sign_in_over_an_earlier_one(killer: Killer, network: Network, provider:
         assert browser.user is None
         assert copy.user is None
         assert_nothing_left(subject)
-    assert killer.killed > 5
+    assert workers.killed > 5
 
 
-def assert_logged_out_by(killer: Killer, act: Callable[[SiteBrowser], Any], statuses: set[int]) -> None:
-    """What was answered is out; what was not is out when it is done again."""
-    for subject, browser, copy, answer in killer.runs(killer.signed_in, act):
+def assert_logged_out_by(workers: KilledWorkers, act: Callable[[SiteBrowser], Any], statuses: set[int]) -> None:
+    """An answered logout is in force. Otherwise a second request logs out."""
+    for subject, browser, copy, answer in workers.runs(workers.signed_in, act):
         if answer is None:
             assert act(browser).status_code in statuses
         else:
@@ -167,37 +171,37 @@ def assert_logged_out_by(killer: Killer, act: Callable[[SiteBrowser], Any], stat
         assert browser.user is None
         call_command("ory_purge")
         assert_nothing_left(subject)
-    assert killer.killed > 2
+    assert workers.killed > 2
 
 
-def test_log_out(killer: Killer) -> None:
-    assert_logged_out_by(killer, lambda one: one.post("/auth/logout/"), {200, 302})
+def test_a_killed_logout_can_be_repeated(workers: KilledWorkers) -> None:
+    assert_logged_out_by(workers, lambda browser: browser.post("/auth/logout/"), {200, 302})
 
 
 @on("db")
-def test_the_link(killer: Killer) -> None:
+def test_a_killed_return_from_the_provider_can_be_repeated(workers: KilledWorkers) -> None:
     def follow_link(browser: SiteBrowser) -> Any:
         data = indexed(site_store())(browser.key).load()
         state = data[LOGIN_KEY]["logout_state"] if data else ""
         return browser.get("/auth/logout/callback/", {"state": state})
 
-    assert_logged_out_by(killer, follow_link, {200})
+    assert_logged_out_by(workers, follow_link, {200})
 
 
-def test_back_channel(killer: Killer, provider: Provider) -> None:
-    """The provider delivers again what was not answered. Where the receipt stands, a purge does as well."""
+def test_a_killed_back_channel_notice_can_be_repeated(workers: KilledWorkers, provider: Provider) -> None:
+    """The provider delivers a notice without an answer again. If there is a receipt, purge completes it too."""
     forms: dict[str, Any] = {}
 
     def begin(subject: str) -> SiteBrowser:
-        browser = killer.signed_in(subject)
+        browser = workers.signed_in(subject)
         (delivery,) = provider.end(browser.user["sid"])
         forms["now"] = delivery.form
         return browser
 
     def deliver(_browser: SiteBrowser) -> Any:
-        return killer.new_browser().post_form("/auth/logout/backchannel/", forms["now"])
+        return workers.new_browser().post_form("/auth/logout/backchannel/", forms["now"])
 
-    for subject, browser, copy, answer in killer.runs(begin, deliver):
+    for subject, browser, copy, answer in workers.runs(begin, deliver):
         if answer is None and LogoutReceipt.objects.filter(completed_at=None).exists():
             call_command("ory_purge")
             assert copy.user is None
@@ -209,22 +213,22 @@ def test_back_channel(killer: Killer, provider: Provider) -> None:
         assert browser.user is None
         assert not LogoutReceipt.objects.filter(completed_at=None).exists()
         assert_nothing_left(subject)
-    assert killer.killed > 4
+    assert workers.killed > 4
 
 
 @on("db")
-def test_front_channel(killer: Killer) -> None:
+def test_a_killed_front_channel_notice_can_be_repeated(workers: KilledWorkers) -> None:
     frames: dict[str, dict[str, str]] = {}
 
     def begin(subject: str) -> SiteBrowser:
-        browser = killer.signed_in(subject)
+        browser = workers.signed_in(subject)
         frames["now"] = {"iss": browser.user["issuer"], "sid": browser.user["sid"]}
         return browser
 
-    for subject, browser, copy, answer in killer.runs(begin, lambda one: one.get(FRAME, frames["now"])):
+    for subject, browser, copy, answer in workers.runs(begin, lambda browser: browser.get(FRAME, frames["now"])):
         if answer is None:
             assert browser.get(FRAME, frames["now"]).status_code == 200
         assert copy.user is None
         assert browser.user is None
         assert_nothing_left(subject)
-    assert killer.killed > 2
+    assert workers.killed > 2

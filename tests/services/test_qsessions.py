@@ -1,4 +1,4 @@
-"""django-qsessions: the address and the browser of each session stay, and a logout ends it."""
+"""django-qsessions: each session keeps its address and browser, and a logout ends it."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -50,16 +50,16 @@ def browser(new_browser: NewBrowser) -> SiteBrowser:
 
 
 def seen(table: Any) -> list[tuple[Any, Any, Any]]:
-    """User, address and browser, in the table and in what is stored, which have to be alike."""
+    """User, address and browser in the table. The stored session must have the same values."""
     rows = list(table.order_by("created_at"))
     stored = [site_store()(row.session_key).load() for row in rows]
-    assert [(one.get(IP_SESSION_KEY), one.get(USER_AGENT_SESSION_KEY)) for one in stored] == [
+    assert [(session.get(IP_SESSION_KEY), session.get(USER_AGENT_SESSION_KEY)) for session in stored] == [
         (row.ip, row.user_agent) for row in rows
     ]
     return [(row.user_id, row.ip, row.user_agent) for row in rows]
 
 
-def test_address_and_browser_are_kept_at_sign_in(browser: SiteBrowser, table: Any) -> None:
+def test_address_and_browser_are_stored_at_sign_in(browser: SiteBrowser, table: Any) -> None:
     browser.sign_in("amber")
 
     row = LoginSession.objects.get()
@@ -67,7 +67,7 @@ def test_address_and_browser_are_kept_at_sign_in(browser: SiteBrowser, table: An
     assert table.get().session_key == row.session_key
 
 
-def test_they_follow_the_browser(browser: SiteBrowser, table: Any) -> None:
+def test_address_and_browser_follow_the_browser(browser: SiteBrowser, table: Any) -> None:
     browser.sign_in("amber")
 
     assert browser.get("/private/", **FERN).status_code == 200
@@ -75,7 +75,7 @@ def test_they_follow_the_browser(browser: SiteBrowser, table: Any) -> None:
     assert seen(table) == [(LoginSession.objects.get().user_id, "2001:db8::8", "Fern 2.0")]
 
 
-def test_they_stay_when_somebody_signs_in_again_or_a_key_is_rotated(
+def test_address_and_browser_are_kept_after_another_sign_in_or_a_rotation(
     browser: SiteBrowser, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser.sign_in("amber")
@@ -98,7 +98,7 @@ def test_they_stay_when_somebody_signs_in_again_or_a_key_is_rotated(
     assert seen(table) == [(LoginSession.objects.get().user_id, "192.0.2.7", "Moss 1.0")]
 
 
-def test_each_session_has_its_own(browser: SiteBrowser, new_browser: NewBrowser, table: Any) -> None:
+def test_each_session_has_its_own_values(browser: SiteBrowser, new_browser: NewBrowser, table: Any) -> None:
     browser.sign_in("amber")
     new_browser(**FERN).sign_in("amber")
 
@@ -106,7 +106,7 @@ def test_each_session_has_its_own(browser: SiteBrowser, new_browser: NewBrowser,
     assert seen(table) == [(user, "192.0.2.7", "Moss 1.0"), (user, "2001:db8::8", "Fern 2.0")]
 
 
-def test_notice_logout_and_purge_end_them(
+def test_notice_logout_and_purge_end_the_sessions(
     browser: SiteBrowser, new_browser: NewBrowser, table: Any, provider: Provider
 ) -> None:
     browser.sign_in("amber")

@@ -1,4 +1,4 @@
-"""Two databases, of which the one that is read lags behind: what has logged out stays out when it catches up."""
+"""Reads come from a replica that is behind. A session that logged out stays out when the replica catches up."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class ReadsEverything:
-    """Reads from the replica, and writes to the database that it is a copy of."""
+    """Reads from the replica, and writes to the primary database."""
 
     def db_for_read(self, model: Any, **_hints: Any) -> str | None:
         return "replica"
@@ -50,7 +50,7 @@ def engine(request: pytest.FixtureRequest, settings: Any) -> str:
 
 
 class Replica:
-    """A second database: on SQLite in memory, on PostgreSQL a schema of its own, on MariaDB a database."""
+    """A second database: in memory on SQLite, a schema on PostgreSQL, a database on MariaDB."""
 
     def __init__(self) -> None:
         configured = connections.settings["default"]
@@ -68,10 +68,10 @@ class Replica:
                 for table in self._tables:
                     cursor.execute(f"CREATE TABLE {self._schema}.{table} {like.format(table)}")
         connections.settings["replica"] = configured | changed[connection.vendor]
-        connections["replica"].connect()  # a test may else open only what it was set up with
+        connections["replica"].connect()  # otherwise a test may open only the connections of its set-up
 
     def catch_up(self) -> None:
-        """Get what was written until now. Until the next call, the replica gets nothing more."""
+        """Copy all data that was written until now. The replica then stays unchanged until the next call."""
         if connection.vendor == "sqlite":
             connection.connection.backup(connections["replica"].connection)
             return
@@ -82,7 +82,7 @@ class Replica:
 
     def drop(self) -> None:
         if connection.vendor == "sqlite":
-            connections["replica"].connection.close()  # Django leaves a database in memory open
+            connections["replica"].connection.close()  # Django does not close a database in memory
         connections["replica"].close()
         del connections["replica"], connections.settings["replica"]
         if connection.vendor != "sqlite":
@@ -100,8 +100,8 @@ def replica(request: pytest.FixtureRequest, engine: str, settings: Any) -> Itera
     replica.drop()
 
 
-class Readers:
-    """A browser whose user the replica knows, signed in so lately that it does not know the session."""
+class RecentSignIn:
+    """A browser that signed in a moment ago. The replica knows its user, but not yet its session."""
 
     def __init__(self, new_browser: NewBrowser, replica: Replica) -> None:
         self._new_browser, self.catch_up = new_browser, replica.catch_up
@@ -121,7 +121,7 @@ class Readers:
         return self.browser
 
     def moments(self) -> Iterator[None]:
-        """Now, when the cache has forgotten what it knew, when the replica has caught up, and both."""
+        """Four moments: now, without the cache, after the replica caught up, and both."""
         for has_caught_up in (False, True):
             if has_caught_up:
                 self.catch_up()
@@ -139,88 +139,92 @@ class Readers:
 
 
 @pytest.fixture
-def readers(new_browser: NewBrowser, replica: Replica) -> Readers:
-    return Readers(new_browser, replica)
+def recent(new_browser: NewBrowser, replica: Replica) -> RecentSignIn:
+    return RecentSignIn(new_browser, replica)
 
 
-def test_signed_in_before_the_replica_knows(readers: Readers) -> None:
-    for _ in readers.moments():
-        assert readers.browser.user["subject"] == "amber"
-        assert readers.copy.user
+def test_a_sign_in_works_before_the_replica_knows_it(recent: RecentSignIn) -> None:
+    for _ in recent.moments():
+        assert recent.browser.user["subject"] == "amber"
+        assert recent.copy.user
 
 
-def test_log_out_right_after_the_sign_in(readers: Readers, provider: Provider) -> None:
+def test_a_logout_right_after_the_sign_in_ends_the_session(recent: RecentSignIn, provider: Provider) -> None:
     for _ in range(10):
-        answer = readers.sign_in().post("/auth/logout/")
+        answer = recent.sign_in().post("/auth/logout/")
 
         assert answer.status_code == 302
         assert answer["Location"].startswith(f"{provider.issuer}/")
-        readers.assert_out()
+        recent.assert_out()
 
 
-def test_log_out_without_the_cache(readers: Readers) -> None:
+def test_a_logout_without_the_cache_ends_the_session(recent: RecentSignIn) -> None:
     """``cached_db`` then reads the database, as ``db`` does."""
     cache.clear()
 
-    assert readers.browser.post("/auth/logout/").status_code == 302
+    assert recent.browser.post("/auth/logout/").status_code == 302
 
-    readers.assert_out()
-
-
-def test_log_out_when_the_replica_keeps_the_session_for_a_while(readers: Readers) -> None:
-    readers.catch_up()
-    assert readers.browser.user
-
-    assert readers.browser.post("/auth/logout/").status_code == 302
-
-    readers.assert_out()
+    recent.assert_out()
 
 
-def test_a_notice_right_after_the_sign_in(readers: Readers, provider: Provider, new_browser: NewBrowser) -> None:
-    assert new_browser().deliver(provider.end(str(readers.row.sid))) == [200]
+def test_a_logout_ends_the_session_although_the_replica_keeps_it(recent: RecentSignIn) -> None:
+    recent.catch_up()
+    assert recent.browser.user
 
-    readers.assert_out()
+    assert recent.browser.post("/auth/logout/").status_code == 302
+
+    recent.assert_out()
 
 
-def test_a_notice_about_the_person(readers: Readers, provider: Provider, new_browser: NewBrowser) -> None:
+def test_a_notice_right_after_the_sign_in_ends_the_session(
+    recent: RecentSignIn, provider: Provider, new_browser: NewBrowser
+) -> None:
+    assert new_browser().deliver(provider.end(str(recent.row.sid))) == [200]
+
+    recent.assert_out()
+
+
+def test_a_notice_by_subject_ends_the_session(
+    recent: RecentSignIn, provider: Provider, new_browser: NewBrowser
+) -> None:
     assert new_browser().deliver(provider.end_subject("amber")) == [200]
 
-    readers.assert_out()
+    recent.assert_out()
 
 
-def test_a_frame_right_after_the_sign_in(readers: Readers, new_browser: NewBrowser) -> None:
-    frame = {"iss": readers.row.issuer, "sid": str(readers.row.sid)}
+def test_a_frame_right_after_the_sign_in_ends_the_session(recent: RecentSignIn, new_browser: NewBrowser) -> None:
+    frame = {"iss": recent.row.issuer, "sid": str(recent.row.sid)}
 
     assert new_browser().get("/auth/logout/frontchannel/", frame).status_code == 200
 
-    readers.assert_out()
+    recent.assert_out()
 
 
-def test_the_link_right_after_the_sign_in(readers: Readers) -> None:
-    state = indexed(site_store())(readers.browser.key)[LOGIN_KEY]["logout_state"]
+def test_the_link_right_after_the_sign_in_ends_the_session(recent: RecentSignIn) -> None:
+    state = indexed(site_store())(recent.browser.key)[LOGIN_KEY]["logout_state"]
 
-    assert readers.browser.get("/auth/logout/callback/", {"state": state}).status_code == 200
+    assert recent.browser.get("/auth/logout/callback/", {"state": state}).status_code == 200
 
-    readers.assert_out()
+    recent.assert_out()
 
 
-def test_a_second_sign_in_ends_the_first(readers: Readers) -> None:
-    first = readers.copy
+def test_a_second_sign_in_ends_the_first_session(recent: RecentSignIn) -> None:
+    first = recent.copy
 
-    assert readers.browser.sign_in("amber").status_code == 302
+    assert recent.browser.sign_in("amber").status_code == 302
 
-    for _ in readers.moments():
-        assert readers.browser.user
+    for _ in recent.moments():
+        assert recent.browser.user
         assert first.user is None
 
 
-def test_ended_from_the_page_of_sessions(readers: Readers) -> None:
-    other, copy = readers.browser, readers.copy
-    here = readers.sign_in()
+def test_the_page_of_sessions_ends_the_session(recent: RecentSignIn) -> None:
+    other, copy = recent.browser, recent.copy
+    here = recent.sign_in()
 
     assert here.post("/auth/sessions/", {"end": "others"}).status_code == 302
 
-    for _ in readers.moments():
+    for _ in recent.moments():
         assert here.user
         assert other.user is None
         assert copy.user is None

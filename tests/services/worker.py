@@ -1,4 +1,4 @@
-"""One request in a process of its own, which can be killed before each of its SQL statements and commits."""
+"""One request in its own process, which can be killed before each of its SQL statements and commits."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..conftest import SiteBrowser
 
-#: Connections of the parent. To close one here would close it for the parent as well.
+#: Connections of the parent process. If this process closed one, the parent would lose it too.
 _inherited: list[Any] = []
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker answered: its status, where it redirects to, and how often it spoke to the database."""
+    """The answer of a worker: its status, its redirect, and the number of its database operations."""
 
     status: int
     location: str
@@ -28,15 +28,15 @@ class Answer:
 
 
 def handle(act: Callable[[SiteBrowser], Any], browser: SiteBrowser, *, kill_at: int) -> Answer | None:
-    """``act`` in a new process, which SIGKILL ends at its operation ``kill_at``: then there is no answer.
+    """Run ``act`` in a new process. SIGKILL ends it at operation ``kill_at``, and then there is no answer.
 
-    The last chance to be killed is when all is done, and nothing was answered yet.
+    The last possible kill is after all operations and before the answer.
     """
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", DeprecationWarning
-        )  # Python 3.12: fork beside threads, which the child leaves alone
+        )  # Python 3.12 warns about fork in a process with threads. The child does not use them.
         pid = os.fork()
     if pid == 0:
         try:

@@ -1,4 +1,4 @@
-"""The site on each session engine: alone, or on a stage."""
+"""The site on each session engine: with one thread, or with threads that stop at each step."""
 
 import logging
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from .stage import Actor, stops
-from .world import ENGINES, World, database_of_several_connections, site_settings, world
+from .interleaving import SteppedThread, stops
+from .tested_site import ENGINES, SiteUnderTest, database_of_several_connections, running_site, site_settings
 
 
 @pytest.fixture(params=ENGINES)
@@ -23,31 +23,31 @@ def configured(engine: str, settings: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def site(configured: None, db: None) -> Iterator[World]:
-    with world() as site:
+def site(configured: None, db: None) -> Iterator[SiteUnderTest]:
+    with running_site() as site:
         yield site
 
 
 @pytest.fixture(scope="module")
-def actors(
+def threads(
     django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[list[Actor]]:
-    """Each in a thread, and with a connection to the database, of its own."""
+) -> Iterator[list[SteppedThread]]:
+    """Threads that each have their own database connection."""
     logging.disable(logging.CRITICAL)
     with django_db_blocker.unblock(), database_of_several_connections(tmp_path_factory.mktemp("database")):
-        actors = [Actor(name) for name in ("first", "second", "third")]
-        for actor in actors:
-            actor.start()
-        yield actors
-        for actor in actors:
-            actor.leave()
+        threads = [SteppedThread(name) for name in ("first", "second", "third")]
+        for thread in threads:
+            thread.start()
+        yield threads
+        for thread in threads:
+            thread.leave()
     logging.disable(logging.NOTSET)
 
 
 @pytest.fixture
-def staged_site(configured: None, actors: list[Actor], transactional_db: None) -> Iterator[World]:
-    """The site where actors stop, with one browser signed in."""
-    with world() as site:
+def stepped_site(configured: None, threads: list[SteppedThread], transactional_db: None) -> Iterator[SiteUnderTest]:
+    """The site with threads that stop at each step, and one signed-in browser."""
+    with running_site() as site:
         site.sign_in_once()
         with stops():
             yield site

@@ -1,4 +1,4 @@
-"""The views of the site on which the index is proved."""
+"""Views of the site that tests the session index."""
 
 from django.contrib import auth
 from django.http import Http404, HttpRequest, HttpResponse
@@ -27,12 +27,12 @@ def who(request: HttpRequest) -> HttpResponse:
 
 
 def missing(request: HttpRequest) -> HttpResponse:
-    """Who is there does not matter, but is asked; and the transaction, if there is one, is rolled back."""
+    """Read the user, although the answer does not depend on it. A transaction, if there is one, is rolled back."""
     raise Http404 if request.user.is_authenticated else Http404("for nobody")
 
 
 def rotate(request: HttpRequest) -> HttpResponse:
-    """As after a change of the password."""
+    """Rotate the session key, as a password change does."""
     if not request.user.is_authenticated:
         return HttpResponse(status=401)
     auth.update_session_auth_hash(request, request.user)
@@ -40,7 +40,7 @@ def rotate(request: HttpRequest) -> HttpResponse:
 
 
 def write(request: HttpRequest) -> HttpResponse:
-    """Read early; the middleware saves late."""
+    """Read early. The middleware saves late."""
     if not request.user.is_authenticated:
         return HttpResponse(status=401)
     request.session["note"] = "late"
@@ -59,7 +59,7 @@ async def awho(request: HttpRequest) -> HttpResponse:
 
 
 async def arotate(request: HttpRequest) -> HttpResponse:
-    # What aupdate_session_auth_hash() does before it asks for request.user, which Django 5.2 cannot in async code.
+    # aupdate_session_auth_hash() does this before it reads request.user, which Django 5.2 cannot do in async code.
     await request.session.acycle_key()
     return HttpResponse()
 

@@ -1,4 +1,4 @@
-"""Session stores whose constructors take more than a key: what the site's middleware gave them stays."""
+"""Session stores whose constructors take more than a key keep the arguments of the site's middleware."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from django_ory_logout.models import LoginSession
 from django_ory_logout.sessions import engines
 
 from .engines import of_request
-from .world import MIDDLEWARE, World, notice, site_settings, world
+from .tested_site import MIDDLEWARE, SiteUnderTest, notice, running_site, site_settings
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,16 +23,16 @@ MOSS = "Moss 1.0"
 )
 def site(
     request: pytest.FixtureRequest, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
+) -> Iterator[SiteUnderTest]:
     monkeypatch.setattr(of_request, "SessionStore", request.param)
     for name, value in site_settings(of_request.__name__, tmp_path).items():
         setattr(settings, name, value)
     settings.MIDDLEWARE = [f"{of_request.__name__}.RequestMiddleware", *MIDDLEWARE[1:]]
-    with world() as site:
+    with running_site() as site:
         yield site
 
 
-def visit(site: World, path: str, key: str | None = None) -> str:
+def visit(site: SiteUnderTest, path: str, key: str | None = None) -> str:
     answer = site.response(path, key, user_agent=MOSS)
     assert answer.status_code == 200
     cookie = answer.cookies.get("sessionid")
@@ -45,7 +45,7 @@ def browsers() -> list[str]:
 
 
 @pytest.mark.parametrize("path", ["/public/", "/rotate/", "/write/", "/awrite/", "/arotate/", "/sign-in/"])
-def test_arguments_stay(site: World, path: str) -> None:
+def test_constructor_arguments_are_kept(site: SiteUnderTest, path: str) -> None:
     key = visit(site, path, visit(site, "/sign-in/"))
     key = visit(site, "/who/", key)
 
@@ -53,7 +53,7 @@ def test_arguments_stay(site: World, path: str) -> None:
     assert LoginSession.objects.get().session_key == key
 
 
-def test_notice_ends_the_stored_session(site: World) -> None:
+def test_a_notice_ends_the_stored_session(site: SiteUnderTest) -> None:
     key = visit(site, "/sign-in/")
 
     assert notice() == 1
@@ -62,14 +62,14 @@ def test_notice_ends_the_stored_session(site: World) -> None:
     assert site.response("/who/", key, user_agent=MOSS).status_code == 401
 
 
-def test_logout_ends_the_stored_session(site: World) -> None:
+def test_a_logout_ends_the_stored_session(site: SiteUnderTest) -> None:
     visit(site, "/log-out/", visit(site, "/sign-in/"))
 
     assert not Session.objects.exists()
     assert not LoginSession.objects.exists()
 
 
-def test_stored_session_is_read_without_a_request(site: World) -> None:
+def test_a_stored_session_is_read_without_a_request(site: SiteUnderTest) -> None:
     key = visit(site, "/sign-in/")
 
     stored = engines.session_without_request(engines.site_store(), key)

@@ -1,4 +1,4 @@
-"""How stored sessions end on each engine, Django's and others."""
+"""How stored sessions end on each engine of Django and of others."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from django_ory_logout.sessions import engines, index, receipts
 from django_ory_logout.sessions.engines import delete_stored, deleted_stay_deleted, has_keys, site_store
 
 from .engines import custom_db, memory, own_cache
-from .world import ENGINES, SUBJECT, World, notice
+from .tested_site import ENGINES, SUBJECT, SiteUnderTest, notice
 
 ALL = [f"django.contrib.sessions.backends.{engine}" for engine in ENGINES] + [
     f"{engines.__name__}" for engines in (custom_db, memory, own_cache)
@@ -36,7 +36,7 @@ def is_stored(key: str) -> bool:
     return SESSION_KEY in site_store()(key).load()
 
 
-def test_a_notice_ends_the_stored_session(site: World) -> None:
+def test_a_notice_ends_the_stored_session(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
     assert site.is_signed_in(key)
 
@@ -48,7 +48,7 @@ def test_a_notice_ends_the_stored_session(site: World) -> None:
         assert not is_stored(key)
 
 
-def test_a_notice_ends_a_session_whose_key_was_rotated(site: World) -> None:
+def test_a_notice_ends_a_session_whose_key_was_rotated(site: SiteUnderTest) -> None:
     old = site.visit("/sign-in/")
     key = site.visit("/rotate/", old)
     assert site.is_signed_in(key)
@@ -60,7 +60,7 @@ def test_a_notice_ends_a_session_whose_key_was_rotated(site: World) -> None:
     assert site.survivors() == []
 
 
-def test_a_notice_before_the_first_request_with_a_rotated_key_ends_it(site: World) -> None:
+def test_a_notice_before_the_first_request_with_a_rotated_key_ends_it(site: SiteUnderTest) -> None:
     site.visit("/rotate/", site.visit("/sign-in/"))
 
     assert notice() == 1
@@ -68,8 +68,8 @@ def test_a_notice_before_the_first_request_with_a_rotated_key_ends_it(site: Worl
     assert site.survivors() == []
 
 
-def test_a_stored_session_that_comes_back_is_not_signed_in(site: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a late save, or a cache that is filled again: on every engine where that can be."""
+def test_a_restored_stored_session_is_not_signed_in(site: SiteUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late save, or a cache that is filled again, restores it. This tests every engine where that is possible."""
     if deleted_stay_deleted(site_store()):
         return
     key = site.visit("/sign-in/")
@@ -82,7 +82,7 @@ def test_a_stored_session_that_comes_back_is_not_signed_in(site: World, monkeypa
 
 
 @pytest.mark.parametrize("engine", [f"django.contrib.sessions.backends.{name}" for name in ENGINES[:-1]], indirect=True)
-def test_deletes_many_at_once_and_no_others(site: World) -> None:
+def test_only_the_named_sessions_are_deleted_at_once(site: SiteUnderTest) -> None:
     keys = [site.visit("/sign-in/") for _ in range(5)]
 
     delete_stored(site_store(), [*keys[:3], "gone" * 8])
@@ -91,8 +91,8 @@ def test_deletes_many_at_once_and_no_others(site: World) -> None:
 
 
 @pytest.mark.parametrize("engine", ["django.contrib.sessions.backends.cached_db"], indirect=True)
-def test_the_database_comes_before_the_cache(site: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request in between would else fill the cache again from what the database still has."""
+def test_the_database_is_cleared_before_the_cache(site: SiteUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a request in between would fill the cache again from the database."""
     key = site.visit("/sign-in/")
     backend = type(caches["default"])
     delete_many = backend.delete_many
@@ -110,12 +110,12 @@ def test_the_database_comes_before_the_cache(site: World, monkeypatch: pytest.Mo
     assert not is_stored(key)
 
 
-def test_deletes_nothing_without_a_key(site: World, django_assert_num_queries: Any) -> None:
+def test_no_key_deletes_nothing(site: SiteUnderTest, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         delete_stored(site_store(), [])
 
 
-def test_what_has_keys() -> None:
+def test_engines_with_keys_are_known() -> None:
     assert [has_keys(module.SessionStore) for module in (db, cached_db, cache, file, memory)] == [True] * 5
     assert not has_keys(signed_cookies.SessionStore)
 
@@ -133,12 +133,12 @@ def test_what_has_keys() -> None:
         (memory, False),
     ],
 )
-def test_where_deleted_sessions_stay_deleted(module: Any, stays_deleted: bool) -> None:
+def test_engines_where_deleted_sessions_stay_deleted_are_known(module: Any, stays_deleted: bool) -> None:
     assert deleted_stay_deleted(module.SessionStore) is stays_deleted
 
 
 class Replica:
-    """Everything of Django's is read from a replica; so would the index be, if it let a router choose."""
+    """Django reads everything from a replica. The index would too, if it used the router."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str:
         return "replica"
@@ -158,17 +158,17 @@ def replica(settings: Any) -> Iterator[None]:
     del connections["replica"]
 
 
-def test_a_replica_may_still_have_what_was_deleted(replica: None) -> None:
+def test_a_replica_may_still_have_deleted_sessions(replica: None) -> None:
     assert not deleted_stay_deleted(db.SessionStore)
 
 
-def test_the_index_is_read_where_it_is_written(replica: None) -> None:
+def test_the_index_is_read_from_the_database_that_it_writes(replica: None) -> None:
     assert index.rows().db == receipts.rows().db == "default"
 
 
 @pytest.mark.parametrize("engine", ["django.contrib.sessions.backends.db"], indirect=True)
 def test_a_session_that_the_replica_still_has_is_not_signed_in(
-    replica: None, site: World, monkeypatch: pytest.MonkeyPatch
+    replica: None, site: SiteUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = site.visit("/sign-in/")
     assert site.is_signed_in(key)
@@ -179,8 +179,8 @@ def test_a_session_that_the_replica_still_has_is_not_signed_in(
     assert not site.is_signed_in(key)
 
 
-def test_the_stored_session_is_the_sites_own(site: World) -> None:
-    """A site that takes the app out again, or reads sessions elsewhere, can do so."""
+def test_the_stored_session_has_the_sites_own_format(site: SiteUnderTest) -> None:
+    """A site can remove the app, or read sessions elsewhere."""
     key = site.visit("/sign-in/")
     data = site_store()(key).load()
 
@@ -189,7 +189,7 @@ def test_the_stored_session_is_the_sites_own(site: World) -> None:
 
 
 @pytest.mark.parametrize("engine", ["django.contrib.sessions.backends.file"], indirect=True)
-def test_files_are_where_the_site_wants_them(site: World, tmp_path: Path) -> None:
+def test_session_files_are_in_the_sites_directory(site: SiteUnderTest, tmp_path: Path) -> None:
     key = site.visit("/sign-in/")
 
     assert [stored.name for stored in tmp_path.iterdir()] == [f"sessionid{key}"]

@@ -1,4 +1,4 @@
-"""The log of notices and the counters: what is kept, what cannot fill them, and that they are in nobody's way."""
+"""The log of notices and the counters: what they store. Nobody can fill them, and they never stop a logout."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -45,7 +45,7 @@ def counted() -> list[tuple[str, str, int]]:
 # Accepted notices
 
 
-def test_back_channel_notice_is_kept(browser: SiteBrowser, new_browser: NewBrowser, provider: Provider) -> None:
+def test_a_back_channel_notice_is_stored(browser: SiteBrowser, new_browser: NewBrowser, provider: Provider) -> None:
     browser.sign_in("amber")
     named = sid()
     before = timezone.now()
@@ -60,7 +60,7 @@ def test_back_channel_notice_is_kept(browser: SiteBrowser, new_browser: NewBrows
     assert str(event) == f"{event.at:%Y-%m-%d %H:%M:%S} back-channel"
 
 
-def test_notice_by_subject_is_kept(new_browser: NewBrowser, provider: Provider) -> None:
+def test_a_notice_by_subject_is_stored(new_browser: NewBrowser, provider: Provider) -> None:
     for _ in range(2):
         new_browser().sign_in("amber")
 
@@ -69,7 +69,7 @@ def test_notice_by_subject_is_kept(new_browser: NewBrowser, provider: Provider) 
     assert list(LogoutEvent.objects.values_list("subject", "sid", "ended")) == [("amber", "", 2)]
 
 
-def test_notice_that_comes_again_is_the_same(browser: SiteBrowser, new_browser: NewBrowser, provider: Provider) -> None:
+def test_a_repeated_notice_is_stored_once(browser: SiteBrowser, new_browser: NewBrowser, provider: Provider) -> None:
     browser.sign_in("amber")
     deliveries = provider.end(sid())
 
@@ -79,7 +79,7 @@ def test_notice_that_comes_again_is_the_same(browser: SiteBrowser, new_browser: 
     assert LogoutEvent.objects.get().ended == 1
 
 
-def test_notice_that_comes_again_adds_what_it_ends(new_browser: NewBrowser, provider: Provider) -> None:
+def test_a_repeated_notice_adds_the_sessions_that_it_ends(new_browser: NewBrowser, provider: Provider) -> None:
     login = provider.sign_in("amber", settings.CLIENT_ID)
     deliveries = provider.end(login.sid)
     new_browser().deliver(deliveries)
@@ -93,7 +93,7 @@ def test_notice_that_comes_again_adds_what_it_ends(new_browser: NewBrowser, prov
     assert LogoutEvent.objects.get().ended == 3
 
 
-def test_front_channel_notice_is_kept_if_it_ended_something(browser: SiteBrowser) -> None:
+def test_a_front_channel_notice_is_stored_if_it_ended_a_session(browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     named = sid()
 
@@ -103,7 +103,7 @@ def test_front_channel_notice_is_kept_if_it_ended_something(browser: SiteBrowser
     assert list(LogoutEvent.objects.values_list("kind", "sid", "ended")) == [("front-channel", named, 1)]
 
 
-def test_browser_that_was_sent_to_the_provider_is_kept(browser: SiteBrowser) -> None:
+def test_a_browser_that_goes_to_the_provider_is_stored(browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     named = sid()
 
@@ -112,13 +112,13 @@ def test_browser_that_was_sent_to_the_provider_is_kept(browser: SiteBrowser) -> 
     assert list(LogoutEvent.objects.values_list("kind", "issuer", "sid")) == [("to-provider", settings.ISSUER, named)]
 
 
-def test_browser_of_nobody_is_not_kept(browser: SiteBrowser) -> None:
+def test_an_anonymous_browser_is_not_stored(browser: SiteBrowser) -> None:
     browser.post("/auth/logout/")
 
     assert kinds() == []
 
 
-def test_provider_without_sid() -> None:
+def test_a_notice_without_sid_is_stored() -> None:
     events.sent_to_provider(settings.ISSUER, None)
 
     assert LogoutEvent.objects.get().sid == ""
@@ -129,10 +129,10 @@ def provider_login(browser: SiteBrowser) -> dict[str, Any]:
     return login
 
 
-# What strangers can do
+# Requests that anyone can send
 
 
-def test_random_front_channel_requests_leave_nothing(browser: SiteBrowser) -> None:
+def test_random_front_channel_requests_store_nothing(browser: SiteBrowser) -> None:
     for number in range(20):
         assert browser.get(FRONT_CHANNEL, {"iss": settings.ISSUER, "sid": f"random {number}"}).status_code == 200
 
@@ -141,7 +141,7 @@ def test_random_front_channel_requests_leave_nothing(browser: SiteBrowser) -> No
 
 
 def garbage(provider: Provider) -> list[Callable[[SiteBrowser, int], Any]]:
-    """What a stranger can send, each in any number of kinds."""
+    """Requests that anyone can send, each in any number of variants."""
     other = Provider("https://stranger.example", keys=provider.keys)
     other.clients = dict(provider.clients)
 
@@ -171,8 +171,8 @@ def garbage(provider: Provider) -> list[Callable[[SiteBrowser, int], Any]]:
     ]
 
 
-def test_strangers_cannot_fill_a_table(new_browser: NewBrowser, provider: Provider) -> None:
-    """However many they send, one row for each code and hour: codes are few, and all are documented."""
+def test_no_request_can_fill_a_table(new_browser: NewBrowser, provider: Provider) -> None:
+    """Any number of requests makes one row for each code and hour. There are few codes, and all are documented."""
     sent = garbage(provider)
     for number in range(2):
         for send in sent:
@@ -188,7 +188,7 @@ def test_strangers_cannot_fill_a_table(new_browser: NewBrowser, provider: Provid
     assert not LogoutEvent.objects.exists()
 
 
-def test_flood_is_written_in_hundreds(browser: SiteBrowser) -> None:
+def test_a_flood_is_written_in_hundreds(browser: SiteBrowser) -> None:
     with patch("time.monotonic", return_value=6000.0):
         for _ in range(events.BURST + 50):
             events.refused("back-channel", "malformed")
@@ -202,7 +202,7 @@ def test_flood_is_written_in_hundreds(browser: SiteBrowser) -> None:
     assert counted() == [("back-channel", "malformed", 201)]
 
 
-def test_flood_costs_no_statement(django_assert_num_queries: Any) -> None:
+def test_a_flood_needs_no_statement(django_assert_num_queries: Any) -> None:
     with patch("time.monotonic", return_value=6000.0):
         for _ in range(events.BURST):
             events.refused("back-channel", "malformed")
@@ -211,17 +211,17 @@ def test_flood_costs_no_statement(django_assert_num_queries: Any) -> None:
                 events.refused("back-channel", "malformed")
 
 
-def test_flood_does_not_fill_the_log_of_who_follows() -> None:
+def test_a_flood_does_not_fill_the_log_of_the_doctor() -> None:
     with events.follow(60), patch("time.monotonic", return_value=6000.0):
         for number in range(10 * events.BURST):
             events.note(EventKind.FRONT_CHANNEL, issuer=settings.ISSUER, sid=f"{number} {'x' * 9000}")
 
         kept = LogoutEvent.objects.filter(kind=EventKind.FRONT_CHANNEL)
         assert kept.count() == events.BURST + 9
-        assert {len(one.sid) for one in kept} == {events.MAX_SID_LENGTH}
+        assert {len(event.sid) for event in kept} == {events.MAX_SID_LENGTH}
 
 
-def test_doctors_probe_is_not_counted(browser: SiteBrowser) -> None:
+def test_the_doctors_probe_is_not_counted(browser: SiteBrowser) -> None:
     browser.post_form(BACK_CHANNEL, {"logout_token": "ory_doctor"})
 
     assert counted() == []
@@ -249,7 +249,7 @@ def test_another_hour_is_another_row() -> None:
     assert counted() == [("back-channel", "malformed", 1)] * 2
 
 
-def test_what_cannot_be_decided_is_counted(
+def test_undecided_requests_are_counted(
     browser: SiteBrowser, new_browser: NewBrowser, provider: Provider, network: Any
 ) -> None:
     deliveries = provider.end(provider.sign_in("amber", settings.CLIENT_ID).sid)
@@ -260,7 +260,7 @@ def test_what_cannot_be_decided_is_counted(
     assert counted() == [("back-channel", "unreachable", 1)]
 
 
-def test_faults_of_ours_are_counted(browser: SiteBrowser, provider: Provider) -> None:
+def test_our_own_faults_are_counted(browser: SiteBrowser, provider: Provider) -> None:
     deliveries = provider.end(provider.sign_in("amber", settings.CLIENT_ID).sid)
 
     with patch.object(index, "end", side_effect=RuntimeError):
@@ -269,7 +269,7 @@ def test_faults_of_ours_are_counted(browser: SiteBrowser, provider: Provider) ->
     assert counted() == [("back-channel", "internal_error", 1)]
 
 
-def test_database_that_has_just_failed_is_not_asked_again(browser: SiteBrowser, provider: Provider) -> None:
+def test_after_a_database_fault_nothing_is_counted(browser: SiteBrowser, provider: Provider) -> None:
     browser.sign_in("amber")
     deliveries = provider.end(sid())
 
@@ -278,12 +278,10 @@ def test_database_that_has_just_failed_is_not_asked_again(browser: SiteBrowser, 
         assert browser.get(FRONT_CHANNEL, {"iss": settings.ISSUER, "sid": "s"}).status_code == 503
 
     assert queries.captured_queries
-    assert not [one for one in queries if "logoutevent" in one["sql"] or "refusalcount" in one["sql"]]
+    assert not [query for query in queries if "logoutevent" in query["sql"] or "refusalcount" in query["sql"]]
 
 
-def test_sign_ins_that_a_logout_overtook_are_counted(
-    browser: SiteBrowser, new_browser: NewBrowser, provider: Provider
-) -> None:
+def test_sign_ins_after_a_logout_are_counted(browser: SiteBrowser, new_browser: NewBrowser, provider: Provider) -> None:
     provider.before_token_response = lambda session: new_browser().deliver(provider.end(session.sid))
 
     assert browser.sign_in("amber").status_code == 409
@@ -291,10 +289,10 @@ def test_sign_ins_that_a_logout_overtook_are_counted(
     assert counted() == [("sign-in", "logged_out_meanwhile", 1)]
 
 
-# While somebody follows
+# While the doctor follows
 
 
-def test_steps_are_kept_while_somebody_follows(
+def test_steps_are_stored_while_the_doctor_follows(
     browser: SiteBrowser, new_browser: NewBrowser, provider: Provider
 ) -> None:
     with events.follow(60):
@@ -317,7 +315,7 @@ def test_steps_are_kept_while_somebody_follows(
             "refused",
         ]
         refused = LogoutEvent.objects.filter(kind=EventKind.REFUSED).order_by("pk")
-        assert [one.code for one in refused] == ["back-channel: malformed", "sign-in: state_unknown"]
+        assert [event.code for event in refused] == ["back-channel: malformed", "sign-in: state_unknown"]
         ended = LogoutEvent.objects.get(kind=EventKind.ENDED)
         assert (ended.sid, ended.subject, ended.code) == (named, "amber", EndReason.RP_INITIATED)
 
@@ -334,21 +332,21 @@ def test_following_ends_by_itself(browser: SiteBrowser) -> None:
         assert events.is_followed()
 
 
-def test_following_is_looked_for_by_index() -> None:
+def test_following_uses_a_database_index() -> None:
     if connection.vendor == "sqlite":
         followers = events.rows().filter(kind=EventKind.FOLLOWED, at__gt=timezone.now())
         assert "SCAN" not in followers.explain()
 
 
-# In nobody's way
+# Faults of the log
 
 
 class TablesGone:
-    """From now on the log and the counters cannot be asked."""
+    """From now on, the tables of the log and the counters fail."""
 
     def __init__(self) -> None:
         self.asked = 0
-        #: How often that was in a transaction, and not in a savepoint of its own.
+        #: How often that was in a transaction and not in its own savepoint.
         self.unprotected = 0
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -360,14 +358,14 @@ class TablesGone:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_fault_of_the_log_is_in_no_logouts_way(
+def test_a_fault_of_the_log_does_not_stop_a_logout(
     browser: SiteBrowser, new_browser: NewBrowser, provider: Provider, logged: Logged
 ) -> None:
     browsers = [new_browser() for _ in range(3)]
     gone = TablesGone()
     with connection.execute_wrapper(gone):
-        for one in browsers:
-            assert one.sign_in("amber").status_code == 302
+        for browser in browsers:
+            assert browser.sign_in("amber").status_code == 302
         back, front, here = browsers
         assert here.post("/auth/logout/").status_code == 302
         first, second = LoginSession.objects.order_by("created_at")
@@ -376,7 +374,7 @@ def test_fault_of_the_log_is_in_no_logouts_way(
         assert front.post_form(BACK_CHANNEL, {"logout_token": "x"}).status_code == 400
         call_command("ory_purge")
 
-    assert [one.user for one in (back, front, here)] == [None] * 3
+    assert [browser.user for browser in (back, front, here)] == [None] * 3
     assert not LoginSession.objects.exists()
     assert gone.asked > 10
     lost = [line for line in logged() if line.startswith("not noted for the doctor: event_lost: ")]
@@ -385,8 +383,8 @@ def test_fault_of_the_log_is_in_no_logouts_way(
 
 @pytest.mark.parametrize("outer", [True, False], ids=["in a transaction", "without"])
 @pytest.mark.django_db(transaction=True)
-def test_fault_of_the_log_breaks_no_transaction_around_it(browser: SiteBrowser, outer: bool) -> None:
-    """As the admin's pages have one, with ``ATOMIC_REQUESTS``."""
+def test_a_fault_of_the_log_does_not_break_the_transaction_around_it(browser: SiteBrowser, outer: bool) -> None:
+    """Django's admin uses such a transaction, and so does ``ATOMIC_REQUESTS``."""
     browser.sign_in("amber")
 
     gone = TablesGone()
@@ -409,7 +407,7 @@ def test_fault_of_the_log_breaks_no_transaction_around_it(browser: SiteBrowser, 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_rolled_back_did_not_happen(browser: SiteBrowser) -> None:
+def test_a_rolled_back_event_is_not_stored(browser: SiteBrowser) -> None:
     browser.sign_in("amber")
 
     with events.follow(60):
@@ -421,8 +419,8 @@ def test_what_is_rolled_back_did_not_happen(browser: SiteBrowser) -> None:
 
 @pytest.mark.parametrize("outer", [True, False], ids=["in a transaction", "without"])
 @pytest.mark.django_db(transaction=True)
-def test_two_at_once_lose_nothing(outer: bool) -> None:
-    """Another process inserts its row after our look, and before our own insert."""
+def test_concurrent_events_are_all_counted(outer: bool) -> None:
+    """Another process inserts its row after our query and before our insert."""
     notice = LogoutNotice(settings.ISSUER, None, "sid", timezone.now())
 
     def accept(ended: int) -> None:
@@ -445,7 +443,7 @@ def test_two_at_once_lose_nothing(outer: bool) -> None:
 
 
 def first(model: Any, other: Callable[[], None]) -> Any:
-    """``other`` comes once the row of ``model`` was looked for, and before it is inserted."""
+    """``other`` runs after the query for the row of ``model`` and before the insert."""
     update, done = QuerySet.update, list[bool]()
 
     def updated(self: Any, **changes: Any) -> int:
@@ -461,7 +459,7 @@ def first(model: Any, other: Callable[[], None]) -> Any:
 # Purge
 
 
-def test_purge_deletes_what_is_older_than_a_week() -> None:
+def test_purge_deletes_events_older_than_a_week() -> None:
     now = timezone.now()
     for age in (timedelta(days=6, hours=23), timedelta(days=7, minutes=1)):
         LogoutEvent.objects.create(at=now - age, kind=EventKind.BACK_CHANNEL)

@@ -1,4 +1,4 @@
-"""A fault at every step: what was answered is not lost, and nothing half done is signed in."""
+"""A fault at every step: an answered request is not lost, and an unfinished sign-in is not signed in."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -10,14 +10,14 @@ from django_ory_logout.exceptions import TemporaryError
 from django_ory_logout.models import LoginSession, LogoutReceipt
 from django_ory_logout.sessions import index
 
-from .stage import Actor
-from .world import World, notice
+from .interleaving import SteppedThread
+from .tested_site import SiteUnderTest, notice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def fail(label: str) -> None:
-    """As the database, the cache or the disk does."""
+    """Fail like the database, the cache or the disk."""
     if label.startswith("cache"):
         raise ConnectionError(label)
     if label.startswith("file"):
@@ -25,42 +25,44 @@ def fail(label: str) -> None:
     raise OperationalError(label)
 
 
-def faults(actor: Actor, start: Callable[[], Callable[[], object]]) -> Iterator[Exception | None]:
-    """Let the act fail at each of its steps in turn; what it raised, if it did."""
+def faults(thread: SteppedThread, start: Callable[[], Callable[[], object]]) -> Iterator[Exception | None]:
+    """Let each step of the action fail in turn. Yield the exception, or None if the action handled it."""
     for step in count():
-        actor.begin(start(), [])
-        if actor.advance(step):
+        thread.begin(start(), [])
+        if thread.advance(step):
             return
-        actor.interrupt = fail
+        thread.interrupt = fail
         try:
-            actor.advance()
+            thread.advance()
         except Exception as error:
             yield error
         else:
             yield None
 
 
-def start_notice(site: World) -> Callable[[], object]:
+def start_notice(site: SiteUnderTest) -> Callable[[], object]:
     site.restore()
     return notice
 
 
-def test_an_interrupted_notice_says_so_and_what_is_marked_is_signed_out(
-    staged_site: World, actors: list[Actor]
+def test_an_interrupted_notice_raises_and_marked_sessions_are_signed_out(
+    stepped_site: SiteUnderTest, threads: list[SteppedThread]
 ) -> None:
-    site, steps = staged_site, 0
-    for error in faults(actors[0], lambda: start_notice(site)):
+    site, steps = stepped_site, 0
+    for error in faults(threads[0], lambda: start_notice(site)):
         steps += 1
-        # That a file cannot be deleted, Django's file engine keeps to itself.
+        # Django's file engine ignores that a file cannot be deleted.
         assert isinstance(error, OperationalError | TemporaryError) or not LoginSession.objects.exists()
         if not LoginSession.objects.filter(ended_at=None).exists():
             assert site.survivors() == []
     assert steps > 4
 
 
-def test_the_next_delivery_completes_an_interrupted_notice(staged_site: World, actors: list[Actor]) -> None:
-    site = staged_site
-    for _error in faults(actors[0], lambda: start_notice(site)):
+def test_the_next_delivery_completes_an_interrupted_notice(
+    stepped_site: SiteUnderTest, threads: list[SteppedThread]
+) -> None:
+    site = stepped_site
+    for _error in faults(threads[0], lambda: start_notice(site)):
         notice()
 
         assert site.survivors() == []
@@ -68,9 +70,9 @@ def test_the_next_delivery_completes_an_interrupted_notice(staged_site: World, a
         assert LogoutReceipt.objects.get().completed_at
 
 
-def test_a_purge_completes_an_interrupted_notice(staged_site: World, actors: list[Actor]) -> None:
-    site = staged_site
-    for _error in faults(actors[0], lambda: start_notice(site)):
+def test_purge_completes_an_interrupted_notice(stepped_site: SiteUnderTest, threads: list[SteppedThread]) -> None:
+    site = stepped_site
+    for _error in faults(threads[0], lambda: start_notice(site)):
         was_recorded = LogoutReceipt.objects.exists()
 
         index.purge()
@@ -80,29 +82,29 @@ def test_a_purge_completes_an_interrupted_notice(staged_site: World, actors: lis
         assert not LogoutReceipt.objects.filter(completed_at=None).exists()
 
 
-def test_an_interrupted_sign_in_signs_nobody_in_whom_no_notice_could_reach(
-    staged_site: World, actors: list[Actor]
+def test_an_interrupted_sign_in_leaves_only_sessions_that_a_notice_can_end(
+    stepped_site: SiteUnderTest, threads: list[SteppedThread]
 ) -> None:
-    site = staged_site
+    site = stepped_site
 
     def start() -> Callable[[], object]:
         site.clear()
         return lambda: site.visit("/sign-in/")
 
-    for _error in faults(actors[0], start):
+    for _error in faults(threads[0], start):
         assert len(site.survivors()) <= LoginSession.objects.count()
         notice()
         assert site.survivors() == []
 
 
-def test_an_interrupted_logout_here_is_completed_by_a_purge(staged_site: World, actors: list[Actor]) -> None:
-    site = staged_site
+def test_purge_completes_an_interrupted_logout(stepped_site: SiteUnderTest, threads: list[SteppedThread]) -> None:
+    site = stepped_site
 
     def start() -> Callable[[], object]:
         key = site.restore()
         return lambda: site.visit("/log-out/", key)
 
-    for _error in faults(actors[0], start):
+    for _error in faults(threads[0], start):
         was_marked = not LoginSession.objects.filter(ended_at=None).exists()
         index.purge()
         if was_marked:

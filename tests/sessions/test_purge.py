@@ -1,4 +1,4 @@
-"""What ``ory_purge`` works off and removes, and what it leaves alone."""
+"""``ory_purge`` completes notices, ends expired sessions, and deletes old rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from django_ory_logout.sessions.index import Purged
 from django_ory_logout.signals import login_session_ended
 
 from ..conftest import Logged
-from .world import World, logout_notice, notice
+from .tested_site import SiteUnderTest, logout_notice, notice
 
 pytestmark = pytest.mark.django_db
 NOTHING = Purged(completed=0, ended=0, expired=0, deleted=0)
@@ -40,7 +40,7 @@ def age_receipts(**ago: float) -> None:
 
 @contextmanager
 def broken_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No stored session can be deleted."""
+    """A stored session cannot be deleted."""
 
     def fail(*_arguments: object) -> None:
         raise ConnectionError
@@ -50,7 +50,7 @@ def broken_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_leaves_living_sessions_and_young_receipts(site: World) -> None:
+def test_purge_keeps_active_sessions_and_new_receipts(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
     receipts.complete(receipts.record(logout_notice("another sid"), "the jti"))
     age_receipts(hours=47)
@@ -62,7 +62,7 @@ def test_leaves_living_sessions_and_young_receipts(site: World) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ends_what_expired(site: World, reasons: list[EndReason]) -> None:
+def test_purge_ends_expired_sessions(site: SiteUnderTest, reasons: list[EndReason]) -> None:
     key = site.visit("/sign-in/")
     LoginSession.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
@@ -73,7 +73,7 @@ def test_ends_what_expired(site: World, reasons: list[EndReason]) -> None:
     assert reasons == [EndReason.EXPIRED]
 
 
-def test_works_off_a_receipt_that_was_not_completed(site: World) -> None:
+def test_purge_completes_a_receipt(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
     receipts.record(logout_notice(), "the jti")
 
@@ -85,8 +85,8 @@ def test_works_off_a_receipt_that_was_not_completed(site: World) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ends_rows_that_were_marked_and_no_more(
-    site: World, monkeypatch: pytest.MonkeyPatch, reasons: list[EndReason]
+def test_purge_ends_marked_rows_only_once(
+    site: SiteUnderTest, monkeypatch: pytest.MonkeyPatch, reasons: list[EndReason]
 ) -> None:
     site.visit("/sign-in/")
     with broken_engine(monkeypatch), pytest.raises(ConnectionError):
@@ -97,8 +97,8 @@ def test_ends_rows_that_were_marked_and_no_more(
     assert reasons == [EndReason.BACK_CHANNEL]
 
 
-def test_ends_marked_rows_without_a_receipt(site: World) -> None:
-    """A front-channel notice, or a logout here, that was interrupted."""
+def test_purge_ends_marked_rows_without_a_receipt(site: SiteUnderTest) -> None:
+    """A front-channel notice, or a logout here, was interrupted."""
     site.visit("/sign-in/")
     index.mark_ended(index.rows(), EndReason.FRONT_CHANNEL)
 
@@ -107,7 +107,7 @@ def test_ends_marked_rows_without_a_receipt(site: World) -> None:
     assert not LoginSession.objects.exists()
 
 
-def test_removes_old_receipts_once_they_are_completed(site: World) -> None:
+def test_purge_deletes_old_receipts_once_they_are_completed(site: SiteUnderTest) -> None:
     receipts.complete(receipts.record(logout_notice(), "completed"))
     receipts.record(logout_notice(), "not completed")
     age_receipts(days=2, seconds=1)
@@ -117,7 +117,9 @@ def test_removes_old_receipts_once_they_are_completed(site: World) -> None:
     assert not LogoutReceipt.objects.exists()
 
 
-def test_keeps_old_receipts_while_their_work_cannot_be_done(site: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_keeps_old_receipts_until_they_can_be_completed(
+    site: SiteUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.visit("/sign-in/")
     receipts.record(logout_notice(), "the jti")
     age_receipts(days=30)
@@ -128,8 +130,8 @@ def test_keeps_old_receipts_while_their_work_cannot_be_done(site: World, monkeyp
     assert index.purge() == Purged(completed=1, ended=1, expired=0, deleted=1)
 
 
-def test_a_receipt_that_fails_again_keeps_no_other_waiting(
-    site: World, monkeypatch: pytest.MonkeyPatch, logged: Logged
+def test_a_receipt_that_fails_again_does_not_delay_the_others(
+    site: SiteUnderTest, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     site.visit("/sign-in/")
     receipts.record(logout_notice("another sid"), "fails")
@@ -150,7 +152,7 @@ def test_a_receipt_that_fails_again_keeps_no_other_waiting(
     assert "ConnectionError" in logged()[0]
 
 
-def test_the_command_says_what_it_did(site: World) -> None:
+def test_the_command_prints_what_it_did(site: SiteUnderTest) -> None:
     site.visit("/sign-in/")
     receipts.record(logout_notice(), "the jti")
     said = StringIO()

@@ -1,4 +1,4 @@
-"""Receipts: what was told once, for as long as it has to refuse sign-ins."""
+"""Receipts: each notice has one, and it lasts as long as it has to refuse sign-ins."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from django_ory_logout.sessions.receipts import (
     record_logout,
 )
 
-from .world import logout_notice
+from .tested_site import logout_notice
 
 pytestmark = pytest.mark.django_db
 
@@ -28,47 +28,47 @@ def lifetime(receipt: LogoutReceipt, since: datetime | None = None) -> timedelta
     return receipt.expires_at - (since or receipt.received_at)
 
 
-def test_notice_is_kept_for_its_lifetime() -> None:
+def test_a_notice_is_kept_for_its_lifetime() -> None:
     assert lifetime(receipts.record(logout_notice(), "the jti")) == LIFETIME
 
 
-def test_notice_repeated_has_the_receipt_of_the_first() -> None:
+def test_a_repeated_notice_has_the_receipt_of_the_first() -> None:
     first = receipts.record(logout_notice(), "the jti")
 
     assert receipts.record(logout_notice("another sid"), "the jti") == first
     assert LogoutReceipt.objects.get().sid == first.sid
 
 
-def test_logout_is_kept_longer_than_its_session_lives() -> None:
+def test_a_logout_is_kept_longer_than_its_session_lasts() -> None:
     end = timezone.now() + timedelta(days=30)
 
     assert lifetime(record_logout(KRATOS, "a", end), end) == LIFETIME
 
 
 @pytest.mark.parametrize("ago", [None, timedelta(0), timedelta(days=9)], ids=["unknown", "now", "past"])
-def test_logout_of_a_session_whose_end_is_unknown_is_kept_longer_than_any_lives(ago: timedelta | None) -> None:
-    """One that lives beyond its end has been prolonged since somebody looked."""
+def test_a_logout_of_a_session_with_unknown_end_is_kept_longer_than_any_session(ago: timedelta | None) -> None:
+    """A session that is active after its known end was prolonged after the last check."""
     end = None if ago is None else timezone.now() - ago
 
     assert lifetime(record_logout(KRATOS, "a", end)) > UNKNOWN_LIFETIME
 
 
-def test_refusal_of_a_credential_is_kept_for_a_short_time() -> None:
+def test_a_refused_credential_is_kept_for_a_short_time() -> None:
     receipt = record_credential_logout(KRATOS, "its name")
 
     assert receipt.expires_at - LIFETIME <= receipt.received_at
     assert is_logged_out(KRATOS, "its name")
 
 
-def test_receipt_that_is_withdrawn_refuses_nothing() -> None:
-    """And leaves those of others alone."""
+def test_a_withdrawn_receipt_refuses_nothing() -> None:
+    """Other receipts stay."""
     receipts.withdraw(record_credential_logout(KRATOS, "a"))
     record_logout(KRATOS, "b")
 
     assert [is_logged_out(KRATOS, name) for name in ("a", "b")] == [False, True]
 
 
-def test_logout_without_time_zones(settings: Any) -> None:
+def test_a_logout_works_without_time_zones(settings: Any) -> None:
     settings.USE_TZ = False
 
     assert lifetime(record_logout(KRATOS, "a", timezone.now() + timedelta(days=1))) > timedelta(days=2)
@@ -79,7 +79,7 @@ def test_each_logout_has_its_own_receipt() -> None:
     assert LogoutReceipt.objects.count() == 2
 
 
-def test_logout_is_of_one_session_at_one_kratos() -> None:
+def test_a_logout_belongs_to_one_session_at_one_kratos() -> None:
     record_logout(KRATOS, "a")
 
     assert is_logged_out(KRATOS, "a")
@@ -99,7 +99,7 @@ def test_purge_keeps_a_logout_until_its_session_has_ended() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_logout_within_a_transaction_shares_its_fate() -> None:
+def test_a_logout_in_a_transaction_is_rolled_back_with_it() -> None:
     with transaction.atomic():
         record_logout(KRATOS, "a")
         transaction.set_rollback(True)
@@ -110,7 +110,7 @@ def test_logout_within_a_transaction_shares_its_fate() -> None:
     assert is_logged_out(KRATOS, "a")
 
 
-def test_receipt_is_completed_once() -> None:
+def test_a_receipt_is_completed_once() -> None:
     receipt = record_logout(KRATOS, "a")
     receipts.complete(receipt)
     first = LogoutReceipt.objects.get().completed_at

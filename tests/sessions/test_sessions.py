@@ -1,4 +1,4 @@
-"""Sign-in and notice: which rows, in which order, at what cost."""
+"""Sign-ins and notices: which rows they write and end, in which order, and with how many statements."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ from django_ory_logout.sessions.engines import has_keys, site_store
 from django_ory_logout.sessions.store import indexed
 from django_ory_logout.signals import login_session_ended, login_session_opened
 
-from .world import OTHER_SID, SID, SUBJECT, World, logout_notice, notice, rows_of
+from .tested_site import OTHER_SID, SID, SUBJECT, SiteUnderTest, logout_notice, notice, rows_of
 
 pytestmark = pytest.mark.django_db
 on_db = pytest.mark.parametrize("engine", ["db"], indirect=True)
@@ -29,7 +29,7 @@ on_db = pytest.mark.parametrize("engine", ["db"], indirect=True)
 
 @pytest.fixture
 def told() -> Iterator[list[str]]:
-    """Opened, or why ended: as the signals tell."""
+    """Record the signals: "opened", or the reason of the end."""
     said: list[str] = []
 
     def opened(**_arguments: Any) -> None:
@@ -48,7 +48,7 @@ def told() -> Iterator[list[str]]:
 # Sign-in
 
 
-def test_a_sign_in_has_a_row(site: World) -> None:
+def test_a_sign_in_creates_a_row(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
 
     row = LoginSession.objects.get()
@@ -57,7 +57,7 @@ def test_a_sign_in_has_a_row(site: World) -> None:
     assert row.ended_at is None
 
 
-def test_a_sign_in_changes_the_session_key(site: World) -> None:
+def test_a_sign_in_changes_the_session_key(site: SiteUnderTest) -> None:
     first = site.visit("/sign-in/")
 
     second = site.visit("/sign-in/", first)
@@ -68,14 +68,14 @@ def test_a_sign_in_changes_the_session_key(site: World) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_sign_in_ends_what_the_browser_had_before(site: World, told: list[str]) -> None:
+def test_a_sign_in_ends_the_browsers_earlier_session(site: SiteUnderTest, told: list[str]) -> None:
     site.visit("/sign-in/", site.visit("/sign-in/"))
 
     assert LoginSession.objects.count() == 1
     assert told == ["opened", "superseded", "opened"]
 
 
-def test_a_sign_in_keeps_what_an_anonymous_session_held(site: World) -> None:
+def test_a_sign_in_keeps_the_data_of_an_anonymous_session(site: SiteUnderTest) -> None:
     anonymous = site_store()()
     anonymous["note"] = "kept"
     anonymous.save()
@@ -86,7 +86,7 @@ def test_a_sign_in_keeps_what_an_anonymous_session_held(site: World) -> None:
     assert key != anonymous.session_key
 
 
-def test_the_browser_of_a_sign_in_is_kept_short_and_printable(site: World) -> None:
+def test_the_user_agent_is_stored_short_and_printable(site: SiteUnderTest) -> None:
     assert site.response("/sign-in/", user_agent="Browser\t1.0 " + "x" * 500).status_code == 200
 
     user_agent = LoginSession.objects.get().user_agent
@@ -96,7 +96,9 @@ def test_the_browser_of_a_sign_in_is_kept_short_and_printable(site: World) -> No
 
 @pytest.mark.parametrize("names", [(SID, None), (None, SUBJECT), (SID, SUBJECT)])
 @pytest.mark.django_db(transaction=True)
-def test_a_receipt_refuses_the_sign_in(site: World, names: tuple[str | None, str | None], told: list[str]) -> None:
+def test_a_receipt_refuses_the_sign_in(
+    site: SiteUnderTest, names: tuple[str | None, str | None], told: list[str]
+) -> None:
     receipts.record(logout_notice(*names), "the jti")
 
     key = site.visit("/sign-in/")
@@ -107,19 +109,21 @@ def test_a_receipt_refuses_the_sign_in(site: World, names: tuple[str | None, str
 
 
 @pytest.mark.parametrize("names", [(OTHER_SID, None), (SID, "birch"), (None, "birch")])
-def test_a_receipt_of_another_does_not_refuse_it(site: World, names: tuple[str | None, str | None]) -> None:
+def test_a_receipt_of_another_session_does_not_refuse_the_sign_in(
+    site: SiteUnderTest, names: tuple[str | None, str | None]
+) -> None:
     receipts.record(logout_notice(*names), "the jti")
 
     assert site.is_signed_in(site.visit("/sign-in/"))
 
 
-def test_a_receipt_of_another_issuer_does_not_refuse_it(site: World) -> None:
+def test_a_receipt_of_another_issuer_does_not_refuse_the_sign_in(site: SiteUnderTest) -> None:
     receipts.record(replace(logout_notice(), issuer="https://another.example"), "the jti")
 
     assert site.is_signed_in(site.visit("/sign-in/"))
 
 
-def test_a_receipt_from_before_does_not_refuse_it(site: World) -> None:
+def test_an_older_receipt_does_not_refuse_the_sign_in(site: SiteUnderTest) -> None:
     before = timezone.now() - timedelta(seconds=3)
     receipts.record(replace(logout_notice(None, SUBJECT), iat=before), "the jti")
 
@@ -130,7 +134,7 @@ def test_a_receipt_from_before_does_not_refuse_it(site: World) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_notice_leaves_a_completed_receipt(site: World, told: list[str]) -> None:
+def test_a_notice_creates_a_completed_receipt(site: SiteUnderTest, told: list[str]) -> None:
     site.visit("/sign-in/")
 
     assert notice() == 1
@@ -142,7 +146,7 @@ def test_a_notice_leaves_a_completed_receipt(site: World, told: list[str]) -> No
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_notice_repeated_is_the_same_notice(site: World, told: list[str]) -> None:
+def test_a_repeated_notice_is_the_same_notice(site: SiteUnderTest, told: list[str]) -> None:
     site.visit("/sign-in/")
 
     assert [notice(), notice(), notice()] == [1, 0, 0]
@@ -151,8 +155,8 @@ def test_a_notice_repeated_is_the_same_notice(site: World, told: list[str]) -> N
     assert told == ["opened", "back-channel"]
 
 
-def test_a_notice_repeated_ends_what_its_first_delivery_missed(site: World) -> None:
-    """The receipt being there already is no reason to stop."""
+def test_a_repeated_notice_ends_sessions_that_the_first_delivery_missed(site: SiteUnderTest) -> None:
+    """The existing receipt does not stop the second delivery."""
     site.visit("/sign-in/")
     receipts.complete(receipts.record(logout_notice(), "the jti"))
 
@@ -161,7 +165,7 @@ def test_a_notice_repeated_ends_what_its_first_delivery_missed(site: World) -> N
     assert site.survivors() == []
 
 
-def test_a_notice_by_subject_ends_every_session_of_that_person(site: World) -> None:
+def test_a_notice_by_subject_ends_every_session_of_that_user(site: SiteUnderTest) -> None:
     for _ in range(3):
         site.visit("/sign-in/")
 
@@ -171,7 +175,7 @@ def test_a_notice_by_subject_ends_every_session_of_that_person(site: World) -> N
 
 
 @pytest.mark.parametrize(("seconds", "ends"), [(0, True), (1.9, True), (2.1, False), (3600, False)])
-def test_a_late_notice_by_subject_spares_a_later_sign_in(site: World, seconds: float, ends: bool) -> None:
+def test_a_late_notice_by_subject_does_not_end_a_later_sign_in(site: SiteUnderTest, seconds: float, ends: bool) -> None:
     key = site.visit("/sign-in/")
     iat = LoginSession.objects.get().iat - timedelta(seconds=seconds)
 
@@ -181,7 +185,7 @@ def test_a_late_notice_by_subject_spares_a_later_sign_in(site: World, seconds: f
     assert site.is_signed_in(key) == (not ends)
 
 
-def test_a_late_notice_by_sid_spares_nothing(site: World) -> None:
+def test_a_late_notice_by_sid_ends_its_session(site: SiteUnderTest) -> None:
     """A ``sid`` names one session, whenever its ID token was issued."""
     site.visit("/sign-in/")
     long_ago = timezone.now() - timedelta(days=1)
@@ -190,7 +194,7 @@ def test_a_late_notice_by_sid_spares_nothing(site: World) -> None:
 
 
 @pytest.mark.parametrize("sid", [SID.upper(), f"{SID} ", f" {SID}", SID[:-1]])
-def test_another_sid_is_another_session(site: World, sid: str) -> None:
+def test_a_notice_with_another_sid_ends_nothing(site: SiteUnderTest, sid: str) -> None:
     key = site.visit("/sign-in/")
 
     assert notice(sid=sid) == 0
@@ -199,7 +203,7 @@ def test_another_sid_is_another_session(site: World, sid: str) -> None:
 
 
 @pytest.mark.parametrize("subject", [SUBJECT.upper(), f"{SUBJECT} ", f" {SUBJECT}", "ämber", "amber\u0301"])
-def test_another_subject_is_another_person(site: World, subject: str) -> None:
+def test_a_notice_with_another_subject_ends_nothing(site: SiteUnderTest, subject: str) -> None:
     key = site.visit("/sign-in/")
 
     assert notice(sid=None, subject=subject) == 0
@@ -208,7 +212,7 @@ def test_another_subject_is_another_person(site: World, subject: str) -> None:
     assert site.is_signed_in(key)
 
 
-def test_ending_one_row_leaves_the_others(site: World) -> None:
+def test_ending_one_row_keeps_the_others(site: SiteUnderTest) -> None:
     first, second = site.visit("/sign-in/"), site.visit("/sign-in/")
     first_row = LoginSession.objects.order_by("created_at")[0]
 
@@ -220,14 +224,14 @@ def test_ending_one_row_leaves_the_others(site: World) -> None:
 
 @on_db
 @pytest.mark.django_db(transaction=True)
-def test_a_receipt_is_durable(site: World) -> None:
+def test_a_receipt_is_durable(site: SiteUnderTest) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError):
         receipts.record(logout_notice(), "the jti")
 
 
 @on_db
 @pytest.mark.django_db(transaction=True)
-def test_signals_wait_for_the_commit(site: World, told: list[str]) -> None:
+def test_signals_are_sent_after_the_commit(site: SiteUnderTest, told: list[str]) -> None:
     site.visit("/sign-in/")
     told.clear()
 
@@ -240,7 +244,7 @@ def test_signals_wait_for_the_commit(site: World, told: list[str]) -> None:
 
 @on_db
 @pytest.mark.django_db(transaction=True)
-def test_a_receiver_that_raises_stops_nothing(site: World) -> None:
+def test_a_receiver_that_raises_does_not_stop_the_end(site: SiteUnderTest) -> None:
     def fail(**_arguments: Any) -> None:
         raise RuntimeError("of the site's own")
 
@@ -257,8 +261,10 @@ def test_a_receiver_that_raises_stops_nothing(site: World) -> None:
 
 @on_db
 @pytest.mark.django_db(transaction=True)
-def test_a_notice_after_the_look_for_receipts_finds_the_session(site: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row and session stand by then: the browser learns a key that opens nothing."""
+def test_a_notice_after_receipts_were_read_finds_the_session(
+    site: SiteUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row and session exist by then. The browser receives a key that opens nothing."""
     monkeypatch.setattr(LogoutReceiptQuerySet, "naming", lambda receipts, row: notice() and receipts.none())
 
     key = site.visit("/sign-in/")
@@ -269,7 +275,7 @@ def test_a_notice_after_the_look_for_receipts_finds_the_session(site: World, mon
 
 @on_db
 @pytest.mark.django_db(transaction=True)
-def test_a_site_without_time_zones(site: World, settings: Any) -> None:
+def test_the_index_works_without_time_zones(site: SiteUnderTest, settings: Any) -> None:
     settings.USE_TZ = False
     key = site.visit("/sign-in/")
     assert site.is_signed_in(key)
@@ -280,7 +286,7 @@ def test_a_site_without_time_zones(site: World, settings: Any) -> None:
 
 
 @on_db
-def test_a_user_who_is_deleted_is_signed_out(site: World) -> None:
+def test_a_deleted_user_is_signed_out(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
 
     get_user_model().objects.get().delete()
@@ -289,7 +295,7 @@ def test_a_user_who_is_deleted_is_signed_out(site: World) -> None:
     assert not site.is_signed_in(key)
 
 
-def test_the_current_login_session_is_the_one_that_lives(site: World) -> None:
+def test_the_current_login_session_is_the_active_one(site: SiteUnderTest) -> None:
     request = HttpRequest()
     request.session = indexed(site_store())(site.visit("/sign-in/"))
     assert index.current(request) == LoginSession.objects.get()
@@ -301,11 +307,11 @@ def test_the_current_login_session_is_the_one_that_lives(site: World) -> None:
     assert index.current(request) is None
 
 
-# Cost
+# Number of statements
 
 
 def store_sessions(count: int, subject: str) -> None:
-    """``count`` sessions, stored in the database and indexed."""
+    """Store ``count`` indexed sessions in the database."""
     rows = rows_of(subject, count)
     expires = timezone.now() + timedelta(days=1)
     LoginSession.objects.bulk_create(rows)
@@ -321,7 +327,7 @@ def statements_to_end(notice: LogoutNotice) -> list[str]:
 
 
 @on_db
-def test_ending_one_costs_the_same_beside_ten_and_a_thousand(site: World) -> None:
+def test_one_end_needs_the_same_statements_among_ten_and_a_thousand_sessions(site: SiteUnderTest) -> None:
     costs = []
     for others in (10, 1000):
         store_sessions(others, "birch")
@@ -334,7 +340,7 @@ def test_ending_one_costs_the_same_beside_ten_and_a_thousand(site: World) -> Non
 
 
 @on_db
-def test_many_end_in_chunks(site: World) -> None:
+def test_many_sessions_end_in_chunks(site: SiteUnderTest) -> None:
     store_sessions(1001, SUBJECT)
     store_sessions(3, "birch")
 
@@ -345,8 +351,8 @@ def test_many_end_in_chunks(site: World) -> None:
 
 
 @on_db
-def test_ending_looks_sessions_up_by_index(site: World) -> None:
-    """Neither the rows nor the stored sessions are read through."""
+def test_ending_uses_database_indexes(site: SiteUnderTest) -> None:
+    """It scans neither the rows nor the stored sessions."""
     if connection.vendor != "sqlite":
         return
     for named in (logout_notice(), logout_notice(None, SUBJECT)):

@@ -1,4 +1,4 @@
-"""What a Django session keeps of its sign-in: in and out, also from sessions of another version."""
+"""A Django session stores data of its sign-in. The app reads it back, also from sessions of another version."""
 
 import pytest
 from hypothesis import given
@@ -25,23 +25,23 @@ LOGINS = st.builds(
 
 
 @given(login=LOGINS)
-def test_what_is_stored_is_read_again(login: StoredLogin) -> None:
+def test_stored_data_is_read_back(login: StoredLogin) -> None:
     assert StoredLogin.read({LOGIN_KEY: login.as_dict()}) == login
 
 
-def test_session_of_an_earlier_version_is_read_as_far_as_it_goes() -> None:
+def test_a_session_of_an_earlier_version_is_read_as_far_as_possible() -> None:
     stored = {"issuer": "https://op.example", "sid": None, "refresh_token": None, "of_another_version": 1}
 
     assert StoredLogin.read({LOGIN_KEY: stored}) == StoredLogin(issuer="https://op.example")
 
 
 @pytest.mark.parametrize("stored", [None, "", "junk", 7, ["issuer"]])
-def test_what_is_no_sign_in_is_none(stored: object) -> None:
+def test_other_data_is_no_sign_in(stored: object) -> None:
     assert StoredLogin.read({LOGIN_KEY: stored}) is None
     assert StoredLogin.read({}) is None
 
 
-def test_another_issuers_is_none() -> None:
+def test_a_sign_in_of_another_issuer_is_none() -> None:
     session = {LOGIN_KEY: {"issuer": "https://op.example"}}
 
     assert StoredLogin.read_if_opened_by(session, "https://op.example")

@@ -1,4 +1,4 @@
-"""What a stored session asks of the index, through requests."""
+"""When a stored session reads the index, tested through requests."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -22,18 +22,18 @@ from django_ory_logout.sessions.store import LoginSessionStore, indexed
 from django_ory_logout.signals import login_session_ended
 
 from ..conftest import Clock, Logged
-from .world import World, notice
+from .tested_site import SiteUnderTest, notice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_db = pytest.mark.parametrize("engine", ["db"], indirect=True)
 
 
 def end_row_alone() -> None:
-    """As a notice elsewhere does before it deletes anything: the row is the truth."""
+    """End only the row, as a notice in another process does first. The row decides."""
     LoginSession.objects.update(ended_at=timezone.now(), end_reason=EndReason.BACK_CHANNEL)
 
 
-def test_indexed_is_the_sites_store_by_name_and_salt() -> None:
+def test_the_indexed_store_has_the_name_and_salt_of_the_sites_store() -> None:
     store = site_store()
 
     assert indexed(store) is indexed(store)
@@ -41,7 +41,7 @@ def test_indexed_is_the_sites_store_by_name_and_salt() -> None:
     assert indexed(store)().key_salt == store().key_salt
 
 
-def test_anonymous_sessions_are_left_alone(site: World, settings: Any, django_assert_num_queries: Any) -> None:
+def test_anonymous_sessions_are_not_indexed(site: SiteUnderTest, settings: Any, django_assert_num_queries: Any) -> None:
     store = indexed(site_store())()
     store["note"] = "anonymous"
     store.save()
@@ -52,7 +52,7 @@ def test_anonymous_sessions_are_left_alone(site: World, settings: Any, django_as
     assert not LoginSession.objects.exists()
 
 
-def test_an_anonymous_session_is_flushed_without_asking_the_index(site: World) -> None:
+def test_an_anonymous_session_is_flushed_without_reading_the_index(site: SiteUnderTest) -> None:
     store = indexed(site_store())()
 
     with CaptureQueriesContext(connection) as queries:
@@ -64,7 +64,7 @@ def test_an_anonymous_session_is_flushed_without_asking_the_index(site: World) -
 # A session that has ended
 
 
-def test_an_ended_session_is_anonymous_and_its_cookie_goes(site: World) -> None:
+def test_an_ended_session_is_anonymous_and_its_cookie_is_deleted(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
     end_row_alone()
     index._seen.clear()
@@ -73,7 +73,7 @@ def test_an_ended_session_is_anonymous_and_its_cookie_goes(site: World) -> None:
     assert site.answers[-1] == 401
 
 
-def test_an_ended_session_is_deleted_when_it_is_read(site: World) -> None:
+def test_an_ended_session_is_deleted_when_it_is_read(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
     end_row_alone()
     index._seen.clear()
@@ -85,7 +85,7 @@ def test_an_ended_session_is_deleted_when_it_is_read(site: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["/public/", "/who/"])
-def test_an_ended_session_is_no_interruption_where_every_request_saves(site: World, settings: Any, path: str) -> None:
+def test_an_ended_session_causes_no_error_if_every_request_saves(site: SiteUnderTest, settings: Any, path: str) -> None:
     settings.SESSION_SAVE_EVERY_REQUEST = True
     key = site.visit("/sign-in/")
     notice()
@@ -97,8 +97,8 @@ def test_an_ended_session_is_no_interruption_where_every_request_saves(site: Wor
     assert not site.is_signed_in(after)
 
 
-def test_a_late_save_does_not_bring_an_ended_session_back(site: World) -> None:
-    """Loaded before the notice, saved after it."""
+def test_a_late_save_does_not_restore_an_ended_session(site: SiteUnderTest) -> None:
+    """It was loaded before the notice and is saved after it."""
     late = indexed(site_store())(site.visit("/sign-in/"))
     late["note"] = "late"
     notice()
@@ -109,7 +109,7 @@ def test_a_late_save_does_not_bring_an_ended_session_back(site: World) -> None:
     assert site.survivors() == []
 
 
-def test_a_deleted_row_ends_its_session(site: World) -> None:
+def test_a_deleted_row_ends_its_session(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
     assert site.is_signed_in(key)
 
@@ -119,11 +119,11 @@ def test_a_deleted_row_ends_its_session(site: World) -> None:
     assert not site.is_signed_in(key)
 
 
-# How often the index is asked
+# How often the index is read
 
 
-def asked(site: World, key: str, path: str = "/who/") -> int:
-    """How many statements reach the index in one request."""
+def asked(site: SiteUnderTest, key: str, path: str = "/who/") -> int:
+    """Count the statements to the index in one request."""
     with CaptureQueriesContext(connection) as queries:
         site.visit(path, key)
     assert site.answers[-1] == 200
@@ -131,12 +131,12 @@ def asked(site: World, key: str, path: str = "/who/") -> int:
 
 
 @pytest.fixture
-def rechecked_after_ten_seconds(settings: Any, site: World) -> None:
+def rechecked_after_ten_seconds(settings: Any, site: SiteUnderTest) -> None:
     settings.ORY_LOGOUT = settings.ORY_LOGOUT | {"SESSION_RECHECK_SECONDS": 10}
 
 
-def test_a_confirmed_session_is_confirmed_again_after_a_while(
-    rechecked_after_ten_seconds: None, site: World, clock: Clock
+def test_a_confirmed_session_is_confirmed_again_later(
+    rechecked_after_ten_seconds: None, site: SiteUnderTest, clock: Clock
 ) -> None:
     key = site.visit("/sign-in/")
     site.visit("/who/", key)
@@ -148,8 +148,8 @@ def test_a_confirmed_session_is_confirmed_again_after_a_while(
     assert asked(site, key) == asks_always
 
 
-def test_a_session_that_comes_back_lives_no_longer_than_the_recheck(
-    rechecked_after_ten_seconds: None, site: World, clock: Clock
+def test_a_restored_session_lasts_no_longer_than_the_recheck(
+    rechecked_after_ten_seconds: None, site: SiteUnderTest, clock: Clock
 ) -> None:
     if deleted_stay_deleted(site_store()):
         return
@@ -162,8 +162,8 @@ def test_a_session_that_comes_back_lives_no_longer_than_the_recheck(
     assert not site.is_signed_in(key)
 
 
-def test_the_process_that_ends_a_session_knows_it_at_once(
-    rechecked_after_ten_seconds: None, site: World, monkeypatch: pytest.MonkeyPatch
+def test_the_process_that_ends_a_session_refuses_it_at_once(
+    rechecked_after_ten_seconds: None, site: SiteUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = site.visit("/sign-in/")
     assert site.is_signed_in(key)
@@ -175,7 +175,7 @@ def test_the_process_that_ends_a_session_knows_it_at_once(
 
 
 @on_db
-def test_database_sessions_cost_no_statement_more(site: World) -> None:
+def test_database_sessions_need_no_extra_statement(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
     site.visit("/who/", key)
 
@@ -183,7 +183,7 @@ def test_database_sessions_cost_no_statement_more(site: World) -> None:
 
 
 @on_db
-def test_last_seen_is_noted_every_five_minutes(site: World, clock: Clock) -> None:
+def test_last_seen_is_updated_every_five_minutes(site: SiteUnderTest, clock: Clock) -> None:
     key = site.visit("/sign-in/")
     site.visit("/who/", key)
     long_ago = timezone.now() - timedelta(days=1)
@@ -197,8 +197,8 @@ def test_last_seen_is_noted_every_five_minutes(site: World, clock: Clock) -> Non
 
 
 @on_db
-def test_a_row_that_is_gone_is_noticed_at_the_next_look(site: World, clock: Clock) -> None:
-    """Somebody deleted rows by hand."""
+def test_a_deleted_row_is_noticed_at_the_next_recheck(site: SiteUnderTest, clock: Clock) -> None:
+    """An administrator deleted rows by hand."""
     key = site.visit("/sign-in/")
     site.visit("/who/", key)
     LoginSession.objects.all().delete()
@@ -207,7 +207,7 @@ def test_a_row_that_is_gone_is_noticed_at_the_next_look(site: World, clock: Cloc
     assert not site.is_signed_in(key)
 
 
-def test_public_pages_ask_nothing_and_do_not_vary(site: World, django_assert_num_queries: Any) -> None:
+def test_public_pages_read_nothing_and_do_not_vary(site: SiteUnderTest, django_assert_num_queries: Any) -> None:
     key = site.visit("/sign-in/")
 
     with django_assert_num_queries(0):
@@ -218,7 +218,7 @@ def test_public_pages_ask_nothing_and_do_not_vary(site: World, django_assert_num
 
 
 @pytest.mark.parametrize("engine", ["db", "signed_cookies"], indirect=True)
-def test_a_cookie_that_browsers_would_drop_is_told(site: World, logged: Logged) -> None:
+def test_a_cookie_that_browsers_would_drop_is_logged(site: SiteUnderTest, logged: Logged) -> None:
     store = indexed(site_store())(site.visit("/sign-in/"))
     store["note"] = "".join(map(chr, range(1000, 6000)))
     store.save()
@@ -230,7 +230,7 @@ def test_a_cookie_that_browsers_would_drop_is_told(site: World, logged: Logged) 
 # Rotation
 
 
-def test_a_rotated_session_goes_on_and_its_row_follows(site: World) -> None:
+def test_a_rotated_session_continues_and_its_row_follows(site: SiteUnderTest) -> None:
     key = site.visit("/rotate/", site.visit("/sign-in/"))
 
     assert site.is_signed_in(key)
@@ -240,27 +240,27 @@ def test_a_rotated_session_goes_on_and_its_row_follows(site: World) -> None:
     assert asked(site, key) == (not deleted_stay_deleted(site_store()))
 
 
-def test_both_of_two_rotations_are_served(site: World) -> None:
+def test_two_concurrent_rotations_both_continue(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
-    one, other = (indexed(site_store())(key) for _ in range(2))
-    for store in (one, other):
+    first, other = (indexed(site_store())(key) for _ in range(2))
+    for store in (first, other):
         assert store["_auth_user_id"]
-    for store in (one, other):
+    for store in (first, other):
         store.cycle_key()
         store.save()
 
     for _ in range(2):
-        assert site.is_signed_in(str(one.session_key))
+        assert site.is_signed_in(str(first.session_key))
         assert site.is_signed_in(str(other.session_key))
 
     notice()
 
-    assert not site.is_signed_in(str(one.session_key))
+    assert not site.is_signed_in(str(first.session_key))
     assert not site.is_signed_in(str(other.session_key))
 
 
-def test_an_adoption_that_was_not_saved_is_made_again(site: World) -> None:
-    """The row follows, and then the server dies."""
+def test_a_new_key_that_was_not_saved_is_adopted_again(site: SiteUnderTest) -> None:
+    """The row has the new key, and then the process dies."""
     key = site.visit("/rotate/", site.visit("/sign-in/"))
     assert indexed(site_store())(key)["_auth_user_id"]
 
@@ -268,12 +268,12 @@ def test_an_adoption_that_was_not_saved_is_made_again(site: World) -> None:
     assert asked(site, key) == (not deleted_stay_deleted(site_store()))
 
 
-def test_a_secret_key_may_be_replaced(site: World, settings: Any) -> None:
+def test_a_secret_key_can_be_replaced(site: SiteUnderTest, settings: Any) -> None:
     key = site.visit("/sign-in/")
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "the next one"
 
-    # Django gives the session a new key, for the hash in it is renewed.
+    # Django gives the session a new key, because it renews the hash in the session.
     renewed = site.visit("/who/", key)
 
     assert site.answers[-1] == 200
@@ -291,7 +291,7 @@ def atomic_requests(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
 
 
-def test_the_journey_in_transactions(atomic_requests: None, site: World) -> None:
+def test_sign_in_rotation_and_notice_work_in_transactions(atomic_requests: None, site: SiteUnderTest) -> None:
     key = site.visit("/rotate/", site.visit("/sign-in/"))
     site.visit("/write/", key)
     assert site.is_signed_in(key)
@@ -301,7 +301,7 @@ def test_the_journey_in_transactions(atomic_requests: None, site: World) -> None
     assert site.survivors() == []
 
 
-def test_logging_out_in_a_transaction(atomic_requests: None, site: World) -> None:
+def test_logout_works_in_a_transaction(atomic_requests: None, site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
 
     assert site.visit("/log-out/", key) == ""
@@ -310,11 +310,11 @@ def test_logging_out_in_a_transaction(atomic_requests: None, site: World) -> Non
     assert not site.is_signed_in(key)
 
 
-def test_a_rotation_adopted_in_a_transaction_that_is_rolled_back(
-    atomic_requests: None, site: World, monkeypatch: pytest.MonkeyPatch
+def test_a_new_key_in_a_transaction_that_is_rolled_back_is_adopted_again(
+    atomic_requests: None, site: SiteUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The row does not follow; then the session must not say it did, or no notice would find it."""
-    monkeypatch.setattr(index._seen, "delete_many", lambda keys: None)  # the notice comes to another process
+    """The row keeps the old key, so the session must not record the new one. Otherwise no notice would find it."""
+    monkeypatch.setattr(index._seen, "delete_many", lambda keys: None)  # the notice arrives in another process
     key = site.visit("/rotate/", site.visit("/sign-in/"))
     site.visit("/missing/", key)
     assert site.answers[-1] == 404
@@ -325,8 +325,8 @@ def test_a_rotation_adopted_in_a_transaction_that_is_rolled_back(
     assert not site.is_signed_in(key)
 
 
-def test_no_view_holds_the_row_in_its_transaction(atomic_requests: None, site: World) -> None:
-    """A notice would have to wait for the view."""
+def test_no_view_locks_the_row_in_its_transaction(atomic_requests: None, site: SiteUnderTest) -> None:
+    """Otherwise a notice would have to wait for the view."""
     key = site.visit("/sign-in/")
     long_ago = timezone.now() - timedelta(days=1)
     LoginSession.objects.update(last_seen_at=long_ago)
@@ -345,7 +345,9 @@ def test_no_view_holds_the_row_in_its_transaction(atomic_requests: None, site: W
 
 
 @on_db
-def test_an_ended_session_whose_deletion_is_rolled_back(atomic_requests: None, site: World) -> None:
+def test_an_ended_session_whose_deletion_is_rolled_back_stays_refused(
+    atomic_requests: None, site: SiteUnderTest
+) -> None:
     key = site.visit("/sign-in/")
     LoginSession.objects.all().delete()
     site.visit("/missing/", key)
@@ -353,21 +355,21 @@ def test_an_ended_session_whose_deletion_is_rolled_back(atomic_requests: None, s
     assert not site.is_signed_in(key)
 
 
-# Sliding
+# Sliding expiry
 
 
 def expiries(key: str) -> tuple[Any, Any]:
-    """When the row expires, and when the session does."""
+    """The expiry of the row and of the session."""
     return LoginSession.objects.get().expires_at, indexed(site_store())(key).get_expiry_date()
 
 
-def test_a_row_never_expires_before_its_session(site: World, clock: Clock) -> None:
+def test_a_row_never_expires_before_its_session(site: SiteUnderTest, clock: Clock) -> None:
     key = site.visit("/sign-in/")
     first, session_expires = expiries(key)
     assert first >= session_expires
 
     site.visit("/write/", key)
-    assert expiries(key)[0] == first  # a tenth is given ahead
+    assert expiries(key)[0] == first  # the row expires a tenth later
 
     age = timedelta(seconds=django_settings.SESSION_COOKIE_AGE)
     LoginSession.objects.update(expires_at=timezone.now() + age - timedelta(seconds=1))
@@ -378,7 +380,7 @@ def test_a_row_never_expires_before_its_session(site: World, clock: Clock) -> No
 
 
 @pytest.mark.parametrize("expiry", [60, timedelta(days=1000), 10 * 365 * 86400, 0])
-def test_a_row_follows_an_expiry_of_the_sites_own(site: World, expiry: Any) -> None:
+def test_a_row_follows_an_expiry_that_the_site_sets(site: SiteUnderTest, expiry: Any) -> None:
     store = indexed(site_store())(site.visit("/sign-in/"))
     store.set_expiry(expiry)
     store.save()
@@ -387,7 +389,7 @@ def test_a_row_follows_an_expiry_of_the_sites_own(site: World, expiry: Any) -> N
     assert row_expires >= session_expires
 
 
-def test_a_save_after_the_end_does_not_move_the_row(site: World) -> None:
+def test_a_save_after_the_end_does_not_change_the_row(site: SiteUnderTest) -> None:
     store = indexed(site_store())(site.visit("/sign-in/"))
     store["note"] = "read"
     end_row_alone()
@@ -413,7 +415,7 @@ def reasons() -> Iterator[list[EndReason]]:
     login_session_ended.disconnect(receive)
 
 
-def test_djangos_own_logout_ends_row_and_session(site: World, reasons: list[EndReason]) -> None:
+def test_djangos_own_logout_ends_row_and_session(site: SiteUnderTest, reasons: list[EndReason]) -> None:
     key = site.visit("/sign-in/")
 
     assert site.visit("/log-out/", key) == ""
@@ -423,7 +425,7 @@ def test_djangos_own_logout_ends_row_and_session(site: World, reasons: list[EndR
     assert reasons == [EndReason.USER]
 
 
-def test_a_changed_password_ends_the_session_that_did_not_change_it(site: World, reasons: list[EndReason]) -> None:
+def test_a_changed_password_ends_the_other_session(site: SiteUnderTest, reasons: list[EndReason]) -> None:
     key = site.visit("/sign-in/")
     user = get_user_model().objects.get()
     user.set_password("another")
@@ -434,7 +436,7 @@ def test_a_changed_password_ends_the_session_that_did_not_change_it(site: World,
     assert reasons == [EndReason.USER]
 
 
-def test_flushing_a_session_whose_row_is_gone(site: World) -> None:
+def test_a_session_without_its_row_can_be_flushed(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
     store = indexed(site_store())(key)
     assert store["_auth_user_id"]
@@ -459,7 +461,7 @@ def answered_key(response: Any, key: str) -> str:
     return cookie.value if cookie else key
 
 
-def test_async_views_see_who_is_signed_in(site: World) -> None:
+def test_async_views_see_the_user(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
     assert avisit("/awho/", key).status_code == 200
 
@@ -468,7 +470,7 @@ def test_async_views_see_who_is_signed_in(site: World) -> None:
     assert avisit("/awho/", key).status_code == 401
 
 
-def test_async_rotation(site: World) -> None:
+def test_async_rotation_works(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
 
     rotated = answered_key(avisit("/arotate/", key), key)
@@ -480,7 +482,7 @@ def test_async_rotation(site: World) -> None:
     assert site.survivors() == []
 
 
-def test_async_save(site: World) -> None:
+def test_async_save_works(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
 
     written = answered_key(avisit("/awrite/", key), key)
@@ -489,7 +491,7 @@ def test_async_save(site: World) -> None:
     assert store(written)["note"] == "by an async view"
 
 
-def test_async_logout(site: World) -> None:
+def test_async_logout_works(site: SiteUnderTest) -> None:
     key = site.visit("/sign-in/")
 
     assert answered_key(avisit("/alog-out/", key), key) == ""
@@ -498,7 +500,7 @@ def test_async_logout(site: World) -> None:
     assert not site.is_signed_in(key)
 
 
-def test_async_methods_are_the_sync_ones(site: World) -> None:
+def test_async_methods_call_the_sync_methods(site: SiteUnderTest) -> None:
     store: LoginSessionStore = indexed(site_store())(site.visit("/sign-in/"))
 
     assert async_to_sync(store.aload)() == indexed(site_store())(store.session_key).load()

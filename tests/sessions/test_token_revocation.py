@@ -1,4 +1,4 @@
-"""What a sign-in gave is revoked once its session has ended, and never in the way of that."""
+"""After a session ends, the app revokes its tokens. A failed revocation never stops the logout."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ from django_ory_logout.testing import Network, Provider
 from ..conftest import Configure, Logged, NewBrowser, SiteBrowser
 from ..fake_hydra import URL, FakeHydra, connect
 
-# What is revoked waits for the commit.
+# Revocation waits for the commit.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 REVOKE = "/oauth2/revoke"
@@ -36,7 +36,7 @@ REFRESH, ACCESS = "refresh_token", "access_token"
 
 @pytest.fixture
 def grants(provider: Provider, network: Network, configure: Configure) -> None:
-    """The provider gives refresh tokens and revokes, and this site asks it to."""
+    """The provider issues refresh tokens and revokes tokens, and this site uses both."""
     provider.metadata = {"revocation_endpoint": f"{django_settings.ISSUER}{REVOKE}"}
     network.change("/oauth2/token", lambda document: document | {REFRESH: "ory_rt_1", "scope": "openid"})
     network.replace(REVOKE)
@@ -50,7 +50,7 @@ def amber(grants: None, browser: SiteBrowser) -> SiteBrowser:
 
 
 def revoked(network: Network) -> list[str]:
-    """What the provider was asked to revoke."""
+    """The tokens that the provider was asked to revoke."""
     calls = [call for call in network.calls if call.url.endswith(REVOKE)]
     assert all(call.method == "POST" and call.form["token"] for call in calls)
     return [call.form["token_type_hint"] for call in calls]
@@ -60,10 +60,10 @@ def log_out(browser: SiteBrowser) -> Any:
     return browser.post("/auth/logout/")
 
 
-# Which tokens, after what
+# Which tokens, and when
 
 
-def test_logout_revokes_both_after_the_session_has_ended(
+def test_logout_revokes_both_tokens_after_the_session_has_ended(
     amber: SiteBrowser, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows_left = []
@@ -83,7 +83,7 @@ def test_logout_revokes_both_after_the_session_has_ended(
     assert revoked(network) == [REFRESH, ACCESS]
 
 
-def test_client_authenticates(amber: SiteBrowser, network: Network, configure: Configure) -> None:
+def test_the_client_authenticates(amber: SiteBrowser, network: Network, configure: Configure) -> None:
     configure(TOKEN_ENDPOINT_AUTH_METHOD="client_secret_post")
 
     log_out(amber)
@@ -93,7 +93,7 @@ def test_client_authenticates(amber: SiteBrowser, network: Network, configure: C
     assert form["token"].startswith("ory_at_")
 
 
-def test_revocation_waits_until_the_response_is_out(
+def test_revocation_runs_after_the_response(
     amber: SiteBrowser, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked_before = []
@@ -111,9 +111,7 @@ def test_revocation_waits_until_the_response_is_out(
     assert revoked(network) == [REFRESH, ACCESS]
 
 
-def test_nothing_is_revoked_unless_a_setting_says_so(
-    amber: SiteBrowser, network: Network, configure: Configure
-) -> None:
+def test_nothing_is_revoked_without_the_setting(amber: SiteBrowser, network: Network, configure: Configure) -> None:
     configure(REVOKE_TOKENS_AT_LOGOUT=False)
 
     log_out(amber)
@@ -125,7 +123,7 @@ def test_nothing_is_revoked_unless_a_setting_says_so(
     ("scope", "expected"), [("openid", [REFRESH]), ("openid offline_access", []), ("openid offline", [])]
 )
 @pytest.mark.parametrize("engine", ["db", "cached_db", "cache"])
-def test_back_channel_notice_revokes_the_refresh_token_unless_it_is_for_use_offline(
+def test_a_back_channel_notice_revokes_the_refresh_token_unless_it_is_for_offline_access(
     grants: None,
     browser: SiteBrowser,
     provider: Provider,
@@ -145,7 +143,7 @@ def test_back_channel_notice_revokes_the_refresh_token_unless_it_is_for_use_offl
     assert revoked(network) == expected
 
 
-def test_front_channel_notice_does_the_same(amber: SiteBrowser, network: Network) -> None:
+def test_a_front_channel_notice_revokes_the_refresh_token_too(amber: SiteBrowser, network: Network) -> None:
     sid = amber.user["sid"]
 
     amber.get("/auth/logout/frontchannel/", {"iss": django_settings.ISSUER, "sid": sid})
@@ -153,7 +151,7 @@ def test_front_channel_notice_does_the_same(amber: SiteBrowser, network: Network
     assert revoked(network) == [REFRESH]
 
 
-def test_scope_that_the_provider_does_not_repeat_is_what_was_asked_for(
+def test_a_missing_scope_in_the_answer_means_the_requested_scope(
     grants: None, browser: SiteBrowser, provider: Provider, network: Network, configure: Configure
 ) -> None:
     configure(SCOPE="openid offline_access", KEEP_TOKENS=True, REVOKE_TOKENS_AT_LOGOUT=True)
@@ -168,7 +166,7 @@ def test_scope_that_the_provider_does_not_repeat_is_what_was_asked_for(
     assert revoked(network) == []
 
 
-def test_signed_cookies_have_nothing_to_read_at_a_notice_and_all_at_a_logout(
+def test_signed_cookies_give_no_token_to_a_notice_and_all_tokens_to_a_logout(
     grants: None, new_browser: NewBrowser, provider: Provider, network: Network, settings: Any
 ) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
@@ -183,13 +181,15 @@ def test_signed_cookies_have_nothing_to_read_at_a_notice_and_all_at_a_logout(
     assert revoked(network) == [REFRESH, ACCESS]
 
 
-def test_signing_in_anew_revokes_nothing(amber: SiteBrowser, network: Network) -> None:
+def test_another_sign_in_revokes_nothing(amber: SiteBrowser, network: Network) -> None:
     amber.sign_in("amber")
 
     assert revoked(network) == []
 
 
-def test_provider_without_refresh_tokens(amber: SiteBrowser, network: Network, browser: SiteBrowser) -> None:
+def test_logout_without_a_refresh_token_revokes_the_access_token(
+    amber: SiteBrowser, network: Network, browser: SiteBrowser
+) -> None:
     session = engines.site_store()(amber.key)
     session[LOGIN_KEY] = session[LOGIN_KEY] | {REFRESH: None}
     session.save()
@@ -199,7 +199,7 @@ def test_provider_without_refresh_tokens(amber: SiteBrowser, network: Network, b
     assert revoked(network) == [ACCESS]
 
 
-def test_provider_without_refresh_tokens_has_nothing_to_revoke_at_a_notice(
+def test_a_notice_without_a_refresh_token_revokes_nothing(
     amber: SiteBrowser, provider: Provider, network: Network
 ) -> None:
     session = engines.site_store()(amber.key)
@@ -211,13 +211,15 @@ def test_provider_without_refresh_tokens_has_nothing_to_revoke_at_a_notice(
     assert revoked(network) == []
 
 
-def test_forced_logout_revokes_both(amber: SiteBrowser, network: Network) -> None:
+def test_a_forced_logout_revokes_both_tokens(amber: SiteBrowser, network: Network) -> None:
     force_logout(subject="amber")
 
     assert revoked(network) == [REFRESH, ACCESS]
 
 
-def test_sites_own_logout_revokes_both_at_once(amber: SiteBrowser, network: Network, rf: RequestFactory) -> None:
+def test_the_sites_own_logout_revokes_both_tokens_at_once(
+    amber: SiteBrowser, network: Network, rf: RequestFactory
+) -> None:
     request = rf.get("/")
     request.session = indexed(engines.site_store())(amber.key)
     request.user = auth.get_user(request)
@@ -227,7 +229,7 @@ def test_sites_own_logout_revokes_both_at_once(amber: SiteBrowser, network: Netw
     assert revoked(network) == [REFRESH, ACCESS]
 
 
-def test_logout_that_is_rolled_back_revokes_nothing(amber: SiteBrowser, network: Network) -> None:
+def test_a_logout_that_is_rolled_back_revokes_nothing(amber: SiteBrowser, network: Network) -> None:
     with transaction.atomic():
         indexed(engines.site_store())(amber.key).flush()
         transaction.set_rollback(True)
@@ -236,13 +238,13 @@ def test_logout_that_is_rolled_back_revokes_nothing(amber: SiteBrowser, network:
     assert amber.user is not None
 
 
-# Never in the way
+# Failed revocations
 
 
 @pytest.mark.parametrize(
     ("path", "code"), [(REVOKE, "unreachable"), ("/.well-known/openid-configuration", "cooling_down")]
 )
-def test_provider_out_of_reach_is_asked_once_and_logout_is_whole(
+def test_an_unreachable_provider_is_called_once_and_logout_succeeds(
     amber: SiteBrowser, network: Network, logged: Logged, path: str, code: str
 ) -> None:
     cache.clear()
@@ -258,7 +260,7 @@ def test_provider_out_of_reach_is_asked_once_and_logout_is_whole(
     assert "ory_" not in " ".join(said)
 
 
-def test_provider_that_refuses_is_asked_for_each_token(amber: SiteBrowser, network: Network, logged: Logged) -> None:
+def test_a_provider_that_refuses_is_called_for_each_token(amber: SiteBrowser, network: Network, logged: Logged) -> None:
     network.replace(REVOKE, b'{"error": "invalid_client"}', status=401)
 
     log_out(amber)
@@ -267,7 +269,9 @@ def test_provider_that_refuses_is_asked_for_each_token(amber: SiteBrowser, netwo
     assert "refresh_token not revoked: revocation_refused: 'invalid_client'" in logged()
 
 
-def test_time_is_bounded(amber: SiteBrowser, network: Network, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revocation_has_a_time_limit(
+    amber: SiteBrowser, network: Network, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(token_revocation, "SECONDS", -1)
 
     log_out(amber)
@@ -276,7 +280,7 @@ def test_time_is_bounded(amber: SiteBrowser, network: Network, logged: Logged, m
     assert logged() == [f"{hint} not revoked: revocation_given_up" for hint in (REFRESH, ACCESS)]
 
 
-def test_time_is_bounded_for_the_proof_too(
+def test_introspection_has_a_time_limit(
     amber: SiteBrowser, network: Network, hydra: FakeHydra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(token_revocation, "SECONDS", -1)
@@ -286,7 +290,7 @@ def test_time_is_bounded_for_the_proof_too(
     assert hydra.calls == []
 
 
-def test_fault_of_ours_is_logged(
+def test_our_own_fault_is_logged(
     amber: SiteBrowser, logged: Logged, monkeypatch: pytest.MonkeyPatch, configure: Configure
 ) -> None:
     def revoke(*_: object) -> None:
@@ -299,7 +303,7 @@ def test_fault_of_ours_is_logged(
     assert logged() == [f"{hint} not revoked: internal_error" for hint in (REFRESH, ACCESS)]
 
 
-def test_session_that_cannot_be_read_ends(
+def test_a_session_that_cannot_be_read_ends(
     amber: SiteBrowser, provider: Provider, network: Network, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deliveries = provider.end(amber.user["sid"])
@@ -317,7 +321,7 @@ def test_session_that_cannot_be_read_ends(
     assert logged() == ["tokens not revoked: session_unreadable"]
 
 
-def test_receiver_that_fails_revokes_all_the_same(amber: SiteBrowser, network: Network) -> None:
+def test_a_receiver_that_raises_does_not_stop_the_revocation(amber: SiteBrowser, network: Network) -> None:
     def object_to_it(**_: object) -> None:
         raise RuntimeError("a receiver of the site's")
 
@@ -331,7 +335,7 @@ def test_receiver_that_fails_revokes_all_the_same(amber: SiteBrowser, network: N
     assert revoked(network) == [REFRESH, ACCESS]
 
 
-# A 200 is no proof
+# An answer of 200 does not prove a revocation
 
 
 @pytest.fixture
@@ -341,14 +345,14 @@ def hydra(grants: None, configure: Configure) -> Iterator[FakeHydra]:
         yield hydra
 
 
-def test_hydra_is_asked_whether_the_tokens_are_dead(hydra: FakeHydra, amber: SiteBrowser, logged: Logged) -> None:
+def test_hydra_is_asked_whether_the_tokens_are_inactive(hydra: FakeHydra, amber: SiteBrowser, logged: Logged) -> None:
     log_out(amber)
 
     assert hydra.calls == 2 * ["POST /admin/oauth2/introspect"]
     assert logged() == []
 
 
-def test_token_that_lives_on_is_logged(hydra: FakeHydra, amber: SiteBrowser, logged: Logged) -> None:
+def test_a_token_that_stays_active_is_logged(hydra: FakeHydra, amber: SiteBrowser, logged: Logged) -> None:
     hydra.living_tokens = {"ory_rt_1"}
 
     log_out(amber)
@@ -356,7 +360,7 @@ def test_token_that_lives_on_is_logged(hydra: FakeHydra, amber: SiteBrowser, log
     assert logged() == ["refresh_token not revoked: token_still_alive"]
 
 
-def test_proof_that_cannot_be_had_is_logged(hydra: FakeHydra, amber: SiteBrowser, logged: Logged) -> None:
+def test_a_failed_introspection_is_logged(hydra: FakeHydra, amber: SiteBrowser, logged: Logged) -> None:
     hydra.broken = {"POST"}
 
     log_out(amber)
@@ -365,7 +369,7 @@ def test_proof_that_cannot_be_had_is_logged(hydra: FakeHydra, amber: SiteBrowser
     assert [line.partition("unreachable")[0] for line in logged()] == ["refresh_token revoked: revocation_unproven: "]
 
 
-def test_hydra_out_of_reach_is_asked_once_for_all_sessions(
+def test_an_unreachable_hydra_is_called_once_for_all_sessions(
     hydra: FakeHydra, amber: SiteBrowser, new_browser: NewBrowser, network: Network, logged: Logged
 ) -> None:
     new_browser().sign_in("amber")
@@ -377,7 +381,7 @@ def test_hydra_out_of_reach_is_asked_once_for_all_sessions(
     assert hydra.calls.count("POST /admin/oauth2/introspect") == 1
 
 
-def test_hydra_that_refuses_the_proof_is_asked_for_each_token(
+def test_a_hydra_that_refuses_introspection_is_called_for_each_token(
     hydra: FakeHydra, amber: SiteBrowser, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hydra, "_answer", lambda *_: (401, {"error": "request_unauthorized"}))
@@ -389,7 +393,7 @@ def test_hydra_that_refuses_the_proof_is_asked_for_each_token(
     ]
 
 
-def test_fault_of_ours_in_the_proof_is_logged_and_in_nobodys_way(
+def test_our_own_fault_at_introspection_is_logged_and_logout_succeeds(
     hydra: FakeHydra, amber: SiteBrowser, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def introspect(*_: object) -> None:
@@ -402,7 +406,9 @@ def test_fault_of_ours_in_the_proof_is_logged_and_in_nobodys_way(
     assert logged() == [f"{hint} revoked: revocation_unproven: internal_error" for hint in (REFRESH, ACCESS)]
 
 
-def test_nothing_is_proved_where_nothing_was_revoked(hydra: FakeHydra, amber: SiteBrowser, network: Network) -> None:
+def test_tokens_that_were_not_revoked_are_not_introspected(
+    hydra: FakeHydra, amber: SiteBrowser, network: Network
+) -> None:
     network.down(REVOKE)
 
     log_out(amber)
@@ -413,15 +419,15 @@ def test_nothing_is_proved_where_nothing_was_revoked(hydra: FakeHydra, amber: Si
 # The protocol
 
 
-def revoke_by_hand() -> None:
+def revoke() -> None:
     conf.get().providers["default"].provider.revoke("ory_rt_1", REFRESH, 0)
 
 
-def test_endpoint_that_is_not_announced(provider: Provider, network: Network) -> None:
+def test_a_missing_revocation_endpoint_is_an_error(provider: Provider, network: Network) -> None:
     provider.metadata = {"revocation_endpoint": None}
 
     with pytest.raises(ProviderUnavailable, match="revocation_endpoint_missing"):
-        revoke_by_hand()
+        revoke()
 
 
 @pytest.mark.parametrize(
@@ -434,19 +440,17 @@ def test_endpoint_that_is_not_announced(provider: Provider, network: Network) ->
         (503, ProviderUnavailable, "revocation_fault"),
     ],
 )
-def test_anything_but_200_is_no_success(
-    grants: None, network: Network, status: int, error: type[Exception], code: str
-) -> None:
+def test_only_200_is_a_success(grants: None, network: Network, status: int, error: type[Exception], code: str) -> None:
     network.replace(REVOKE, b"{}", status=status)
 
     with pytest.raises(error, match=code):
-        revoke_by_hand()
+        revoke()
 
 
 # The setting
 
 
-def test_setting_needs_the_tokens(configure: Configure) -> None:
+def test_the_setting_needs_stored_tokens(configure: Configure) -> None:
     configure(REVOKE_TOKENS_AT_LOGOUT=True)
 
     assert [problem.code for problem in conf.problems()] == ["E009"]
@@ -454,13 +458,13 @@ def test_setting_needs_the_tokens(configure: Configure) -> None:
         conf.get()
 
 
-def test_setting_is_true_or_false(configure: Configure) -> None:
+def test_the_setting_is_true_or_false(configure: Configure) -> None:
     configure(KEEP_TOKENS=True, REVOKE_TOKENS_AT_LOGOUT="yes")
 
     assert [problem.code for problem in conf.problems()] == ["E042"]
 
 
-def test_fault_in_the_settings_does_not_stop_a_logout(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_a_wrong_setting_does_not_stop_a_logout(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     monkeypatch.setattr(token_revocation, "revoking_config", Mock(side_effect=ImproperlyConfigured))
 
     assert token_revocation.tokens_of(StoredLogin(issuer="https://op.example"), EndReason.USER) == []

@@ -1,4 +1,4 @@
-"""A provider with one client, a clock that stands still, and a browser of its web face."""
+"""A provider with one client, a clock that the tests move, and a browser of its pages."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -78,7 +78,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, *args: object) -> None:
-                """Quiet."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -106,27 +106,31 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def face(provider: Provider, pauses: list[float]) -> Iterator[ProviderSite]:
-    """The web face, as the provider's own process configures it."""
+    """The provider's pages, with the configuration of the provider's own process."""
     face = ProviderSite(provider, BackChannel(sleep=pauses.append))
     with override_settings(**serve.configuration(face)):
         yield face
 
 
 class Browser(DjangoClient):
-    """A browser that the provider's CSRF protection is real for."""
+    """A browser for which the provider checks CSRF tokens."""
 
     def __init__(self) -> None:
         super().__init__(enforce_csrf_checks=True, headers={"host": "127.0.0.1:4444"})
 
     def open(self, path: str, query: dict[str, str] | None = None) -> Any:
-        """Where a navigation ends, as long as it stays at the provider: a page, or a redirect to somewhere else."""
+        """Follow a URL at the provider, and return the last answer: a page, or a redirect to another site."""
         return self._arrive(self.get(path, query))
 
     def press(self, page: Any, **fields: str) -> Any:
-        """Send the first form of ``page``, with ``fields`` over what its inputs hold, and go where that leads."""
+        """Submit the first form of ``page`` with these ``fields``, and return the last answer."""
         form = next(elements(page, "form"))
-        inputs = [dict(one.attributes) for one in descendants(form, "input")]
-        sent = {one["name"]: one.get("value", "on") for one in inputs if one["type"] == "hidden" or "checked" in one}
+        inputs = [dict(element.attributes) for element in descendants(form, "input")]
+        sent = {
+            field["name"]: field.get("value", "on")
+            for field in inputs
+            if field["type"] == "hidden" or "checked" in field
+        }
         action = dict(form.attributes).get("action") or page.request["PATH_INFO"] + "?" + page.request["QUERY_STRING"]
         return self._arrive(self.post(action, {**sent, **fields}))
 
@@ -136,7 +140,7 @@ class Browser(DjangoClient):
         return response
 
     def switch(self, name: str, **order: Any) -> Any:
-        """Order something under ``/testing/``."""
+        """Call a switch under ``/testing/``."""
         return self.post(f"/testing/{name}", order, content_type="application/json").json()
 
 

@@ -1,4 +1,4 @@
-"""The admin API without a socket, call by call. What of it is Hydra's is stated in ``tests/live`` and proved there."""
+"""The admin API without a socket, call by call. ``tests/live`` describes Hydra's behaviour and proves it."""
 
 import json
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ CONSENTS = "/oauth2/auth/sessions/consent"
 REQUESTS = "/oauth2/auth/requests"
 
 
-class Told(NamedTuple):
+class Response(NamedTuple):
     status: int
     document: Any
     headers: dict[str, str]
@@ -34,25 +34,25 @@ class Caller:
         self.delivered: list[Delivery] = []
         self.admin = Admin(provider, LogoutRequests(provider), self.delivered.extend)
 
-    def __call__(self, method: str, path: str, document: Any = None, /, **query: str) -> Told:
+    def __call__(self, method: str, path: str, document: Any = None, /, **query: str) -> Response:
         sent = document if isinstance(document, bytes) else json.dumps(document).encode()
         given = answer(self.admin, Request(method, path, query=query, body=sent))
-        return Told(given.status, json.loads(given.body) if given.body else None, dict(given.headers))
+        return Response(given.status, json.loads(given.body) if given.body else None, dict(given.headers))
 
     def introspect(self, token: str) -> Any:
         request = Request("POST", "/oauth2/introspect", form={"token": token})
         return json.loads(answer(self.admin, request).body)
 
     def refusal(self, *args: Any, **query: str) -> tuple[int, str]:
-        told = self(*args, **query)
-        return told.status, told.document["error"]
+        response = self(*args, **query)
+        return response.status, response.document["error"]
 
 
 def test_keys_of_id_tokens(provider: Provider) -> None:
-    told = Caller(provider)("GET", "/keys/hydra.openid.id-token")
+    response = Caller(provider)("GET", "/keys/hydra.openid.id-token")
 
-    assert [key["kid"] for key in told.document["keys"]] == [key["kid"] for key in provider.jwks()["keys"]]
-    assert not any("d" in key for key in told.document["keys"])
+    assert [key["kid"] for key in response.document["keys"]] == [key["kid"] for key in provider.jwks()["keys"]]
+    assert not any("d" in key for key in response.document["keys"])
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def tokens_of(provider: Provider, session: LoginSession, scope: str = "openid of
     return token_endpoint.exchange(provider, code, "site", redirect_uri=CALLBACK)
 
 
-def test_what_is_at_no_path_is_not_found_in_words_of_no_oauth_error(call: Caller) -> None:
+def test_an_unknown_path_is_not_found_and_no_oauth_error(call: Caller) -> None:
     given = answer(call.admin, Request("GET", "/nothing"))
 
     assert (given.status, given.body) == (404, b"404 page not found\n")
@@ -79,22 +79,26 @@ def test_what_is_at_no_path_is_not_found_in_words_of_no_oauth_error(call: Caller
 
 
 class TestLoginSessions:
-    def test_by_sid_its_applications_are_told(self, call: Caller, provider: Provider, amber: LoginSession) -> None:
+    def test_ending_a_login_by_sid_notifies_its_clients(
+        self, call: Caller, provider: Provider, amber: LoginSession
+    ) -> None:
         other = provider.sign_in("amber", "site")
 
         assert call("DELETE", LOGIN_SESSIONS, sid=amber.sid, subject="amber").status == 204
 
-        assert [one.client_id for one in call.delivered] == ["site"]
+        assert [delivery.client_id for delivery in call.delivered] == ["site"]
         assert list(provider.login_sessions) == [other.sid]
 
-    def test_by_sid_one_that_was_not_remembered_stays(self, call: Caller, provider: Provider) -> None:
+    def test_a_login_that_was_not_remembered_does_not_end_by_sid(self, call: Caller, provider: Provider) -> None:
         session = provider.sign_in("amber", "site", remember=False)
 
         assert call("DELETE", LOGIN_SESSIONS, sid=session.sid).status == 204
 
         assert (call.delivered, list(provider.login_sessions)) == ([], [session.sid])
 
-    def test_by_subject_nobody_is_told(self, call: Caller, provider: Provider, amber: LoginSession) -> None:
+    def test_ending_logins_by_subject_notifies_no_client(
+        self, call: Caller, provider: Provider, amber: LoginSession
+    ) -> None:
         birch = provider.sign_in("birch", "site")
 
         assert call("DELETE", LOGIN_SESSIONS, subject="amber").status == 204
@@ -102,17 +106,17 @@ class TestLoginSessions:
 
         assert (call.delivered, list(provider.login_sessions)) == ([], [birch.sid])
 
-    def test_by_nothing_it_is_refused(self, call: Caller) -> None:
+    def test_ending_needs_a_sid_or_a_subject(self, call: Caller) -> None:
         assert call.refusal("DELETE", LOGIN_SESSIONS, sid="") == (400, "invalid_request")
 
 
 class TestConsents:
     def listed(self, call: Caller, **query: str) -> list[str]:
-        """The ``sid`` of each consent of amber."""
-        told = call("GET", CONSENTS, subject="amber", **query)
-        return [one["consent_request"]["login_session_id"] for one in told.document]
+        """The ``sid`` of each consent of Amber."""
+        response = call("GET", CONSENTS, subject="amber", **query)
+        return [consent["consent_request"]["login_session_id"] for consent in response.document]
 
-    def test_a_consent_says_its_session_until_that_is_gone(
+    def test_a_consent_names_its_login_session_until_that_ends(
         self, call: Caller, provider: Provider, amber: LoginSession
     ) -> None:
         (consent,) = call("GET", CONSENTS, subject="amber").document
@@ -124,21 +128,19 @@ class TestConsents:
 
         assert self.listed(call) == [""]
 
-    def test_a_client_that_is_gone_is_named(self, call: Caller, provider: Provider, amber: LoginSession) -> None:
+    def test_a_deleted_client_is_still_named(self, call: Caller, provider: Provider, amber: LoginSession) -> None:
         del provider.clients["site"]
 
         (consent,) = call("GET", CONSENTS, subject="amber").document
 
         assert consent["consent_request"]["client"] == {"client_id": "site"}
 
-    def test_the_list_can_be_of_one_session(self, call: Caller, provider: Provider, amber: LoginSession) -> None:
+    def test_the_list_can_be_filtered_by_session(self, call: Caller, provider: Provider, amber: LoginSession) -> None:
         provider.sign_in("amber", "site")
 
         assert self.listed(call, login_session_id=amber.sid) == [amber.sid]
 
-    def test_some_leave_the_list_and_are_told_all_the_same(
-        self, call: Caller, provider: Provider, clock: Clock
-    ) -> None:
+    def test_some_consents_are_not_listed_but_notified(self, call: Caller, provider: Provider, clock: Clock) -> None:
         past = provider.sign_in("amber")
         provider.consent(Consent(past, "site", handled_at=clock.now, remember=True, remember_for=60))
         reused = provider.sign_in("amber")
@@ -150,20 +152,20 @@ class TestConsents:
         assert self.listed(call) == []
         assert [len(provider.end(session.sid)) for session in (past, reused)] == [1, 1]
 
-    def test_pages_follow_by_link(self, call: Caller, provider: Provider) -> None:
+    def test_the_link_header_leads_to_the_next_page(self, call: Caller, provider: Provider) -> None:
         sids = [provider.sign_in("amber", "site").sid for _ in range(3)]
 
         first = call("GET", CONSENTS, subject="amber", page_size="2")
         last = call("GET", CONSENTS, subject="amber", page_size="2", page_token="2")
 
-        said = [one["consent_request"]["login_session_id"] for one in first.document + last.document]
+        said = [consent["consent_request"]["login_session_id"] for consent in first.document + last.document]
         assert said == sids[::-1]
         path = "</admin/oauth2/auth/sessions/consent?subject=amber&page_size=2&page_token"
         assert first.headers["Link"] == f'{path}=0>; rel="first",{path}=2>; rel="next"'
         assert last.headers["Link"] == f'{path}=0>; rel="first"'
 
     @pytest.mark.parametrize("query", [{}, {"subject": "amber", "page_token": "x"}])
-    def test_a_subject_and_pages_that_are_numbers_are_wanted(self, call: Caller, query: dict[str, str]) -> None:
+    def test_the_list_needs_a_subject_and_numeric_pages(self, call: Caller, query: dict[str, str]) -> None:
         assert call.refusal("GET", CONSENTS, **query) == (400, "invalid_request")
 
     @pytest.mark.parametrize(
@@ -175,7 +177,9 @@ class TestConsents:
             pytest.param({"consent_request_id": "unknown"}, ["site", "other", "site"], id="an unknown one"),
         ],
     )
-    def test_they_are_revoked(self, call: Caller, provider: Provider, query: dict[str, str], left: list[str]) -> None:
+    def test_consents_are_revoked(
+        self, call: Caller, provider: Provider, query: dict[str, str], left: list[str]
+    ) -> None:
         amber = provider.sign_in("amber")
         for consent in (
             Consent(amber, "site", consent_request_id="the first"),
@@ -186,7 +190,7 @@ class TestConsents:
 
         assert call("DELETE", CONSENTS, **query).status == 204
 
-        assert [one.client_id for one in provider.consents] == left
+        assert [consent.client_id for consent in provider.consents] == left
 
     @pytest.mark.parametrize(
         "query",
@@ -203,7 +207,7 @@ class TestConsents:
     def test_any_other_combination_is_refused(self, call: Caller, query: dict[str, str]) -> None:
         assert call.refusal("DELETE", CONSENTS, **query) == (400, "invalid_request")
 
-    def test_revoked_their_tokens_end_and_a_logout_tells_nobody(
+    def test_revoked_consents_end_their_tokens_and_get_no_notice(
         self, call: Caller, provider: Provider, amber: LoginSession
     ) -> None:
         tokens = tokens_of(provider, amber)
@@ -215,7 +219,7 @@ class TestConsents:
 
 
 class TestTokens:
-    def test_introspection_says_whose_they_are(self, call: Caller, provider: Provider, amber: LoginSession) -> None:
+    def test_introspection_names_the_subject(self, call: Caller, provider: Provider, amber: LoginSession) -> None:
         tokens = tokens_of(provider, amber)
 
         access, refresh = (call.introspect(tokens[name]) for name in ("access_token", "refresh_token"))
@@ -224,7 +228,7 @@ class TestTokens:
         assert (access["token_use"], refresh["token_use"]) == ("access_token", "refresh_token")
         assert (access["exp"], refresh["exp"]) == (1_800_003_600, 1_802_592_000)
 
-    def test_of_a_dead_one_nothing_is_said(
+    def test_introspection_of_an_ended_token_says_only_inactive(
         self, call: Caller, provider: Provider, amber: LoginSession, clock: Clock
     ) -> None:
         tokens = tokens_of(provider, amber)
@@ -247,7 +251,7 @@ class TestTokens:
 
 
 class TestClients:
-    def test_the_secret_is_said_once(self, call: Caller) -> None:
+    def test_the_secret_is_returned_once(self, call: Caller) -> None:
         created = call("POST", "/clients", {"redirect_uris": ["https://rp.example/callback"], "tos_uri": "x"})
         client_id = created.document["client_id"]
 
@@ -269,11 +273,11 @@ class TestClients:
         assert not document.keys() & absent.keys()
         assert (document["client_name"], document["skip_consent"], document["skip_logout_consent"]) == ("", False, None)
 
-    def test_unknown_and_existing_ones_are_told(self, call: Caller) -> None:
+    def test_unknown_and_existing_clients_are_errors(self, call: Caller) -> None:
         assert call("GET", "/clients/unknown").status == 404
         assert call("POST", "/clients", {"client_id": "site"}).status == 409
 
-    def test_put_keeps_the_secret_and_drops_what_is_left_out(self, call: Caller, provider: Provider) -> None:
+    def test_put_keeps_the_secret_and_deletes_omitted_fields(self, call: Caller, provider: Provider) -> None:
         secret = provider.clients["site"].client_secret
 
         call("PUT", "/clients/site", {"client_id": "another", "redirect_uris": [CALLBACK], "tos_uri": None})
@@ -282,7 +286,7 @@ class TestClients:
         assert (client.client_secret, client.redirect_uris) == (secret, [CALLBACK])
         assert (client.backchannel_logout_uri, client.client_name) == (None, "")
 
-    def test_a_patch_changes_what_it_names(self, call: Caller, provider: Provider) -> None:
+    def test_a_patch_changes_only_the_named_fields(self, call: Caller, provider: Provider) -> None:
         before = provider.clients["site"]
         patch = [
             {"op": "add", "path": "/skip_logout_consent", "value": True},
@@ -298,24 +302,22 @@ class TestClients:
         assert (after.client_secret, after.redirect_uris) == (before.client_secret, before.redirect_uris)
 
     @pytest.mark.parametrize("op", ["remove", "replace"])
-    def test_what_is_not_there_is_not_removed_or_replaced(self, call: Caller, op: str) -> None:
+    def test_an_unknown_client_cannot_be_deleted_or_replaced(self, call: Caller, op: str) -> None:
         patch = [{"op": op, "path": "/backchannel_logout_session_required", "value": True}]
 
         assert call("PATCH", "/clients/site", patch).status == 500
 
-    def test_where_to_go_after_logout_has_the_origin_of_a_redirect_uri(self, call: Caller) -> None:
+    def test_a_post_logout_redirect_uri_needs_the_origin_of_a_redirect_uri(self, call: Caller) -> None:
         patch = [{"op": "add", "path": "/post_logout_redirect_uris", "value": ["https://rp.example/bye"]}]
 
         assert call.refusal("PATCH", "/clients/site", patch) == (400, "invalid_client_metadata")
 
-    def test_a_deleted_one_takes_its_consents_along(
-        self, call: Caller, provider: Provider, amber: LoginSession
-    ) -> None:
+    def test_a_deleted_client_loses_its_consents(self, call: Caller, provider: Provider, amber: LoginSession) -> None:
         assert call("DELETE", "/clients/site").status == 204
 
         assert (provider.clients, provider.consents) == ({}, [])
 
-    def test_what_is_no_json_is_refused(self, call: Caller) -> None:
+    def test_other_text_than_json_is_refused(self, call: Caller) -> None:
         assert call.refusal("POST", "/clients", b"{") == (400, "invalid_request")
 
 
@@ -324,7 +326,7 @@ class TestLoginAndConsentRequests:
     def challenge(self, provider: Provider, asked: AuthorizationRequest) -> str:
         return challenges.begin(provider, asked, None, "a browser")
 
-    def test_a_login_request_says_what_was_asked_for(self, call: Caller, challenge: str) -> None:
+    def test_a_login_request_contains_the_authorization_request(self, call: Caller, challenge: str) -> None:
         document = call("GET", f"{REQUESTS}/login", login_challenge=challenge).document
 
         assert (document["challenge"], document["skip"], document["subject"]) == (challenge, False, "")
@@ -332,7 +334,7 @@ class TestLoginAndConsentRequests:
         assert document["oidc_context"] == {"ui_locales": ["de", "en"], "login_hint": "amber"}
         assert "nonce=n" in document["request_url"]
 
-    def test_a_login_is_accepted_and_a_consent_request_made(
+    def test_an_accepted_login_creates_a_consent_request(
         self, call: Caller, provider: Provider, challenge: str
     ) -> None:
         answered = {"subject": "amber", "acr": "2", "amr": ["pwd"], "context": {"from": "login"}}
@@ -346,7 +348,7 @@ class TestLoginAndConsentRequests:
         assert (document["context"], document["login_session_id"]) == ({"from": "login"}, flow.sid)
 
     @pytest.mark.parametrize("answer", ["login/accept", "login/reject", "consent/accept", "consent/reject"])
-    def test_unknown_and_missing_challenges_are_told(self, call: Caller, answer: str) -> None:
+    def test_unknown_and_missing_challenges_are_errors(self, call: Caller, answer: str) -> None:
         kind = answer.partition("/")[0]
 
         assert call("PUT", f"{REQUESTS}/{answer}", {"subject": "amber"}, **{f"{kind}_challenge": "x"}).status == 404
@@ -367,29 +369,29 @@ class TestLogoutRequests:
             asked.requested_at, asked.expires_at = 1_800_000_000, 1_800_001_800
         return call.admin.logout_requests.add(asked, "/oauth2/sessions/logout?x=1")
 
-    def test_it_says_who_leaves_what(self, call: Caller) -> None:
+    def test_a_logout_request_names_the_user_and_the_session(self, call: Caller) -> None:
         document = call("GET", f"{REQUESTS}/logout", logout_challenge=self.made(call)).document
 
         assert (document["subject"], document["sid"], document["rp_initiated"]) == ("amber", "a sid", True)
         assert (document["client"]["client_id"], document["expires_at"]) == ("site", None)
 
-    def test_the_providers_own_has_no_client_and_expires(self, call: Caller, clock: Clock) -> None:
+    def test_a_logout_at_the_provider_has_no_client_and_expires(self, call: Caller, clock: Clock) -> None:
         challenge = self.made(call, rp_initiated=False)
         document = call("GET", f"{REQUESTS}/logout", logout_challenge=challenge).document
 
         assert (document["client"], document["expires_at"]) == (None, "2027-01-15T08:30:00Z")
 
-    def test_accepted_and_brought_back_it_is_gone(self, call: Caller) -> None:
+    def test_a_completed_logout_request_is_gone(self, call: Caller) -> None:
         challenge = self.made(call)
         url = call("PUT", f"{REQUESTS}/logout/accept", logout_challenge=challenge).document["redirect_to"]
         assert call("GET", f"{REQUESTS}/logout", logout_challenge=challenge).status == 200
 
         call.admin.logout_requests.verified(url.partition("logout_verifier=")[2])
 
-        told = call("GET", f"{REQUESTS}/logout", logout_challenge=challenge)
-        assert (told.status, told.document) == (410, {"redirect_to": "/oauth2/sessions/logout?x=1"})
+        response = call("GET", f"{REQUESTS}/logout", logout_challenge=challenge)
+        assert (response.status, response.document) == (410, {"redirect_to": "/oauth2/sessions/logout?x=1"})
 
-    def test_rejected_it_is_unknown_until_it_is_accepted(self, call: Caller) -> None:
+    def test_a_rejected_logout_request_is_unknown_until_it_is_accepted(self, call: Caller) -> None:
         challenge = self.made(call)
 
         assert call("PUT", f"{REQUESTS}/logout/reject", logout_challenge=challenge).status == 204
@@ -397,6 +399,6 @@ class TestLogoutRequests:
         assert call("PUT", f"{REQUESTS}/logout/accept", logout_challenge=challenge).status == 200
 
     @pytest.mark.parametrize(("method", "answer"), [("GET", ""), ("PUT", "/accept"), ("PUT", "/reject")])
-    def test_unknown_and_missing_challenges_are_told(self, call: Caller, method: str, answer: str) -> None:
+    def test_unknown_and_missing_challenges_are_errors(self, call: Caller, method: str, answer: str) -> None:
         for query in ({}, {"logout_challenge": "x"}):
             assert call(method, f"{REQUESTS}/logout{answer}", **query).status == 404

@@ -1,4 +1,4 @@
-"""The admin API as WSGI application."""
+"""The admin API as a WSGI application."""
 
 import io
 import json
@@ -59,11 +59,11 @@ def test_a_document_is_read(application: MachineApplication, provider: Provider)
 
 
 @pytest.mark.parametrize("path", ["/clients/site", "/admin/admin/clients/site", "/admin", "/"])
-def test_what_is_not_below_admin_is_at_no_path(application: MachineApplication, path: str) -> None:
+def test_paths_outside_admin_are_not_found(application: MachineApplication, path: str) -> None:
     assert ask(application, "GET", path) == ("404 Not Found", b"404 page not found\n")
 
 
-def test_it_says_that_it_is_ready(application: MachineApplication) -> None:
+def test_it_reports_that_it_is_ready(application: MachineApplication) -> None:
     assert ask(application, "GET", "/health/ready") == ("200 OK", b'{"status": "ok"}')
 
 
@@ -76,7 +76,7 @@ def test_it_says_that_it_is_ready(application: MachineApplication) -> None:
         ({"HTTP_ORIGIN": "http://evil.example"}, "403 Forbidden"),
     ],
 )
-def test_a_page_in_a_browser_does_not_reach_it(
+def test_a_page_in_a_browser_cannot_call_it(
     application: MachineApplication, environ: dict[str, str], status: str
 ) -> None:
     assert ask(application, "GET", "/admin/clients/site", **environ)[0] == status

@@ -20,7 +20,7 @@ VALID = {
 }
 
 
-def test_a_valid_request_is_read_whole(provider: Provider) -> None:
+def test_a_valid_request_is_parsed(provider: Provider) -> None:
     asked = authorization.parse(provider, VALID | {"prompt": "login consent", "max_age": "60", "login_hint": "amber"})
 
     assert (asked.client.client_id, asked.redirect_uri, asked.scope) == ("site", CALLBACK, "openid email")
@@ -30,7 +30,7 @@ def test_a_valid_request_is_read_whole(provider: Provider) -> None:
 
 
 @pytest.mark.parametrize("change", [{"client_id": "other"}, {"redirect_uri": CALLBACK.rstrip("/")}])
-def test_an_error_about_the_client_or_its_redirect_uri_never_goes_there(
+def test_an_error_about_the_client_or_its_redirect_uri_is_not_sent_there(
     provider: Provider, change: dict[str, str]
 ) -> None:
     with pytest.raises(OAuth2Error) as caught:
@@ -52,7 +52,7 @@ def test_an_error_about_the_client_or_its_redirect_uri_never_goes_there(
         ({"max_age": "²"}, "invalid_request"),
     ],
 )
-def test_any_other_error_goes_back_to_the_client(provider: Provider, change: dict[str, str], error: str) -> None:
+def test_any_other_error_is_sent_to_the_client(provider: Provider, change: dict[str, str], error: str) -> None:
     with pytest.raises(OAuth2Error) as caught:
         authorization.parse(provider, VALID | change)
 
@@ -70,7 +70,7 @@ def test_any_other_error_goes_back_to_the_client(provider: Provider, change: dic
         ({"max_age": "0"}, 1, False),
     ],
 )
-def test_a_remembered_login_answers_unless_a_fresh_one_is_asked_for(
+def test_a_remembered_login_is_used_unless_a_new_one_is_required(
     provider: Provider, amber: LoginSession, change: dict[str, str], seconds: int, accepted: bool
 ) -> None:
     asked = authorization.parse(provider, VALID | change)
@@ -78,14 +78,14 @@ def test_a_remembered_login_answers_unless_a_fresh_one_is_asked_for(
     assert asked.accepts(amber, amber.auth_time + seconds) is accepted
 
 
-def test_nobody_and_a_login_that_was_not_remembered_answer_nothing(provider: Provider) -> None:
+def test_prompt_none_without_a_remembered_login_is_an_error(provider: Provider) -> None:
     asked = authorization.parse(provider, VALID)
 
     assert not asked.accepts(None, 0)
     assert not asked.accepts(provider.sign_in("amber", remember=False), 0)
 
 
-def test_the_response_names_the_issuer_only_where_it_is_announced(provider: Provider, amber: LoginSession) -> None:
+def test_the_response_names_the_issuer_only_if_it_is_announced(provider: Provider, amber: LoginSession) -> None:
     asked = authorization.parse(provider, VALID)
     assert set(authorization.respond(provider, asked, amber)) == {"code", "scope", "state"}
 

@@ -1,4 +1,4 @@
-"""Deliveries over a socket, as Hydra makes them."""
+"""Deliveries over a socket, as Hydra sends them."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def deliver(backchannel: BackChannel, url: str) -> Report:
     return report
 
 
-def test_a_delivery_is_one_post_of_a_form(backchannel: BackChannel, receiver: Receiver) -> None:
+def test_a_delivery_is_one_form_post(backchannel: BackChannel, receiver: Receiver) -> None:
     report = deliver(backchannel, receiver.url + "/out/")
 
     assert receiver.received == [("POST", "/out/", {"logout_token": "a.b.c"})]
@@ -28,17 +28,17 @@ def test_a_delivery_is_one_post_of_a_form(backchannel: BackChannel, receiver: Re
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_passing_fault_is_tried_again_with_the_same_token(
+def test_a_temporary_fault_is_retried_with_the_same_token(
     backchannel: BackChannel, receiver: Receiver, pauses: list[float], status: int
 ) -> None:
     receiver.answers = [(status, {}), (status, {})]
 
     assert deliver(backchannel, receiver.url).attempts == [status, status, 200]
     assert pauses == [1.0, 2.0]
-    assert {one.form["logout_token"] for one in receiver.received} == {"a.b.c"}
+    assert {received.form["logout_token"] for received in receiver.received} == {"a.b.c"}
 
 
-def test_there_are_three_attempts_and_no_fourth(backchannel: BackChannel, receiver: Receiver) -> None:
+def test_there_are_at_most_three_attempts(backchannel: BackChannel, receiver: Receiver) -> None:
     receiver.answers = [(503, {})] * 3
 
     report = deliver(backchannel, receiver.url)
@@ -48,7 +48,7 @@ def test_there_are_three_attempts_and_no_fourth(backchannel: BackChannel, receiv
 
 
 @pytest.mark.parametrize("status", [201, 202, 400, 404, 501])
-def test_any_other_answer_is_a_failure_and_final(backchannel: BackChannel, receiver: Receiver, status: int) -> None:
+def test_any_other_answer_is_a_final_failure(backchannel: BackChannel, receiver: Receiver, status: int) -> None:
     receiver.answers = [(status, {})]
 
     report = deliver(backchannel, receiver.url)
@@ -64,14 +64,16 @@ def test_204_is_a_success(backchannel: BackChannel, receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_obeyed(backchannel: BackChannel, receiver: Receiver, pauses: list[float], status: int) -> None:
+def test_retry_after_is_respected(
+    backchannel: BackChannel, receiver: Receiver, pauses: list[float], status: int
+) -> None:
     receiver.answers = [(status, {"Retry-After": "0"}), (status, {"Retry-After": "5"})]
 
     assert deliver(backchannel, receiver.url).attempts == [status, status, 200]
     assert pauses == [0.0, 5.0]
 
 
-def test_retry_after_beyond_the_time_for_all_attempts_ends_them(
+def test_a_retry_after_beyond_the_time_limit_ends_the_attempts(
     backchannel: BackChannel, receiver: Receiver, pauses: list[float]
 ) -> None:
     receiver.answers = [(503, {"Retry-After": "40"})]
@@ -80,16 +82,14 @@ def test_retry_after_beyond_the_time_for_all_attempts_ends_them(
     assert pauses == []
 
 
-def test_the_time_for_all_attempts_is_counted_together(
-    backchannel: BackChannel, receiver: Receiver, pauses: list[float]
-) -> None:
+def test_all_attempts_share_one_time_limit(backchannel: BackChannel, receiver: Receiver, pauses: list[float]) -> None:
     receiver.answers = [(503, {"Retry-After": "20"})] * 2
 
     assert deliver(backchannel, receiver.url).attempts == [503, 503]
     assert pauses == [20.0]
 
 
-def test_a_proxy_of_the_environment_is_not_asked(
+def test_a_proxy_of_the_environment_is_not_used(
     backchannel: BackChannel, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:44442")
@@ -97,7 +97,7 @@ def test_a_proxy_of_the_environment_is_not_asked(
     assert deliver(backchannel, receiver.url).delivered
 
 
-def test_retry_after_counts_for_429_and_503_only(
+def test_retry_after_counts_only_for_429_and_503(
     backchannel: BackChannel, receiver: Receiver, pauses: list[float]
 ) -> None:
     receiver.answers = [(500, {"Retry-After": "9"})]
@@ -107,13 +107,13 @@ def test_retry_after_counts_for_429_and_503_only(
     assert pauses == [1.0]
 
 
-def test_a_refused_connection_is_tried_again(backchannel: BackChannel, pauses: list[float]) -> None:
+def test_a_refused_connection_is_retried(backchannel: BackChannel, pauses: list[float]) -> None:
     assert deliver(backchannel, "http://127.0.0.1:44442/").attempts == ["ConnectionError"] * 3
     assert pauses == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_redirect_loses_the_logout_and_looks_like_success(
+def test_a_redirect_loses_the_notice_and_looks_like_a_success(
     backchannel: BackChannel, receiver: Receiver, status: int
 ) -> None:
     receiver.answers = [(status, {"Location": "/elsewhere"})]
@@ -123,9 +123,7 @@ def test_a_redirect_loses_the_logout_and_looks_like_success(
 
 
 @pytest.mark.parametrize("status", [307, 308])
-def test_a_redirect_of_the_newer_kinds_keeps_the_post(
-    backchannel: BackChannel, receiver: Receiver, status: int
-) -> None:
+def test_redirects_307_and_308_keep_the_post(backchannel: BackChannel, receiver: Receiver, status: int) -> None:
     receiver.answers = [(status, {"Location": "/elsewhere"})]
 
     deliver(backchannel, receiver.url)
@@ -133,7 +131,7 @@ def test_a_redirect_of_the_newer_kinds_keeps_the_post(
     assert receiver.received[1] == ("POST", "/elsewhere", {"logout_token": "a.b.c"})
 
 
-def test_no_client_waits_for_another(backchannel: BackChannel, receiver: Receiver) -> None:
+def test_clients_are_notified_in_parallel(backchannel: BackChannel, receiver: Receiver) -> None:
     deliveries = [Delivery(name, url, "a.b.c") for name, url in (("a", "http://127.0.0.1:44442/"), ("b", receiver.url))]
 
     first, second = backchannel.deliver(deliveries)
@@ -142,7 +140,7 @@ def test_no_client_waits_for_another(backchannel: BackChannel, receiver: Receive
     assert (first.delivered, second.delivered) == (False, True)
 
 
-def test_the_background_delivers_too(backchannel: BackChannel, receiver: Receiver) -> None:
+def test_deliveries_can_run_in_the_background(backchannel: BackChannel, receiver: Receiver) -> None:
     backchannel.deliver_in_background([Delivery("site", receiver.url, "a.b.c")]).join(5)
 
     assert [report.delivered for report in backchannel.reports] == [True]

@@ -27,14 +27,14 @@ def verifier_of(url: str) -> str:
 def log_in(
     provider: Provider, asked: AuthorizationRequest, known: LoginSession | None = None, **answer: object
 ) -> Flow:
-    """Through the login page as amber."""
+    """Sign in as Amber on the login page."""
     challenge = challenges.begin(provider, asked, known, BROWSER)
     url = challenges.accept_login(provider, challenge, {"subject": "amber", **answer})
     return challenges.log_in(provider, verifier_of(url), BROWSER)
 
 
 def agree(provider: Provider, flow: Flow, answer: Answer = AGREED) -> dict[str, str]:
-    """Through the consent page: what the client is sent."""
+    """Accept on the consent page, and return the response to the client."""
     url = challenges.accept_consent(provider, challenges.ask_consent(provider, flow), answer)
     return challenges.finish(provider, verifier_of(url), BROWSER)
 
@@ -45,7 +45,7 @@ def claims_of(provider: Provider, asked: AuthorizationRequest, sent: dict[str, s
 
 
 @pytest.mark.parametrize("remember", [True, False])
-def test_a_login_begins_a_session_that_is_remembered_where_the_page_says_so(
+def test_a_login_starts_a_session_that_is_remembered_if_the_page_says_so(
     provider: Provider, asked: AuthorizationRequest, remember: bool
 ) -> None:
     flow = log_in(provider, asked, remember=remember)
@@ -53,13 +53,13 @@ def test_a_login_begins_a_session_that_is_remembered_where_the_page_says_so(
     assert provider.login_sessions[flow.sid].remembered is remember
 
 
-def test_somebody_known_keeps_the_session(provider: Provider, asked: AuthorizationRequest, amber: LoginSession) -> None:
+def test_a_known_user_keeps_the_session(provider: Provider, asked: AuthorizationRequest, amber: LoginSession) -> None:
     flow = log_in(provider, asked, amber)
 
     assert (flow.login_skip, flow.sid, list(provider.login_sessions)) == (True, amber.sid, [amber.sid])
 
 
-def test_accepted_as_another_than_the_known_one_it_begins_anew(
+def test_another_subject_than_the_known_one_starts_a_new_session(
     provider: Provider, asked: AuthorizationRequest, amber: LoginSession
 ) -> None:
     challenge = challenges.begin(provider, asked, amber, BROWSER)
@@ -79,7 +79,7 @@ def test_a_login_without_subject_is_refused(provider: Provider, asked: Authoriza
     ("browser", "times", "error"),
     [("another browser", 1, "request_forbidden"), (BROWSER, 2, "access_denied")],
 )
-def test_a_verifier_is_good_once_and_in_its_browser(
+def test_a_verifier_works_once_and_only_in_its_browser(
     provider: Provider, asked: AuthorizationRequest, browser: str, times: int, error: str
 ) -> None:
     challenge = challenges.begin(provider, asked, None, BROWSER)
@@ -101,7 +101,7 @@ def test_a_verifier_is_good_once_and_in_its_browser(
         ({}, "request_denied", ""),
     ],
 )
-def test_a_rejection_is_what_the_client_hears(
+def test_a_rejection_is_sent_to_the_client(
     provider: Provider, asked: AuthorizationRequest, answer: Answer, error: str, description: str
 ) -> None:
     login = challenges.reject_login(provider, challenges.begin(provider, asked, None, BROWSER), answer)
@@ -113,7 +113,7 @@ def test_a_rejection_is_what_the_client_hears(
         assert (caught.value.error, caught.value.description) == (error, description)
 
 
-def test_consent_gives_a_code_for_what_was_granted(provider: Provider, asked: AuthorizationRequest) -> None:
+def test_consent_gives_a_code_with_the_granted_scopes(provider: Provider, asked: AuthorizationRequest) -> None:
     flow = log_in(provider, asked, remember=True, acr="2", amr=["pwd"])
 
     sent = agree(
@@ -135,7 +135,7 @@ def test_consent_gives_a_code_for_what_was_granted(provider: Provider, asked: Au
     assert len(provider.end(flow.sid)) == 1
 
 
-def test_a_session_that_ended_meanwhile_does_not_come_back(provider: Provider, asked: AuthorizationRequest) -> None:
+def test_a_session_that_ended_meanwhile_stays_ended(provider: Provider, asked: AuthorizationRequest) -> None:
     flow = log_in(provider, asked, remember=True)
     provider.end(flow.sid)
 
@@ -155,7 +155,7 @@ def test_a_session_that_ended_meanwhile_does_not_come_back(provider: Provider, a
         ({"remember": True, "remember_for": 60}, {}, 61, False),
     ],
 )
-def test_an_earlier_consent_spares_the_question(
+def test_an_earlier_consent_skips_the_question(
     provider: Provider,
     asked: AuthorizationRequest,
     clock: Clock,
@@ -173,17 +173,15 @@ def test_an_earlier_consent_spares_the_question(
     assert consent.consent_skip is skip
 
 
-def test_a_reused_consent_is_not_the_one_that_the_next_is_spared_by(
-    provider: Provider, asked: AuthorizationRequest
-) -> None:
+def test_a_reused_consent_does_not_skip_the_next_question(provider: Provider, asked: AuthorizationRequest) -> None:
     agree(provider, log_in(provider, asked), {**AGREED, "remember": True})
     agree(provider, log_in(provider, asked), {**AGREED, "remember": True})
 
-    assert [one.reused for one in provider.consents] == [False, True]
+    assert [consent.reused for consent in provider.consents] == [False, True]
     assert provider.remembered_consent("amber", "site") is provider.consents[0]
 
 
-def test_prompt_none_wants_an_earlier_consent_too(provider: Provider, amber: LoginSession) -> None:
+def test_prompt_none_needs_an_earlier_consent_too(provider: Provider, amber: LoginSession) -> None:
     flow = log_in(provider, parse(provider, VALID | {"prompt": "none"}), amber)
 
     with pytest.raises(OAuth2Error) as caught:

@@ -1,4 +1,4 @@
-"""``manage.py demo``: what it starts, what it writes, and how it ends."""
+"""``manage.py demo``: what it starts, what it prints, and how it ends."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ LOGGERS = ("django_ory_logout", "django.server", "django.request")
 
 @pytest.fixture(autouse=True)
 def _what_it_leaves_behind() -> Iterator[None]:
-    """A demo has its process for itself; here it has not."""
+    """The demo normally has its own process. Here, restore what it changes in this process."""
     levels = {name: logging.getLogger(name).level for name in LOGGERS}
     handler = signal.getsignal(signal.SIGTERM)
     yield
@@ -37,7 +37,7 @@ def _what_it_leaves_behind() -> Iterator[None]:
 
 @pytest.fixture
 def issuer(settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The embedded provider's, on a port that is free, with the site on another."""
+    """The issuer of the embedded provider on a free port, with the site on another port."""
     monkeypatch.delenv("OIDC_ISSUER", raising=False)
     monkeypatch.setenv("NO_PROXY", "intranet.example")
     issuer = f"http://127.0.0.1:{free_port()}"
@@ -48,7 +48,7 @@ def issuer(settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def kratos(settings: Any, monkeypatch: pytest.MonkeyPatch, issuer: str) -> dict[str, str]:
-    """The embedded Kratos', in place of the provider, which has a free port too."""
+    """The embedded Kratos instead of the provider, on a free port too."""
     monkeypatch.setattr(demo, "PROVIDER_PORT", free_port())
     urls = {"PUBLIC_URL": f"http://localhost:{free_port()}", "ADMIN_URL": f"http://127.0.0.1:{free_port()}"}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": {"KRATOS": urls}}}
@@ -56,7 +56,7 @@ def kratos(settings: Any, monkeypatch: pytest.MonkeyPatch, issuer: str) -> dict[
 
 
 def run(monkeypatch: pytest.MonkeyPatch, serving: Any, **options: bool) -> str:
-    """What the demo writes, when ``serving`` happens in place of its requests."""
+    """Run the demo with ``serving`` in place of its server, and return the output."""
     monkeypatch.setattr(ThreadedWSGIServer, "serve_forever", lambda server: serving())
     written = StringIO()
     call_command(demo.Command(stdout=written, no_color=True), **options)
@@ -96,7 +96,7 @@ def test_the_checks_run_as_soon_as_there_are_tables(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.django_db
-def test_it_runs_a_kratos_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, kratos: dict[str, str]) -> None:
+def test_it_runs_a_kratos_if_the_settings_name_one(monkeypatch: pytest.MonkeyPatch, kratos: dict[str, str]) -> None:
     found: list[Any] = []
 
     def serving() -> None:
@@ -110,7 +110,9 @@ def test_it_runs_a_kratos_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, k
 
 
 @pytest.mark.django_db
-def test_a_kratos_of_ones_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, kratos: dict[str, str]) -> None:
+def test_it_does_not_start_a_kratos_if_another_one_runs(
+    monkeypatch: pytest.MonkeyPatch, kratos: dict[str, str]
+) -> None:
     def serving() -> None:
         with pytest.raises(requests.ConnectionError):
             requests.get(kratos["PUBLIC_URL"], timeout=5)
@@ -121,9 +123,7 @@ def test_a_kratos_of_ones_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, kra
     assert "for development only" not in written
 
 
-def test_with_settings_for_a_provider_it_starts_over_with_those_for_kratos(
-    monkeypatch: pytest.MonkeyPatch, issuer: str
-) -> None:
+def test_it_restarts_with_the_settings_for_kratos(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
     monkeypatch.setenv("OIDC_ISSUER", issuer)
     monkeypatch.setattr(sys, "argv", ["manage.py", "demo", "--kratos"])
     started: list[Any] = []
@@ -142,7 +142,7 @@ def test_with_settings_for_a_provider_it_starts_over_with_those_for_kratos(
 
 
 @pytest.mark.django_db
-def test_a_provider_of_ones_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+def test_it_does_not_start_a_provider_if_another_one_runs(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
     monkeypatch.setenv("OIDC_ISSUER", issuer)
 
     def serving() -> None:
@@ -153,7 +153,7 @@ def test_a_provider_of_ones_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, i
 
 
 @pytest.mark.django_db
-def test_being_terminated_is_being_interrupted(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+def test_sigterm_ends_it_like_an_interrupt(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
     monkeypatch.setenv("OIDC_ISSUER", issuer)
 
     assert run(monkeypatch, lambda: signal.raise_signal(signal.SIGTERM)).endswith("Stopped.\n")
@@ -182,7 +182,7 @@ def test_each_event_is_one_line(monkeypatch: pytest.MonkeyPatch, issuer: str) ->
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("which", "hint"), [("SITE_URL", "set SITE_URL"), ("ISSUER", "set OIDC_ISSUER")])
-def test_a_port_that_is_taken_is_told(
+def test_a_used_port_is_reported(
     monkeypatch: pytest.MonkeyPatch, settings: Any, issuer: str, which: str, hint: str
 ) -> None:
     url = issuer if which == "ISSUER" else settings.ORY_LOGOUT["SITE_URL"]
@@ -192,7 +192,7 @@ def test_a_port_that_is_taken_is_told(
 
 
 @pytest.mark.django_db
-def test_a_provider_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+def test_a_provider_that_stops_is_reported(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
     monkeypatch.setattr(demo, "serve", int)
 
     with pytest.raises(CommandError, match="did not start"):

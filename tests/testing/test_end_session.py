@@ -1,4 +1,4 @@
-"""The cases of Hydra's end session endpoint, one by one."""
+"""The cases of Hydra's end session endpoint."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def test_no_hint_and_no_cookie_ends_nothing(provider: Provider) -> None:
     assert ask(provider) == SIGNED_OUT
 
 
-def test_no_hint_and_a_cookie_is_a_logout_of_the_providers_own(provider: Provider, amber: LoginSession) -> None:
+def test_no_hint_and_a_cookie_is_a_logout_at_the_provider(provider: Provider, amber: LoginSession) -> None:
     now = provider.clock()
     expected = LogoutRequest(
         amber.sid, "amber", "", SIGNED_OUT, rp_initiated=False, requested_at=now, expires_at=now + 1800
@@ -49,14 +49,14 @@ def test_a_hint_works_without_a_cookie(provider: Provider, amber: LoginSession) 
     assert asked == LogoutRequest(amber.sid, "amber", "site", LOGGED_OUT + "?state=st%261", rp_initiated=True)
 
 
-def test_state_comes_back_with_a_redirect_uri_only(provider: Provider, amber: LoginSession) -> None:
+def test_state_is_returned_only_with_a_redirect_uri(provider: Provider, amber: LoginSession) -> None:
     asked = ask(provider, id_token_hint=provider.id_token(amber, "site"), state="st")
 
     assert isinstance(asked, LogoutRequest)
     assert asked.redirect_uri == SIGNED_OUT
 
 
-def test_a_redirect_uri_without_state_is_left_as_it_is(provider: Provider, amber: LoginSession) -> None:
+def test_a_redirect_uri_without_state_is_unchanged(provider: Provider, amber: LoginSession) -> None:
     hint = provider.id_token(amber, "site")
 
     asked = ask(provider, id_token_hint=hint, post_logout_redirect_uri=LOGGED_OUT)
@@ -72,7 +72,7 @@ def test_an_expired_hint_is_accepted(provider: Provider, amber: LoginSession, cl
     assert isinstance(ask(provider, id_token_hint=hint), LogoutRequest)
 
 
-def test_a_hint_of_a_rotated_out_key_is_refused_though_the_jwks_lists_the_key(
+def test_a_hint_of_a_rotated_key_is_refused_although_the_jwks_lists_the_key(
     provider: Provider, amber: LoginSession
 ) -> None:
     hint = provider.id_token(amber, "site")
@@ -82,7 +82,7 @@ def test_a_hint_of_a_rotated_out_key_is_refused_though_the_jwks_lists_the_key(
     assert refused(provider, id_token_hint=hint) == "go-jose/go-jose: error in cryptographic primitive"
 
 
-def test_a_hint_of_another_algorithms_key_is_accepted(provider: Provider, amber: LoginSession) -> None:
+def test_a_hint_signed_with_a_key_of_another_algorithm_is_accepted(provider: Provider, amber: LoginSession) -> None:
     hint = provider.id_token(amber, "site")
     provider.rotate_keys("ES256")
 
@@ -90,7 +90,7 @@ def test_a_hint_of_another_algorithms_key_is_accepted(provider: Provider, amber:
 
 
 @pytest.mark.parametrize("hint", ["x", "..", "a.b.c", "a.b.c.d.e", "é", tokens.compact({"alg": "none"}, {"sid": "s"})])
-def test_what_is_no_id_token_of_ours_is_refused(provider: Provider, hint: str) -> None:
+def test_other_text_is_no_id_token_of_ours(provider: Provider, hint: str) -> None:
     assert refused(provider, id_token_hint=hint) == "go-jose/go-jose: error in cryptographic primitive"
 
 
@@ -111,7 +111,7 @@ def test_a_hint_with_one_wrong_claim_is_refused(
     assert reason in refused(provider, id_token_hint=hint)
 
 
-def test_a_redirect_uri_must_match_to_the_letter(provider: Provider, amber: LoginSession) -> None:
+def test_a_redirect_uri_must_match_exactly(provider: Provider, amber: LoginSession) -> None:
     hint = provider.id_token(amber, "site")
 
     assert "post_logout_redirect_uri" in refused(
@@ -126,7 +126,7 @@ def test_a_hint_for_no_client_has_no_redirect_uri(provider: Provider, amber: Log
 
 
 @pytest.mark.parametrize("remembered", [False, None], ids=["not remembered", "gone"])
-def test_a_login_that_cannot_end_is_sent_back_at_once_as_if_it_had(
+def test_a_login_that_cannot_end_is_redirected_at_once(
     provider: Provider, amber: LoginSession, remembered: bool | None
 ) -> None:
     hint = provider.id_token(amber, "site")
@@ -140,7 +140,7 @@ def test_a_login_that_cannot_end_is_sent_back_at_once_as_if_it_had(
     )
 
 
-def test_accepting_ends_the_session_and_names_who_is_told(provider: Provider, amber: LoginSession) -> None:
+def test_accept_ends_the_session_and_names_the_notified_clients(provider: Provider, amber: LoginSession) -> None:
     asked = LogoutRequest(amber.sid, "amber", "site", SIGNED_OUT, rp_initiated=True)
 
     ended = end_session.end(provider, asked, amber)
@@ -151,7 +151,7 @@ def test_accepting_ends_the_session_and_names_who_is_told(provider: Provider, am
 
 
 @pytest.mark.parametrize("cookie", [None, "birch"])
-def test_the_providers_own_logout_is_of_its_browser_alone(
+def test_a_logout_at_the_provider_belongs_to_its_browser(
     provider: Provider, amber: LoginSession, cookie: str | None
 ) -> None:
     asked = LogoutRequest(amber.sid, "amber", "", SIGNED_OUT, rp_initiated=False)
@@ -162,7 +162,7 @@ def test_the_providers_own_logout_is_of_its_browser_alone(
     assert amber.sid in provider.login_sessions
 
 
-def test_the_providers_own_logout_must_come_back_in_half_an_hour(
+def test_a_logout_at_the_provider_expires_after_half_an_hour(
     provider: Provider, amber: LoginSession, clock: Clock
 ) -> None:
     asked = ask(provider, amber)
@@ -178,7 +178,7 @@ def test_the_providers_own_logout_must_come_back_in_half_an_hour(
     assert caught.value.error == "request_unauthorized"
 
 
-def test_only_an_accepted_logout_has_a_good_verifier(provider: Provider, amber: LoginSession) -> None:
+def test_only_an_accepted_logout_has_a_valid_verifier(provider: Provider, amber: LoginSession) -> None:
     asked = ask(provider, amber)
     assert isinstance(asked, LogoutRequest)
     logout_requests = end_session.LogoutRequests(provider)
@@ -189,7 +189,7 @@ def test_only_an_accepted_logout_has_a_good_verifier(provider: Provider, amber: 
             logout_requests.verified(verifier)
 
 
-def test_the_cookies_other_login_ends_too_and_nobody_is_told_of_it(provider: Provider, amber: LoginSession) -> None:
+def test_the_other_login_of_the_cookie_ends_too_without_notices(provider: Provider, amber: LoginSession) -> None:
     birch = provider.sign_in("birch", "site")
     asked = LogoutRequest(amber.sid, "amber", "site", SIGNED_OUT, rp_initiated=True)
 

@@ -1,4 +1,4 @@
-"""What a site runs in production never touches the provider for tests."""
+"""Production code never imports the provider for tests."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The endpoints for machines, asked through ``requests`` and through the app's own door to the network."""
+"""The endpoints for machines, called with ``requests`` and with the app's own HTTP client."""
 
 import base64
 import time
@@ -28,13 +28,13 @@ def basic(client_id: str = "site", secret: str = SECRET) -> dict[str, str]:
 
 
 def redeem(provider: Provider, headers: dict[str, str] | None = None, **change: str | None) -> requests.Response:
-    """Ask for tokens validly, but for ``headers`` and ``change``."""
+    """Send a valid token request, except for ``headers`` and ``change``."""
     code = provider.authorize(provider.sign_in("amber"), "site", redirect_uri=CALLBACK)
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, **change}
     return requests.post(ISSUER + "/oauth2/token", data=form, headers=headers, timeout=5)
 
 
-def test_discovery_and_jwks_are_the_cores(provider: Provider, network: Network) -> None:
+def test_discovery_and_jwks_are_served(provider: Provider, network: Network) -> None:
     assert http.get(ISSUER + "/.well-known/openid-configuration").json() == provider.discovery()
     assert http.get(ISSUER + "/.well-known/jwks.json").json() == provider.jwks()
 
@@ -47,18 +47,18 @@ def test_calls_are_recorded_with_their_form(provider: Provider, network: Network
     assert call.headers["content-type"] == "application/x-www-form-urlencoded"
 
 
-def test_other_addresses_are_reached_as_before(provider: Provider, network: Network) -> None:
+def test_other_addresses_are_still_reached(provider: Provider, network: Network) -> None:
     with pytest.raises(requests.ConnectionError):
         requests.get("http://127.0.0.1:44441/", timeout=5)
 
     assert network.calls == []
 
 
-def test_the_admin_api_has_an_address_of_its_own(provider: Provider, amber: LoginSession) -> None:
+def test_the_admin_api_has_its_own_address(provider: Provider, amber: LoginSession) -> None:
     admin_url = "http://127.0.0.1:4445"
     admin = HydraAdmin(admin_url)
     with connect(provider, admin_url) as network:
-        sids = [one.consent_request.login_session_id for one in admin.consent_sessions("amber")]
+        sids = [consent.consent_request.login_session_id for consent in admin.consent_sessions("amber")]
         admin.revoke_login_session(amber.sid)
         changed = admin.update_client("site", ClientMetadata(skip_logout_consent=True))
         elsewhere = http.get(ISSUER + "/admin/clients/site").status
@@ -67,12 +67,12 @@ def test_the_admin_api_has_an_address_of_its_own(provider: Provider, amber: Logi
             admin.client("site")
 
     assert sids == [amber.sid]
-    assert [one.client_id for one in network.deliveries] == ["site"]
+    assert [delivery.client_id for delivery in network.deliveries] == ["site"]
     assert (changed.skip_logout_consent, elsewhere) == (True, 404)
     assert [call.form for call in network.calls if call.method == "PATCH"] == [{}]
 
 
-def test_two_providers_are_connected_one_inside_the_other(provider: Provider, network: Network) -> None:
+def test_two_providers_can_be_connected_at_once(provider: Provider, network: Network) -> None:
     other = Provider("https://op.example/realm", keys=[])
     with connect(other) as inner:
         assert http.get("https://op.example/realm/.well-known/jwks.json").json() == {"keys": []}
@@ -84,12 +84,14 @@ def test_two_providers_are_connected_one_inside_the_other(provider: Provider, ne
 
 
 @pytest.mark.parametrize(("path", "status"), [("/oauth2/token", 405), ("/nothing", 404)])
-def test_a_wrong_method_and_a_wrong_path_are_told(provider: Provider, network: Network, path: str, status: int) -> None:
+def test_a_wrong_method_and_a_wrong_path_are_errors(
+    provider: Provider, network: Network, path: str, status: int
+) -> None:
     assert http.get(ISSUER + path).status == status
 
 
 @pytest.mark.parametrize("path", ["", "/.well-known/jwks.json"])
-def test_the_network_can_be_down_and_be_mended(provider: Provider, network: Network, path: str) -> None:
+def test_the_network_can_fail_and_recover(provider: Provider, network: Network, path: str) -> None:
     network.down(path)
     with pytest.raises(ProviderUnavailable, match="ConnectionError"):
         http.get(ISSUER + "/.well-known/jwks.json")
@@ -115,7 +117,7 @@ def test_an_answer_can_be_replaced(provider: Provider, network: Network) -> None
     assert (answer.status, answer.body, answer.headers["retry-after"]) == (502, b"<html>", "1")
 
 
-def test_an_answer_has_a_date_of_its_own_or_of_now(provider: Provider, network: Network) -> None:
+def test_an_answer_has_its_own_date_or_the_current_one(provider: Provider, network: Network) -> None:
     sent = parsedate_to_datetime(http.get(ISSUER + "/.well-known/jwks.json").headers["Date"]).timestamp()
     assert sent == pytest.approx(time.time(), abs=5)
 
@@ -123,7 +125,7 @@ def test_an_answer_has_a_date_of_its_own_or_of_now(provider: Provider, network: 
     assert http.get(ISSUER + "/userinfo").headers["Date"] == "Tue, 14 Nov 2023 22:13:20 GMT"
 
 
-def test_one_thing_of_an_answer_can_be_changed(provider: Provider, network: Network) -> None:
+def test_one_part_of_an_answer_can_be_changed(provider: Provider, network: Network) -> None:
     network.change("/.well-known/openid-configuration", lambda document: document | {"issuer": "other"})
 
     document = http.get(ISSUER + "/.well-known/openid-configuration").json()
@@ -137,7 +139,7 @@ def test_closing_the_adapter_leaves_it_usable(provider: Provider, network: Netwo
     assert http.get(ISSUER + "/.well-known/jwks.json").ok
 
 
-def test_tokens_are_given_to_a_client_that_authenticates_by_basic(provider: Provider, network: Network) -> None:
+def test_a_client_that_authenticates_by_basic_gets_tokens(provider: Provider, network: Network) -> None:
     response = redeem(provider, basic())
 
     assert response.status_code == 200
@@ -151,7 +153,7 @@ def test_basic_credentials_are_form_decoded(provider: Provider, network: Network
     assert redeem(provider, raw).status_code == 401
 
 
-def test_a_client_authenticates_by_post_where_it_registered_that(provider: Provider, network: Network) -> None:
+def test_a_client_authenticates_by_post_if_it_registered_that(provider: Provider, network: Network) -> None:
     provider.register(Client("site", SECRET, token_endpoint_auth_method="client_secret_post"))
 
     assert redeem(provider, client_id="site", client_secret=SECRET).status_code == 200
@@ -196,7 +198,7 @@ def test_a_client_that_fails_to_authenticate_gets_401(
         ({"code_verifier": "v" * 43}, "invalid_grant"),
     ],
 )
-def test_a_token_request_with_one_thing_wrong_gets_400(
+def test_a_token_request_with_one_error_gets_400(
     provider: Provider, network: Network, change: dict[str, Any], error: str
 ) -> None:
     response = redeem(provider, basic(), **change)
@@ -219,7 +221,7 @@ def revoke(token: str, headers: dict[str, str] | None = None) -> int:
     return requests.post(ISSUER + "/oauth2/revoke", data={"token": token}, headers=headers, timeout=5).status_code
 
 
-def test_a_refresh_outlives_the_login_session_with_its_dead_sid(
+def test_a_refresh_token_works_after_logout_with_the_ended_sid(
     provider: Provider, tokens: dict[str, Any], amber: LoginSession
 ) -> None:
     provider.end(amber.sid)
@@ -232,7 +234,7 @@ def test_a_refresh_outlives_the_login_session_with_its_dead_sid(
     assert provider.grants.grant_of(response["refresh_token"])
 
 
-def test_a_refresh_token_that_is_used_again_ends_what_came_of_it(provider: Provider, tokens: dict[str, Any]) -> None:
+def test_a_reused_refresh_token_revokes_its_later_tokens(provider: Provider, tokens: dict[str, Any]) -> None:
     new = refresh(tokens).json()
 
     assert refresh(tokens).json()["error"] == "invalid_grant"
@@ -247,7 +249,7 @@ def test_another_client_cannot_refresh(provider: Provider, tokens: dict[str, Any
     assert provider.grants.grant_of(tokens["refresh_token"])
 
 
-def test_a_client_registered_without_it_cannot_refresh_and_gets_no_refresh_token(
+def test_a_client_without_the_grant_cannot_refresh_and_gets_no_refresh_token(
     provider: Provider, network: Network, tokens: dict[str, Any], amber: LoginSession
 ) -> None:
     provider.register(Client("site", SECRET, grant_types=["authorization_code"]))
@@ -258,13 +260,13 @@ def test_a_client_registered_without_it_cannot_refresh_and_gets_no_refresh_token
 
 
 @pytest.mark.parametrize("which", ["access_token", "refresh_token"])
-def test_revoking_one_token_ends_the_other(provider: Provider, tokens: dict[str, Any], which: str) -> None:
+def test_revoking_one_token_revokes_the_other(provider: Provider, tokens: dict[str, Any], which: str) -> None:
     assert revoke(tokens[which], basic()) == 200
 
     assert provider.grants.grant_of(tokens["access_token"]) is provider.grants.grant_of(tokens["refresh_token"]) is None
 
 
-def test_revoking_another_clients_token_is_answered_200_and_does_nothing(
+def test_revoking_another_clients_token_answers_200_and_changes_nothing(
     provider: Provider, tokens: dict[str, Any]
 ) -> None:
     provider.register(Client("other", "secret"))
@@ -275,7 +277,7 @@ def test_revoking_another_clients_token_is_answered_200_and_does_nothing(
     assert provider.grants.grant_of(tokens["refresh_token"])
 
 
-def test_revoking_wants_a_client(provider: Provider, tokens: dict[str, Any]) -> None:
+def test_revocation_needs_a_client(provider: Provider, tokens: dict[str, Any]) -> None:
     assert revoke(tokens["access_token"]) == 400
     assert revoke(tokens["access_token"], basic(secret="wrong")) == 401
 
@@ -286,13 +288,13 @@ def claims_of(provider: Provider, response: dict[str, Any]) -> dict[str, Any]:
     return verified_claims(response["id_token"], provider.keys[0])
 
 
-def test_userinfo_is_not_given_for_a_refresh_token(provider: Provider, tokens: dict[str, Any]) -> None:
+def test_userinfo_refuses_a_refresh_token(provider: Provider, tokens: dict[str, Any]) -> None:
     headers = {"Authorization": f"Bearer {tokens['refresh_token']}"}
 
     assert http.get(ISSUER + "/userinfo", headers).status == 401
 
 
-def test_userinfo_is_given_for_an_access_token(provider: Provider, network: Network, amber: LoginSession) -> None:
+def test_userinfo_accepts_an_access_token(provider: Provider, network: Network, amber: LoginSession) -> None:
     token = redeem(provider, basic()).json()["access_token"]
 
     assert http.get(ISSUER + "/userinfo", {"Authorization": f"Bearer {token}"}).json() == {"sub": "amber"}

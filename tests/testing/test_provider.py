@@ -12,8 +12,8 @@ from .conftest import CALLBACK, Clock
 VERIFIER = "v" * 43
 
 
-def test_the_discovery_document_is_a_valid_one(provider: Provider) -> None:
-    # Authlib's own validation demands https of every URL.
+def test_the_discovery_document_is_valid(provider: Provider) -> None:
+    # Authlib's own validation requires https for every URL.
     document = {
         name: value.replace("http://", "https://") if isinstance(value, str) else value
         for name, value in provider.discovery().items()
@@ -22,7 +22,7 @@ def test_the_discovery_document_is_a_valid_one(provider: Provider) -> None:
     OpenIDProviderMetadata(document).validate()
 
 
-def test_metadata_is_laid_over_the_discovery_document(provider: Provider) -> None:
+def test_metadata_overrides_the_discovery_document(provider: Provider) -> None:
     provider.metadata["end_session_endpoint"] = None
 
     assert provider.discovery()["end_session_endpoint"] is None
@@ -32,26 +32,26 @@ def test_paths_follow_an_issuer_with_a_path_and_a_slash() -> None:
     assert Provider("https://op.example/realm/", keys=[]).url("/userinfo") == "https://op.example/realm/userinfo"
 
 
-def test_a_provider_has_a_key_of_its_own_and_demo_persons() -> None:
-    one, other = Provider(), Provider()
+def test_a_provider_has_its_own_key_and_demo_users() -> None:
+    first, other = Provider(), Provider()
 
-    assert one.keys[0].kid != other.keys[0].kid
-    assert [person.claims["name"] for person in one.persons.values()] == ["Amber", "Birch", "Cedar"]
+    assert first.keys[0].kid != other.keys[0].kid
+    assert [person.claims["name"] for person in first.persons.values()] == ["Amber", "Birch", "Cedar"]
 
 
 @pytest.mark.parametrize("hint", ["amber", "amber@example.com"])
-def test_a_login_hint_means_a_person(provider: Provider, hint: str) -> None:
+def test_a_login_hint_selects_a_user(provider: Provider, hint: str) -> None:
     person = provider.find_person(hint)
 
     assert person
     assert person.subject == "amber"
 
 
-def test_a_login_hint_can_mean_nobody(provider: Provider) -> None:
+def test_a_login_hint_can_be_unknown(provider: Provider) -> None:
     assert provider.find_person("") is None
 
 
-def test_an_added_person_can_sign_in_and_has_claims(provider: Provider) -> None:
+def test_an_added_user_can_sign_in_and_has_claims(provider: Provider) -> None:
     person = provider.add_person(Person("0001", {"preferred_username": "dune", "email": "dune@example.com"}))
 
     assert provider.find_person("dune") is person
@@ -73,7 +73,7 @@ def test_a_code_is_exchanged_for_tokens(provider: Provider, amber: LoginSession)
     assert "at_hash" in claims
 
 
-def test_a_code_is_good_once(provider: Provider, amber: LoginSession) -> None:
+def test_a_code_can_be_used_once(provider: Provider, amber: LoginSession) -> None:
     code = code_for(provider, amber)
     token_endpoint.exchange(provider, code, "site", redirect_uri=CALLBACK)
 
@@ -81,7 +81,7 @@ def test_a_code_is_good_once(provider: Provider, amber: LoginSession) -> None:
         token_endpoint.exchange(provider, code, "site", redirect_uri=CALLBACK)
 
 
-def test_a_code_is_good_for_ten_minutes(provider: Provider, amber: LoginSession, clock: Clock) -> None:
+def test_a_code_expires_after_ten_minutes(provider: Provider, amber: LoginSession, clock: Clock) -> None:
     on_time, late = code_for(provider, amber), code_for(provider, amber)
     clock.now += 600
     token_endpoint.exchange(provider, on_time, "site", redirect_uri=CALLBACK)
@@ -91,7 +91,7 @@ def test_a_code_is_good_for_ten_minutes(provider: Provider, amber: LoginSession,
         token_endpoint.exchange(provider, late, "site", redirect_uri=CALLBACK)
 
 
-def test_a_code_is_good_for_its_client_only(provider: Provider, amber: LoginSession) -> None:
+def test_a_code_belongs_to_its_client(provider: Provider, amber: LoginSession) -> None:
     with pytest.raises(InvalidGrantError):
         token_endpoint.exchange(provider, code_for(provider, amber), "other", redirect_uri=CALLBACK)
 
@@ -101,7 +101,7 @@ def test_a_code_is_bound_to_its_redirect_uri(provider: Provider, amber: LoginSes
         token_endpoint.exchange(provider, code_for(provider, amber), "site", redirect_uri=CALLBACK + "x")
 
 
-def test_the_verifier_that_fits_the_challenge_is_accepted(provider: Provider, amber: LoginSession) -> None:
+def test_the_verifier_of_the_challenge_is_accepted(provider: Provider, amber: LoginSession) -> None:
     code = code_for(provider, amber, code_challenge=create_s256_code_challenge(VERIFIER))
 
     assert token_endpoint.exchange(provider, code, "site", redirect_uri=CALLBACK, code_verifier=VERIFIER)
@@ -115,9 +115,7 @@ def test_the_verifier_that_fits_the_challenge_is_accepted(provider: Provider, am
         pytest.param("", VERIFIER, id="without a challenge"),
     ],
 )
-def test_a_verifier_that_does_not_fit_is_refused(
-    provider: Provider, amber: LoginSession, challenge: str, verifier: str
-) -> None:
+def test_another_verifier_is_refused(provider: Provider, amber: LoginSession, challenge: str, verifier: str) -> None:
     code = code_for(provider, amber, code_challenge=challenge)
 
     with pytest.raises(InvalidGrantError):
@@ -143,7 +141,7 @@ def test_userinfo_has_the_claims_of_the_scope_and_no_sid(provider: Provider, amb
     assert claims == {"sub": "amber", "email": "amber@example.com", "email_verified": True}
 
 
-def test_an_access_token_survives_the_logout(provider: Provider, amber: LoginSession) -> None:
+def test_an_access_token_works_after_the_logout(provider: Provider, amber: LoginSession) -> None:
     response = token_endpoint.exchange(provider, code_for(provider, amber), "site", redirect_uri=CALLBACK)
     provider.end(amber.sid)
 
@@ -155,7 +153,7 @@ def test_an_unknown_access_token_is_refused(provider: Provider) -> None:
         token_endpoint.userinfo(provider, "ory_at_x")
 
 
-def test_a_logout_is_told_to_each_client_with_consent_and_a_back_channel(provider: Provider) -> None:
+def test_each_client_with_consent_and_a_back_channel_gets_a_notice(provider: Provider) -> None:
     provider.register(Client("silent"))
     provider.register(Client.of_site("http://other.example", "other"))
     session = provider.sign_in("amber", "site", "silent", "withdrawn")
@@ -168,19 +166,19 @@ def test_a_logout_is_told_to_each_client_with_consent_and_a_back_channel(provide
     assert session.sid not in provider.login_sessions
 
 
-def test_ending_twice_tells_nobody_twice(provider: Provider, amber: LoginSession) -> None:
+def test_a_second_end_sends_no_notice(provider: Provider, amber: LoginSession) -> None:
     provider.end(amber.sid)
 
     assert provider.end(amber.sid) == []
 
 
-def test_nobody_is_told_of_a_login_that_was_not_remembered(provider: Provider) -> None:
+def test_a_login_that_was_not_remembered_gets_no_notice(provider: Provider) -> None:
     session = provider.sign_in("amber", "site", remember=False)
 
     assert provider.end(session.sid) == []
 
 
-def test_ending_a_subject_sends_one_token_with_sub_alone_to_each_client(provider: Provider) -> None:
+def test_ending_a_subject_sends_each_client_one_token_with_sub_only(provider: Provider) -> None:
     for subject in ("amber", "amber", "birch"):
         provider.sign_in(subject, "site")
 
@@ -192,7 +190,7 @@ def test_ending_a_subject_sends_one_token_with_sub_alone_to_each_client(provider
     assert [session.subject for session in provider.login_sessions.values()] == ["birch"]
 
 
-def test_front_channel_uris_name_issuer_and_sid_over_what_was_there(provider: Provider) -> None:
+def test_front_channel_uris_add_iss_and_sid_to_the_query(provider: Provider) -> None:
     provider.register(Client("other", frontchannel_logout_uri="http://other.example/out?z=1&sid=old"))
     provider.register(Client("silent"))
     session = provider.sign_in("amber", "other", "silent")
@@ -203,7 +201,7 @@ def test_front_channel_uris_name_issuer_and_sid_over_what_was_there(provider: Pr
     assert provider.frontchannel_uris("unknown") == []
 
 
-def test_secrets_and_tokens_stay_out_of_representations(provider: Provider, amber: LoginSession) -> None:
+def test_secrets_and_tokens_are_not_in_representations(provider: Provider, amber: LoginSession) -> None:
     (delivery,) = provider.end(amber.sid)
 
     assert provider.clients["site"].client_secret not in repr(provider.clients["site"])

@@ -1,4 +1,4 @@
-"""The provider as a process of its own."""
+"""The provider in its own process."""
 
 import errno
 import runpy
@@ -80,7 +80,7 @@ def test_a_site_is_registered_for_all_three_logouts(monkeypatch: pytest.MonkeyPa
     assert client.frontchannel_logout_uri == "http://rp.example/auth/logout/frontchannel/"
 
 
-def test_the_admin_api_is_served_beside_and_the_pages_are_where_they_are_told_to_be(
+def test_the_admin_api_has_its_own_port_and_the_pages_their_configured_urls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings, admin_port = LazySettings(), free_port()
@@ -107,7 +107,7 @@ def test_the_admin_api_is_served_beside_and_the_pages_are_where_they_are_told_to
         ({"login": "http://ui.example/login"}, "http://ui.example/login"),
     ],
 )
-def test_a_kratos_is_served_beside_and_is_the_login_page_unless_another_is(
+def test_a_kratos_is_served_and_is_the_login_page_unless_another_one_is_set(
     monkeypatch: pytest.MonkeyPatch, pages: dict[str, str], login: str
 ) -> None:
     settings, port, admin_port = LazySettings(), free_port(), free_port()
@@ -126,10 +126,10 @@ def test_a_kratos_is_served_beside_and_is_the_login_page_unless_another_is(
     urlconf: Any = settings.ROOT_URLCONF
     assert urlconf.site.provider.pages.login == login.format(port)
     assert answers[0]["error"]["code"] == 401
-    assert [one["traits"]["name"] for one in answers[1:]] == ["Amber", "Birch"]
+    assert [identity["traits"]["name"] for identity in answers[1:]] == ["Amber", "Birch"]
 
 
-def test_an_admin_port_that_is_taken_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_used_admin_port_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "settings", LazySettings())
     monkeypatch.setattr("django.setup", lambda: None)
     monkeypatch.setattr(serve, "listen", pytest.fail)
@@ -140,7 +140,7 @@ def test_an_admin_port_that_is_taken_is_told_in_a_sentence(monkeypatch: pytest.M
             serve.serve(port=4545, admin_port=port)
 
 
-def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
+def test_a_used_port_is_reported() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -150,7 +150,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
             serve.listen(port)
 
 
-def test_any_other_fault_of_the_socket_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_other_fault_of_the_socket_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*args: object, **kwargs: object) -> None:
         raise OSError(errno.EACCES, "denied")
 
@@ -160,7 +160,7 @@ def test_any_other_fault_of_the_socket_is_not_hidden(monkeypatch: pytest.MonkeyP
         serve.listen(80)
 
 
-def test_an_interrupt_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_it_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
@@ -169,16 +169,16 @@ def test_an_interrupt_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     serve.listen(4545)
 
 
-def test_the_process_serves_127_0_0_1_and_no_other_address() -> None:
+def test_the_process_listens_only_on_127_0_0_1() -> None:
     port, admin_port = free_port(), free_port()
     options = ["--port", str(port), "--admin-port", str(admin_port)]
     with subprocess.Popen([sys.executable, "-m", "django_ory_logout.testing", *options]) as process:
         try:
             document = _await(f"http://127.0.0.1:{port}/.well-known/openid-configuration")
             client = _await(f"http://127.0.0.1:{admin_port}/admin/clients/example-site")
-            for one in (port, admin_port):
+            for served in (port, admin_port):
                 with pytest.raises(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.2", one), timeout=5)
+                    socket.create_connection(("127.0.0.2", served), timeout=5)
         finally:
             process.terminate()
 

@@ -1,4 +1,4 @@
-"""The web face: its pages, and what Hydra does at each path."""
+"""The pages of the provider, and what Hydra does at each path."""
 
 import re
 import time
@@ -18,7 +18,7 @@ from .test_authorization import VALID
 
 
 def auth(browser: Browser, **change: str) -> Any:
-    """Where an authorization request brings the browser."""
+    """Open an authorization request, and return the last answer."""
     return browser.open("/oauth2/auth", VALID | change)
 
 
@@ -52,7 +52,7 @@ def test_every_page_says_that_it_is_for_development_only(browser: Browser, path:
     assert len(list(elements(page, "h1"))) == 1
 
 
-def test_machines_get_the_same_answer_as_without_a_socket(browser: Browser, provider: Provider) -> None:
+def test_machine_endpoints_answer_as_without_a_socket(browser: Browser, provider: Provider) -> None:
     answer = browser.get("/.well-known/jwks.json")
 
     assert answer.json() == provider.jwks()
@@ -64,7 +64,7 @@ def test_another_host_name_is_refused(browser: Browser) -> None:
 
 
 class TestSignIn:
-    def test_a_chosen_person_goes_back_with_a_code(self, browser: Browser, provider: Provider) -> None:
+    def test_a_chosen_user_returns_with_a_code(self, browser: Browser, provider: Provider) -> None:
         response = enter(browser, "birch")
 
         assert response["Location"].startswith(CALLBACK + "?code=ory_ac_")
@@ -72,7 +72,7 @@ class TestSignIn:
         (session,) = provider.login_sessions.values()
         assert (session.subject, session.remembered, provider.clients_of(session)) == ("birch", True, ["site"])
 
-    def test_the_cookie_is_hydras(self, browser: Browser) -> None:
+    def test_the_cookie_has_hydras_name(self, browser: Browser) -> None:
         enter(browser)
         cookie = browser.cookies[SESSION_COOKIE]
 
@@ -81,11 +81,13 @@ class TestSignIn:
         assert cookie["max-age"] == 86400
         assert not cookie["secure"]
 
-    def test_a_login_hint_chooses_a_person_on_the_page(self, browser: Browser) -> None:
+    def test_a_login_hint_selects_a_user_on_the_page(self, browser: Browser) -> None:
         page = auth(browser, login_hint="cedar@example.com")
 
         checked = [
-            dict(one.attributes)["value"] for one in elements(page, "input") if "checked" in dict(one.attributes)
+            dict(element.attributes)["value"]
+            for element in elements(page, "input")
+            if "checked" in dict(element.attributes)
         ]
         assert checked == ["cedar", "1"]
 
@@ -102,7 +104,7 @@ class TestSignIn:
         (session,) = provider.login_sessions.values()
         assert not session.remembered
 
-    def test_a_remembered_browser_goes_straight_back(self, browser: Browser, provider: Provider) -> None:
+    def test_a_remembered_browser_is_redirected_at_once(self, browser: Browser, provider: Provider) -> None:
         enter(browser)
 
         response = auth(browser)
@@ -111,7 +113,7 @@ class TestSignIn:
         assert "code" in query_of(response)
         assert len(provider.login_sessions) == 1
 
-    def test_a_forged_cookie_is_nobodys(self, browser: Browser, amber: LoginSession) -> None:
+    def test_a_forged_cookie_is_ignored(self, browser: Browser, amber: LoginSession) -> None:
         browser.cookies[SESSION_COOKIE] = amber.sid
 
         assert auth(browser).status_code == 200
@@ -125,7 +127,7 @@ class TestSignIn:
 
         assert len(provider.login_sessions) == 2
 
-    def test_prompt_login_without_remember_silently_ends_what_was_remembered(
+    def test_prompt_login_without_remember_ends_the_remembered_login(
         self, browser: Browser, provider: Provider
     ) -> None:
         enter(browser)
@@ -135,33 +137,33 @@ class TestSignIn:
         assert [session.remembered for session in provider.login_sessions.values()] == [False]
         assert browser.cookies[SESSION_COOKIE].value == ""
 
-    def test_an_old_login_is_not_enough_for_max_age(self, browser: Browser, clock: Clock) -> None:
+    def test_an_old_login_does_not_satisfy_max_age(self, browser: Browser, clock: Clock) -> None:
         enter(browser)
         clock.now += 61
 
         assert auth(browser, max_age="60").status_code == 200
 
-    def test_prompt_none_asks_nobody(self, browser: Browser) -> None:
+    def test_prompt_none_shows_no_page(self, browser: Browser) -> None:
         assert query_of(auth(browser, prompt="none"))["error"] == "login_required"
         enter(browser)
 
         assert "code" in query_of(auth(browser, prompt="none"))
 
-    def test_auto_signs_the_hinted_person_in(self, browser: Browser, provider: Provider) -> None:
+    def test_auto_signs_in_the_hinted_user(self, browser: Browser, provider: Provider) -> None:
         response = auth(browser, login_hint="birch", auto="1")
 
         assert "code" in query_of(response)
         assert browser.cookies[SESSION_COOKIE].value
 
-    def test_auto_without_a_known_hint_asks(self, browser: Browser) -> None:
+    def test_auto_without_a_known_hint_shows_the_page(self, browser: Browser) -> None:
         assert auth(browser, login_hint="nobody", auto="1").status_code == 200
 
-    def test_a_request_by_post_is_answered_too(self, browser: Browser) -> None:
+    def test_an_authorization_request_by_post_works(self, browser: Browser) -> None:
         response = browser.post("/oauth2/auth", VALID)
 
         assert response["Location"].startswith("http://127.0.0.1:4444/login?login_challenge=")
 
-    def test_a_person_can_say_no(self, browser: Browser) -> None:
+    def test_a_user_can_refuse(self, browser: Browser) -> None:
         response = browser.press(auth(browser), deny="1")
 
         assert query_of(response)["error"] == "access_denied"
@@ -173,7 +175,7 @@ class TestSignIn:
         assert page.request["PATH_INFO"] == "/error"
         assert "The redirect_uri is not one of the client." in page.content.decode()
 
-    def test_a_challenge_is_good_for_half_an_hour(self, browser: Browser, clock: Clock) -> None:
+    def test_a_challenge_expires_after_half_an_hour(self, browser: Browser, clock: Clock) -> None:
         page = auth(browser)
         clock.now += 1801
 
@@ -182,7 +184,7 @@ class TestSignIn:
         assert late.status_code == 400
         assert "request_unauthorized" in late.content.decode()
 
-    def test_nobody_chosen_is_an_error(self, browser: Browser) -> None:
+    def test_a_form_without_a_user_is_an_error(self, browser: Browser) -> None:
         assert enter(browser, "nobody").status_code == 400
 
     def test_a_form_of_another_site_is_refused(self, browser: Browser) -> None:
@@ -190,14 +192,14 @@ class TestSignIn:
 
         assert browser.post("/login?" + page.request["QUERY_STRING"], {"subject": "amber"}).status_code == 403
 
-    def test_form_post_brings_the_code_by_a_form(self, browser: Browser) -> None:
+    def test_form_post_returns_the_code_in_a_form(self, browser: Browser) -> None:
         page = enter(browser, response_mode="form_post")
 
         (form,) = elements(page, "form")
         assert dict(form.attributes)["action"] == CALLBACK
         assert {dict(i.attributes)["name"] for i in elements(page, "input")} == {"code", "scope", "state"}
 
-    def test_form_post_brings_an_error_by_a_form(self, browser: Browser) -> None:
+    def test_form_post_returns_an_error_in_a_form(self, browser: Browser) -> None:
         page = auth(browser, response_mode="form_post", prompt="none")
 
         sent = {dict(i.attributes)["name"]: dict(i.attributes)["value"] for i in elements(page, "input")}
@@ -211,7 +213,7 @@ class TestSignOut:
 
     @pytest.fixture(autouse=True)
     def _site(self, provider: Provider, receiver: Receiver) -> None:
-        """The site's back-channel is a socket here, and it has no front-channel."""
+        """The site's back-channel is a socket here. It has no front-channel."""
         provider.register(
             Client(
                 "site",
@@ -224,10 +226,10 @@ class TestSignOut:
         )
 
     def log_out(self, browser: Browser, **query: str) -> Any:
-        """Where the browser is once it has followed the endpoint's redirect to the page that asks."""
+        """Follow the redirect of the endpoint to the question page."""
         return browser.open("/oauth2/sessions/logout", query)
 
-    def test_the_person_is_asked_and_the_browser_goes_back(
+    def test_the_user_confirms_and_the_browser_returns(
         self, browser: Browser, provider: Provider, receiver: Receiver, hint: str, face: ProviderSite
     ) -> None:
         page = self.log_out(browser, id_token_hint=hint, post_logout_redirect_uri=LOGGED_OUT, state="st")
@@ -242,19 +244,19 @@ class TestSignOut:
         _eventually(lambda: [report.attempts for report in face.backchannel.reports] == [[200]])
         assert list(receiver.received[0].form) == ["logout_token"]
 
-    def test_a_post_of_the_site_works_without_cookie_and_csrf_token(self, browser: Browser, hint: str) -> None:
+    def test_a_post_from_the_site_works_without_cookie_and_csrf_token(self, browser: Browser, hint: str) -> None:
         response = browser.post("/oauth2/sessions/logout", {"id_token_hint": hint})
 
         assert response["Location"].startswith("http://127.0.0.1:4444/logout?logout_challenge=")
 
-    def test_the_person_can_say_no(self, browser: Browser, provider: Provider, hint: str) -> None:
+    def test_the_user_can_refuse_the_logout(self, browser: Browser, provider: Provider, hint: str) -> None:
         page = browser.press(self.log_out(browser, id_token_hint=hint), reject="1")
 
         assert "You are still signed in" in page.content.decode()
         assert 'href="http://rp.example"' in page.content.decode()
         assert provider.login_sessions
 
-    def test_a_logout_of_the_providers_own_goes_to_the_signed_out_page(self, browser: Browser) -> None:
+    def test_a_logout_at_the_provider_ends_at_the_signed_out_page(self, browser: Browser) -> None:
         enter(browser)
 
         page = self.log_out(browser)
@@ -262,7 +264,7 @@ class TestSignOut:
 
         assert "You are signed out" in browser.press(page, accept="1").content.decode()
 
-    def test_without_a_cookie_nothing_is_asked(self, browser: Browser) -> None:
+    def test_without_a_cookie_there_is_no_question(self, browser: Browser) -> None:
         assert "You are signed out" in self.log_out(browser).content.decode()
 
     def test_an_error_ends_at_the_error_page(self, browser: Browser) -> None:
@@ -309,13 +311,13 @@ class TestHome:
         assert amber.sid in text
         assert "08:00:00" in text
 
-    def test_it_says_of_whom_a_logout_tells_nobody(self, browser: Browser, provider: Provider) -> None:
+    def test_it_marks_logins_whose_logout_sends_no_notice(self, browser: Browser, provider: Provider) -> None:
         provider.sign_in("amber", remember=False)
 
         assert "a logout sends no notices" in browser.get("/").content.decode()
 
     @pytest.mark.parametrize(("field", "left"), [("sid", 1), ("subject", 0)])
-    def test_a_button_ends_one_by_sid_or_all_by_subject(
+    def test_buttons_end_one_session_or_all_of_a_subject(
         self, browser: Browser, provider: Provider, receiver: Receiver, field: str, left: int
     ) -> None:
         provider.register(Client("site", backchannel_logout_uri=receiver.url))
@@ -355,7 +357,7 @@ class TestSwitches:
         }
 
     @pytest.mark.parametrize("by", ["sid", "sub"])
-    def test_end_delivers_and_tells_what_was_answered(
+    def test_end_sends_notices_and_returns_the_answers(
         self, browser: Browser, receiver: Receiver, amber: LoginSession, by: str
     ) -> None:
         receiver.answers = [(400, {})]
@@ -367,7 +369,7 @@ class TestSwitches:
         assert browser.get("/testing/reports").json() == expected
 
     @pytest.mark.parametrize("by", ["sid", "sub"])
-    def test_overtake_delivers_before_the_tokens_are_given(
+    def test_overtake_sends_notices_before_the_tokens(
         self, browser: Browser, provider: Provider, receiver: Receiver, by: str
     ) -> None:
         browser.switch("overtake", by=by)
@@ -383,7 +385,7 @@ class TestSwitches:
         assert len(receiver.received) == 1
         assert not provider.login_sessions
 
-    def test_a_logout_token_can_be_had_without_a_logout(
+    def test_a_logout_token_is_available_without_a_logout(
         self, browser: Browser, provider: Provider, amber: LoginSession
     ) -> None:
         told = browser.switch("logout-token", client_id="site", sid=amber.sid, sub="amber")
@@ -392,13 +394,13 @@ class TestSwitches:
         assert amber.sid in provider.login_sessions
 
     @pytest.mark.parametrize(("withdraw", "kept"), [(False, 2), (True, 1)])
-    def test_keys_rotate(self, browser: Browser, provider: Provider, withdraw: bool, kept: int) -> None:
+    def test_keys_can_be_rotated(self, browser: Browser, provider: Provider, withdraw: bool, kept: int) -> None:
         told = browser.switch("rotate-keys", withdraw=withdraw)
 
         assert provider.signing_key().kid == told["kid"]
         assert len(provider.jwks()["keys"]) == kept
 
-    def test_a_fault_takes_a_path_down_until_it_is_lifted(self, browser: Browser) -> None:
+    def test_a_fault_stops_a_path_until_it_is_removed(self, browser: Browser) -> None:
         browser.switch("fault", path="/userinfo", status=503)
         assert browser.get("/userinfo").status_code == 503
 
@@ -406,10 +408,10 @@ class TestSwitches:
 
         assert browser.get("/userinfo").status_code == 401
 
-    def test_a_switch_is_no_page(self, browser: Browser) -> None:
+    def test_a_switch_refuses_get(self, browser: Browser) -> None:
         assert browser.get("/testing/end").status_code == 405
 
-    def test_a_switch_cannot_be_reached_by_a_form_of_another_site(self, browser: Browser, amber: LoginSession) -> None:
+    def test_a_switch_refuses_forms_of_other_sites(self, browser: Browser, amber: LoginSession) -> None:
         response = browser.post("/testing/end", f'{{"sid": "{amber.sid}"}}', content_type="text/plain")
 
         assert response.status_code == 415

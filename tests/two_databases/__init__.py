@@ -1,1 +1,1 @@
-"""The site with its users in one database and the app in another: SQLite files, whatever the other tests run on."""
+"""The site with users in one database and the app in another: SQLite files, whatever database the other tests use."""

@@ -1,4 +1,4 @@
-"""Three layouts of the site, each with fresh files for each test."""
+"""Three layouts of the site, each with new files for each test."""
 
 import shutil
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def migrated(
     django_db_setup: None,
     django_db_blocker: Any,
 ) -> Iterator[Path]:
-    """A directory with both databases as ``migrate`` makes them, while the router of the layout is there."""
+    """A directory with both databases after ``migrate`` with the router of the layout."""
     directory = tmp_path_factory.mktemp(request.param)
     with override_settings(DATABASE_ROUTERS=[f"tests.two_databases.routers.{request.param}"]):
         with django_db_blocker.unblock(), databases_in(directory):

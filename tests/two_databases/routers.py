@@ -1,4 +1,4 @@
-"""Routers as Django's documentation shows them: they name a database for what is elsewhere, and allow no relation."""
+"""Routers as in Django's documentation: they choose a database for some models, and allow no relations."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class AllHere(Router):
 
 
 class Apart(Router):
-    """Separates what belongs together."""
+    """Separates models that belong together."""
 
     labels = frozenset({"ory_logout"})
 
@@ -42,7 +42,7 @@ class Apart(Router):
 
 
 class WithoutTables(Router):
-    """Writes where it has no table made."""
+    """Writes to a database without tables."""
 
     labels = frozenset({"ory_logout"})
 

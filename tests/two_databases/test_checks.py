@@ -1,4 +1,4 @@
-"""Routers under which the app does not work."""
+"""Routers with which the app does not work."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from django_ory_logout.checks import check_databases
 
 
 @pytest.mark.parametrize("name", ["AppElsewhere", "UsersElsewhere", "AllHere"])
-def test_routers_that_keep_the_app_together(name: str, settings: Any) -> None:
+def test_routers_that_keep_the_app_together_pass(name: str, settings: Any) -> None:
     settings.DATABASE_ROUTERS = [f"tests.two_databases.routers.{name}"]
 
     assert check_databases() == []
 
 
-def test_models_in_several_databases(settings: Any) -> None:
+def test_models_in_several_databases_are_reported(settings: Any) -> None:
     settings.DATABASE_ROUTERS = ["tests.two_databases.routers.Apart"]
 
     (found,) = check_databases()
@@ -24,7 +24,7 @@ def test_models_in_several_databases(settings: Any) -> None:
     assert "LoginSession in 'elsewhere'" in found.msg
 
 
-def test_database_without_tables(settings: Any) -> None:
+def test_a_database_without_tables_is_reported(settings: Any) -> None:
     settings.DATABASE_ROUTERS = ["tests.two_databases.routers.WithoutTables"]
 
     (found,) = check_databases()

@@ -1,4 +1,4 @@
-"""Signing in, ending, the admin and the commands, wherever users and login sessions are."""
+"""Sign-in, logout, the admin and the commands work with users and login sessions in any databases."""
 
 import json
 from io import StringIO
@@ -21,8 +21,8 @@ from ..conftest import Connect, Logged, NewBrowser, SiteBrowser
 pytestmark = pytest.mark.usefixtures("site")
 
 
-class Boss(User):
-    """Django's own users, by another name."""
+class ProxyUser(User):
+    """A proxy of Django's own users."""
 
     class Meta:
         app_label = "auth"
@@ -40,7 +40,7 @@ def admin(new_browser: NewBrowser) -> SiteBrowser:
     return browser
 
 
-def test_first_and_second_sign_in_are_the_same_user(browser: SiteBrowser, new_browser: NewBrowser) -> None:
+def test_the_first_and_second_sign_in_have_the_same_user(browser: SiteBrowser, new_browser: NewBrowser) -> None:
     assert browser.sign_in("amber").status_code == 302
     assert new_browser().sign_in("amber").status_code == 302
 
@@ -50,7 +50,9 @@ def test_first_and_second_sign_in_are_the_same_user(browser: SiteBrowser, new_br
     assert Subject.objects.get().user == user
 
 
-def test_notice_ends_and_is_received(browser: SiteBrowser, new_browser: NewBrowser, provider: Provider) -> None:
+def test_a_notice_ends_the_session_and_leaves_a_receipt(
+    browser: SiteBrowser, new_browser: NewBrowser, provider: Provider
+) -> None:
     browser.sign_in("amber")
 
     assert new_browser().deliver(provider.end_subject("amber")) == [200]
@@ -69,7 +71,7 @@ def test_sessions_are_listed_and_logged_out(browser: SiteBrowser) -> None:
 
 
 @pytest.mark.parametrize("model", [LoginSession, Subject])
-def test_admin_lists_searches_shows_and_deletes(model: Any, admin: SiteBrowser, browser: SiteBrowser) -> None:
+def test_the_admin_lists_searches_shows_and_deletes(model: Any, admin: SiteBrowser, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     name, row = model._meta.model_name, model.objects.get()
 
@@ -80,7 +82,7 @@ def test_admin_lists_searches_shows_and_deletes(model: Any, admin: SiteBrowser, 
     assert not model.objects.exists()
 
 
-def test_admin_shows_rows_of_a_user_who_is_gone(admin: SiteBrowser, browser: SiteBrowser) -> None:
+def test_the_admin_shows_rows_of_a_deleted_user(admin: SiteBrowser, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     delete_past_django("amber")
 
@@ -88,7 +90,7 @@ def test_admin_shows_rows_of_a_user_who_is_gone(admin: SiteBrowser, browser: Sit
     assert admin.get(page("subject_change", Subject.objects.get().pk)).status_code == 200
 
 
-def test_subject_is_added_by_hand(admin: SiteBrowser, browser: SiteBrowser) -> None:
+def test_a_subject_can_be_added_by_hand(admin: SiteBrowser, browser: SiteBrowser) -> None:
     user = User.objects.create_user("birch")
     form = {"user": user.pk, "issuer": "https://op.example", "subject": "amber"}
 
@@ -98,7 +100,7 @@ def test_subject_is_added_by_hand(admin: SiteBrowser, browser: SiteBrowser) -> N
     assert LoginSession.objects.get().user == user
 
 
-def test_action_and_command_log_out_everywhere(admin: SiteBrowser, new_browser: NewBrowser) -> None:
+def test_the_action_and_the_command_log_out_everywhere(admin: SiteBrowser, new_browser: NewBrowser) -> None:
     first, second = new_browser(), new_browser()
     first.sign_in("amber")
     chosen = {"action": "force_logout_everywhere", "_selected_action": LoginSession.objects.get().pk}
@@ -113,7 +115,7 @@ def test_action_and_command_log_out_everywhere(admin: SiteBrowser, new_browser: 
     assert second.user is None
 
 
-def test_row_takes_users_and_nothing_else() -> None:
+def test_a_row_accepts_only_users() -> None:
     user = User.objects.create_user("amber")
 
     link = Subject(user=user, issuer="https://op.example", subject="amber")
@@ -125,27 +127,29 @@ def test_row_takes_users_and_nothing_else() -> None:
         link.user = "amber"
 
 
-def test_checks_and_doctor_are_silent() -> None:
+def test_checks_and_doctor_report_nothing() -> None:
     said = StringIO()
     call_command("ory_doctor", only=["site.database"], json=True, stdout=said)
 
-    assert not [one for one in run_checks() if one.id in {"ory_logout.E087", "ory_logout.E086"}]
+    assert not [message for message in run_checks() if message.id in {"ory_logout.E087", "ory_logout.E086"}]
     assert '"failed"' not in said.getvalue()
     assert json.loads(said.getvalue())
 
 
-# Users who are deleted
+# Deleted users
 
 
 def delete_past_django(name: str) -> None:
-    """As by SQL: no signal is sent."""
+    """Delete like SQL, without a signal."""
     users = User.objects.filter(username=name)
     users._raw_delete(router.db_for_write(User))
 
 
-@pytest.mark.parametrize("model", [User, Boss])
-def test_login_sessions_and_links_go_with_their_user(model: Any, browser: SiteBrowser, new_browser: NewBrowser) -> None:
-    apps.get_app_config("ory_logout").ready()  # Boss came after it
+@pytest.mark.parametrize("model", [User, ProxyUser])
+def test_login_sessions_and_links_are_deleted_with_their_user(
+    model: Any, browser: SiteBrowser, new_browser: NewBrowser
+) -> None:
+    apps.get_app_config("ory_logout").ready()  # the proxy was defined later
     browser.sign_in("amber")
     new_browser().sign_in("birch")
 
@@ -155,7 +159,7 @@ def test_login_sessions_and_links_go_with_their_user(model: Any, browser: SiteBr
     assert browser.user is None
 
 
-def test_deletion_that_is_rolled_back_signs_nobody_out(browser: SiteBrowser) -> None:
+def test_a_deletion_that_is_rolled_back_signs_nobody_out(browser: SiteBrowser) -> None:
     browser.sign_in("amber")
 
     with transaction.atomic(using=router.db_for_write(User)):
@@ -165,9 +169,7 @@ def test_deletion_that_is_rolled_back_signs_nobody_out(browser: SiteBrowser) -> 
     assert browser.user
 
 
-def test_user_who_was_deleted_by_sql_is_made_anew(
-    browser: SiteBrowser, new_browser: NewBrowser, logged: Logged
-) -> None:
+def test_a_user_deleted_by_sql_is_created_again(browser: SiteBrowser, new_browser: NewBrowser, logged: Logged) -> None:
     browser.sign_in("amber")
     delete_past_django("amber")
 
@@ -178,10 +180,10 @@ def test_user_who_was_deleted_by_sql_is_made_anew(
     assert logged() == ["link of a subject deleted: its user is gone"]
 
 
-# A sign-in that fails leaves no user behind
+# A failed sign-in leaves no user
 
 
-def test_receiver_that_objects(browser: SiteBrowser, connect_receiver: Connect) -> None:
+def test_a_receiver_that_raises_leaves_no_user(browser: SiteBrowser, connect_receiver: Connect) -> None:
     def object_to(**_arguments: Any) -> None:
         raise OperationalError
 
@@ -193,7 +195,7 @@ def test_receiver_that_objects(browser: SiteBrowser, connect_receiver: Connect) 
 
 
 @pytest.mark.parametrize("place", ["LoginSession.save", "Subject.save", "ProviderBackend.update_user"])
-def test_database_that_fails(place: str, browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_fault_leaves_no_user(place: str, browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: Any, **_kwargs: Any) -> None:
         raise OperationalError
 
@@ -208,7 +210,7 @@ def test_database_that_fails(place: str, browser: SiteBrowser, monkeypatch: pyte
     assert User.objects.get().username == "amber"
 
 
-def test_commit_of_the_link_that_fails(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_commit_of_the_link_leaves_no_user(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = connections[router.db_for_write(Subject)]
 
     def fail() -> None:
@@ -221,10 +223,10 @@ def test_commit_of_the_link_that_fails(browser: SiteBrowser, monkeypatch: pytest
     assert not User.objects.exists()
 
 
-def test_user_whom_another_sign_in_needs_stays(
+def test_a_user_that_another_sign_in_needs_stays(
     browser: SiteBrowser, new_browser: NewBrowser, connect_receiver: Connect
 ) -> None:
-    """The same person, twice at once."""
+    """The same user signs in twice at the same time."""
     other = new_browser()
     failures = [OperationalError()]
 
@@ -241,9 +243,7 @@ def test_user_whom_another_sign_in_needs_stays(
     assert User.objects.get()
 
 
-def test_user_who_was_there_before_stays(
-    browser: SiteBrowser, new_browser: NewBrowser, connect_receiver: Connect
-) -> None:
+def test_an_earlier_user_stays(browser: SiteBrowser, new_browser: NewBrowser, connect_receiver: Connect) -> None:
     new_browser().sign_in("amber")
     LoginSession.objects.all().delete()
 
@@ -256,7 +256,7 @@ def test_user_who_was_there_before_stays(
     assert User.objects.get()
 
 
-def test_user_who_cannot_be_deleted_stays_linked(
+def test_a_user_who_cannot_be_deleted_stays_linked(
     browser: SiteBrowser, connect_receiver: Connect, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     def fail(*_args: Any, **_kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Somebody who is signed in, and what a notice about them is answered with."""
+"""A signed-in user, and the answers to a notice about that user."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def sid(signed_in: SiteBrowser) -> str:
 
 @pytest.fixture
 def refused(listen: Listen) -> list[dict[str, str]]:
-    """What the signal of refused notices brings."""
+    """Calls of the signal for refused notices."""
     return listen(logout_notice_refused)
 
 

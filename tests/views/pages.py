@@ -1,10 +1,10 @@
-"""What every page of the app has to have."""
+"""Checks for every page of the app."""
 
 from typing import Any
 
 
 def assert_page(answer: Any, status: int, title: str) -> None:
-    """An HTML page with ``status`` and ``title`` as its heading, that no cache keeps."""
+    """The answer is an HTML page with this ``status`` and heading, and no cache stores it."""
     assert answer.status_code == status
     assert answer["Content-Type"] == "text/html; charset=utf-8"
     assert f"<h1>{title}</h1>" in answer.text
@@ -20,17 +20,17 @@ REFUSED = {
 }
 SET_UP_WRONGLY = REFUSED[500]
 WAIT = REFUSED[503]
-#: Codes that another sign-in gets past. Other wrong ID tokens would come again.
+#: Another sign-in can succeed after these codes. Other wrong ID tokens would come again.
 START_AGAIN = {"auth_time_too_old", "nonce_mismatch"}
 
 
 def title_of(line: str) -> str:
-    """The title for a wrong ID token, of which the log says ``line``."""
+    """The title of the page for a wrong ID token with this log line."""
     return REFUSED[400] if line.partition(":")[0] in START_AGAIN else SET_UP_WRONGLY
 
 
 def assert_refused(answer: Any, status: int, retry_url: str, title: str = "") -> None:
-    """The page that a failed sign-in ends in: a fitting status, and a way to try again."""
+    """The page after a failed sign-in: it has a fitting status and a link to try again."""
     title = title or REFUSED[status]
     assert_page(answer, status, title)
     again = f'<a class="button" href="{retry_url}">Try again</a>'

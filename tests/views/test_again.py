@@ -1,4 +1,4 @@
-"""Pages that try again by themselves: once, where that can help, and with ``next``."""
+"""Pages that try again by themselves: once, only if that can help, and with ``next``."""
 
 from collections.abc import Callable
 from html import unescape
@@ -24,14 +24,14 @@ pytestmark = pytest.mark.django_db
 
 
 def assert_tries_again(answer: Any, status: int, seconds: int) -> str:
-    """The page says so. Where it goes then."""
+    """The page says that it tries again. Return the URL."""
     assert_refused(answer, status, RETRY)
     assert answer["Refresh"] == f"{seconds}; url={AGAIN}"
     assert f"This page tries again by itself in {seconds} seconds." in unescape(answer.text)
     return AGAIN
 
 
-def assert_leaves_it_to_the_person(answer: Any, status: int, retry_url: str = RETRY) -> None:
+def assert_does_not_try_again(answer: Any, status: int, retry_url: str = RETRY) -> None:
     assert_refused(answer, status, retry_url)
     assert "Refresh" not in answer
     assert "by itself" not in answer.text
@@ -43,7 +43,7 @@ def sign_in(browser: SiteBrowser) -> Any:
 
 @pytest.fixture
 def end_all_sessions(provider: Provider, new_browser: NewBrowser) -> Callable[[], None]:
-    """The provider ends all sessions of amber, and names none, as Keycloak does."""
+    """The provider ends all sessions of Amber with a notice that names no sid, as Keycloak does."""
 
     def end_all_sessions() -> None:
         token = provider.logout_token("django-site", sub="amber")
@@ -52,7 +52,7 @@ def end_all_sessions(provider: Provider, new_browser: NewBrowser) -> Callable[[]
     return end_all_sessions
 
 
-def test_sign_in_straight_after_a_notice_for_the_subject(
+def test_a_sign_in_right_after_a_notice_by_subject_tries_again(
     browser: SiteBrowser,
     network: Network,
     end_all_sessions: Callable[[], None],
@@ -72,7 +72,7 @@ def test_sign_in_straight_after_a_notice_for_the_subject(
 
 
 @pytest.mark.parametrize("seconds_ago", [0, 0.9, 1, 1.9, 2, 2.9])
-def test_window_is_over_when_the_page_tries_again(
+def test_the_page_tries_again_after_the_refusal_has_ended(
     browser: SiteBrowser, network: Network, end_all_sessions: Callable[[], None], clock: Clock, seconds_ago: float
 ) -> None:
     end_all_sessions()
@@ -85,7 +85,7 @@ def test_window_is_over_when_the_page_tries_again(
     assert answer.status_code == 302
 
 
-def test_page_tries_again_once(
+def test_the_page_tries_again_only_once(
     browser: SiteBrowser, network: Network, end_all_sessions: Callable[[], None], clock: Clock
 ) -> None:
     end_all_sessions()
@@ -95,10 +95,10 @@ def test_page_tries_again_once(
 
     answer = browser.visit(network.follow(browser.get(again)["Location"]))
 
-    assert_leaves_it_to_the_person(answer, 409)
+    assert_does_not_try_again(answer, 409)
 
 
-def test_page_tries_again_though_somebody_else_is_still_signed_in(
+def test_the_page_tries_again_although_another_user_is_signed_in(
     browser: SiteBrowser, network: Network, end_all_sessions: Callable[[], None], clock: Clock
 ) -> None:
     browser.sign_in("cedar")
@@ -109,7 +109,7 @@ def test_page_tries_again_though_somebody_else_is_still_signed_in(
     assert browser.get(again)["Location"].startswith("https://op.example/")
 
 
-def test_session_without_sid_is_refused_by_the_window_too(
+def test_a_sign_in_without_sid_tries_again_too(
     browser: SiteBrowser, network: Network, provider: Provider, new_browser: NewBrowser
 ) -> None:
     def without_sid(document: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_session_without_sid_is_refused_by_the_window_too(
 
 
 @pytest.mark.parametrize("names", [{"sid"}, {"sid", "sub"}])
-def test_login_session_that_the_provider_ended_is_left_to_the_person(
+def test_a_session_that_the_provider_ended_does_not_try_again(
     browser: SiteBrowser, new_browser: NewBrowser, provider: Provider, names: set[str]
 ) -> None:
     def end(session: Any) -> None:
@@ -134,14 +134,14 @@ def test_login_session_that_the_provider_ended_is_left_to_the_person(
 
     provider.before_token_response = end
 
-    assert_leaves_it_to_the_person(sign_in(browser), 409)
+    assert_does_not_try_again(sign_in(browser), 409)
 
 
 # 503
 
 
 @pytest.mark.parametrize("path", ["/oauth2/token", "/.well-known/jwks.json", "/userinfo"])
-def test_callback_while_the_provider_is_away(
+def test_a_callback_while_the_provider_is_down_tries_again(
     browser: SiteBrowser, network: Network, configure: Configure, clock: Clock, path: str
 ) -> None:
     configure(USERINFO=True)
@@ -149,7 +149,7 @@ def test_callback_while_the_provider_is_away(
     again = assert_tries_again(sign_in(browser), 503, 5)
 
     clock.advance(5)
-    assert_leaves_it_to_the_person(browser.visit(network.follow(browser.get(again)["Location"])), 503)
+    assert_does_not_try_again(browser.visit(network.follow(browser.get(again)["Location"])), 503)
 
     network.mend()
     clock.advance(5)
@@ -157,18 +157,20 @@ def test_callback_while_the_provider_is_away(
     assert answer["Location"] == "/private/?a=1&b"
 
 
-def test_login_page_while_the_provider_is_away(browser: SiteBrowser, network: Network, clock: Clock) -> None:
+def test_the_login_page_while_the_provider_is_down_tries_again(
+    browser: SiteBrowser, network: Network, clock: Clock
+) -> None:
     network.down(METADATA)
     again = assert_tries_again(browser.get("/auth/login/", {"next": "/private/?a=1&b"}), 503, 5)
 
-    assert_leaves_it_to_the_person(browser.get(again), 503)
+    assert_does_not_try_again(browser.get(again), 503)
 
     network.mend()
     clock.advance(6)
     assert browser.get(again).status_code == 302
 
 
-def test_login_page_while_the_database_is_away(
+def test_the_login_page_while_the_database_is_down_tries_again(
     browser: SiteBrowser, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: Any, **_kwargs: Any) -> None:
@@ -182,7 +184,7 @@ def test_login_page_while_the_database_is_away(
     assert answer["Refresh"] == f"5; url={AGAIN}"
 
 
-def test_fault_that_does_not_pass_is_left_to_the_person(browser: SiteBrowser, network: Network) -> None:
+def test_a_permanent_fault_does_not_try_again(browser: SiteBrowser, network: Network) -> None:
     network.change(METADATA, lambda document: {**document, "issuer": "https://elsewhere.example"})
 
     answer = browser.get("/auth/login/", {"next": "/private/?a=1&b"})
@@ -191,14 +193,14 @@ def test_fault_that_does_not_pass_is_left_to_the_person(browser: SiteBrowser, ne
     assert "by itself" not in answer.text
 
 
-def test_wrong_answer_is_left_to_the_person(browser: SiteBrowser, network: Network) -> None:
+def test_a_wrong_answer_does_not_try_again(browser: SiteBrowser, network: Network) -> None:
     network.replace("/oauth2/token", b'{"error": "invalid_grant"}', status=400)
 
-    assert_leaves_it_to_the_person(sign_in(browser), 400)
+    assert_does_not_try_again(sign_in(browser), 400)
 
 
 @pytest.mark.parametrize("next_url", ["/a;b, c/?x='\"<>", "/ä/", "/%0d%0aSet-Cookie:a=b"])
-def test_next_cannot_leave_the_header(browser: SiteBrowser, network: Network, next_url: str) -> None:
+def test_next_cannot_inject_a_header(browser: SiteBrowser, network: Network, next_url: str) -> None:
     network.down("/oauth2/token")
 
     refresh = browser.sign_in("amber", next=next_url)["Refresh"]

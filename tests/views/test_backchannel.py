@@ -1,4 +1,4 @@
-"""Back-channel logout as the provider calls it."""
+"""Back-channel logout, as the provider calls it."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ REPEATED = "logout_token_repeated: the body has more than one logout_token"
 
 @pytest.fixture
 def claims(provider: Provider, sid: str) -> dict[str, Any]:
-    """The claims of a logout token that would end the session of ``signed_in``."""
+    """The claims of a logout token that ends the session of ``signed_in``."""
     return provider.logout_token_claims("django-site", sid=sid)
 
 
@@ -41,7 +41,7 @@ def token(provider: Provider, claims: dict[str, Any]) -> str:
 
 @pytest.fixture
 def post(new_browser: NewBrowser) -> Callable[[str], Any]:
-    """Bring a logout token."""
+    """Post a logout token."""
     return lambda token: new_browser().post_form(PATH, {"logout_token": token})
 
 
@@ -67,7 +67,7 @@ def assert_try_again(answer: Any) -> None:
     assert "no-store" in answer["Cache-Control"]
 
 
-# Done
+# Accepted notices
 
 
 def test_ends_the_session(post: Any, token: str, signed_in: SiteBrowser, caplog: pytest.LogCaptureFixture) -> None:
@@ -94,7 +94,7 @@ def test_unknown_session_is_success(post: Any, provider: Provider, signed_in: Si
 
 @pytest.mark.parametrize("path", [PATH, PATH.rstrip("/")])
 @pytest.mark.parametrize("append_slash", [True, False])
-def test_slash_or_not(
+def test_the_url_works_with_and_without_a_slash(
     token: str, signed_in: SiteBrowser, new_browser: NewBrowser, settings: Any, path: str, append_slash: bool
 ) -> None:
     settings.APPEND_SLASH = append_slash
@@ -118,7 +118,9 @@ def test_other_parameters_are_ignored(token: str, signed_in: SiteBrowser, new_br
     assert signed_in.user is None
 
 
-def test_charset_and_case_of_the_content_type(token: str, signed_in: SiteBrowser, new_browser: NewBrowser) -> None:
+def test_charset_and_case_of_the_content_type_do_not_matter(
+    token: str, signed_in: SiteBrowser, new_browser: NewBrowser
+) -> None:
     body = urlencode({"logout_token": token})
     content_type = "Application/X-WWW-Form-UrlEncoded; charset=UTF-8"
 
@@ -127,7 +129,7 @@ def test_charset_and_case_of_the_content_type(token: str, signed_in: SiteBrowser
     assert signed_in.user is None
 
 
-def test_body_as_large_as_may_be(token: str, signed_in: SiteBrowser, new_browser: NewBrowser) -> None:
+def test_the_largest_allowed_body_is_accepted(token: str, signed_in: SiteBrowser, new_browser: NewBrowser) -> None:
     body = f"{urlencode({'logout_token': token})}&padding="
 
     assert_done(new_browser().post(PATH, body.ljust(MAX_BODY_BYTES, "a"), content_type=FORM))
@@ -135,7 +137,7 @@ def test_body_as_large_as_may_be(token: str, signed_in: SiteBrowser, new_browser
     assert signed_in.user is None
 
 
-def test_warm_makes_no_call(post: Any, token: str, network: Network) -> None:
+def test_a_notice_with_a_full_cache_makes_no_call(post: Any, token: str, network: Network) -> None:
     network.calls.clear()
 
     assert_done(post(token))
@@ -143,7 +145,9 @@ def test_warm_makes_no_call(post: Any, token: str, network: Network) -> None:
     assert network.calls == []
 
 
-def test_cold_reads_the_providers_documents(post: Any, token: str, network: Network, signed_in: SiteBrowser) -> None:
+def test_a_notice_with_an_empty_cache_reads_the_providers_documents(
+    post: Any, token: str, network: Network, signed_in: SiteBrowser
+) -> None:
     cache.clear()
     network.calls.clear()
 
@@ -153,7 +157,7 @@ def test_cold_reads_the_providers_documents(post: Any, token: str, network: Netw
     assert signed_in.user is None
 
 
-def test_leaves_the_callers_own_session(token: str, new_browser: NewBrowser) -> None:
+def test_the_callers_own_session_stays(token: str, new_browser: NewBrowser) -> None:
     caller = new_browser()
     caller.sign_in("birch")
 
@@ -163,7 +167,7 @@ def test_leaves_the_callers_own_session(token: str, new_browser: NewBrowser) -> 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_transaction_around_it(
+def test_the_view_runs_in_no_transaction(
     post: Any, token: str, signed_in: SiteBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connections["default"].settings_dict, "ATOMIC_REQUESTS", True)
@@ -174,7 +178,7 @@ def test_no_transaction_around_it(
     assert LogoutReceipt.objects.get().completed_at
 
 
-def test_each_of_several_providers(
+def test_each_of_several_providers_can_send_a_notice(
     post: Any, provider: Provider, signing_key: Any, signed_in: SiteBrowser, settings: Any
 ) -> None:
     row = LoginSession.objects.get()
@@ -186,7 +190,7 @@ def test_each_of_several_providers(
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": default, "other": other}}
 
     assert_done(post(provider.logout_token("django-site", sid=str(row.sid))))
-    assert signed_in.user, "the sid is unique within its issuer only"
+    assert signed_in.user, "a sid is unique only within its issuer"
 
     at_other = Provider("https://other.example")
     at_other.register(Client.of_site(SITE, "django-site", settings.CLIENT_SECRET, id_token_signed_response_alg="HS256"))
@@ -194,7 +198,7 @@ def test_each_of_several_providers(
     assert signed_in.user is None
 
 
-def test_each_of_two_clients_at_one_issuer(
+def test_each_of_two_clients_at_one_issuer_can_receive_a_notice(
     post: Any, provider: Provider, new_browser: NewBrowser, settings: Any
 ) -> None:
     second = {"CLIENT_ID": "second-client", "CLIENT_SECRET": "another"}
@@ -211,7 +215,9 @@ def test_each_of_two_clients_at_one_issuer(
     assert browser.user is None
 
 
-def test_encrypted_token(encrypted: None, post: Any, provider: Provider, claims: Any, signed_in: SiteBrowser) -> None:
+def test_an_encrypted_token_is_accepted(
+    encrypted: None, post: Any, provider: Provider, claims: Any, signed_in: SiteBrowser
+) -> None:
     token = provider.sign_for(claims, "django-site")
     assert token.count(".") == 4
 
@@ -220,7 +226,7 @@ def test_encrypted_token(encrypted: None, post: Any, provider: Provider, claims:
     assert signed_in.user is None
 
 
-def test_token_in_the_clear_where_encryption_is_registered(
+def test_an_unencrypted_token_is_refused_if_encryption_is_registered(
     encrypted: None, post: Any, token: str, signed_in: SiteBrowser
 ) -> None:
     assert_wrong(post(token), "not_encrypted")
@@ -228,7 +234,7 @@ def test_token_in_the_clear_where_encryption_is_registered(
     assert signed_in.user
 
 
-# Wrong: 400, and nothing ends
+# Wrong notices: the answer is 400, and no session ends
 
 
 @pytest.mark.parametrize(
@@ -248,7 +254,7 @@ def test_token_in_the_clear_where_encryption_is_registered(
         ({"sid": None}, "sub_and_sid_missing: a logout token needs sub or sid"),
     ],
 )
-def test_wrong_claim(
+def test_a_wrong_claim_is_refused(
     post: Any,
     provider: Provider,
     claims: dict[str, Any],
@@ -274,7 +280,7 @@ def test_wrong_claim(
 
 
 def raw(provider: Provider, payload: str) -> str:
-    """A validly signed token around ``payload``, letter by letter."""
+    """A validly signed token with exactly this ``payload``."""
     key = provider.signing_key()
     message = b".".join(urlsafe_b64encode(part.encode()) for part in (json.dumps({"alg": "RS256"}), payload))
     return (message + b"." + urlsafe_b64encode(JWSRegistry.algorithms["RS256"].sign(message, key))).decode()
@@ -290,7 +296,7 @@ def raw(provider: Provider, payload: str) -> str:
         ("aud_invalid", lambda claims: claims.replace('"aud": ["django-site"]', '"aud": ["django-site", null]')),
     ],
 )
-def test_signed_token_that_parsers_read_differently(
+def test_a_signed_token_that_parsers_read_differently_is_refused(
     post: Any,
     provider: Provider,
     claims: dict[str, Any],
@@ -315,7 +321,7 @@ def test_signed_token_that_parsers_read_differently(
         ("payload_unencoded", {"b64": False}),
     ],
 )
-def test_header_that_is_not_allowed(
+def test_a_header_that_is_not_allowed_is_refused(
     post: Any, provider: Provider, claims: dict[str, Any], signed_in: SiteBrowser, code: str, header: dict[str, Any]
 ) -> None:
     assert_wrong(post(provider.sign(claims, header=header)), code)
@@ -324,7 +330,7 @@ def test_header_that_is_not_allowed(
 
 
 @pytest.mark.parametrize("depth", [65, 936, 5000])
-def test_header_that_is_nested_deep(post: Any, signed_in: SiteBrowser, provider: Provider, depth: int) -> None:
+def test_a_deeply_nested_header_is_refused(post: Any, signed_in: SiteBrowser, provider: Provider, depth: int) -> None:
     header = urlsafe_b64encode(b'{"alg": "RS256", "x": ' + b"[" * depth + b"]" * depth + b"}").decode()
     _, payload, signature = provider.logout_token("django-site", sub="amber").split(".")
 
@@ -333,7 +339,7 @@ def test_header_that_is_nested_deep(post: Any, signed_in: SiteBrowser, provider:
     assert signed_in.user
 
 
-def test_exp_is_required_where_a_setting_says_so(
+def test_exp_is_required_if_a_setting_says_so(
     post: Any, token: str, configure: Configure, logged: Logged, signed_in: SiteBrowser
 ) -> None:
     configure(LOGOUT_TOKEN_EXP_REQUIRED=True)
@@ -344,7 +350,7 @@ def test_exp_is_required_where_a_setting_says_so(
     assert signed_in.user
 
 
-def test_signature_of_somebody_else(
+def test_a_signature_with_another_key_is_refused(
     post: Any, claims: dict[str, Any], provider: Provider, signed_in: SiteBrowser, logged: Logged
 ) -> None:
     forger = Provider("https://op.example")
@@ -356,14 +362,14 @@ def test_signature_of_somebody_else(
 
 
 @pytest.mark.parametrize("token", ["x", "a.b", "a.b.c", "a.b.c.d", "é.é.é", "a.b.c.d.e", "." * 4000])
-def test_no_token_at_all(post: Any, refused: list[dict[str, str]], network: Network, token: str) -> None:
+def test_a_missing_token_is_refused(post: Any, refused: list[dict[str, str]], network: Network, token: str) -> None:
     assert_wrong(post(token), "malformed")
 
     assert channels_and_codes(refused) == [("back-channel", "malformed")]
     assert network.calls == []
 
 
-def test_id_token_in_place_of_a_logout_token(post: Any, provider: Provider, sid: str, signed_in: SiteBrowser) -> None:
+def test_an_id_token_is_refused(post: Any, provider: Provider, sid: str, signed_in: SiteBrowser) -> None:
     assert_wrong(post(provider.id_token(provider.login_sessions[sid], "django-site")), "events_missing")
 
     assert signed_in.user
@@ -381,7 +387,7 @@ def test_id_token_in_place_of_a_logout_token(post: Any, provider: Provider, sid:
         ([("logout_token", "TOKEN"), *[("a", "")] * 1000], "body_invalid: TooManyFieldsSent"),
     ],
 )
-def test_one_token_in_a_form(
+def test_several_tokens_in_a_form_are_refused(
     token: str,
     signed_in: SiteBrowser,
     new_browser: NewBrowser,
@@ -399,7 +405,7 @@ def test_one_token_in_a_form(
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=a", "text/plain", ""])
-def test_form_of_another_kind(
+def test_another_content_type_is_refused(
     token: str, signed_in: SiteBrowser, new_browser: NewBrowser, logged: Logged, content_type: str
 ) -> None:
     answer = new_browser().post(PATH, urlencode({"logout_token": token}), content_type=content_type)
@@ -409,7 +415,9 @@ def test_form_of_another_kind(
     assert signed_in.user
 
 
-def test_body_too_large(token: str, signed_in: SiteBrowser, new_browser: NewBrowser, logged: Logged) -> None:
+def test_a_body_that_is_too_large_is_refused(
+    token: str, signed_in: SiteBrowser, new_browser: NewBrowser, logged: Logged
+) -> None:
     body = f"{urlencode({'logout_token': token})}&padding=".ljust(MAX_BODY_BYTES + 1, "a")
 
     answer = new_browser().post(PATH, body, content_type=FORM)
@@ -420,7 +428,7 @@ def test_body_too_large(token: str, signed_in: SiteBrowser, new_browser: NewBrow
 
 
 @pytest.mark.parametrize("method", ["get", "head", "put", "delete", "options"])
-def test_other_methods(signed_in: SiteBrowser, token: str, method: str) -> None:
+def test_other_methods_are_refused(signed_in: SiteBrowser, token: str, method: str) -> None:
     answer = getattr(signed_in, method)(f"{PATH}?logout_token={token}")
 
     assert answer.status_code == 405
@@ -429,10 +437,10 @@ def test_other_methods(signed_in: SiteBrowser, token: str, method: str) -> None:
     assert signed_in.user
 
 
-# Cannot be decided now: 503, and the next delivery does it
+# Undecided notices: the answer is 503, and the next delivery succeeds
 
 
-def test_unknown_kid_within_the_cool_down(
+def test_an_unknown_kid_within_the_cool_down_is_undecided(
     post: Any,
     provider: Provider,
     claims: dict[str, Any],
@@ -441,13 +449,13 @@ def test_unknown_kid_within_the_cool_down(
     logged: Logged,
     refused: list[dict[str, str]],
 ) -> None:
-    def signed_by_a_stranger() -> str:
+    def signed_with_another_key() -> str:
         provider.rotate_keys()
         token = provider.sign(claims)
         provider.keys.pop(0)
         return token
 
-    assert_wrong(post(signed_by_a_stranger()), "kid_unknown")
+    assert_wrong(post(signed_with_another_key()), "kid_unknown")
     refused.clear()
     provider.rotate_keys()
     token = provider.sign(claims)
@@ -464,7 +472,7 @@ def test_unknown_kid_within_the_cool_down(
     assert signed_in.user is None
 
 
-def test_unknown_kid_of_nobody(
+def test_an_unknown_kid_is_refused_after_the_keys_were_fetched(
     post: Any, claims: dict[str, Any], signed_in: SiteBrowser, network: Network, clock: Clock, logged: Logged
 ) -> None:
     forged = Provider("https://op.example").sign(claims)
@@ -481,7 +489,7 @@ def test_unknown_kid_of_nobody(
     assert signed_in.user
 
 
-def test_provider_out_of_reach(
+def test_a_notice_while_the_provider_is_unreachable_is_undecided(
     post: Any, token: str, signed_in: SiteBrowser, network: Network, logged: Logged, clock: Clock
 ) -> None:
     cache.clear()
@@ -500,7 +508,7 @@ def test_provider_out_of_reach(
 
 
 @pytest.mark.parametrize("step", ["record", "mark_ended", "delete_ended", "complete"])
-def test_database_down_at_any_step(
+def test_a_database_fault_at_any_step_is_undecided(
     post: Any,
     token: str,
     signed_in: SiteBrowser,

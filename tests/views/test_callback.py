@@ -1,4 +1,4 @@
-"""The end of a sign-in: whom the provider sent back is signed in, or nothing at all has happened."""
+"""The end of a sign-in: the user is signed in, or nothing changes."""
 
 import base64
 import json
@@ -36,14 +36,14 @@ Claims = dict[str, Any]
 
 
 def claims_of(token: str) -> Claims:
-    """The claims of a signed token, unverified."""
+    """The claims of a signed token, not verified."""
     part = token.split(".")[1]
     return dict(json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))))
 
 
 @pytest.fixture
 def id_token(network: Network, provider: Provider) -> Callable[..., None]:
-    """Let the provider's ID tokens have other claims; ``None`` takes one away."""
+    """Change claims of the provider's ID tokens; ``None`` removes one."""
 
     def change(**changes: Any) -> None:
         def changed(document: Claims) -> Claims:
@@ -60,10 +60,10 @@ def state_of(browser: SiteBrowser) -> str:
     return query_of(browser.start())["state"]
 
 
-# Signed in
+# Successful sign-ins
 
 
-def test_signs_in_and_goes_where_the_person_wanted(browser: SiteBrowser) -> None:
+def test_signs_in_and_redirects_to_next(browser: SiteBrowser) -> None:
     answer = browser.sign_in("amber", next="/private/?a=1")
 
     assert answer.status_code == 302
@@ -83,7 +83,7 @@ def test_signs_in_and_goes_where_the_person_wanted(browser: SiteBrowser) -> None
     assert row.session_key == browser.key
 
 
-def test_goes_to_login_redirect_url_otherwise(browser: SiteBrowser, settings: Any) -> None:
+def test_redirects_to_login_redirect_url_without_next(browser: SiteBrowser, settings: Any) -> None:
     settings.LOGIN_REDIRECT_URL = "ory_logout:sessions"
 
     assert browser.sign_in()["Location"] == "/auth/sessions/"
@@ -108,12 +108,12 @@ def test_form_post_needs_no_csrf_token(new_browser: NewBrowser, network: Network
 
 
 def come_back_by_form_post(browser: SiteBrowser, callback: str) -> Any:
-    """A post from another site: a browser sends it no cookie that is ``SameSite=Lax``."""
+    """A post from another site: the browser sends no cookie that is ``SameSite=Lax``."""
     browser.cookies.pop("sessionid", None)
     return browser.post_form("/auth/callback/", query_of(callback))
 
 
-def test_form_post_ends_the_login_session_before_though_its_cookie_does_not_come(
+def test_form_post_ends_the_earlier_login_session_although_its_cookie_is_not_sent(
     browser: SiteBrowser, network: Network, configure: Configure
 ) -> None:
     configure(RESPONSE_MODE="form_post")
@@ -142,7 +142,7 @@ def test_form_post_that_is_refused_ends_nothing(browser: SiteBrowser, network: N
     assert browser.user
 
 
-def test_several_tabs_come_back_in_any_order(browser: SiteBrowser, network: Network) -> None:
+def test_several_tabs_can_come_back_in_any_order(browser: SiteBrowser, network: Network) -> None:
     first, second = browser.start(next="/first/"), browser.start(next="/second/")
 
     assert browser.visit(network.follow(second))["Location"] == "/second/"
@@ -166,7 +166,7 @@ def test_session_key_changes_at_every_sign_in(browser: SiteBrowser, subject: str
     assert old.user is None
 
 
-def test_session_that_somebody_planted_is_not_the_one_that_is_signed_in(browser: SiteBrowser) -> None:
+def test_a_session_that_an_attacker_planted_is_not_signed_in(browser: SiteBrowser) -> None:
     browser.get("/private/")
     session = browser.session
     session["cart"] = ["apple"]
@@ -183,7 +183,7 @@ def test_session_that_somebody_planted_is_not_the_one_that_is_signed_in(browser:
     assert attacker.user is None
 
 
-def test_session_of_another_person_leaves_nothing_behind(browser: SiteBrowser) -> None:
+def test_no_data_of_the_former_user_stays(browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     session = browser.session
     session["cart"] = ["apple"]
@@ -194,7 +194,7 @@ def test_session_of_another_person_leaves_nothing_behind(browser: SiteBrowser) -
     assert "cart" not in browser.session
 
 
-def test_password_session_gives_way(browser: SiteBrowser) -> None:
+def test_a_password_session_is_replaced(browser: SiteBrowser) -> None:
     browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
     before = browser.key
 
@@ -205,7 +205,7 @@ def test_password_session_gives_way(browser: SiteBrowser) -> None:
     assert browser.key != before
 
 
-def test_signal_tells_of_a_sign_in(browser: SiteBrowser, listen: Listen) -> None:
+def test_a_signal_is_sent_for_a_sign_in(browser: SiteBrowser, listen: Listen) -> None:
     logged_in = listen(user_logged_in)
 
     browser.sign_in()
@@ -229,7 +229,7 @@ def test_sent_secret_is_form_encoded_in_basic(
     browser.sign_in()
 
     credentials = base64.b64encode(b"django-site:a+secret%3A+50%25+of+it+%2B+more").decode()
-    [authorization] = [one.headers["Authorization"] for one in sent if one.url == TOKEN]
+    [authorization] = [request.headers["Authorization"] for request in sent if request.url == TOKEN]
     assert authorization == f"Basic {credentials}"
     assert "client_secret" not in network.calls[-1].form
 
@@ -279,7 +279,7 @@ def test_userinfo_completes_the_claims(browser: SiteBrowser, network: Network, c
     assert [call.url for call in network.calls].count("https://op.example/userinfo") == 1
 
 
-def test_id_token_outweighs_userinfo(
+def test_the_id_token_wins_over_userinfo(
     browser: SiteBrowser, network: Network, configure: Configure, id_token: Callable[..., None]
 ) -> None:
     configure(USERINFO=True)
@@ -291,7 +291,7 @@ def test_id_token_outweighs_userinfo(
     assert LoginSession.objects.get().user.get_full_name() == "Amber Stone"
 
 
-def test_session_keeps_what_logging_out_needs(browser: SiteBrowser) -> None:
+def test_the_session_stores_what_a_logout_needs(browser: SiteBrowser) -> None:
     browser.sign_in()
 
     assert set(browser.session[LOGIN_KEY]) == {
@@ -299,7 +299,7 @@ def test_session_keeps_what_logging_out_needs(browser: SiteBrowser) -> None:
     }  # fmt: skip
 
 
-def test_other_tokens_are_kept_when_a_setting_asks(
+def test_other_tokens_are_stored_if_a_setting_says_so(
     browser: SiteBrowser, network: Network, configure: Configure
 ) -> None:
     configure(KEEP_TOKENS=True)
@@ -311,13 +311,13 @@ def test_other_tokens_are_kept_when_a_setting_asks(
     assert browser.session[LOGIN_KEY]["refresh_token"] == "ory_rt_1"
 
 
-def test_encrypted_id_token(encrypted: None, browser: SiteBrowser) -> None:
+def test_an_encrypted_id_token_is_accepted(encrypted: None, browser: SiteBrowser) -> None:
     browser.sign_in()
 
     assert browser.user
 
 
-def test_issuer_in_the_response_is_compared_and_right(browser: SiteBrowser, provider: Provider) -> None:
+def test_a_correct_iss_in_the_response_is_accepted(browser: SiteBrowser, provider: Provider) -> None:
     provider.metadata["authorization_response_iss_parameter_supported"] = True
 
     browser.sign_in()
@@ -325,7 +325,9 @@ def test_issuer_in_the_response_is_compared_and_right(browser: SiteBrowser, prov
     assert browser.user
 
 
-def test_second_of_two_clients_at_one_issuer(browser: SiteBrowser, provider: Provider, settings: Any) -> None:
+def test_the_second_of_two_clients_at_one_issuer_signs_in(
+    browser: SiteBrowser, provider: Provider, settings: Any
+) -> None:
     redirect_uris = [f"{SITE}/callback/second/"]
     provider.register(Client.of_site(SITE, "second-client", "another secret", redirect_uris=redirect_uris))
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
@@ -357,12 +359,12 @@ def test_no_transaction_hides_a_sign_in_from_a_notice(
     assert browser.user
 
 
-# Refused: nobody is signed in, and who was before still is
+# Refused sign-ins: nobody is signed in, and an earlier session stays signed in
 
 
 @pytest.fixture
 def untouched(browser: SiteBrowser) -> Iterator[None]:
-    """Whoever was signed in before the refusal is signed in after it, in the same session."""
+    """The user who was signed in before the refusal is signed in after it, in the same session."""
     browser.sign_in("cedar")
     key, row = browser.key, LoginSession.objects.get()
     yield
@@ -372,7 +374,7 @@ def untouched(browser: SiteBrowser) -> Iterator[None]:
     assert browser.user["subject"] == "cedar"
 
 
-def test_missing_state(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
+def test_a_missing_state_is_refused(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
     network.calls.clear()
     browser.start()
 
@@ -386,7 +388,7 @@ def test_missing_state(browser: SiteBrowser, untouched: None, network: Network, 
     assert len(pending_cookies(browser)) == 1
 
 
-def test_state_of_another_browser(
+def test_a_state_of_another_browser_is_refused(
     browser: SiteBrowser, untouched: None, new_browser: NewBrowser, network: Network, logged: Logged
 ) -> None:
     callback = network.follow(new_browser().start())
@@ -406,13 +408,13 @@ STATE_USED = "sign-in failed: state_used: this sign-in came back before"
 
 @pytest.fixture(params=["query", "form_post"])
 def come_back(request: pytest.FixtureRequest, configure: Configure) -> Callable[[SiteBrowser, str], Any]:
-    """Open a callback URL in the response mode."""
+    """Open a callback URL with the configured response mode."""
     configure(RESPONSE_MODE=request.param)
     return come_back_by_form_post if request.param == "form_post" else SiteBrowser.visit
 
 
 @pytest.mark.parametrize("keeps_the_old_cookie", [True, False])
-def test_callback_opened_again_goes_on(
+def test_a_callback_that_is_opened_again_redirects_to_next(
     browser: SiteBrowser, network: Network, logged: Logged, come_back: Any, keeps_the_old_cookie: bool
 ) -> None:
     start = browser.start(next="/private/")
@@ -436,7 +438,7 @@ def test_callback_opened_again_goes_on(
     assert pending_cookies(browser) == {}
 
 
-def test_callback_opened_twice_at_once_goes_on(
+def test_two_concurrent_requests_for_a_callback_both_redirect_to_next(
     browser: SiteBrowser, network: Network, provider: Provider, logged: Logged, come_back: Any
 ) -> None:
     callback = network.follow(browser.start(next="/private/"), "amber")
@@ -454,7 +456,9 @@ def test_callback_opened_twice_at_once_goes_on(
     assert browser.user
 
 
-def test_callback_opened_again_after_a_logout(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+def test_a_callback_that_is_opened_again_after_a_logout_is_refused(
+    browser: SiteBrowser, network: Network, logged: Logged
+) -> None:
     callback = network.follow(browser.start(next="/private/"), "amber")
     browser.visit(callback)
     browser.post("/auth/logout/")
@@ -467,7 +471,9 @@ def test_callback_opened_again_after_a_logout(browser: SiteBrowser, network: Net
     assert_refused(browser.visit(callback), 400, "/auth/login/")
 
 
-def test_callback_opened_again_after_another_sign_in(browser: SiteBrowser, network: Network) -> None:
+def test_a_callback_that_is_opened_again_after_another_sign_in_is_refused(
+    browser: SiteBrowser, network: Network
+) -> None:
     first = network.follow(browser.start(next="/private/"), "amber")
     browser.visit(first)
     browser.sign_in("birch")
@@ -476,7 +482,7 @@ def test_callback_opened_again_after_another_sign_in(browser: SiteBrowser, netwo
     assert browser.user["subject"] == "birch"
 
 
-def test_callback_of_a_sign_in_that_failed_is_used(
+def test_a_callback_of_a_failed_sign_in_cannot_be_used_again(
     browser: SiteBrowser, untouched: None, network: Network, logged: Logged
 ) -> None:
     callback = network.follow(browser.start(next="/private/"), "amber")
@@ -493,14 +499,16 @@ def test_callback_of_a_sign_in_that_failed_is_used(
     assert network.calls == []
 
 
-def test_callback_that_signed_in_another_browser(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+def test_a_callback_that_signed_in_another_browser_is_refused(
+    browser: SiteBrowser, network: Network, logged: Logged
+) -> None:
     callback = network.follow(browser.start(next="/private/"), "amber")
     browser.visit(callback)
 
     assert_refused(SiteBrowser().visit(callback), 400, "/auth/login/")
 
 
-def test_last_sign_in_alone_is_remembered_for_ten_minutes(browser: SiteBrowser, clock: Clock) -> None:
+def test_only_the_last_sign_in_is_remembered_for_ten_minutes(browser: SiteBrowser, clock: Clock) -> None:
     browser.sign_in("amber")
     answer = browser.sign_in("birch", next="/private/")
 
@@ -511,7 +519,9 @@ def test_last_sign_in_alone_is_remembered_for_ten_minutes(browser: SiteBrowser, 
     assert PendingSignIn(**signing.loads(done.value, salt=SALT)).code_verifier == ""
 
 
-def test_state_expired(browser: SiteBrowser, untouched: None, network: Network, clock: Clock, logged: Logged) -> None:
+def test_an_expired_state_is_refused(
+    browser: SiteBrowser, untouched: None, network: Network, clock: Clock, logged: Logged
+) -> None:
     callback = network.follow(browser.start())
     clock.advance(601)
 
@@ -521,7 +531,7 @@ def test_state_expired(browser: SiteBrowser, untouched: None, network: Network, 
     assert logged() == ["sign-in failed: state_expired: the sign-in began more than 600 s ago"]
 
 
-def test_tampered_cookie(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
+def test_a_tampered_cookie_is_refused(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
     callback = network.follow(browser.start())
     [(name, cookie)] = pending_cookies(browser).items()
     browser.cookies[name] = cookie.value[::-1]
@@ -532,7 +542,7 @@ def test_tampered_cookie(browser: SiteBrowser, untouched: None, network: Network
     assert logged() == ["sign-in failed: state_unknown: the cookie of this sign-in is not ours"]
 
 
-def test_cookie_under_the_name_of_another(
+def test_a_cookie_with_the_name_of_another_sign_in_is_refused(
     browser: SiteBrowser, untouched: None, network: Network, logged: Logged
 ) -> None:
     browser.start()
@@ -547,9 +557,9 @@ def test_cookie_under_the_name_of_another(
     assert logged() == ["sign-in failed: state_unknown: the cookie belongs to another sign-in"]
 
 
-# U+2000 and U+00A0: Django strips them from a cookie's name.
+# U+2000 and U+00A0. Django strips them from a cookie's name.
 @pytest.mark.parametrize("prefix", ["", "\u2000__Host-", "\u00a0__Host-", "__host-", "__Host-__Host-", "__Secure-"])
-def test_cookie_that_another_host_of_the_domain_can_set(
+def test_a_cookie_that_another_host_of_the_domain_can_set_is_ignored(
     browser: SiteBrowser, untouched: None, new_browser: NewBrowser, network: Network, logged: Logged, prefix: str
 ) -> None:
     attacker = new_browser()
@@ -566,7 +576,7 @@ def test_cookie_that_another_host_of_the_domain_can_set(
     assert network.calls == []
 
 
-def test_cookie_is_read_among_others(browser: SiteBrowser, new_browser: NewBrowser, network: Network) -> None:
+def test_the_cookie_is_found_among_others(browser: SiteBrowser, new_browser: NewBrowser, network: Network) -> None:
     callback = network.follow(browser.start())
     [(name, cookie)] = pending_cookies(browser).items()
     header = f'a="1; \t{name}={cookie.value};b; =c;'
@@ -575,7 +585,9 @@ def test_cookie_is_read_among_others(browser: SiteBrowser, new_browser: NewBrows
 
 
 @pytest.mark.parametrize("name", ["state", "code", "iss"])
-def test_repeated_parameter(browser: SiteBrowser, untouched: None, network: Network, logged: Logged, name: str) -> None:
+def test_a_repeated_parameter_is_refused(
+    browser: SiteBrowser, untouched: None, network: Network, logged: Logged, name: str
+) -> None:
     callback = network.follow(browser.start())
 
     answer = browser.visit(f"{callback}&{name}=x&{name}=x")
@@ -609,7 +621,7 @@ OF_ANOTHER_ISSUER = "iss_mismatch: the response comes from another issuer than t
         (False, "", OF_ANOTHER_ISSUER),
     ],
 )
-def test_issuer_of_the_response(
+def test_a_wrong_iss_in_the_response_is_refused(
     browser: SiteBrowser,
     untouched: None,
     network: Network,
@@ -632,7 +644,9 @@ def test_issuer_of_the_response(
     assert network.calls == []
 
 
-def test_error_of_the_provider(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
+def test_an_error_of_the_provider_is_shown(
+    browser: SiteBrowser, untouched: None, network: Network, logged: Logged
+) -> None:
     state = state_of(browser)
     network.calls.clear()
     description = "<b>call 555</b>\r\nnow"
@@ -651,14 +665,14 @@ def test_error_of_the_provider(browser: SiteBrowser, untouched: None, network: N
     assert pending_cookies(browser) == {}
 
 
-def test_neither_code_nor_error(browser: SiteBrowser, untouched: None, logged: Logged) -> None:
+def test_a_response_without_code_and_error_is_refused(browser: SiteBrowser, untouched: None, logged: Logged) -> None:
     answer = browser.get("/auth/callback/", {"state": state_of(browser)})
 
     assert_refused(answer, 400, RETRY, SET_UP_WRONGLY)
     assert logged() == ["sign-in failed: code_missing: the response has neither a code nor an error"]
 
 
-def test_provider_no_longer_configured(
+def test_a_provider_that_is_no_longer_configured_is_refused(
     browser: SiteBrowser, untouched: None, network: Network, settings: Any, logged: Logged
 ) -> None:
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
@@ -673,7 +687,7 @@ def test_provider_no_longer_configured(
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": old}
 
 
-def test_code_that_the_provider_does_not_know(browser: SiteBrowser, untouched: None, logged: Logged) -> None:
+def test_an_unknown_code_is_refused(browser: SiteBrowser, untouched: None, logged: Logged) -> None:
     answer = browser.get("/auth/callback/", {"state": state_of(browser), "code": "ory_ac_made_up"})
 
     assert_refused(answer, 400, RETRY)
@@ -683,7 +697,7 @@ def test_code_that_the_provider_does_not_know(browser: SiteBrowser, untouched: N
     ]
 
 
-def test_secret_that_the_provider_does_not_know(
+def test_a_wrong_client_secret_is_reported(
     browser: SiteBrowser, untouched: None, network: Network, configure: Configure, logged: Logged
 ) -> None:
     callback = network.follow(browser.start())
@@ -697,7 +711,9 @@ def test_secret_that_the_provider_does_not_know(
     ]
 
 
-def test_token_endpoint_down(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
+def test_a_token_endpoint_that_is_down_is_reported(
+    browser: SiteBrowser, untouched: None, network: Network, logged: Logged
+) -> None:
     callback = network.follow(browser.start())
     network.down("/oauth2/token")
 
@@ -707,7 +723,9 @@ def test_token_endpoint_down(browser: SiteBrowser, untouched: None, network: Net
     assert logged() == [f"sign-in failed: unreachable: POST {TOKEN}: ConnectionError"]
 
 
-def test_token_endpoint_slow(browser: SiteBrowser, untouched: None, network: Network, logged: Logged) -> None:
+def test_a_slow_token_endpoint_is_reported(
+    browser: SiteBrowser, untouched: None, network: Network, logged: Logged
+) -> None:
     callback = network.follow(browser.start())
     network.slow("/oauth2/token")
 
@@ -783,7 +801,7 @@ NO_NUMBER = "has a number that is NaN, infinite or too long"
         ),
     ],
 )
-def test_token_endpoint_at_fault(
+def test_a_faulty_token_endpoint_is_reported(
     browser: SiteBrowser,
     untouched: None,
     network: Network,
@@ -802,7 +820,7 @@ def test_token_endpoint_at_fault(
     assert logged() == [f"sign-in failed: {line}"]
 
 
-def test_keys_out_of_reach(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+def test_unreachable_keys_are_reported(browser: SiteBrowser, network: Network, logged: Logged) -> None:
     callback = network.follow(browser.start())
     network.down("/.well-known/jwks.json")
 
@@ -829,7 +847,7 @@ def test_keys_out_of_reach(browser: SiteBrowser, network: Network, logged: Logge
         ({"padding": float("nan")}, f"json_number_invalid: a part of the token {NO_NUMBER}"),
     ],
 )
-def test_wrong_id_token(
+def test_a_wrong_id_token_is_refused(
     browser: SiteBrowser, untouched: None, id_token: Any, logged: Logged, changes: Claims, line: str
 ) -> None:
     id_token(**changes)
@@ -840,7 +858,9 @@ def test_wrong_id_token(
     assert logged() == [f"sign-in failed: {line}"]
 
 
-def test_claim_that_cannot_be_stored_keeps_nobody_out(browser: SiteBrowser, id_token: Any, logged: Logged) -> None:
+def test_a_claim_that_cannot_be_stored_does_not_stop_the_sign_in(
+    browser: SiteBrowser, id_token: Any, logged: Logged
+) -> None:
     id_token(given_name="Am\ud800ber", family_name="\udfff", preferred_username="\ud800", name="a" * 5000)
 
     for _ in range(2):
@@ -858,7 +878,7 @@ def test_claim_that_cannot_be_stored_keeps_nobody_out(browser: SiteBrowser, id_t
     )
 
 
-# How and when the provider authenticated the person
+# How and when the provider authenticated the user
 
 
 @pytest.mark.parametrize(
@@ -888,7 +908,7 @@ def test_max_age_is_verified(
 
 
 @pytest.mark.parametrize(("age", "admitted"), [(0, True), (115, True), (125, False)])
-def test_max_age_is_about_when_the_sign_in_began(
+def test_max_age_counts_from_the_start_of_the_sign_in(
     browser: SiteBrowser,
     network: Network,
     clock: Clock,
@@ -897,7 +917,7 @@ def test_max_age_is_about_when_the_sign_in_began(
     age: int,
     admitted: bool,
 ) -> None:
-    """People may take their time at the provider after they were authenticated; clocks may differ by a minute."""
+    """Users may stay at the provider for a while after they were authenticated, and clocks may differ by a minute."""
     configure(AUTHORIZATION_PARAMETERS={"max_age": "60"})
     id_token(auth_time=int(time.time()) - age)
     started = browser.start()
@@ -929,7 +949,9 @@ def test_acr_is_verified(
     assert logged() == ["sign-in failed: acr_mismatch: acr is not one of the required values"]
 
 
-def test_acr_of_userinfo_is_none(browser: SiteBrowser, network: Network, untouched: None, configure: Configure) -> None:
+def test_an_acr_from_userinfo_does_not_count(
+    browser: SiteBrowser, network: Network, untouched: None, configure: Configure
+) -> None:
     configure(ACR_VALUES_REQUIRED=["phr"], USERINFO=True)
     network.change("/userinfo", lambda document: {**document, "acr": "phr"})
 
@@ -937,7 +959,7 @@ def test_acr_of_userinfo_is_none(browser: SiteBrowser, network: Network, untouch
 
 
 @pytest.mark.parametrize("acr", ["phr", "phrh"])
-def test_required_acr(browser: SiteBrowser, id_token: Any, configure: Configure, acr: str) -> None:
+def test_a_required_acr_is_verified(browser: SiteBrowser, id_token: Any, configure: Configure, acr: str) -> None:
     configure(ACR_VALUES_REQUIRED=["phr", "phrh"])
     id_token(acr=acr)
 
@@ -948,7 +970,7 @@ def test_required_acr(browser: SiteBrowser, id_token: Any, configure: Configure,
 
 @pytest.mark.parametrize("name", ["given_name", "family_name", "email", "name", "preferred_username", "picture", "acr"])
 @pytest.mark.parametrize("half", ["\ud800", "a\0b"])
-def test_claim_that_no_database_stores_keeps_nobody_out(
+def test_a_claim_that_no_database_stores_does_not_stop_the_sign_in(
     browser: SiteBrowser, id_token: Any, name: str, half: str
 ) -> None:
     id_token(email_verified=True, **{name: half})
@@ -957,7 +979,7 @@ def test_claim_that_no_database_stores_keeps_nobody_out(
     assert browser.user
 
 
-def test_id_token_of_an_unknown_key(
+def test_an_id_token_with_an_unknown_key_is_refused(
     browser: SiteBrowser, untouched: None, network: Network, provider: Provider, clock: Clock, logged: Logged
 ) -> None:
     provider.rotate_keys()
@@ -970,7 +992,7 @@ def test_id_token_of_an_unknown_key(
     assert logged() == ["sign-in failed: kid_unknown: the issuer's JWKS has no fitting RS256 key for this token"]
 
 
-def test_rotated_key_is_fetched(
+def test_a_rotated_key_is_fetched(
     browser: SiteBrowser, untouched: None, new_browser: NewBrowser, provider: Provider, clock: Clock
 ) -> None:
     provider.rotate_keys()
@@ -984,7 +1006,7 @@ def test_rotated_key_is_fetched(
 
 
 @pytest.mark.parametrize("engine", ["db", "cached_db", "cache", "file"])
-def test_notice_between_the_look_for_receipts_and_the_save(
+def test_a_notice_after_receipts_were_read_refuses_the_sign_in(
     browser: SiteBrowser,
     new_browser: NewBrowser,
     provider: Provider,
@@ -1019,7 +1041,7 @@ def test_notice_between_the_look_for_receipts_and_the_save(
     assert browser.user
 
 
-def test_userinfo_about_somebody_else(
+def test_userinfo_about_another_user_is_refused(
     browser: SiteBrowser, untouched: None, network: Network, configure: Configure, logged: Logged
 ) -> None:
     configure(USERINFO=True)
@@ -1031,7 +1053,7 @@ def test_userinfo_about_somebody_else(
     assert logged() == ["sign-in failed: userinfo_sub_mismatch: sub of the userinfo is not that of the ID token"]
 
 
-def test_userinfo_down(
+def test_userinfo_that_is_down_is_reported(
     browser: SiteBrowser, untouched: None, network: Network, configure: Configure, logged: Logged
 ) -> None:
     configure(USERINFO=True)
@@ -1043,7 +1065,7 @@ def test_userinfo_down(
     assert logged() == ["sign-in failed: unreachable: GET https://op.example/userinfo: ConnectionError"]
 
 
-def test_userinfo_asked_of_a_provider_without(
+def test_userinfo_of_a_provider_without_it_is_a_set_up_fault(
     browser: SiteBrowser, provider: Provider, configure: Configure, logged: Logged
 ) -> None:
     provider.metadata["userinfo_endpoint"] = None
@@ -1069,7 +1091,7 @@ def test_signed_userinfo_completes_the_claims(
     assert get_user_model().objects.get().first_name == "Amber"
 
 
-def test_signed_userinfo_where_none_is_set_is_a_fault_of_the_setup(
+def test_signed_userinfo_without_the_setting_is_a_set_up_fault(
     browser: SiteBrowser, untouched: None, network: Network, configure: Configure, logged: Logged
 ) -> None:
     configure(USERINFO=True)
@@ -1081,7 +1103,9 @@ def test_signed_userinfo_where_none_is_set_is_a_fault_of_the_setup(
     assert logged() == ["sign-in failed: userinfo_format_mismatch: the response is a JWT, but no algorithm is set"]
 
 
-def test_inactive_user(browser: SiteBrowser, new_browser: NewBrowser, logged: Logged, listen: Listen) -> None:
+def test_an_inactive_user_is_refused(
+    browser: SiteBrowser, new_browser: NewBrowser, logged: Logged, listen: Listen
+) -> None:
     browser.sign_in("amber")
     get_user_model().objects.update(is_active=False)
     failed = listen(user_login_failed)
@@ -1100,7 +1124,7 @@ def test_inactive_user(browser: SiteBrowser, new_browser: NewBrowser, logged: Lo
     assert arguments["credentials"]["id_token"] == "********************"
 
 
-def test_unknown_user_where_none_are_made(
+def test_an_unknown_user_is_refused_if_no_users_are_created(
     browser: SiteBrowser, untouched: None, configure: Configure, logged: Logged
 ) -> None:
     configure(CREATE_USERS=False)
@@ -1115,7 +1139,7 @@ def test_unknown_user_where_none_are_made(
     assert get_user_model().objects.count() == 1
 
 
-def test_overtaken_by_a_logout_nobody_else_is_signed_in(
+def test_a_sign_in_after_a_logout_notice_is_refused_and_nobody_is_signed_in(
     browser: SiteBrowser, new_browser: NewBrowser, provider: Provider, logged: Logged
 ) -> None:
     browser.sign_in("cedar")
@@ -1130,7 +1154,7 @@ def test_overtaken_by_a_logout_nobody_else_is_signed_in(
     assert LoginSession.objects.get().subject == "cedar"
 
 
-def test_receiver_that_refuses_leaves_nobody_signed_in(browser: SiteBrowser, connect_receiver: Connect) -> None:
+def test_a_receiver_that_raises_leaves_nobody_signed_in(browser: SiteBrowser, connect_receiver: Connect) -> None:
     def refuse(**_arguments: Any) -> None:
         raise PermissionDenied
 
@@ -1162,7 +1186,7 @@ def test_without_the_middleware_nobody_is_signed_in(
 
 
 @pytest.mark.parametrize("method", ["head", "put"])
-def test_other_methods(browser: SiteBrowser, network: Network, method: str) -> None:
+def test_other_methods_are_refused(browser: SiteBrowser, network: Network, method: str) -> None:
     callback = urlsplit(network.follow(browser.start()))
 
     answer = getattr(browser, method)(f"{callback.path}?{callback.query}")
@@ -1172,7 +1196,7 @@ def test_other_methods(browser: SiteBrowser, network: Network, method: str) -> N
 
 
 @pytest.mark.parametrize("text", ["%00", "%ED%A0%80", "%C3%A9" * 300, "%", "a" * 8000])
-def test_any_state_is_answered(browser: SiteBrowser, text: str) -> None:
+def test_any_state_gets_an_answer(browser: SiteBrowser, text: str) -> None:
     browser.start()
 
     answer = browser.get(f"/auth/callback/?code=x&state={text}")
@@ -1180,7 +1204,7 @@ def test_any_state_is_answered(browser: SiteBrowser, text: str) -> None:
     assert_refused(answer, 400, "/auth/login/")
 
 
-def test_person_with_other_fields(browser: SiteBrowser, provider: Provider) -> None:
+def test_other_claims_become_user_fields(browser: SiteBrowser, provider: Provider) -> None:
     provider.add_person(Person("dune", {"email": "dune@example.com", "email_verified": False, "name": 5}))
 
     browser.sign_in("dune")

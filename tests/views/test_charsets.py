@@ -1,4 +1,4 @@
-"""A client chooses the charset by which Django reads parameters. Every view answers 400 to one of no use."""
+"""A client chooses the charset with which Django reads parameters. Every view answers 400 to an unusable charset."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -22,8 +22,8 @@ from ..conftest import Logged, SiteBrowser
 
 pytestmark = pytest.mark.django_db
 
-#: Codecs that make halves of surrogate pairs, and that read other letters than were sent. With those that are none of
-#: text, such as rot13, Django fails before any view or middleware.
+#: Codecs that produce halves of surrogate pairs, or other letters than the client sent. Codecs that are not for text,
+#: such as rot13, make Django fail before any view or middleware.
 CHARSETS = ["unicode_escape", "Raw-Unicode-Escape", "idna", "utf-7", "utf-16", "cp037", "koi8-r", "utf-8-sig"]
 PATHS = sorted({f"/auth/{pattern.pattern}".replace("<uuid:session_id>", str(UUID(int=1))) for pattern in urlpatterns})
 NAMES = ["state", "code", "iss", "sid", "error", "next", "login_hint", "provider", "target_link_uri", "end", "token"]
@@ -34,14 +34,14 @@ METHODS = ["GET", "POST", "DELETE", "HEAD"]
 
 @pytest.mark.parametrize("charset", CHARSETS)
 @pytest.mark.parametrize("path", PATHS)
-def test_charset_of_no_parameter(path: str, charset: str, browser: SiteBrowser, logged: Logged) -> None:
+def test_an_unusable_charset_is_refused(path: str, charset: str, browser: SiteBrowser, logged: Logged) -> None:
     browser.sign_in("amber")
     for method in METHODS:
         answer = browser.generic(method, path, b"a=1", f"text/plain; charset={charset}", QUERY_STRING=QUERY)
         assert answer.status_code == 400, method
         assert "no-store" in answer["Cache-Control"]
     assert all("charset_unsupported" in line for line in logged())
-    assert browser.user, "nothing ends by it"
+    assert browser.user, "no session ends"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -56,7 +56,7 @@ def test_under_asgi(path: str, charset: str, network: Network) -> None:
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
-def test_what_is_answered(accept: str, browser: SiteBrowser, logged: Logged) -> None:
+def test_the_answer_explains_the_charset(accept: str, browser: SiteBrowser, logged: Logged) -> None:
     answer = browser.get(
         "/auth/login/",
         {"login_hint": "\\ud800"},
@@ -77,7 +77,7 @@ def test_what_is_answered(accept: str, browser: SiteBrowser, logged: Logged) -> 
     ("content_type", "body"),
     [
         (f"{FORM}; charset=unicode_escape", urlencode(HALF)),
-        (f"{FORM}; charset=iso-8859-1", urlencode(HALF)),  # Django's own answer
+        (f"{FORM}; charset=iso-8859-1", urlencode(HALF)),  # Django answers this itself
         (f"{MULTIPART_CONTENT}; charset=unicode_escape", encode_multipart(BOUNDARY, HALF)),
         ("multipart/form-data", "no boundary"),
     ],
@@ -87,7 +87,7 @@ def test_forms(path: str, content_type: str, body: Any, browser: SiteBrowser) ->
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "UTF8", "us-ascii", "ISO-8859-1", "windows-1252", "no-such-charset"])
-def test_charset_like_ascii_is_none_of_these(charset: str, browser: SiteBrowser) -> None:
+def test_a_charset_like_ascii_is_accepted(charset: str, browser: SiteBrowser) -> None:
     answer = browser.get(
         "/auth/login/", {"login_hint": "amber"}, headers={"Content-Type": f"text/plain; charset={charset}"}
     )
@@ -98,7 +98,7 @@ def test_charset_like_ascii_is_none_of_these(charset: str, browser: SiteBrowser)
 
 @pytest.mark.parametrize("name", sorted(HALF))
 @pytest.mark.parametrize("path", PATHS)
-def test_bytes_that_are_no_utf_8(path: str, name: str, browser: SiteBrowser) -> None:
+def test_bytes_that_are_not_utf_8_are_refused(path: str, name: str, browser: SiteBrowser) -> None:
     for value in ("%ED%A0%80", "%FF", "%00", "%C0%AF", "%F4%90%80%80", "%0D%0A"):
         for method in ("GET", "POST"):
             body = f"{name}={value}"
@@ -107,7 +107,7 @@ def test_bytes_that_are_no_utf_8(path: str, name: str, browser: SiteBrowser) -> 
 
 
 @given(st.text("\\ud80xuU0N{}abc%+&=", max_size=12), st.sampled_from(["utf-8", "ascii", "latin-1", "cp1252"]))
-def test_no_accepted_charset_makes_what_cannot_be_stored(text: str, charset: str) -> None:
+def test_no_accepted_charset_produces_text_that_cannot_be_stored(text: str, charset: str) -> None:
     request = HttpRequest()
     request.encoding = charset
 
@@ -116,7 +116,7 @@ def test_no_accepted_charset_makes_what_cannot_be_stored(text: str, charset: str
     text.encode().decode(charset, "replace").encode()
 
 
-def test_refused_request_is_still_readable() -> None:
+def test_a_refused_request_can_still_be_read() -> None:
     request = HttpRequest()
     request.encoding = "unicode_escape"
 
@@ -130,7 +130,9 @@ def test_refused_request_is_still_readable() -> None:
     "accept", ["text/html; a*=nope''b", "a*=idna''%ff", "text/html; a*0=x; a*1*=nope''y", ";;;,,,"]
 )
 @pytest.mark.parametrize("path", ["login", "logout", "callback", "whoami", "logout/callback"])
-def test_accept_that_django_cannot_read(browser: SiteBrowser, network: Network, path: str, accept: str) -> None:
+def test_an_accept_header_that_django_cannot_read_gets_an_answer(
+    browser: SiteBrowser, network: Network, path: str, accept: str
+) -> None:
     answer = browser.get(f"/auth/{path}/", headers={"accept": accept})
 
     assert answer.status_code in (200, 302, 400, 401)

@@ -1,4 +1,4 @@
-"""What all views share."""
+"""Behaviour that all views share."""
 
 import pytest
 from django.db import connections
@@ -18,11 +18,11 @@ def test_no_view_runs_in_a_transaction(pattern: URLPattern) -> None:
 
 
 @pytest.mark.parametrize("pattern", urlpatterns, ids=lambda pattern: str(pattern.pattern))
-def test_every_view_that_is_not_private_stands_before_the_login_wall(pattern: URLPattern) -> None:
+def test_every_public_view_is_exempt_from_login_required_middleware(pattern: URLPattern) -> None:
     assert getattr(pattern.callback, "login_required", True) is (pattern.name in PRIVATE)
 
 
-def test_every_database_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_database_is_used_without_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django_ory_logout.views.decorators.connections", ["default", "replica", "sessions"])
 
     view = non_atomic(lambda request: request)
@@ -30,13 +30,13 @@ def test_every_database_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert vars(view)["_non_atomic_requests"] == {"default", "replica", "sessions"}
 
 
-def test_program_is_told_when_to_try_again() -> None:
+def test_a_program_learns_when_to_try_again() -> None:
     answer = error_json(ProviderUnavailable("unreachable"))
 
     assert (answer.status_code, answer["Retry-After"], answer.content) == (503, "5", b'{"error": "unreachable"}')
 
 
-def test_program_is_not_told_to_try_again_where_that_does_not_help() -> None:
+def test_a_program_gets_no_retry_time_if_it_does_not_help() -> None:
     answer = error_json(SetupError("issuer_mismatch"))
 
     assert (answer.status_code, answer.get("Retry-After"), answer.content) == (

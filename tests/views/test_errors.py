@@ -1,4 +1,4 @@
-"""What a person reads when something failed: sorted by what they can do, with what the operators need."""
+"""The error pages for users: grouped by what a user can do, with the details that operators need."""
 
 import re
 from collections.abc import Callable
@@ -30,15 +30,15 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("kind", ["sign-in", "logout", "sessions"])
-def test_every_error_has_words(kind: str) -> None:
+def test_every_error_has_a_text(kind: str) -> None:
     for code, classes in raised_codes().items():
-        for one in classes - {exceptions.ChallengeHandled, exceptions.SecondFactorRequired}:
-            title, message = errors.words(one(code), kind)
+        for error_class in classes - {exceptions.ChallengeHandled, exceptions.SecondFactorRequired}:
+            title, message = errors.words(error_class(code), kind)
             assert str(title)
             assert str(message).endswith(".")
 
 
-def test_only_codes_that_there_are_have_words_of_their_own() -> None:
+def test_only_existing_codes_have_their_own_text() -> None:
     of_classes = {"challenge_handled", "session_aal2_required"}
 
     assert (errors._OF_CODES.keys() | errors._SAID_OF.keys()) - raised_codes().keys() == of_classes
@@ -62,7 +62,7 @@ def test_only_codes_that_there_are_have_words_of_their_own() -> None:
         (exceptions.InvalidToken("acr_mismatch"), Group.NOT_ALLOWED),
     ],
 )
-def test_groups(error: exceptions.OryLogoutError, group: Group) -> None:
+def test_codes_are_grouped(error: exceptions.OryLogoutError, group: Group) -> None:
     assert errors.group_of(error) is group
 
 
@@ -80,7 +80,7 @@ def state_of(browser: SiteBrowser) -> str:
         ("unsupported_response_type", SET_UP_WRONGLY),
     ],
 )
-def test_error_of_the_provider(browser: SiteBrowser, network: Network, error: str, title: str) -> None:
+def test_an_error_of_the_provider_is_explained(browser: SiteBrowser, network: Network, error: str, title: str) -> None:
     answer = browser.get("/auth/callback/", {"state": state_of(browser), "error": error})
 
     assert_page(answer, 403, title)
@@ -90,7 +90,7 @@ def test_error_of_the_provider(browser: SiteBrowser, network: Network, error: st
 
 @pytest.mark.parametrize("path", [METADATA, "/.well-known/jwks.json", "/oauth2/token"])
 @pytest.mark.parametrize(("status", "group"), [(200, SET_UP_WRONGLY), (502, WAIT)])
-def test_page_where_json_should_come(
+def test_a_page_in_place_of_json_is_explained(
     browser: SiteBrowser, network: Network, settings: Any, path: str, status: int, group: str
 ) -> None:
     settings.DEBUG = True
@@ -111,7 +111,7 @@ def failing(error: Exception) -> Callable[..., None]:
     return fail
 
 
-def test_site_without_the_backend(browser: SiteBrowser, settings: Any, logged: Logged) -> None:
+def test_a_site_without_the_backend_is_explained(browser: SiteBrowser, settings: Any, logged: Logged) -> None:
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 
     assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
@@ -125,7 +125,9 @@ class AnotherBackend(ProviderBackend):
         return None
 
 
-def test_backend_of_the_site_that_does_not_say_why(browser: SiteBrowser, settings: Any, logged: Logged) -> None:
+def test_a_backend_of_the_site_that_gives_no_reason_is_explained(
+    browser: SiteBrowser, settings: Any, logged: Logged
+) -> None:
     settings.AUTHENTICATION_BACKENDS = [f"{__name__}.AnotherBackend"]
 
     assert_page(browser.sign_in("amber"), 403, REFUSED[403])
@@ -134,7 +136,7 @@ def test_backend_of_the_site_that_does_not_say_why(browser: SiteBrowser, setting
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_line_of_the_reference_has_the_reason(
+def test_the_log_line_of_the_reference_has_the_reason(
     browser: SiteBrowser, settings: Any, connect_receiver: Connect, caplog: pytest.LogCaptureFixture, debug: bool
 ) -> None:
     connect_receiver(post_save, broken_receiver)
@@ -155,7 +157,9 @@ def broken_receiver(sender: type, **_arguments: Any) -> None:
         raise IntegrityError("NOT NULL constraint failed: profile.city")
 
 
-def test_receiver_of_a_sign_in_that_fails(browser: SiteBrowser, connect_receiver: Connect, logged: Logged) -> None:
+def test_a_failing_receiver_of_a_sign_in_is_explained(
+    browser: SiteBrowser, connect_receiver: Connect, logged: Logged
+) -> None:
     connect_receiver(user_logged_in, broken_receiver)
 
     assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
@@ -165,7 +169,7 @@ def test_receiver_of_a_sign_in_that_fails(browser: SiteBrowser, connect_receiver
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
-def test_fault_that_nobody_expected(
+def test_an_unexpected_fault_is_explained(
     browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, accept: str
 ) -> None:
     monkeypatch.setattr(journey, "provider_of", failing(KeyError("a secret")))
@@ -194,14 +198,14 @@ def test_fault_that_nobody_expected(
         ("/auth/kratos/logout/", 400, "link_token_missing"),
     ],
 )
-def test_error_is_json_where_that_is_asked_for(browser: SiteBrowser, path: str, status: int, code: str) -> None:
+def test_the_error_is_json_if_the_client_asks_for_it(browser: SiteBrowser, path: str, status: int, code: str) -> None:
     answer = browser.get(path, headers={"accept": "application/json"})
 
     assert (answer.status_code, answer.json()) == (status, {"error": code})
 
 
 @pytest.mark.parametrize(("debug", "host"), [(True, "127.0.0.1:8000"), (True, "rp.example"), (False, "127.0.0.1")])
-def test_sign_in_that_began_at_another_host(
+def test_a_sign_in_that_started_at_another_host_is_explained(
     browser: SiteBrowser, settings: Any, logged: Logged, debug: bool, host: str
 ) -> None:
     settings.DEBUG, settings.ALLOWED_HOSTS = debug, ["*"]
@@ -215,7 +219,9 @@ def test_sign_in_that_began_at_another_host(
     assert logged() == [f"sign-in failed: state_unknown: this browser has no sign-in under way with that state{hint}"]
 
 
-def test_host_that_cannot_be_kept(browser: SiteBrowser, settings: Any, cache_down: Callable[[], None]) -> None:
+def test_a_host_that_cannot_be_kept_is_explained(
+    browser: SiteBrowser, settings: Any, cache_down: Callable[[], None]
+) -> None:
     settings.DEBUG, settings.ALLOWED_HOSTS = True, ["*"]
     browser.get("/auth/login/")
     cache_down()
@@ -225,19 +231,21 @@ def test_host_that_cannot_be_kept(browser: SiteBrowser, settings: Any, cache_dow
 
 
 @pytest.mark.parametrize("code", ["user_exists", "username_unusable"])
-def test_person_without_an_account_here(code: str) -> None:
+def test_a_user_without_an_account_here_gets_an_explanation(code: str) -> None:
     assert errors.group_of(exceptions.SignInRefused(code)) is Group.NOT_ALLOWED
     assert "No account could be made for you" in str(errors.words(exceptions.SignInRefused(code), "sign-in")[1])
 
 
-def test_missing_migration(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_a_missing_migration_is_explained(
+    browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
     monkeypatch.setattr(journey, "begin", failing(OperationalError("no such table: t")))
 
     assert_page(browser.get("/auth/login/"), 500, SET_UP_WRONGLY)
     assert logged() == ["sign-in failed: not_migrated: no such table: t. Run: python manage.py migrate"]
 
 
-def test_settings_that_cannot_be_used(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_unusable_settings_are_explained(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     monkeypatch.setattr(journey, "begin", failing(ImproperlyConfigured("it lacks a line")))
 
     assert_page(browser.get("/auth/login/"), 500, SET_UP_WRONGLY)
@@ -245,7 +253,7 @@ def test_settings_that_cannot_be_used(browser: SiteBrowser, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_page_has_the_code_and_the_reference_of_the_log(
+def test_the_page_has_the_code_and_the_reference_of_the_log(
     browser: SiteBrowser, network: Network, settings: Any, caplog: pytest.LogCaptureFixture, debug: bool
 ) -> None:
     settings.DEBUG = debug
@@ -270,7 +278,7 @@ def test_each_page_has_its_own_reference(browser: SiteBrowser, caplog: pytest.Lo
     assert len({line for line in caplog.messages if "(reference" in line}) == 2
 
 
-def test_wait_after_a_provider_that_does_not_answer(browser: SiteBrowser, network: Network) -> None:
+def test_the_page_waits_after_a_provider_that_does_not_answer(browser: SiteBrowser, network: Network) -> None:
     network.down(METADATA)
     browser.get("/auth/login/")
 
@@ -280,7 +288,7 @@ def test_wait_after_a_provider_that_does_not_answer(browser: SiteBrowser, networ
     assert "Code: cooling_down<" in answer.text
 
 
-def test_logout_link_that_fails_says_logout(browser: SiteBrowser, logged: Logged) -> None:
+def test_a_failed_logout_link_is_explained_as_a_logout(browser: SiteBrowser, logged: Logged) -> None:
     answer = browser.get("/auth/kratos/logout/")
 
     assert_page(answer, 400, "This logout cannot be completed")
@@ -289,7 +297,7 @@ def test_logout_link_that_fails_says_logout(browser: SiteBrowser, logged: Logged
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
-def test_logout_that_cannot_be_read_says_logout(browser: SiteBrowser, logged: Logged, accept: str) -> None:
+def test_an_unreadable_logout_is_explained_as_a_logout(browser: SiteBrowser, logged: Logged, accept: str) -> None:
     headers = {"Content-Type": "text/plain; charset=unicode_escape", "Accept": accept}
 
     browser.get("/auth/logout/", headers=headers)
@@ -297,7 +305,7 @@ def test_logout_that_cannot_be_read_says_logout(browser: SiteBrowser, logged: Lo
     assert logged() == ["logout failed: charset_unsupported: the charset of Content-Type is not UTF-8"]
 
 
-def test_wrong_client_secret(browser: SiteBrowser, network: Network, configure: Configure) -> None:
+def test_a_wrong_client_secret_is_explained(browser: SiteBrowser, network: Network, configure: Configure) -> None:
     callback = network.follow(browser.start())
     configure(CLIENT_SECRET="an old one")
 
@@ -308,7 +316,9 @@ def test_wrong_client_secret(browser: SiteBrowser, network: Network, configure: 
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_login_url_without_a_page(browser: SiteBrowser, settings: Any, logged: Logged, debug: bool) -> None:
+def test_a_login_url_without_a_page_is_explained(
+    browser: SiteBrowser, settings: Any, logged: Logged, debug: bool
+) -> None:
     settings.DEBUG, settings.LOGIN_URL = debug, "/accounts/login/"
 
     answer = browser.get("/accounts/login/")

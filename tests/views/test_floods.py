@@ -1,4 +1,4 @@
-"""What strangers can send as often as they like costs one line of the log in a minute."""
+"""Requests that anyone can repeat cost one log line in a minute."""
 
 import logging
 import time
@@ -20,9 +20,11 @@ BACK, FRONT = "/auth/logout/backchannel/", "/auth/logout/frontchannel/"
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Any:
-    """Each line of the log, Django's own too."""
+    """All log lines, Django's own too."""
     caplog.set_level(logging.INFO)
-    return lambda: [one.getMessage() for one in caplog.records if one.name in {"django.request", "django_ory_logout"}]
+    return lambda: [
+        record.getMessage() for record in caplog.records if record.name in {"django.request", "django_ory_logout"}
+    ]
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def send(browser: SiteBrowser, **form: str) -> Any:
     return browser.post(BACK, urlencode(form), content_type="application/x-www-form-urlencoded")
 
 
-def test_forged_notices(browser: SiteBrowser, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forged_notices_cost_one_line(browser: SiteBrowser, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(50):
         assert send(browser, logout_token=f"forged {number}").status_code == 400
     assert lines() == ["back-channel logout refused: malformed: not a signed JWT in compact form"]
@@ -49,11 +51,11 @@ def test_forged_notices(browser: SiteBrowser, lines: Any, monkeypatch: pytest.Mo
     ]
 
 
-def test_each_kind_has_its_line(browser: SiteBrowser, lines: Any) -> None:
+def test_each_kind_of_refusal_has_its_line(browser: SiteBrowser, lines: Any) -> None:
     for _ in range(3):
         send(browser, logout_token="forged")
         send(browser)
-        browser.get(FRONT, {"iss": "https://stranger.example", "sid": "x"})
+        browser.get(FRONT, {"iss": "https://other.example", "sid": "x"})
 
     assert [line.partition(": ")[0] for line in lines()] == [
         "back-channel logout refused",
@@ -62,10 +64,10 @@ def test_each_kind_has_its_line(browser: SiteBrowser, lines: Any) -> None:
     ]
 
 
-def test_what_cannot_be_decided(
+def test_undecided_notices_cost_one_line(
     browser: SiteBrowser, lines: Any, cache_down: Any, provider: Provider, network: Network
 ) -> None:
-    """By keys that cannot be looked up now."""
+    """Their keys cannot be fetched now."""
     provider.sign_in("amber", django_settings.CLIENT_ID)
     tokens = [delivery.form["logout_token"] for delivery in provider.end_subject("amber")] * 3
     cache_down()
@@ -78,7 +80,7 @@ def test_what_cannot_be_decided(
 
 
 class Unread:
-    """A body that nobody may wait for."""
+    """A request body that must not be read."""
 
     def read(self, *_args: object) -> bytes:
         pytest.fail("the body is read")
@@ -87,7 +89,7 @@ class Unread:
 
 
 @pytest.mark.parametrize("length", ["65537", "9" * 5000, "many"])
-def test_a_body_that_is_announced_as_too_large_is_not_read(browser: SiteBrowser, length: str) -> None:
+def test_a_body_announced_as_too_large_is_not_read(browser: SiteBrowser, length: str) -> None:
     sent: Any = {"CONTENT_LENGTH": length, "wsgi.input": Unread()}
     answer = browser.post(BACK, content_type="application/x-www-form-urlencoded", **sent)
 

@@ -1,4 +1,4 @@
-"""Front-channel logout, in a frame of the provider's."""
+"""Front-channel logout in a frame of the provider."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ ISSUER = "https://op.example"
 
 @pytest.fixture
 def frame(new_browser: NewBrowser) -> SiteBrowser:
-    """A frame of the provider's: a browser sends it no cookies."""
+    """A frame of the provider: a browser sends no cookies to it."""
     return new_browser()
 
 
@@ -46,7 +46,7 @@ def test_ends_the_session_with_its_cookie(signed_in: SiteBrowser, sid: str) -> N
     assert signed_in.user is None
 
 
-def test_ends_that_session_alone(signed_in: SiteBrowser, sid: str, new_browser: NewBrowser) -> None:
+def test_ends_only_the_named_session(signed_in: SiteBrowser, sid: str, new_browser: NewBrowser) -> None:
     other = new_browser()
     other.sign_in("amber")
 
@@ -73,7 +73,9 @@ def test_unknown_session_is_success(frame: SiteBrowser, signed_in: SiteBrowser) 
     assert signed_in.user
 
 
-def test_makes_no_call_even_when_cold(frame: SiteBrowser, signed_in: SiteBrowser, sid: str, network: Network) -> None:
+def test_makes_no_call_even_with_an_empty_cache(
+    frame: SiteBrowser, signed_in: SiteBrowser, sid: str, network: Network
+) -> None:
     cache.clear()
     network.calls.clear()
 
@@ -100,7 +102,7 @@ NOTHING_CAN_BE_USED = "This logout request cannot be used."
         ("", "iss_and_sid_required: FRONTCHANNEL_LOGOUT_SESSION_REQUIRED, and neither came"),
     ],
 )
-def test_what_ends_nothing(
+def test_these_requests_end_nothing(
     signed_in: SiteBrowser, sid: str, logged: Logged, refused: list[dict[str, str]], query: str, line: str
 ) -> None:
     answer = signed_in.get(f"{PATH}?{query.replace('SID', sid)}")
@@ -111,7 +113,7 @@ def test_what_ends_nothing(
     assert signed_in.user
 
 
-def test_without_parameters_where_the_registration_allows(
+def test_a_request_without_parameters_ends_the_session_if_the_registration_allows_it(
     signed_in: SiteBrowser, new_browser: NewBrowser, configure: Configure
 ) -> None:
     configure(FRONTCHANNEL_LOGOUT_SESSION_REQUIRED=False)
@@ -135,7 +137,9 @@ def test_without_parameters_and_cookie_nothing_ends(
     assert signed_in.user
 
 
-def test_without_parameters_a_session_of_a_stricter_client_stays(signed_in: SiteBrowser, settings: Any) -> None:
+def test_a_request_without_parameters_does_not_end_a_session_of_a_stricter_client(
+    signed_in: SiteBrowser, settings: Any
+) -> None:
     strict = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     lax = {**strict, "CLIENT_ID": "another", "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED": False}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": strict, "lax": lax}}
@@ -145,7 +149,7 @@ def test_without_parameters_a_session_of_a_stricter_client_stays(signed_in: Site
     assert signed_in.user
 
 
-def test_end_session_endpoint_may_frame_it_too(
+def test_the_origin_of_the_end_session_endpoint_may_frame_it_too(
     frame: SiteBrowser, provider: Provider, signed_in: SiteBrowser, sid: str
 ) -> None:
     provider.metadata["end_session_endpoint"] = "https://logout.op.example:8443/bye?a"
@@ -157,7 +161,7 @@ def test_end_session_endpoint_may_frame_it_too(
     assert_framed(answer, 200, "Logged out.", "https://logout.op.example:8443 https://op.example")
 
 
-def test_provider_without_end_session_endpoint(
+def test_a_provider_without_end_session_endpoint_may_frame_it(
     frame: SiteBrowser, provider: Provider, signed_in: SiteBrowser, sid: str
 ) -> None:
     provider.metadata["end_session_endpoint"] = None
@@ -167,7 +171,7 @@ def test_provider_without_end_session_endpoint(
     assert_framed(frame.get(PATH, {"iss": ISSUER, "sid": sid}), 200, "Logged out.")
 
 
-def test_only_the_issuer_named_may_frame_it(frame: SiteBrowser, settings: Any) -> None:
+def test_only_the_named_issuer_may_frame_it(frame: SiteBrowser, settings: Any) -> None:
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     other = {**default, "ISSUER": "https://other.example/tenant"}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"default": default, "other": other}}
@@ -180,7 +184,7 @@ def test_only_the_issuer_named_may_frame_it(frame: SiteBrowser, settings: Any) -
 
 
 @pytest.mark.parametrize("method", ["post", "put"])
-def test_other_methods(signed_in: SiteBrowser, sid: str, method: str) -> None:
+def test_other_methods_are_refused(signed_in: SiteBrowser, sid: str, method: str) -> None:
     answer = getattr(signed_in, method)(f"{PATH}?iss={ISSUER}&sid={sid}")
 
     assert answer.status_code == 405

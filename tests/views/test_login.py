@@ -50,7 +50,7 @@ def test_sends_the_browser_with_state_nonce_and_code_challenge(browser: SiteBrow
     assert pending.next == "/private/"
 
 
-def test_cookie_of_the_state_is_for_this_browser_this_host_and_ten_minutes(browser: SiteBrowser) -> None:
+def test_the_state_cookie_is_for_this_browser_this_host_and_ten_minutes(browser: SiteBrowser) -> None:
     browser.start()
 
     [cookie] = pending_cookies(browser).values()
@@ -63,7 +63,7 @@ def test_cookie_of_the_state_is_for_this_browser_this_host_and_ten_minutes(brows
     assert cookie["domain"] == ""
 
 
-def test_cookie_goes_over_http_where_the_site_does(browser: SiteBrowser, settings: Any) -> None:
+def test_the_cookie_is_sent_over_http_if_the_site_uses_http(browser: SiteBrowser, settings: Any) -> None:
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "SITE_URL": "http://rp.example"}
 
     browser.start()
@@ -92,7 +92,7 @@ def test_every_sign_in_has_its_own_secrets(browser: SiteBrowser) -> None:
     assert len(pending_cookies(browser)) == 2
 
 
-def test_the_oldest_of_too_many_tabs_gives_way(browser: SiteBrowser, clock: Clock) -> None:
+def test_the_oldest_of_too_many_tabs_is_dropped(browser: SiteBrowser, clock: Clock) -> None:
     browser.start()
     [oldest] = pending_cookies(browser)
     for _ in range(7):
@@ -110,7 +110,7 @@ def test_the_oldest_of_too_many_tabs_gives_way(browser: SiteBrowser, clock: Cloc
     assert oldest not in pending_cookies(browser)
 
 
-def test_age_is_finer_than_a_second(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_age_of_a_sign_in_is_finer_than_a_second(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_800_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)
     begun: list[str] = []
@@ -123,7 +123,7 @@ def test_age_is_finer_than_a_second(browser: SiteBrowser, monkeypatch: pytest.Mo
 
 
 @pytest.mark.django_db
-def test_sign_in_that_a_person_began_stays(browser: SiteBrowser, network: Network, clock: Clock) -> None:
+def test_a_sign_in_that_a_user_started_stays(browser: SiteBrowser, network: Network, clock: Clock) -> None:
     mine = browser.get("/auth/login/", {"next": "/mine/"}, headers={"Sec-Fetch-User": "?1"})["Location"]
     for _ in range(20):
         clock.advance(0.01)
@@ -136,7 +136,7 @@ def test_sign_in_that_a_person_began_stays(browser: SiteBrowser, network: Networ
     assert again.visit(network.follow(mine))["Location"] == "/mine/"
 
 
-def test_sign_in_that_a_person_began_stays_beside_long_addresses(browser: SiteBrowser) -> None:
+def test_a_sign_in_that_a_user_started_stays_with_long_addresses(browser: SiteBrowser) -> None:
     browser.get("/auth/login/", {"next": "/a" * 100}, headers={"Sec-Fetch-User": "?1"})
     [mine] = pending_cookies(browser)
 
@@ -163,7 +163,7 @@ NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accep
         {"Sec-Fetch-Mode": "navigate"},
     ],
 )
-def test_page_that_is_opened_begins_a_sign_in(browser: SiteBrowser, headers: dict[str, str]) -> None:
+def test_opening_a_page_starts_a_sign_in(browser: SiteBrowser, headers: dict[str, str]) -> None:
     assert browser.get("/auth/login/", headers=headers).status_code == 302
     assert len(pending_cookies(browser)) == 1
 
@@ -188,7 +188,7 @@ IN_THE_BACKGROUND = [
 
 @pytest.mark.parametrize("method", ["get", "post_form"])
 @pytest.mark.parametrize("headers", IN_THE_BACKGROUND)
-def test_request_that_cannot_sign_anybody_in_begins_nothing(
+def test_a_request_that_cannot_sign_in_starts_nothing(
     browser: SiteBrowser, network: Network, headers: dict[str, str], method: str
 ) -> None:
     answer = getattr(browser, method)("/auth/login/", {"next": "/private/poll"}, headers=headers)
@@ -203,7 +203,7 @@ def test_request_that_cannot_sign_anybody_in_begins_nothing(
     assert network.calls == []
 
 
-def test_poll_that_is_sent_to_the_login_page_does_not_end_the_sign_in_under_way(
+def test_a_redirected_background_request_does_not_end_the_pending_sign_in(
     browser: SiteBrowser, network: Network
 ) -> None:
     mine = browser.start(next="/mine/")
@@ -219,7 +219,7 @@ def test_poll_that_is_sent_to_the_login_page_does_not_end_the_sign_in_under_way(
 
 
 @pytest.mark.django_db
-def test_poll_of_somebody_who_is_signed_in_lacks_a_right(browser: SiteBrowser) -> None:
+def test_a_background_request_of_a_signed_in_user_gets_403(browser: SiteBrowser) -> None:
     browser.sign_in()
 
     answer = browser.get("/auth/login/", {"next": "/admin/"}, headers={"Accept": "application/json"})
@@ -228,7 +228,7 @@ def test_poll_of_somebody_who_is_signed_in_lacks_a_right(browser: SiteBrowser) -
     assert pending_cookies(browser) == {}
 
 
-def test_poll_where_people_sign_in_at_kratos(browser: SiteBrowser, settings: Any) -> None:
+def test_a_background_request_gets_the_login_url_of_kratos(browser: SiteBrowser, settings: Any) -> None:
     kratos = {"KRATOS": {"PUBLIC_URL": "https://kratos.example"}}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"people": kratos}}
 
@@ -238,7 +238,7 @@ def test_poll_where_people_sign_in_at_kratos(browser: SiteBrowser, settings: Any
     assert answer.json()["login_url"] == "https://rp.example/auth/login/?provider=people"
 
 
-def test_tabs_with_long_addresses_do_not_outgrow_a_request(browser: SiteBrowser) -> None:
+def test_tabs_with_long_addresses_fit_into_a_request(browser: SiteBrowser) -> None:
     for number in range(8):
         text = hashlib.shake_128(bytes([number])).hexdigest(journey.MAX_NEXT_LENGTH // 2 - 1)
         browser.start(next=f"/{text}")
@@ -248,7 +248,7 @@ def test_tabs_with_long_addresses_do_not_outgrow_a_request(browser: SiteBrowser)
     assert all(len(cookie.OutputString([])) < 4096 for cookie in browser.cookies.values())
 
 
-def test_a_next_too_long_for_a_cookie_is_left_out(browser: SiteBrowser) -> None:
+def test_a_next_too_long_for_a_cookie_is_dropped(browser: SiteBrowser) -> None:
     browser.start(next="/" + "a" * journey.MAX_NEXT_LENGTH)
 
     assert pending_sign_in(browser).next == ""
@@ -263,7 +263,7 @@ def test_authorization_parameters_are_added(browser: SiteBrowser, configure: Con
     assert asked["acr_values"] == "urn:example:2 fa"
 
 
-def test_required_acr_values_are_asked_for(browser: SiteBrowser, configure: Configure) -> None:
+def test_required_acr_values_are_requested(browser: SiteBrowser, configure: Configure) -> None:
     configure(ACR_VALUES_REQUIRED=["phr", "phrh"])
     assert query_of(browser.start())["acr_values"] == "phr phrh"
 
@@ -272,7 +272,7 @@ def test_required_acr_values_are_asked_for(browser: SiteBrowser, configure: Conf
 
 
 @pytest.mark.parametrize("method", ["get", "post_form"])
-def test_third_party_may_start_a_sign_in(browser: SiteBrowser, method: str) -> None:
+def test_a_third_party_may_start_a_sign_in(browser: SiteBrowser, method: str) -> None:
     answer = getattr(browser, method)(
         "/auth/login/",
         {
@@ -288,7 +288,7 @@ def test_third_party_may_start_a_sign_in(browser: SiteBrowser, method: str) -> N
 
 
 @pytest.mark.parametrize("method", ["get", "post_form"])
-def test_third_party_needs_no_csrf_token(new_browser: NewBrowser, method: str) -> None:
+def test_a_third_party_needs_no_csrf_token(new_browser: NewBrowser, method: str) -> None:
     browser = new_browser(enforce_csrf_checks=True)
 
     assert getattr(browser, method)("/auth/login/", {"iss": "https://op.example"}).status_code == 302
@@ -296,7 +296,7 @@ def test_third_party_needs_no_csrf_token(new_browser: NewBrowser, method: str) -
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("method", ["get", "post_form"])
-def test_unknown_issuer_starts_nothing(browser: SiteBrowser, network: Network, logged: Logged, method: str) -> None:
+def test_an_unknown_issuer_starts_nothing(browser: SiteBrowser, network: Network, logged: Logged, method: str) -> None:
     answer = getattr(browser, method)("/auth/login/", {"iss": "https://op.example/", "login_hint": "amber"})
 
     assert_refused(answer, 400, "/auth/login/")
@@ -307,14 +307,14 @@ def test_unknown_issuer_starts_nothing(browser: SiteBrowser, network: Network, l
     assert not browser.cookies
 
 
-def test_target_elsewhere_is_left_out(browser: SiteBrowser) -> None:
+def test_a_target_on_another_site_is_dropped(browser: SiteBrowser) -> None:
     browser.start(iss="https://op.example", target_link_uri="https://evil.example/")
 
     assert pending_sign_in(browser).next == ""
 
 
 @pytest.mark.django_db
-def test_unknown_alias_starts_nothing(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+def test_an_unknown_alias_starts_nothing(browser: SiteBrowser, network: Network, logged: Logged) -> None:
     answer = browser.get("/auth/login/", {"provider": "nobody\n" + "x" * 100})
 
     assert_refused(answer, 400, "/auth/login/")
@@ -325,7 +325,7 @@ def test_unknown_alias_starts_nothing(browser: SiteBrowser, network: Network, lo
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("method", ["get", "post_form"])
-def test_repeated_parameter_starts_nothing(browser: SiteBrowser, logged: Logged, method: str) -> None:
+def test_a_repeated_parameter_starts_nothing(browser: SiteBrowser, logged: Logged, method: str) -> None:
     answer = getattr(browser, method)("/auth/login/", {"iss": ["https://op.example", "https://op.example"]})
 
     assert_refused(answer, 400, "/auth/login/")
@@ -342,7 +342,9 @@ def test_other_methods_start_nothing(browser: SiteBrowser, network: Network, met
 
 
 @pytest.mark.django_db
-def test_provider_down_is_said_with_a_way_to_try_again(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+def test_a_provider_that_is_down_gets_a_page_with_a_retry_link(
+    browser: SiteBrowser, network: Network, logged: Logged
+) -> None:
     network.down()
 
     answer = browser.get("/auth/login/", {"next": "/private/?a=b&c"})
@@ -353,7 +355,7 @@ def test_provider_down_is_said_with_a_way_to_try_again(browser: SiteBrowser, net
 
 
 @pytest.mark.django_db
-def test_provider_of_another_name_gets_nobody(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+def test_a_provider_with_another_issuer_is_not_used(browser: SiteBrowser, network: Network, logged: Logged) -> None:
     network.change("/.well-known/openid-configuration", lambda document: {**document, "issuer": "https://op.example/"})
 
     answer = browser.get("/auth/login/")
@@ -373,7 +375,7 @@ def test_provider_of_another_name_gets_nobody(browser: SiteBrowser, network: Net
         ({}, "second-client"),
     ],
 )
-def test_one_of_several_providers(
+def test_one_of_several_providers_is_chosen(
     browser: SiteBrowser, settings: Any, parameters: dict[str, str], client_id: str
 ) -> None:
     of_issuer = {"ISSUER": "https://op.example", "CLIENT_SECRET": "secret"}
@@ -388,7 +390,7 @@ def test_one_of_several_providers(
     assert query_of(browser.start(**parameters))["client_id"] == client_id
 
 
-def test_default_provider_need_not_stand_first(browser: SiteBrowser, settings: Any) -> None:
+def test_the_default_provider_need_not_be_the_first(browser: SiteBrowser, settings: Any) -> None:
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     other = {**default, "CLIENT_ID": "other-client"}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": {"other": other, "default": default}}
@@ -396,7 +398,7 @@ def test_default_provider_need_not_stand_first(browser: SiteBrowser, settings: A
     assert query_of(browser.start())["client_id"] == "django-site"
 
 
-def test_login_wall_sends_to_the_login_view_and_spares_it(browser: SiteBrowser) -> None:
+def test_login_required_middleware_redirects_to_the_login_view_and_exempts_it(browser: SiteBrowser) -> None:
     answer = browser.get("/private/")
 
     assert answer["Location"] == "/auth/login/?next=/private/"

@@ -1,4 +1,4 @@
-"""RP-initiated logout: here first, then at the provider, and back."""
+"""RP-initiated logout: first here, then at the provider, and back."""
 
 from collections.abc import Callable
 from html import unescape
@@ -29,7 +29,7 @@ def back(browser: SiteBrowser, state: str) -> Any:
 # To the provider
 
 
-def test_asks_first(signed_in: SiteBrowser) -> None:
+def test_get_shows_a_question(signed_in: SiteBrowser) -> None:
     answer = signed_in.get("/auth/logout/", {"next": "/bye/?a=1&b"})
 
     assert_page(answer, 200, "Do you want to log out?")
@@ -40,16 +40,16 @@ def test_asks_first(signed_in: SiteBrowser) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "head"])
-def test_asking_ends_nothing(signed_in: SiteBrowser, method: str) -> None:
+def test_the_question_ends_nothing(signed_in: SiteBrowser, method: str) -> None:
     assert getattr(signed_in, method)("/auth/logout/").status_code == 200
     assert signed_in.user
 
 
-def test_asks_without_a_next_that_leads_elsewhere(signed_in: SiteBrowser) -> None:
+def test_the_question_drops_a_next_on_another_site(signed_in: SiteBrowser) -> None:
     assert "evil.example" not in signed_in.get("/auth/logout/", {"next": "//evil.example"}).text
 
 
-def test_nobody_is_asked_nothing(browser: SiteBrowser) -> None:
+def test_an_anonymous_user_gets_no_question(browser: SiteBrowser) -> None:
     answer = browser.get("/auth/logout/")
 
     assert_page(answer, 200, "You are not signed in")
@@ -78,7 +78,7 @@ def test_post_ends_the_session_here_and_goes_to_the_provider(signed_in: SiteBrow
     assert replayed.user is None
 
 
-def test_registered_redirect_uri_of_ones_own(signed_in: SiteBrowser, configure: Configure) -> None:
+def test_a_registered_redirect_uri_of_its_own_is_sent(signed_in: SiteBrowser, configure: Configure) -> None:
     configure(POST_LOGOUT_REDIRECT_URI="https://rp.example/goodbye")
 
     answer = signed_in.post("/auth/logout/")
@@ -86,7 +86,7 @@ def test_registered_redirect_uri_of_ones_own(signed_in: SiteBrowser, configure: 
     assert query_of(answer["Location"])["post_logout_redirect_uri"] == "https://rp.example/goodbye"
 
 
-def test_hint_may_have_expired(signed_in: SiteBrowser, clock: Clock) -> None:
+def test_an_expired_hint_is_sent(signed_in: SiteBrowser, clock: Clock) -> None:
     clock.advance(20 * 60 * 60)
 
     assert signed_in.post("/auth/logout/")["Location"].startswith(f"{END_SESSION}?id_token_hint=")
@@ -118,7 +118,7 @@ def test_csrf_is_enforced_without_the_middleware(new_browser: NewBrowser, settin
 
 
 def not_told(network: Network, provider: Provider, settings: Any) -> dict[str, Callable[[], None]]:
-    """Why a provider may not be told, as what has to happen."""
+    """Reasons why the browser cannot go to the provider, as functions that cause them."""
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
 
     def no_endpoint() -> None:
@@ -144,7 +144,7 @@ def not_told(network: Network, provider: Provider, settings: Any) -> dict[str, C
         ("down", "unreachable: GET https://op.example/.well-known/openid-configuration: ConnectionError"),
     ],
 )
-def test_session_ends_here_though_the_provider_cannot_be_told(
+def test_the_session_ends_here_if_the_browser_cannot_go_to_the_provider(
     signed_in: SiteBrowser,
     network: Network,
     provider: Provider,
@@ -165,7 +165,7 @@ def test_session_ends_here_though_the_provider_cannot_be_told(
     assert LoginSession.objects.count() == 0
 
 
-def test_warm_logout_needs_no_provider(signed_in: SiteBrowser, network: Network) -> None:
+def test_a_logout_with_a_full_cache_needs_no_provider(signed_in: SiteBrowser, network: Network) -> None:
     network.down()
     network.calls.clear()
 
@@ -173,7 +173,7 @@ def test_warm_logout_needs_no_provider(signed_in: SiteBrowser, network: Network)
     assert network.calls == []
 
 
-def test_stale_metadata_serves_while_the_provider_is_down(
+def test_old_metadata_is_used_while_the_provider_is_down(
     signed_in: SiteBrowser, network: Network, clock: Clock
 ) -> None:
     network.down()
@@ -182,7 +182,7 @@ def test_stale_metadata_serves_while_the_provider_is_down(
     assert signed_in.post("/auth/logout/")["Location"].startswith(END_SESSION)
 
 
-def test_session_has_ended_before_the_provider_is_asked(signed_in: SiteBrowser, network: Network) -> None:
+def test_the_session_has_ended_before_the_provider_is_called(signed_in: SiteBrowser, network: Network) -> None:
     cache.clear()
     seen: list[int] = []
 
@@ -197,8 +197,8 @@ def test_session_has_ended_before_the_provider_is_asked(signed_in: SiteBrowser, 
     assert seen == [0]
 
 
-def assert_posts_on(answer: Any) -> dict[str, str]:
-    """A page with a form for the end session endpoint: its fields."""
+def assert_posts_to_provider(answer: Any) -> dict[str, str]:
+    """The page has a form for the end session endpoint. Return its fields."""
     assert_page(answer, 200, "You are logged out here")
     assert f'<form id="end-session" method="post" action="{END_SESSION}">' in answer.text
     assert "csrfmiddlewaretoken" not in answer.text
@@ -208,11 +208,11 @@ def assert_posts_on(answer: Any) -> dict[str, str]:
     }
 
 
-def test_form_where_a_setting_asks_for_post(signed_in: SiteBrowser, configure: Configure) -> None:
+def test_a_form_is_used_if_a_setting_asks_for_post(signed_in: SiteBrowser, configure: Configure) -> None:
     configure(END_SESSION_REQUEST_METHOD="POST")
     id_token = signed_in.session[LOGIN_KEY]["id_token"]
 
-    fields = assert_posts_on(signed_in.post("/auth/logout/", {"next": "/bye/"}))
+    fields = assert_posts_to_provider(signed_in.post("/auth/logout/", {"next": "/bye/"}))
 
     assert fields["id_token_hint"] == id_token
     assert fields["client_id"] == "django-site"
@@ -221,17 +221,17 @@ def test_form_where_a_setting_asks_for_post(signed_in: SiteBrowser, configure: C
     assert signed_in.user is None
 
 
-def test_form_where_the_url_would_be_too_long(browser: SiteBrowser, provider: Provider) -> None:
+def test_a_form_is_used_if_the_url_would_be_too_long(browser: SiteBrowser, provider: Provider) -> None:
     provider.add_person(Person("amber", {"name": "a" * 4096}))
     browser.sign_in("amber")
 
-    fields = assert_posts_on(browser.post("/auth/logout/"))
+    fields = assert_posts_to_provider(browser.post("/auth/logout/"))
 
     assert len(fields["id_token_hint"]) > 4096
     assert browser.user is None
 
 
-def test_endpoint_may_have_a_query(browser: SiteBrowser, provider: Provider) -> None:
+def test_the_endpoint_may_have_a_query(browser: SiteBrowser, provider: Provider) -> None:
     provider.metadata["end_session_endpoint"] = f"{END_SESSION}?tenant=a"
     browser.sign_in()
 
@@ -241,7 +241,9 @@ def test_endpoint_may_have_a_query(browser: SiteBrowser, provider: Provider) -> 
     assert asked["id_token_hint"]
 
 
-def test_session_that_no_provider_opened_ends_plainly(browser: SiteBrowser, network: Network, settings: Any) -> None:
+def test_a_session_that_no_provider_opened_ends_here_only(
+    browser: SiteBrowser, network: Network, settings: Any
+) -> None:
     browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
     assert "of the service" not in browser.get("/auth/logout/").text
 
@@ -255,7 +257,7 @@ def test_session_that_no_provider_opened_ends_plainly(browser: SiteBrowser, netw
 @pytest.mark.parametrize(
     ("next_url", "location"), [("/bye/", "/bye/"), ("//evil.example", "/auth/sessions/"), ("", "/auth/sessions/")]
 )
-def test_plain_logout_goes_to_next_or_logout_redirect_url(
+def test_a_local_logout_redirects_to_next_or_logout_redirect_url(
     browser: SiteBrowser, settings: Any, next_url: str, location: str
 ) -> None:
     settings.LOGOUT_REDIRECT_URL = "ory_logout:sessions"
@@ -263,13 +265,13 @@ def test_plain_logout_goes_to_next_or_logout_redirect_url(
     assert browser.post("/auth/logout/", {"next": next_url})["Location"] == location
 
 
-def test_second_post_is_harmless(signed_in: SiteBrowser) -> None:
+def test_a_second_post_changes_nothing(signed_in: SiteBrowser) -> None:
     signed_in.post("/auth/logout/")
 
     assert_page(signed_in.post("/auth/logout/"), 200, "You are logged out")
 
 
-def test_receiver_that_raises_keeps_nothing_from_ending(signed_in: SiteBrowser, connect_receiver: Connect) -> None:
+def test_a_receiver_that_raises_does_not_stop_the_logout(signed_in: SiteBrowser, connect_receiver: Connect) -> None:
     def fail(**_arguments: Any) -> None:
         raise RuntimeError("of the site's own")
 
@@ -285,7 +287,7 @@ def test_receiver_that_raises_keeps_nothing_from_ending(signed_in: SiteBrowser, 
 
 
 @pytest.mark.parametrize("method", ["put", "delete"])
-def test_other_methods(signed_in: SiteBrowser, method: str) -> None:
+def test_other_methods_are_refused(signed_in: SiteBrowser, method: str) -> None:
     answer = getattr(signed_in, method)("/auth/logout/")
 
     assert answer.status_code == 405
@@ -296,7 +298,7 @@ def test_other_methods(signed_in: SiteBrowser, method: str) -> None:
 # Back from the provider
 
 
-def test_goes_on_to_next(signed_in: SiteBrowser) -> None:
+def test_the_return_redirects_to_next(signed_in: SiteBrowser) -> None:
     state = query_of(signed_in.post("/auth/logout/", {"next": "/bye/?a=1"})["Location"])["state"]
 
     answer = back(signed_in, state)
@@ -306,14 +308,14 @@ def test_goes_on_to_next(signed_in: SiteBrowser) -> None:
     assert "no-store" in answer["Cache-Control"]
 
 
-def test_goes_on_to_logout_redirect_url(signed_in: SiteBrowser, settings: Any) -> None:
+def test_the_return_redirects_to_logout_redirect_url(signed_in: SiteBrowser, settings: Any) -> None:
     settings.LOGOUT_REDIRECT_URL = "/bye/"
     state = query_of(signed_in.post("/auth/logout/", {"next": "https://evil.example"})["Location"])["state"]
 
     assert back(signed_in, state)["Location"] == "/bye/"
 
 
-def test_says_so_without_either(signed_in: SiteBrowser) -> None:
+def test_the_return_shows_a_page_without_either(signed_in: SiteBrowser) -> None:
     state = query_of(signed_in.post("/auth/logout/")["Location"])["state"]
 
     answer = back(signed_in, state)
@@ -323,7 +325,7 @@ def test_says_so_without_either(signed_in: SiteBrowser) -> None:
     assert 'href="/auth/login/"' in answer.text
 
 
-def test_says_so_where_somebody_else_was_not_told(browser: SiteBrowser, settings: Any) -> None:
+def test_the_return_reports_an_unconfirmed_logout(browser: SiteBrowser, settings: Any) -> None:
     settings.LOGOUT_REDIRECT_URL = "/bye/"
 
     answer = back(browser, new_state("/on/", incomplete=True))
@@ -333,7 +335,7 @@ def test_says_so_where_somebody_else_was_not_told(browser: SiteBrowser, settings
     assert '<a class="button" href="/on/">' in answer.text
 
 
-def test_host_no_longer_allowed_is_not_gone_to(signed_in: SiteBrowser, settings: Any) -> None:
+def test_the_return_drops_a_host_that_is_no_longer_allowed(signed_in: SiteBrowser, settings: Any) -> None:
     before = settings.ORY_LOGOUT
     settings.ORY_LOGOUT = {**before, "NEXT_ALLOWED_HOSTS": ["other.example"]}
     answer = signed_in.post("/auth/logout/", {"next": "https://other.example/"})
@@ -343,7 +345,7 @@ def test_host_no_longer_allowed_is_not_gone_to(signed_in: SiteBrowser, settings:
 
 
 @pytest.mark.parametrize("query", ["", "?state=", "?state=made-up", "?state=%00%ED%A0%80", "?error=x"])
-def test_unknown_state_ends_nothing_and_says_so(signed_in: SiteBrowser, query: str) -> None:
+def test_an_unknown_state_ends_nothing_and_is_reported(signed_in: SiteBrowser, query: str) -> None:
     answer = signed_in.get(f"/auth/logout/callback/{query}")
 
     assert_page(answer, 200, "You are still signed in here")
@@ -351,14 +353,14 @@ def test_unknown_state_ends_nothing_and_says_so(signed_in: SiteBrowser, query: s
     assert signed_in.user
 
 
-def test_unknown_state_is_said_politely_to_who_is_not_signed_in(browser: SiteBrowser) -> None:
+def test_an_unknown_state_is_no_error_for_an_anonymous_user(browser: SiteBrowser) -> None:
     answer = back(browser, "made-up")
 
     assert_page(answer, 200, "You are logged out")
     assert "was not started on this site" in answer.text
 
 
-def test_expired_state_leads_nowhere(signed_in: SiteBrowser, clock: Clock) -> None:
+def test_an_expired_state_redirects_nowhere(signed_in: SiteBrowser, clock: Clock) -> None:
     state = query_of(signed_in.post("/auth/logout/", {"next": "/bye/"})["Location"])["state"]
     clock.advance(24 * 60 * 60 + 1)
 
@@ -368,7 +370,7 @@ def test_expired_state_leads_nowhere(signed_in: SiteBrowser, clock: Clock) -> No
     assert "was not started on this site" in answer.text
 
 
-def test_state_of_the_link_ends_the_session_on_return(signed_in: SiteBrowser, settings: Any) -> None:
+def test_the_state_of_the_link_ends_the_session_on_return(signed_in: SiteBrowser, settings: Any) -> None:
     settings.LOGOUT_REDIRECT_URL = "/bye/"
 
     answer = back(signed_in, signed_in.session[LOGIN_KEY]["logout_state"])
@@ -378,14 +380,14 @@ def test_state_of_the_link_ends_the_session_on_return(signed_in: SiteBrowser, se
     assert LoginSession.objects.count() == 0
 
 
-def test_state_of_the_link_lasts_as_long_as_the_session(signed_in: SiteBrowser, clock: Clock) -> None:
+def test_the_state_of_the_link_lasts_as_long_as_the_session(signed_in: SiteBrowser, clock: Clock) -> None:
     clock.advance(7 * 24 * 60 * 60)
 
     assert_page(back(signed_in, signed_in.session[LOGIN_KEY]["logout_state"]), 200, "You are logged out")
     assert signed_in.user is None
 
 
-def test_state_of_another_browser_ends_nothing(signed_in: SiteBrowser, new_browser: NewBrowser) -> None:
+def test_the_state_of_another_browser_ends_nothing(signed_in: SiteBrowser, new_browser: NewBrowser) -> None:
     other = new_browser()
     other.sign_in("amber")
 
@@ -396,7 +398,7 @@ def test_state_of_another_browser_ends_nothing(signed_in: SiteBrowser, new_brows
     assert other.user
 
 
-def test_state_of_a_logout_elsewhere_ends_nothing(signed_in: SiteBrowser, new_browser: NewBrowser) -> None:
+def test_the_state_of_another_logout_ends_nothing(signed_in: SiteBrowser, new_browser: NewBrowser) -> None:
     other = new_browser()
     other.sign_in("amber")
     state = query_of(other.post("/auth/logout/")["Location"])["state"]
@@ -406,6 +408,6 @@ def test_state_of_a_logout_elsewhere_ends_nothing(signed_in: SiteBrowser, new_br
     assert signed_in.user
 
 
-def test_return_cannot_be_posted(signed_in: SiteBrowser) -> None:
+def test_the_return_refuses_post(signed_in: SiteBrowser) -> None:
     assert signed_in.post("/auth/logout/callback/").status_code == 405
     assert signed_in.user

@@ -1,8 +1,8 @@
-"""Mix-up (RFC 9700, 4.4): a hostile provider has an honest one send its code to this site, and waits for it.
+"""Mix-up (RFC 9700, 4.4): a hostile provider makes an honest one send its code to this site, and waits for that code.
 
-The attacker begins a sign-in at the honest provider. The victim begins one at the hostile provider, which sends the
-browser on to the honest one with the attacker's parameters and the victim's ``state``. Were the code brought to the
-hostile provider's token endpoint, the attacker could finish their own sign-in with it, as the victim.
+The attacker starts a sign-in at the honest provider. The victim starts one at the hostile provider, which redirects the
+browser to the honest one with the attacker's parameters and the victim's ``state``. If the code reached the hostile
+provider's token endpoint, the attacker could use it to finish their own sign-in as the victim.
 """
 
 import time
@@ -39,7 +39,7 @@ def providers(settings: Any) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def honest(provider: Provider) -> Provider:
-    """It has the old redirect URI too, as after a move to one for each provider."""
+    """It still has the old redirect URI, as after a move to one URI for each provider."""
     provider.register(replace(provider.clients["django-site"], redirect_uris=[OF_HONEST, SHARED]))
     return provider
 
@@ -63,8 +63,8 @@ def configure_each(settings: Any, providers: dict[str, dict[str, Any]]) -> Any:
     return configure_each
 
 
-def lured(network: Network, attacker: SiteBrowser, victim: SiteBrowser, **changes: str) -> str:
-    """Where the honest provider sends the victim's browser with their code."""
+def mixed_up_callback(network: Network, attacker: SiteBrowser, victim: SiteBrowser, **changes: str) -> str:
+    """The honest provider's redirect URL for the victim's browser, with the attacker's code."""
     of_attacker, of_victim = attacker.start(), victim.start(provider="mallory")
     assert of_victim.startswith(HOSTILE)
     asked = {**query_of(of_attacker), "state": query_of(of_victim)["state"], **changes}
@@ -73,7 +73,7 @@ def lured(network: Network, attacker: SiteBrowser, victim: SiteBrowser, **change
 
 @pytest.mark.parametrize("redirect_uri", [OF_HONEST, SHARED])
 @pytest.mark.parametrize("response_mode", ["query", "form_post"])
-def test_code_of_the_honest_provider_never_reaches_the_hostile_one(
+def test_a_code_of_the_honest_provider_never_reaches_the_hostile_one(
     network: Network,
     hostile: Network,
     new_browser: NewBrowser,
@@ -84,7 +84,7 @@ def test_code_of_the_honest_provider_never_reaches_the_hostile_one(
 ) -> None:
     configure_each(RESPONSE_MODE=response_mode)
     attacker, victim = new_browser(), new_browser()
-    back = lured(network, attacker, victim, redirect_uri=redirect_uri)
+    back = mixed_up_callback(network, attacker, victim, redirect_uri=redirect_uri)
     network.calls.clear()
     hostile.calls.clear()
 
@@ -98,12 +98,12 @@ def test_code_of_the_honest_provider_never_reaches_the_hostile_one(
     assert pending_cookies(victim) == {}
 
 
-def test_shared_redirect_uri_refuses_an_honest_provider_that_sends_no_iss(
+def test_a_shared_redirect_uri_refuses_an_honest_provider_that_sends_no_iss(
     network: Network, hostile: Network, new_browser: NewBrowser, configure_each: Any, logged: Logged
 ) -> None:
     configure_each(SHARED_REDIRECT_URI=True)
     victim = new_browser()
-    back = lured(network, new_browser(), victim)
+    back = mixed_up_callback(network, new_browser(), victim)
     network.calls.clear()
     hostile.calls.clear()
 
@@ -113,13 +113,13 @@ def test_shared_redirect_uri_refuses_an_honest_provider_that_sends_no_iss(
     assert (network.calls, hostile.calls) == ([], [])
 
 
-def test_shared_redirect_uri_compares_iss(
+def test_a_shared_redirect_uri_compares_iss(
     network: Network, hostile: Network, honest: Provider, new_browser: NewBrowser, configure_each: Any, logged: Logged
 ) -> None:
     configure_each(SHARED_REDIRECT_URI=True)
     honest.metadata["authorization_response_iss_parameter_supported"] = True
     victim = new_browser()
-    back = lured(network, new_browser(), victim)
+    back = mixed_up_callback(network, new_browser(), victim)
     assert query_of(back)["iss"] == "https://op.example"
     network.calls.clear()
     hostile.calls.clear()
@@ -132,7 +132,7 @@ def test_shared_redirect_uri_compares_iss(
     assert (network.calls, hostile.calls) == ([], [])
 
 
-def test_error_for_another_provider_says_nothing_about_this_sign_in(browser: SiteBrowser, logged: Logged) -> None:
+def test_an_error_for_another_provider_does_not_end_this_sign_in(browser: SiteBrowser, logged: Logged) -> None:
     state = query_of(browser.start(provider="mallory"))["state"]
 
     answer = browser.get("/auth/callback/default/", {"state": state, "error": "access_denied"})
@@ -141,7 +141,7 @@ def test_error_for_another_provider_says_nothing_about_this_sign_in(browser: Sit
     assert logged() == [WRONG_URI]
 
 
-# What goes on
+# Responses that are accepted
 
 
 @pytest.mark.parametrize(("alias", "redirect_uri"), [("default", OF_HONEST), ("mallory", OF_HOSTILE)])
@@ -159,7 +159,7 @@ def test_each_of_several_providers_signs_in_at_its_own_redirect_uri(
     assert form["redirect_uri"] == redirect_uri
 
 
-def test_form_post_to_a_redirect_uri_of_its_own_needs_no_csrf_token(
+def test_a_form_post_to_its_own_redirect_uri_needs_no_csrf_token(
     new_browser: NewBrowser, network: Network, configure_each: Any
 ) -> None:
     configure_each(RESPONSE_MODE="form_post")
@@ -169,7 +169,7 @@ def test_form_post_to_a_redirect_uri_of_its_own_needs_no_csrf_token(
     assert browser.user
 
 
-def test_shared_redirect_uri_of_a_provider_that_sends_iss(
+def test_a_shared_redirect_uri_accepts_a_provider_that_sends_iss(
     browser: SiteBrowser, honest: Provider, configure_each: Any
 ) -> None:
     configure_each(SHARED_REDIRECT_URI=True)
@@ -194,7 +194,7 @@ def test_the_only_provider_keeps_callback_and_needs_no_iss(
 
 
 @pytest.mark.parametrize("alias", ["nobody", "%00", "%0A", "..%2F", "%C3%A9", "%ED%A0%80", "a" * 3000])
-def test_redirect_uri_of_no_provider(browser: SiteBrowser, logged: Logged, alias: str) -> None:
+def test_a_redirect_uri_of_no_provider_is_refused(browser: SiteBrowser, logged: Logged, alias: str) -> None:
     state = query_of(browser.start())["state"]
 
     answer = browser.get(f"/auth/callback/{alias}/?code=x&state={state}")
@@ -211,19 +211,19 @@ def found() -> list[CheckMessage]:
     return check_redirect_uris()
 
 
-def test_check_names_each_provider_that_shares(configure_each: Any) -> None:
+def test_the_check_names_each_provider_that_shares_a_redirect_uri(configure_each: Any) -> None:
     assert found() == []
 
     configure_each(SHARED_REDIRECT_URI=True)
 
-    assert [(one.id, one.msg) for one in found()] == [
+    assert [(message.id, message.msg) for message in found()] == [
         ("ory_logout.W077", "The provider 'default' shares its redirect URI with others."),
         ("ory_logout.W077", "The provider 'mallory' shares its redirect URI with others."),
     ]
     assert OF_HOSTILE in str(found()[1].hint)
 
 
-def test_check_is_silent_where_there_is_one_provider_or_the_settings_are_wrong(
+def test_the_check_is_silent_with_one_provider_or_wrong_settings(
     settings: Any, providers: dict[str, dict[str, Any]]
 ) -> None:
     for only in ({"default": {**providers["default"], "SHARED_REDIRECT_URI": True}}, {}):

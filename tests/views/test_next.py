@@ -1,4 +1,4 @@
-"""Where a browser is sent: ``next`` that names no page of this site is left out of every journey."""
+"""No view redirects to a ``next`` that is no page of this site."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -22,19 +22,19 @@ NOWHERE = ["//", "///", "////", "///x", "/\\", "/\\x", "\\/", "\\\\", " //", "/\
 
 @pytest.mark.parametrize("next_url", NOWHERE)
 @pytest.mark.parametrize("parameter", ["next", "target_link_uri"])
-def test_sign_in(parameter: str, next_url: str, browser: SiteBrowser, network: Network) -> None:
+def test_sign_in_drops_it(parameter: str, next_url: str, browser: SiteBrowser, network: Network) -> None:
     callback = network.follow(browser.start(**{parameter: next_url}), "amber")
 
     assert browser.visit(callback)["Location"] == "/in/"
 
 
 @pytest.mark.parametrize("next_url", NOWHERE)
-def test_logout_without_a_provider(next_url: str, browser: SiteBrowser) -> None:
+def test_logout_without_a_provider_drops_it(next_url: str, browser: SiteBrowser) -> None:
     assert browser.post("/auth/logout/", {"next": next_url})["Location"] == "/out/"
 
 
 @pytest.mark.parametrize("next_url", NOWHERE)
-def test_logout_at_the_provider(next_url: str, signed_in: SiteBrowser) -> None:
+def test_logout_at_the_provider_drops_it(next_url: str, signed_in: SiteBrowser) -> None:
     state = query_of(signed_in.post("/auth/logout/", {"next": next_url})["Location"])["state"]
 
     answer = signed_in.get("/auth/logout/callback/", {"state": state})
@@ -43,7 +43,7 @@ def test_logout_at_the_provider(next_url: str, signed_in: SiteBrowser) -> None:
 
 
 @pytest.mark.parametrize("next_url", NOWHERE)
-def test_link_of_kratos(next_url: str, browser: SiteBrowser) -> None:
+def test_the_kratos_link_drops_it(next_url: str, browser: SiteBrowser) -> None:
     query = urlencode({"token": "a token", "return_to": next_url})
 
     assert not browser.get(f"/auth/kratos/logout/?{query}").headers.get("Location", "").startswith("//")

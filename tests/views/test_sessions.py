@@ -1,4 +1,4 @@
-"""Who is signed in, and where."""
+"""The signed-in user, and the page of their sessions."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ TITLE = "Where you are signed in"
 
 @pytest.fixture
 def browsers(new_browser: NewBrowser) -> list[SiteBrowser]:
-    """Three of amber's, one of birch's."""
+    """Three browsers of Amber, one of Birch."""
     browsers = [new_browser(headers={"user-agent": f"Browser {number}"}) for number in range(4)]
     for browser in browsers[:3]:
         browser.sign_in("amber")
@@ -37,7 +37,7 @@ def signed_in(browsers: list[SiteBrowser]) -> list[bool]:
     return [browser.user is not None for browser in browsers]
 
 
-def test_whoami_names_nobody(browser: SiteBrowser) -> None:
+def test_whoami_names_no_anonymous_user(browser: SiteBrowser) -> None:
     answer = browser.get("/auth/whoami/")
 
     assert answer.status_code == 401
@@ -45,7 +45,7 @@ def test_whoami_names_nobody(browser: SiteBrowser) -> None:
     assert "no-store" in answer["Cache-Control"]
 
 
-def test_whoami_names_the_person_and_the_provider(browser: SiteBrowser) -> None:
+def test_whoami_names_the_user_and_the_provider(browser: SiteBrowser) -> None:
     browser.sign_in("amber")
 
     answer = browser.get("/auth/whoami/")
@@ -64,7 +64,7 @@ def test_whoami_names_the_person_and_the_provider(browser: SiteBrowser) -> None:
     }
 
 
-def test_whoami_knows_sessions_that_no_provider_opened(browser: SiteBrowser) -> None:
+def test_whoami_shows_sessions_that_no_provider_opened(browser: SiteBrowser) -> None:
     browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
 
     assert browser.user == {
@@ -77,15 +77,15 @@ def test_whoami_knows_sessions_that_no_provider_opened(browser: SiteBrowser) -> 
     }
 
 
-def test_whoami_cannot_be_posted(browser: SiteBrowser) -> None:
+def test_whoami_refuses_post(browser: SiteBrowser) -> None:
     assert browser.post("/auth/whoami/").status_code == 405
 
 
-def test_page_needs_sign_in(browser: SiteBrowser) -> None:
+def test_the_page_needs_a_sign_in(browser: SiteBrowser) -> None:
     assert browser.get(PATH)["Location"] == f"/auth/login/?next={PATH}"
 
 
-def test_page_lists_ones_own(browsers: list[SiteBrowser]) -> None:
+def test_the_page_lists_the_users_own_sessions(browsers: list[SiteBrowser]) -> None:
     answer = browsers[0].get(PATH)
 
     assert_page(answer, 200, TITLE)
@@ -95,7 +95,7 @@ def test_page_lists_ones_own(browsers: list[SiteBrowser]) -> None:
     assert f'value="{row_of(browsers[0]).pk}"' not in answer.text
 
 
-def test_page_leaves_out_what_expired(browsers: list[SiteBrowser]) -> None:
+def test_the_page_omits_expired_sessions(browsers: list[SiteBrowser]) -> None:
     row = row_of(browsers[1])
     LoginSession.objects.filter(pk=row.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
 
@@ -106,20 +106,20 @@ def test_page_leaves_out_what_expired(browsers: list[SiteBrowser]) -> None:
     assert "Browser 2" in page
 
 
-def test_page_of_the_only_session_ends_no_other(browsers: list[SiteBrowser]) -> None:
+def test_the_page_of_the_only_session_has_no_button(browsers: list[SiteBrowser]) -> None:
     answer = browsers[3].get(PATH)
 
     assert 'name="end"' not in answer.text
     assert '<form method="post" action="/auth/logout/">' in answer.text
 
 
-def test_page_of_a_session_that_no_provider_opened(browser: SiteBrowser) -> None:
+def test_the_page_works_for_a_session_that_no_provider_opened(browser: SiteBrowser) -> None:
     browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
 
     assert "You did not sign in through a provider." in browser.get(PATH).text
 
 
-def test_browser_without_a_name(new_browser: NewBrowser) -> None:
+def test_a_browser_without_a_name_is_listed(new_browser: NewBrowser) -> None:
     browser = new_browser()
     browser.sign_in()
     new_browser().sign_in()
@@ -130,7 +130,7 @@ def test_browser_without_a_name(new_browser: NewBrowser) -> None:
     assert 'aria-label="End the session in Unknown browser"' in answer.text
 
 
-def test_name_of_a_browser_is_escaped(new_browser: NewBrowser) -> None:
+def test_the_name_of_a_browser_is_escaped(new_browser: NewBrowser) -> None:
     browser = new_browser(headers={"user-agent": "<script>alert(1)</script>\x1b" + "x" * 300})
     browser.sign_in()
 
@@ -140,7 +140,7 @@ def test_name_of_a_browser_is_escaped(new_browser: NewBrowser) -> None:
     assert len(LoginSession.objects.get().user_agent) == 255
 
 
-def test_ends_one(browsers: list[SiteBrowser]) -> None:
+def test_the_page_ends_one_session(browsers: list[SiteBrowser]) -> None:
     answer = browsers[0].post(PATH, {"end": row_of(browsers[1]).pk})
 
     assert answer.status_code == 302
@@ -148,37 +148,39 @@ def test_ends_one(browsers: list[SiteBrowser]) -> None:
     assert signed_in(browsers) == [True, False, True, True]
 
 
-def test_ends_all_others(browsers: list[SiteBrowser]) -> None:
+def test_the_page_ends_all_other_sessions(browsers: list[SiteBrowser]) -> None:
     assert browsers[0].post(PATH, {"end": "others"}).status_code == 302
 
     assert signed_in(browsers) == [True, False, False, True]
 
 
-def test_does_not_end_somebody_elses(browsers: list[SiteBrowser]) -> None:
+def test_the_page_does_not_end_sessions_of_another_user(browsers: list[SiteBrowser]) -> None:
     assert browsers[0].post(PATH, {"end": row_of(browsers[3]).pk}).status_code == 302
 
     assert signed_in(browsers) == [True, True, True, True]
 
 
-def test_does_not_end_ones_own_here(browsers: list[SiteBrowser]) -> None:
-    """The logout button does: it tells the provider too."""
+def test_the_page_does_not_end_the_current_session(browsers: list[SiteBrowser]) -> None:
+    """The logout button ends it, and also logs out at the provider."""
     assert browsers[0].post(PATH, {"end": row_of(browsers[0]).pk}).status_code == 302
 
     assert signed_in(browsers) == [True, True, True, True]
 
 
-def test_one_that_has_ended_already(browsers: list[SiteBrowser]) -> None:
+def test_a_session_that_has_ended_already_is_no_error(browsers: list[SiteBrowser]) -> None:
     assert browsers[0].post(PATH, {"end": uuid4()}).status_code == 302
 
 
 @pytest.mark.parametrize("form", [{}, {"end": ""}, {"end": "all"}, {"end": "' OR 1=1"}])
-def test_what_is_no_session_is_not_found(browsers: list[SiteBrowser], form: dict[str, str]) -> None:
+def test_an_invalid_id_is_not_found(browsers: list[SiteBrowser], form: dict[str, str]) -> None:
     assert browsers[0].post(PATH, form).status_code == 404
 
     assert signed_in(browsers) == [True, True, True, True]
 
 
-def test_session_that_no_provider_opened_may_end_all_others(browsers: list[SiteBrowser], browser: SiteBrowser) -> None:
+def test_a_session_that_no_provider_opened_can_end_all_others(
+    browsers: list[SiteBrowser], browser: SiteBrowser
+) -> None:
     browser.force_login(row_of(browsers[0]).user, "django.contrib.auth.backends.ModelBackend")
 
     browser.post(PATH, {"end": "others"})
@@ -195,5 +197,5 @@ def test_csrf_is_enforced(browsers: list[SiteBrowser], settings: Any, new_browse
     assert signed_in(browsers) == [True, True, True, True]
 
 
-def test_other_methods(browsers: list[SiteBrowser]) -> None:
+def test_other_methods_are_refused(browsers: list[SiteBrowser]) -> None:
     assert browsers[0].delete(PATH).status_code == 405

@@ -1,4 +1,4 @@
-"""Somebody who is signed in and may not open a page: told so, and never sent round in a circle."""
+"""A signed-in user who may not open a page gets an explanation, and no redirect loop."""
 
 from types import ModuleType
 from typing import Any
@@ -63,7 +63,7 @@ def urls(settings: Any) -> None:
 
 
 def journey(browser: SiteBrowser, network: Network, url: str) -> tuple[list[str], Any]:
-    """Open ``url`` as a browser does, always as the same person: the redirects, and the page at their end."""
+    """Open ``url`` as a browser does, always as the same user. Return the redirects and the last page."""
     seen: list[str] = []
     answer = browser.visit(url)
     while answer.status_code == 302:
@@ -81,7 +81,7 @@ def sign_ins(seen: list[str]) -> int:
 @pytest.mark.parametrize("url", ["/permission/", "/staff/", "/admin/", "/admin/auth/user/?q=a&p=1"])
 @pytest.mark.parametrize("landing", ["/", "/permission/", "/staff/", "/admin/"])
 @pytest.mark.parametrize("is_signed_in", [True, False])
-def test_no_circle(
+def test_a_refused_page_causes_no_redirect_loop(
     browser: SiteBrowser, network: Network, settings: Any, url: str, landing: str, is_signed_in: bool
 ) -> None:
     settings.LOGIN_REDIRECT_URL = landing
@@ -90,14 +90,14 @@ def test_no_circle(
 
     seen, answer = journey(browser, network, url)
 
-    if (url, landing, is_signed_in) == ("/staff/", "/", False):  # it does not say where to come back to
+    if (url, landing, is_signed_in) == ("/staff/", "/", False):  # the redirect has no next
         assert answer.text == "home"
     else:
         assert_page(answer, 403, TITLE)
     assert sign_ins(seen) == (0 if is_signed_in else 1)
 
 
-def test_admin_whose_login_forgets_next(browser: SiteBrowser, network: Network, settings: Any) -> None:
+def test_an_admin_whose_login_drops_next_causes_no_loop(browser: SiteBrowser, network: Network, settings: Any) -> None:
     settings.LOGIN_REDIRECT_URL = "/back-office/login/"
 
     seen, answer = journey(browser, network, "/back-office/login/")
@@ -106,7 +106,7 @@ def test_admin_whose_login_forgets_next(browser: SiteBrowser, network: Network, 
     assert sign_ins(seen) == 1
 
 
-def test_page_says_what_to_do(browser: SiteBrowser) -> None:
+def test_the_page_says_what_to_do(browser: SiteBrowser) -> None:
     browser.sign_in()
 
     answer = browser.get("/auth/login/", {"next": "/permission/?a=1&b"})
@@ -120,7 +120,7 @@ def test_page_says_what_to_do(browser: SiteBrowser) -> None:
 
 
 @pytest.mark.parametrize("next_url", ["", "//evil.example", "https://evil.example/"])
-def test_next_that_leads_elsewhere_is_left_out(browser: SiteBrowser, settings: Any, next_url: str) -> None:
+def test_a_next_on_another_site_is_dropped(browser: SiteBrowser, settings: Any, next_url: str) -> None:
     settings.LOGIN_REDIRECT_URL = "ory_logout:sessions"
     browser.sign_in()
 
@@ -130,7 +130,7 @@ def test_next_that_leads_elsewhere_is_left_out(browser: SiteBrowser, settings: A
     assert '<a class="button" href="/auth/sessions/">Continue</a>' in answer.text
 
 
-def test_button_signs_in_again_and_a_new_right_counts(browser: SiteBrowser, network: Network) -> None:
+def test_the_button_signs_in_again_and_a_new_permission_counts(browser: SiteBrowser, network: Network) -> None:
     browser.sign_in()
     assert_page(browser.get("/auth/login/", {"next": "/admin/"}), 403, TITLE)
     User.objects.update(is_staff=True)
@@ -142,7 +142,7 @@ def test_button_signs_in_again_and_a_new_right_counts(browser: SiteBrowser, netw
 
 
 @pytest.mark.parametrize("parameters", [{"iss": "https://op.example"}, {"login_hint": "birch"}])
-def test_third_party_starts_a_sign_in_also_for_somebody_who_is_signed_in(
+def test_a_third_party_can_start_a_sign_in_for_a_signed_in_user(
     browser: SiteBrowser, parameters: dict[str, str]
 ) -> None:
     browser.sign_in()
@@ -153,14 +153,14 @@ def test_third_party_starts_a_sign_in_also_for_somebody_who_is_signed_in(
     assert_page(browser.get("/auth/login/", {**parameters, "next": "/permission/"}), 403, TITLE)
 
 
-def test_password_session_is_signed_in_too(browser: SiteBrowser) -> None:
+def test_a_password_session_counts_as_signed_in(browser: SiteBrowser) -> None:
     browser.force_login(User.objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
 
     assert_page(browser.get("/auth/login/", {"next": "/permission/"}), 403, TITLE)
     assert browser.get("/auth/login/", {"next": "/permission/", "provider": "default"}).status_code == 302
 
 
-def test_user_who_was_deactivated_is_refused_by_the_sign_in(browser: SiteBrowser, network: Network) -> None:
+def test_an_inactive_user_is_refused_by_the_sign_in(browser: SiteBrowser, network: Network) -> None:
     browser.sign_in()
     User.objects.update(is_active=False)
 
@@ -191,7 +191,7 @@ def test_another_provider_is_tried_once(second: None, browser: SiteBrowser, netw
     assert '<input type="hidden" name="provider" value="second">' in answer.text
 
 
-def test_pages_of_two_providers_do_not_send_round(second: None, browser: SiteBrowser, network: Network) -> None:
+def test_pages_of_two_providers_cause_no_redirect_loop(second: None, browser: SiteBrowser, network: Network) -> None:
     for url in ("/staff/", "/second/", "/staff/", "/second/"):
         seen, _ = journey(browser, network, url)
         assert sign_ins(seen) <= 1

@@ -1,4 +1,4 @@
-"""A logout that could not be written down: the page, the note in the browser, and how it is worked off."""
+"""A logout that the database could not store: the page, the marker cookie in the browser, and how it is completed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -30,7 +30,7 @@ Down = Callable[[], AbstractContextManager[None]]
 
 @pytest.fixture
 def down() -> Down:
-    """While it lasts, no statement is answered."""
+    """While this context lasts, each statement fails."""
 
     def fail(*_args: Any) -> Any:
         raise OperationalError("away")
@@ -57,7 +57,7 @@ def copy(signed_in: SiteBrowser, new_browser: NewBrowser) -> SiteBrowser:
     return copy
 
 
-def test_the_page_says_so_and_the_browser_is_signed_out(
+def test_the_page_reports_it_and_the_browser_is_signed_out(
     signed_in: SiteBrowser, copy: SiteBrowser, down: Down, logged: Logged
 ) -> None:
     with down():
@@ -73,7 +73,7 @@ def test_the_page_says_so_and_the_browser_is_signed_out(
     assert "logout not confirmed: database_fault: OperationalError" in logged()
 
 
-def test_the_button_ends_it(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
+def test_the_button_completes_the_logout(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
     with down():
         signed_in.post("/auth/logout/")
         assert_page(signed_in.post("/auth/logout/"), 503, TITLE)
@@ -86,7 +86,7 @@ def test_the_button_ends_it(signed_in: SiteBrowser, copy: SiteBrowser, down: Dow
     assert not LoginSession.objects.filter(ended_at=None).exists()
 
 
-def test_the_next_request_ends_it_whatever_it_is(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
+def test_the_next_request_completes_the_logout(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
     with down():
         signed_in.post("/auth/logout/")
 
@@ -96,7 +96,7 @@ def test_the_next_request_ends_it_whatever_it_is(signed_in: SiteBrowser, copy: S
     assert NOTE not in signed_in.cookies
 
 
-def test_a_request_to_an_async_view_ends_it_too(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
+def test_a_request_to_an_async_view_completes_the_logout(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
     with down():
         signed_in.post("/auth/logout/")
     client = AsyncClient()
@@ -109,7 +109,7 @@ def test_a_request_to_an_async_view_ends_it_too(signed_in: SiteBrowser, copy: Si
     assert copy.user is None
 
 
-def test_json(signed_in: SiteBrowser, down: Down) -> None:
+def test_json_reports_it(signed_in: SiteBrowser, down: Down) -> None:
     with down():
         answer = signed_in.post("/auth/logout/", headers={"accept": "application/json"})
 
@@ -118,7 +118,7 @@ def test_json(signed_in: SiteBrowser, down: Down) -> None:
     assert NOTE in signed_in.cookies
 
 
-def test_the_note_shows_no_key(signed_in: SiteBrowser, down: Down, settings: Any) -> None:
+def test_the_cookie_shows_no_session_key(signed_in: SiteBrowser, down: Down, settings: Any) -> None:
     key = str(signed_in.key)
     with down():
         signed_in.post("/auth/logout/")
@@ -133,7 +133,7 @@ def test_the_note_shows_no_key(signed_in: SiteBrowser, down: Down, settings: Any
 
 
 @pytest.mark.parametrize("note", ["", "made up", "gAAAAA==", "ä"])
-def test_a_note_that_is_not_ours_ends_nothing(signed_in: SiteBrowser, note: str) -> None:
+def test_a_forged_cookie_ends_nothing(signed_in: SiteBrowser, note: str) -> None:
     signed_in.cookies[NOTE] = note
 
     assert signed_in.user
@@ -156,8 +156,10 @@ def test_two_logouts_of_one_browser_are_both_remembered(
     assert other.user is None
 
 
-def test_a_password_login_whose_store_is_down(browser: SiteBrowser, settings: Any, monkeypatch: Any) -> None:
-    """The index does not know it: it is signed in for as long as it is stored."""
+def test_a_password_login_without_its_store_is_remembered(
+    browser: SiteBrowser, settings: Any, monkeypatch: Any
+) -> None:
+    """The index does not know it. The user is signed in as long as the session is stored."""
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
     copy = SiteBrowser()
@@ -193,7 +195,7 @@ def with_such_middleware(settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("with_such_middleware")
-def test_a_logout_that_middleware_did_not_let_through(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
+def test_a_logout_that_fails_in_middleware_is_remembered(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
     signed_in.raise_request_exception = False
     with down():
         assert_page(signed_in.post("/auth/logout/"), 503, TITLE)
@@ -204,7 +206,7 @@ def test_a_logout_that_middleware_did_not_let_through(signed_in: SiteBrowser, co
 
 @pytest.mark.usefixtures("with_such_middleware")
 @pytest.mark.parametrize("path", ["login", "logout", "sessions", "whoami", "callback"])
-def test_a_page_that_middleware_did_not_let_through(signed_in: SiteBrowser, down: Down, path: str) -> None:
+def test_a_page_that_fails_in_middleware_reports_it(signed_in: SiteBrowser, down: Down, path: str) -> None:
     signed_in.raise_request_exception = False
     with down():
         assert signed_in.get(f"/auth/{path}/").status_code in (200, 400, 503)
@@ -214,7 +216,7 @@ def test_a_page_that_middleware_did_not_let_through(signed_in: SiteBrowser, down
 
 @pytest.mark.usefixtures("with_such_middleware")
 @pytest.mark.parametrize("path", ["/tags/", "/no/such/page/"])
-def test_a_page_of_the_site_stays_its_own(signed_in: SiteBrowser, down: Down, path: str) -> None:
+def test_a_page_of_the_site_shows_the_sites_own_error(signed_in: SiteBrowser, down: Down, path: str) -> None:
     signed_in.raise_request_exception = False
     with down():
         answer = signed_in.get(path)
@@ -223,7 +225,9 @@ def test_a_page_of_the_site_stays_its_own(signed_in: SiteBrowser, down: Down, pa
     assert "reference" not in answer.text
 
 
-def test_csrf_tokens_in_a_session_that_cannot_be_read(signed_in: SiteBrowser, down: Down, settings: Any) -> None:
+def test_csrf_tokens_in_an_unreadable_session_refuse_the_logout(
+    signed_in: SiteBrowser, down: Down, settings: Any
+) -> None:
     """The request cannot be checked, so it signs nobody out."""
     settings.CSRF_USE_SESSIONS = True
     signed_in.raise_request_exception = False
@@ -234,7 +238,7 @@ def test_csrf_tokens_in_a_session_that_cannot_be_read(signed_in: SiteBrowser, do
     assert signed_in.user
 
 
-def test_a_page_of_the_site_whose_error_page_needs_the_session(
+def test_a_page_of_the_site_whose_error_page_needs_the_session_works(
     signed_in: SiteBrowser, down: Down, settings: Any
 ) -> None:
     settings.CSRF_USE_SESSIONS = True
@@ -245,7 +249,7 @@ def test_a_page_of_the_site_whose_error_page_needs_the_session(
     assert signed_in.user
 
 
-def test_the_button_without_a_session(new_browser: NewBrowser, settings: Any, down: Down) -> None:
+def test_the_button_works_without_a_session(new_browser: NewBrowser, settings: Any, down: Down) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     browser = new_browser()
     browser.sign_in("amber")
@@ -257,7 +261,7 @@ def test_the_button_without_a_session(new_browser: NewBrowser, settings: Any, do
     assert "logout_unconfirmed" in answer.text
 
 
-def test_nothing_to_remember_is_no_note(rf: RequestFactory) -> None:
+def test_without_a_session_no_cookie_is_set(rf: RequestFactory) -> None:
     request: Any = rf.get("/")
     request.session = indexed(site_store())()
     response = HttpResponse()
@@ -267,7 +271,7 @@ def test_nothing_to_remember_is_no_note(rf: RequestFactory) -> None:
     assert NOTE not in response.cookies
 
 
-def test_a_note_that_the_response_brings_stays() -> None:
+def test_a_cookie_that_the_response_sets_stays() -> None:
     response = HttpResponse()
     response.set_cookie(NOTE, "another")
 
@@ -276,7 +280,7 @@ def test_a_note_that_the_response_brings_stays() -> None:
     assert response.cookies[NOTE].value == "another"
 
 
-def test_a_page_without_a_token(rf: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_without_a_csrf_token_works(rf: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: Any, **_kwargs: Any) -> Any:
         raise OperationalError
 

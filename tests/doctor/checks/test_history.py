@@ -1,4 +1,4 @@
-"""What happened: each row green on a healthy site, red in each of its ways, and only what follows with it."""
+"""Logouts in the log: each row is green on a healthy site, and only the affected rows turn red for each fault."""
 
 import time
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from django_ory_logout.testing import Client, Provider
 from django_ory_logout.testing.hydra.keys import signing_key as new_signing_key
 
 from ...conftest import SITE, Clock, Configure, NewBrowser, SiteBrowser
-from ..targets import END_SESSION, HYDRA_ADMIN, Town, found, not_green, row, town
+from ..targets import END_SESSION, HYDRA_ADMIN, SiteNetwork, found, not_green, row, site_network
 
 pytestmark = pytest.mark.django_db
 
@@ -36,9 +36,9 @@ CONSENTS = "/admin/oauth2/auth/sessions/consent"
 
 
 @pytest.fixture
-def network(provider: Provider, configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+def network(provider: Provider, configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Iterator[SiteNetwork]:
     monkeypatch.setattr(http, "addresses", lambda _host: ["203.0.114.5"])
-    with town(provider, configure) as network:
+    with site_network(provider, configure) as network:
         yield network
 
 
@@ -51,12 +51,12 @@ def red() -> dict[str, Verdict]:
 
 
 def later() -> None:
-    """Two minutes pass since all that is in the log."""
+    """All events in the log happened two minutes earlier than now."""
     LogoutEvent.objects.update(at=F("at") - timedelta(minutes=2))
 
 
 def log_out(browser: SiteBrowser, provider: Provider, *, told: bool = True) -> None:
-    """RP-initiated, with all that the provider does then."""
+    """RP-initiated logout, with all notices of the provider."""
     sid = str(LoginSession.objects.latest("created_at").sid)
     assert browser.post("/auth/logout/").status_code == 302
     deliveries = provider.end(sid)
@@ -64,20 +64,20 @@ def log_out(browser: SiteBrowser, provider: Provider, *, told: bool = True) -> N
         assert browser.deliver(deliveries) == [200]
 
 
-def test_nothing_has_happened(network: Town) -> None:
+def test_an_empty_log_is_green(network: SiteNetwork) -> None:
     assert red() == {}
     assert row("history.notices").found == "None in the last 7 days, and none was expected."
 
 
-def test_a_healthy_day(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
-    one, two, elsewhere = new_browser(), new_browser(), new_browser()
-    for browser in (one, two, elsewhere):
+def test_successful_logouts_are_green(network: SiteNetwork, provider: Provider, new_browser: NewBrowser) -> None:
+    first, second, elsewhere = new_browser(), new_browser(), new_browser()
+    for browser in (first, second, elsewhere):
         browser.sign_in("amber")
     last = str(LoginSession.objects.latest("created_at").sid)
-    assert one.deliver(provider.end(last)) == [200]
-    one.get("/auth/logout/frontchannel/", {"iss": settings.ISSUER, "sid": last})
-    log_out(two, provider)
-    two.sign_in("birch")
+    assert first.deliver(provider.end(last)) == [200]
+    first.get("/auth/logout/frontchannel/", {"iss": settings.ISSUER, "sid": last})
+    log_out(second, provider)
+    second.sign_in("birch")
     later()
 
     assert red() == {}
@@ -85,8 +85,8 @@ def test_a_healthy_day(network: Town, provider: Provider, new_browser: NewBrowse
     assert row("history.sid").found == "2 live login sessions, all with sid."
 
 
-def test_reads_only(network: Town, provider: Provider, browser: SiteBrowser) -> None:
-    """No login ends, no session does, and nobody is told."""
+def test_the_checks_only_read(network: SiteNetwork, provider: Provider, browser: SiteBrowser) -> None:
+    """No login session and no Django session ends, and the provider sends no notice."""
     browser.sign_in("amber")
     logins, consents = dict(provider.login_sessions), list(provider.consents)
 
@@ -98,13 +98,13 @@ def test_reads_only(network: Town, provider: Provider, browser: SiteBrowser) -> 
     assert not LogoutEvent.objects.exists()
 
 
-def test_no_row_has_a_secret(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_no_row_has_a_secret(network: SiteNetwork, provider: Provider, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     login, key = browser.session[LOGIN_KEY], browser.key
     provider.delete_login_sessions("amber")
-    said = " ".join(f"{one.found} {one.todo}" for one in found("registration", "history"))
+    said = " ".join(f"{finding.found} {finding.todo}" for finding in found("registration", "history"))
     provider.keys = [new_signing_key(), *provider.keys]
-    said += " ".join(f"{one.found} {one.todo}" for one in found("registration", "history"))
+    said += " ".join(f"{finding.found} {finding.todo}" for finding in found("registration", "history"))
 
     for secret in (login["id_token"], login["sid"], str(key), settings.CLIENT_SECRET):
         assert secret not in said
@@ -113,7 +113,7 @@ def test_no_row_has_a_secret(network: Town, provider: Provider, browser: SiteBro
 # sid
 
 
-def test_login_sessions_without_sid(browser: SiteBrowser, network: Town) -> None:
+def test_login_sessions_without_sid_turn_red(browser: SiteBrowser, network: SiteNetwork) -> None:
     browser.sign_in("amber")
     LoginSession.objects.update(sid=None, sid_digest=None)
 
@@ -121,7 +121,7 @@ def test_login_sessions_without_sid(browser: SiteBrowser, network: Town) -> None
     assert row("history.sid").found == "1 login session has no sid."
 
 
-def test_login_sessions_without_sid_at_a_provider_without(browser: SiteBrowser, provider: Provider) -> None:
+def test_a_provider_without_sid_is_named(browser: SiteBrowser, provider: Provider) -> None:
     browser.sign_in("amber")
     LoginSession.objects.update(sid=None, sid_digest=None)
     provider.metadata["backchannel_logout_session_supported"] = False
@@ -130,7 +130,7 @@ def test_login_sessions_without_sid_at_a_provider_without(browser: SiteBrowser, 
     assert "its notices name the subject" in row("history.sid").found
 
 
-def test_ended_and_expired_login_sessions_do_not_count(browser: SiteBrowser, network: Town) -> None:
+def test_ended_and_expired_login_sessions_do_not_count(browser: SiteBrowser, network: SiteNetwork) -> None:
     browser.sign_in("amber")
     LoginSession.objects.update(sid=None, sid_digest=None, expires_at=timezone.now() - timedelta(seconds=1))
 
@@ -140,7 +140,9 @@ def test_ended_and_expired_login_sessions_do_not_count(browser: SiteBrowser, net
 # Notices that arrived
 
 
-def test_own_logouts_are_answered_by_no_notice(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
+def test_logouts_from_here_without_a_notice_turn_red(
+    network: SiteNetwork, provider: Provider, new_browser: NewBrowser
+) -> None:
     for number in range(4):
         browser = new_browser()
         browser.sign_in("amber")
@@ -151,7 +153,7 @@ def test_own_logouts_are_answered_by_no_notice(network: Town, provider: Provider
     assert row("history.notices").found.startswith("No notice came after any of the latest 3 logouts")
 
 
-def test_one_of_the_latest_was_answered(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
+def test_one_answered_logout_is_enough(network: SiteNetwork, provider: Provider, new_browser: NewBrowser) -> None:
     for number in range(4):
         browser = new_browser()
         browser.sign_in("amber")
@@ -161,7 +163,9 @@ def test_one_of_the_latest_was_answered(network: Town, provider: Provider, new_b
     assert red() == {}
 
 
-def test_a_notice_may_still_be_on_its_way(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_a_recent_logout_may_still_get_its_notice(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
+) -> None:
     browser.sign_in("amber")
     log_out(browser, provider, told=False)
 
@@ -171,7 +175,9 @@ def test_a_notice_may_still_be_on_its_way(network: Town, provider: Provider, bro
     assert row("history.notices").found.startswith("No notice came after the latest logout")
 
 
-def test_no_back_channel_to_tell_by(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_no_notice_is_expected_without_a_back_channel(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
+) -> None:
     browser.sign_in("amber")
     log_out(browser, provider, told=False)
     later()
@@ -183,8 +189,8 @@ def test_no_back_channel_to_tell_by(network: Town, provider: Provider, browser: 
     assert row("history.notices").found == "See registration.backchannel."
 
 
-def test_another_provider_than_hydra_need_not_tell_who_began(
-    network: Town, provider: Provider, browser: SiteBrowser, settings: Any
+def test_a_provider_other_than_hydra_may_send_no_notice_for_own_logouts(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser, settings: Any
 ) -> None:
     of_hydra = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     default = {name: value for name, value in of_hydra.items() if name != "HYDRA"}
@@ -197,7 +203,9 @@ def test_another_provider_than_hydra_need_not_tell_who_began(
     assert "Some providers send no notice" in row("history.notices").found
 
 
-def test_notices_that_name_nobody_here(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_notices_that_name_no_session_here_are_reported(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
+) -> None:
     browser.sign_in("amber")
     browser.deliver(provider.end(provider.sign_in("amber", settings.CLIENT_ID).sid))
 
@@ -208,15 +216,15 @@ def test_notices_that_name_nobody_here(network: Town, provider: Provider, browse
 # Refused
 
 
-#: What anybody can have refused, without a signature of the provider's.
-OF_STRANGERS = ["malformed", "aud_mismatch", "alg_not_registered", "kid_unknown", "signature_invalid", "cooling_down"]
+#: Refusals that anyone can cause without a signature of the provider.
+OF_ANYONE = ["malformed", "aud_mismatch", "alg_not_registered", "kid_unknown", "signature_invalid", "cooling_down"]
 
 
 @pytest.mark.parametrize(
     ("code", "verdict"),
-    [*((one, Verdict.FAIL) for one in sorted(SIGNED | FAULTS)), *((one, Verdict.WARN) for one in OF_STRANGERS)],
+    [*((code, Verdict.FAIL) for code in sorted(SIGNED | FAULTS)), *((code, Verdict.WARN) for code in OF_ANYONE)],
 )
-def test_refused(network: Town, code: str, verdict: Verdict) -> None:
+def test_a_refused_notice_is_reported(network: SiteNetwork, code: str, verdict: Verdict) -> None:
     events.refused("back-channel", code)
 
     assert red() == {"history.refused": verdict}
@@ -226,8 +234,10 @@ def test_refused(network: Town, code: str, verdict: Verdict) -> None:
     assert ("Anyone can cause it" in row("history.refused").todo) == (verdict == Verdict.WARN)
 
 
-def test_what_the_provider_did_not_sign_fails_nothing(network: Town, provider: Provider, browser: SiteBrowser) -> None:
-    """As :data:`OF_STRANGERS` says, of tokens that name this site."""
+def test_tokens_without_the_providers_signature_do_not_fail_the_row(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
+) -> None:
+    """:data:`OF_ANYONE` lists their codes. These tokens name this site."""
     sid, now = provider.sign_in("amber", settings.CLIENT_ID).sid, int(time.time())
     claims = {"iss": settings.ISSUER, "aud": settings.CLIENT_ID, "iat": now, "jti": "1", "sid": sid}
     forged = new_signing_key()
@@ -235,25 +245,25 @@ def test_what_the_provider_did_not_sign_fails_nothing(network: Town, provider: P
         token = jwt.encode({"alg": "RS256", "kid": str(kid)}, claims, forged, algorithms=["RS256"])
         assert browser.post_form("/auth/logout/backchannel/", {"logout_token": token}).status_code in {400, 503}
 
-    assert {one.verdict for one in found("history.refused")} == {Verdict.WARN}
+    assert {finding.verdict for finding in found("history.refused")} == {Verdict.WARN}
 
 
-def test_notice_accepted_since(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_a_later_accepted_notice_is_shown(network: SiteNetwork, provider: Provider, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     events.refused("back-channel", "iat_too_old")
     events.refused("front-channel", "cache_fault")
     assert browser.deliver(provider.end(sid_of("amber"))) == [200]
 
-    assert [(one.verdict, "accepted after that" in one.found) for one in found("history.refused")] == [
+    assert [(finding.verdict, "accepted after that" in finding.found) for finding in found("history.refused")] == [
         (Verdict.WARN, True),
         (Verdict.FAIL, False),
     ]
 
     events.refused("back-channel", "iat_too_old")
-    assert {one.verdict for one in found("history.refused")} == {Verdict.FAIL}
+    assert {finding.verdict for finding in found("history.refused")} == {Verdict.FAIL}
 
 
-def test_probe_of_another_doctor_is_not_counted(network: Town, browser: SiteBrowser, settings: Any) -> None:
+def test_the_probe_of_another_doctor_is_not_counted(network: SiteNetwork, browser: SiteBrowser, settings: Any) -> None:
     token = own_probe()
     settings.SECRET_KEY = "another"
 
@@ -266,26 +276,28 @@ def test_probe_of_another_doctor_is_not_counted(network: Town, browser: SiteBrow
     assert RefusalCount.objects.count() == 1
 
 
-def test_refused_by_channel_and_code_the_most_first(network: Town, browser: SiteBrowser) -> None:
+def test_refusals_are_grouped_by_channel_and_code_with_the_most_frequent_first(
+    network: SiteNetwork, browser: SiteBrowser
+) -> None:
     for _ in range(2):
         browser.post_form("/auth/logout/backchannel/", {"logout_token": "no token"})
     browser.get("/auth/logout/frontchannel/", {"iss": "https://op.example/", "sid": "any"})
 
-    assert [one.found.partition(" at ")[0] for one in found("history.refused")] == [
+    assert [finding.found.partition(" at ")[0] for finding in found("history.refused")] == [
         "back-channel: malformed, 2 times, the last",
         "front-channel: issuer_unknown, once,",
     ]
 
 
-def test_refused_long_ago(network: Town) -> None:
+def test_old_refusals_are_not_reported(network: SiteNetwork) -> None:
     events.refused("back-channel", "expired")
     RefusalCount.objects.update(last_at=timezone.now() - timedelta(hours=25))
 
     assert red() == {}
 
 
-def test_wrong_registered_algorithm_is_refused(
-    network: Town, provider: Provider, browser: SiteBrowser, configure: Configure
+def test_a_wrong_algorithm_in_the_registration_is_refused(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser, configure: Configure
 ) -> None:
     sid = provider.sign_in("amber", settings.CLIENT_ID).sid
     configure(ID_TOKEN_SIGNED_RESPONSE_ALG="ES256", HYDRA={"ADMIN_URL": HYDRA_ADMIN})
@@ -299,7 +311,9 @@ def test_wrong_registered_algorithm_is_refused(
 # Overtaken
 
 
-def test_provider_that_gives_an_old_sid_again(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_a_provider_that_reuses_an_old_sid_is_reported(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
+) -> None:
     login = provider.sign_in("amber", settings.CLIENT_ID)
     browser.deliver(provider.end(login.sid))
     provider.add_login_session(login)
@@ -311,7 +325,7 @@ def test_provider_that_gives_an_old_sid_again(network: Town, provider: Provider,
     assert row("history.overtaken").found == "logged_out_meanwhile, 2 times in the last 24 hours."
 
 
-def test_other_sign_ins_that_fail_count_nowhere(network: Town, browser: SiteBrowser) -> None:
+def test_other_failed_sign_ins_are_not_counted(network: SiteNetwork, browser: SiteBrowser) -> None:
     assert browser.get("/auth/callback/", {"state": "unknown", "code": "c"}).status_code == 400
 
     assert red() == {}
@@ -321,8 +335,8 @@ def test_other_sign_ins_that_fail_count_nowhere(network: Town, browser: SiteBrow
 # Sign-ins
 
 
-def test_client_secret_is_wrong(
-    network: Town, provider: Provider, browser: SiteBrowser, new_browser: NewBrowser
+def test_a_wrong_client_secret_is_reported(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser, new_browser: NewBrowser
 ) -> None:
     provider.register(replace(client_of_site(), client_secret="another"))
     assert browser.sign_in("amber").status_code == 400
@@ -337,7 +351,7 @@ def test_client_secret_is_wrong(
     assert "Users have signed in after that." in row("history.sign_ins").found
 
 
-def test_provider_does_not_answer_sign_ins(network: Town, browser: SiteBrowser) -> None:
+def test_a_provider_that_does_not_answer_sign_ins_is_reported(network: SiteNetwork, browser: SiteBrowser) -> None:
     network.down("/oauth2/token")
     assert browser.sign_in("amber").status_code == 503
 
@@ -345,14 +359,14 @@ def test_provider_does_not_answer_sign_ins(network: Town, browser: SiteBrowser) 
     assert row("history.sign_ins").found.startswith("sign-in: unreachable, once")
 
 
-def test_id_token_is_refused(network: Town, browser: SiteBrowser, configure: Configure) -> None:
+def test_a_refused_id_token_is_reported(network: SiteNetwork, browser: SiteBrowser, configure: Configure) -> None:
     configure(ID_TOKEN_SIGNED_RESPONSE_ALG="ES256", HYDRA={"ADMIN_URL": HYDRA_ADMIN})
     assert browser.sign_in("amber").status_code == 400
 
     assert not_green("history") == {"history.sign_ins": Verdict.FAIL}
 
 
-def test_stranger_makes_up_a_code_or_an_error(network: Town, browser: SiteBrowser) -> None:
+def test_a_code_or_error_from_anyone_is_not_counted(network: SiteNetwork, browser: SiteBrowser) -> None:
     for sent, status in (({"code": "made-up"}, 400), ({"error": "server_error"}, 503)):
         state = parse_qs(urlsplit(browser.get("/auth/login/").headers["Location"]).query)["state"][0]
         assert browser.get("/auth/callback/", {"state": state, "iss": settings.ISSUER, **sent}).status_code == status
@@ -372,7 +386,7 @@ def a_receipt(**changes: Any) -> LogoutReceipt:
     return receipt
 
 
-def test_receipt_not_completed(network: Town) -> None:
+def test_a_receipt_that_was_not_completed_is_reported(network: SiteNetwork) -> None:
     receipt = a_receipt(received_at=timezone.now() - timedelta(minutes=4))
     assert red() == {}
 
@@ -384,7 +398,7 @@ def test_receipt_not_completed(network: Town) -> None:
     assert red() == {}
 
 
-def test_nobody_purges(network: Town) -> None:
+def test_old_receipts_show_that_purge_does_not_run(network: SiteNetwork) -> None:
     age = events.LIFETIME + events.GRACE
     event = LogoutEvent.objects.create(at=timezone.now() - age + timedelta(minutes=1), kind="ended")
     assert red() == {}
@@ -399,7 +413,7 @@ def test_nobody_purges(network: Town) -> None:
     assert row("history.receipts").verdict == Verdict.WARN
 
 
-def test_notice_worked_off_late(network: Town) -> None:
+def test_a_late_completed_receipt_is_reported(network: SiteNetwork) -> None:
     now = timezone.now()
     a_receipt(iat=now - timedelta(seconds=31), completed_at=now)
 
@@ -417,7 +431,7 @@ def test_notice_worked_off_late(network: Town) -> None:
     ],
     ids=["in time", "not yet", "long ago", "our own"],
 )
-def test_not_late(network: Town, in_time: dict[str, Any]) -> None:
+def test_receipts_in_time_are_green(network: SiteNetwork, in_time: dict[str, Any]) -> None:
     now = timezone.now()
     given = {name: now - value if isinstance(value, timedelta) else value for name, value in in_time.items()}
     a_receipt(**{"completed_at": now, **given})
@@ -425,10 +439,10 @@ def test_not_late(network: Town, in_time: dict[str, Any]) -> None:
     assert red() == {}
 
 
-# What Hydra makes of a logout
+# Hydra's answer to a logout request
 
 
-def test_hydra_asks(network: Town, browser: SiteBrowser) -> None:
+def test_hydra_asks_the_user_and_the_row_is_green(network: SiteNetwork, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
 
     assert row("history.logout_request").found == "Hydra shows its logout page, and would end the login session."
@@ -441,21 +455,23 @@ def assert_logout_request_fails(found_words: str, todo: str, **besides: Verdict)
     assert todo in row("history.logout_request").todo
 
 
-def test_login_not_remembered(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_a_login_that_is_not_remembered_turns_red(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
+) -> None:
     browser.sign_in("amber", login_session=provider.sign_in("amber", settings.CLIENT_ID, remember=False))
 
     assert_logout_request_fails("straight back: the login was not remembered.", "session.cookie.persistent")
 
 
-def test_keys_rotated(
-    network: Town, provider: Provider, browser: SiteBrowser, new_browser: NewBrowser, clock: Clock
+def test_rotated_keys_turn_red(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser, new_browser: NewBrowser, clock: Clock
 ) -> None:
     browser.sign_in("amber")
     provider.keys = [new_signing_key(), *provider.keys]
 
     assert_logout_request_fails("cryptographic primitive", "as soon as a signing key is added")
 
-    clock.advance(6)  # for so long, a JWK Set just fetched is not fetched again
+    clock.advance(6)  # For six seconds after a fetch, the app does not fetch the JWK Set again.
     new_browser().sign_in("amber")
     assert red() == {"history.logout_request": Verdict.WARN}
     assert row("history.logout_request").found.startswith("1 of 2: Hydra shows its error page: ")
@@ -465,8 +481,10 @@ def unremembered(provider: Provider, subject: str) -> dict[str, Any]:
     return {"subject": subject, "login_session": provider.sign_in(subject, settings.CLIENT_ID, remember=False)}
 
 
-def test_some_logins_are_not_remembered(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
-    """However many others signed in later: different people are asked about first."""
+def test_some_logins_that_are_not_remembered_warn(
+    network: SiteNetwork, provider: Provider, new_browser: NewBrowser
+) -> None:
+    """Later sign-ins do not change the result: the check asks about different users first."""
     new_browser().sign_in(**unremembered(provider, "birch"))
     for _ in range(logout_probe.MAX_SUBJECTS):
         new_browser().sign_in("amber")
@@ -477,7 +495,7 @@ def test_some_logins_are_not_remembered(network: Town, provider: Provider, new_b
     )
 
 
-def test_no_login_is_remembered(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
+def test_no_remembered_login_turns_red(network: SiteNetwork, provider: Provider, new_browser: NewBrowser) -> None:
     for name in ("amber", "birch"):
         new_browser().sign_in(**unremembered(provider, name))
 
@@ -485,7 +503,7 @@ def test_no_login_is_remembered(network: Town, provider: Provider, new_browser: 
     assert row("history.logout_request").found.startswith("2 of 2: ")
 
 
-def test_each_session_is_asked_about_once(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
+def test_each_session_is_checked_once(network: SiteNetwork, provider: Provider, new_browser: NewBrowser) -> None:
     for name in ("amber", "birch"):
         new_browser().sign_in(name)
     provider.delete_login_sessions("amber")
@@ -499,7 +517,9 @@ def test_each_session_is_asked_about_once(network: Town, provider: Provider, new
     assert begun.call_count == LoginSession.objects.filter(ended_at=None).count() == 2
 
 
-def test_post_logout_redirect_uri_unknown(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_an_unknown_post_logout_redirect_uri_turns_red(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
+) -> None:
     browser.sign_in("amber")
     provider.register(client_of_site(post_logout_redirect_uris=["https://rp.example/elsewhere/"]))
 
@@ -510,7 +530,7 @@ def test_post_logout_redirect_uri_unknown(network: Town, provider: Provider, bro
     assert row("history.logout_request").todo.startswith("See registration.post_logout_redirect_uri.")
 
 
-def test_hint_of_another_issuer(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_a_hint_of_another_issuer_turns_red(network: SiteNetwork, provider: Provider, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     home, provider.issuer = provider.issuer, f"{provider.issuer}/"
     provider.metadata |= {"issuer": home}
@@ -518,21 +538,23 @@ def test_hint_of_another_issuer(network: Town, provider: Provider, browser: Site
     assert_logout_request_fails("issuer claim value", "provider.issuer")
 
 
-def test_hydras_clock_is_behind(network: Town, provider: Provider, browser: SiteBrowser, clock: Clock) -> None:
+def test_a_slow_clock_of_hydra_turns_red(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser, clock: Clock
+) -> None:
     browser.sign_in("amber")
     clock.advance(-60)
 
     assert_logout_request_fails("used before issued", "provider.clock")
 
 
-def test_hydra_says_something_new(network: Town, browser: SiteBrowser) -> None:
+def test_an_unknown_error_of_hydra_is_shown(network: SiteNetwork, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     network.replace(END_SESSION, status=302, headers={"Location": "https://op.example/error?error=server_error"})
 
     assert_logout_request_fails("server_error", "See Hydra's log.")
 
 
-def test_hydra_shows_no_preamble(network: Town, browser: SiteBrowser) -> None:
+def test_an_error_without_a_preamble_is_shown(network: SiteNetwork, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     location = "https://op.example/error?error=invalid_request&error_description=Is+otherwise+malformed.+No+such+thing."
     network.replace(END_SESSION, status=302, headers={"Location": location})
@@ -543,8 +565,8 @@ def test_hydra_shows_no_preamble(network: Town, browser: SiteBrowser) -> None:
 @pytest.mark.parametrize(
     ("status", "headers"), [(500, {}), (302, {"Location": "https://elsewhere.example/"}), (303, {})]
 )
-def test_end_session_endpoint_answers_otherwise(
-    network: Town, browser: SiteBrowser, status: int, headers: dict[str, str]
+def test_other_answers_of_the_end_session_endpoint_are_shown(
+    network: SiteNetwork, browser: SiteBrowser, status: int, headers: dict[str, str]
 ) -> None:
     browser.sign_in("amber")
     network.replace(END_SESSION, status=status, headers=headers)
@@ -553,7 +575,9 @@ def test_end_session_endpoint_answers_otherwise(
     assert row("history.logout_request").found == f"Hydra answers {status}."
 
 
-def test_no_end_session_endpoint(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_a_missing_end_session_endpoint_is_reported(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
+) -> None:
     browser.sign_in("amber")
     provider.metadata["end_session_endpoint"] = None
 
@@ -561,7 +585,7 @@ def test_no_end_session_endpoint(network: Town, provider: Provider, browser: Sit
     assert row("history.logout_request").found == "See provider.endpoints."
 
 
-def test_sessions_in_cookies_cannot_be_read(network: Town, browser: SiteBrowser, settings: Any) -> None:
+def test_sessions_in_cookies_cannot_be_read(network: SiteNetwork, browser: SiteBrowser, settings: Any) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
     browser.sign_in("amber")
 
@@ -569,8 +593,8 @@ def test_sessions_in_cookies_cannot_be_read(network: Town, browser: SiteBrowser,
     assert "in browsers' cookies" in row("history.logout_request").found
 
 
-def test_row_whose_stored_session_is_gone_is_passed_over(
-    network: Town, browser: SiteBrowser, new_browser: NewBrowser
+def test_a_row_without_its_stored_session_is_skipped(
+    network: SiteNetwork, browser: SiteBrowser, new_browser: NewBrowser
 ) -> None:
     browser.sign_in("amber")
     two = new_browser()
@@ -583,7 +607,7 @@ def test_row_whose_stored_session_is_gone_is_passed_over(
 
 
 def test_sessions_of_another_process_cannot_be_read(
-    network: Town, provider: Provider, browser: SiteBrowser, settings: Any
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser, settings: Any
 ) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     assert "Nobody is signed in" in row("history.logout_request").found
@@ -600,17 +624,19 @@ def test_sessions_of_another_process_cannot_be_read(
     assert red() == {"history.logout_request": Verdict.UNKNOWN, "history.known_at_hydra": Verdict.UNKNOWN}
 
 
-# What Hydra knows
+# Login sessions at Hydra
 
 
-def test_all_are_known(network: Town, new_browser: NewBrowser) -> None:
+def test_all_sessions_are_known_at_hydra(network: SiteNetwork, new_browser: NewBrowser) -> None:
     for name in ("amber", "birch"):
         new_browser().sign_in(name)
 
     assert row("history.known_at_hydra").found == "All of 2 that could be checked."
 
 
-def test_hydra_is_slow(network: Town, new_browser: NewBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_hydra_is_asked_about_fewer_sessions(
+    network: SiteNetwork, new_browser: NewBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("amber", "birch"):
         new_browser().sign_in(name)
     monkeypatch.setattr(logins, "TIMEOUT", 0)
@@ -624,7 +650,7 @@ def sid_of(subject: str) -> str:
     return str(LoginSession.objects.filter(subject=subject).latest("created_at").sid)
 
 
-def test_revoked_by_subject(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_a_revoked_subject_turns_red(network: SiteNetwork, provider: Provider, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     provider.delete_login_sessions("amber")
 
@@ -634,7 +660,9 @@ def test_revoked_by_subject(network: Town, provider: Provider, browser: SiteBrow
     assert "revoked by subject" in known.found
 
 
-def test_consents_revoked_first(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_consents_revoked_before_the_logins_turn_red(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
+) -> None:
     browser.sign_in("amber")
     provider.revoke_consents(lambda _consent: True)
 
@@ -647,12 +675,12 @@ def test_consents_revoked_first(network: Town, provider: Provider, browser: Site
 
 
 def consent(provider: Provider, **changes: Any) -> None:
-    """The latest consent, otherwise."""
+    """Change the latest consent."""
     provider.consents.append(replace(provider.consents.pop(), **changes))
 
 
-def test_consent_that_was_reused_is_not_listed_and_nothing_is_wrong(
-    network: Town, provider: Provider, new_browser: NewBrowser
+def test_a_reused_consent_is_not_listed_and_stays_green(
+    network: SiteNetwork, provider: Provider, new_browser: NewBrowser
 ) -> None:
     first, second = new_browser(), new_browser()
     first.sign_in("amber")
@@ -664,7 +692,9 @@ def test_consent_that_was_reused_is_not_listed_and_nothing_is_wrong(
     assert red() == {}
 
 
-def test_reused_consent_of_a_login_that_is_gone(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
+def test_a_reused_consent_of_an_ended_login_turns_red(
+    network: SiteNetwork, provider: Provider, new_browser: NewBrowser
+) -> None:
     new_browser().sign_in("amber")
     consent(provider, remember=True)
     new_browser().sign_in("amber")
@@ -674,7 +704,9 @@ def test_reused_consent_of_a_login_that_is_gone(network: Town, provider: Provide
     assert not_green("history.known_at_hydra") == {"history.known_at_hydra": Verdict.FAIL}
 
 
-def test_consent_past_its_remember_for(network: Town, provider: Provider, new_browser: NewBrowser) -> None:
+def test_a_consent_past_its_remember_for_is_green(
+    network: SiteNetwork, provider: Provider, new_browser: NewBrowser
+) -> None:
     new_browser().sign_in("amber")
     consent(provider, remember=True, remember_for=3600, handled_at=timezone.now().timestamp() - 3601)
     LoginSession.objects.update(created_at=timezone.now() - timedelta(seconds=3601))
@@ -687,7 +719,7 @@ def test_consent_past_its_remember_for(network: Town, provider: Provider, new_br
     assert red() == {"history.known_at_hydra": Verdict.WARN}
 
 
-def test_pairwise_subjects_cannot_be_looked_up(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_pairwise_subjects_are_unknown(network: SiteNetwork, provider: Provider, browser: SiteBrowser) -> None:
     browser.sign_in("amber")
     provider.consents.clear()
     provider.register(client_of_site(subject_type="pairwise"))
@@ -696,10 +728,10 @@ def test_pairwise_subjects_cannot_be_looked_up(network: Town, provider: Provider
     assert "pairwise" in row("history.known_at_hydra").found
 
 
-def test_hint_that_hydra_refuses_tells_nothing_of_its_sessions(
-    network: Town, provider: Provider, browser: SiteBrowser
+def test_a_hint_that_hydra_refuses_does_not_show_whether_its_session_exists(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
 ) -> None:
-    """What is not listed may then have reused a consent, if there is one to reuse."""
+    """A session that is not listed may have reused a consent, if there is one."""
     browser.sign_in("amber")
     consent(provider, remember=True)
     provider.login_sessions.clear()
@@ -711,7 +743,9 @@ def test_hint_that_hydra_refuses_tells_nothing_of_its_sessions(
     assert_logout_request_fails("cryptographic", "older key", known_at_hydra=Verdict.WARN)
 
 
-def test_list_of_consents_out_of_reach(network: Town, provider: Provider, browser: SiteBrowser) -> None:
+def test_an_unreachable_list_of_consents_is_unknown(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
+) -> None:
     login = provider.sign_in("amber", settings.CLIENT_ID, remember=False)
     browser.sign_in("amber", login_session=login)
     network.down(CONSENTS)
@@ -719,8 +753,8 @@ def test_list_of_consents_out_of_reach(network: Town, provider: Provider, browse
     assert_logout_request_fails("not remembered, or", "known_at_hydra", known_at_hydra=Verdict.UNKNOWN)
 
 
-def test_stored_session_that_is_gone_is_not_missed_at_hydra(
-    network: Town, provider: Provider, browser: SiteBrowser
+def test_a_deleted_stored_session_is_not_missed_at_hydra(
+    network: SiteNetwork, provider: Provider, browser: SiteBrowser
 ) -> None:
     browser.sign_in("amber")
     provider.delete_login_sessions("amber")
@@ -730,24 +764,24 @@ def test_stored_session_that_is_gone_is_not_missed_at_hydra(
 
 
 class TestSessionsInCookies:
-    """Where the hint cannot be read, what is not listed may have reused a consent."""
+    """The hint cannot be read, so a session that is not listed may have reused a consent."""
 
     @pytest.fixture(autouse=True)
-    def _signed_in(self, network: Town, browser: SiteBrowser, settings: Any) -> None:
+    def _signed_in(self, network: SiteNetwork, browser: SiteBrowser, settings: Any) -> None:
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
         browser.sign_in("amber")
 
-    def test_revoked_by_subject(self, provider: Provider) -> None:
+    def test_a_revoked_subject_turns_red(self, provider: Provider) -> None:
         provider.delete_login_sessions("amber")
 
         assert red() == {"history.known_at_hydra": Verdict.FAIL}
 
-    def test_consents_revoked(self, provider: Provider) -> None:
+    def test_revoked_consents_turn_red(self, provider: Provider) -> None:
         provider.consents.clear()
 
         assert red() == {"history.known_at_hydra": Verdict.WARN}
 
-    def test_reused(self, provider: Provider) -> None:
+    def test_a_reused_consent_is_unknown(self, provider: Provider) -> None:
         consent(provider, remember=True)
         provider.delete_login_sessions("amber")
 

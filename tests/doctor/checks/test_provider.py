@@ -1,4 +1,4 @@
-"""The section ``provider``: each row red in each way in which the provider or the network breaks it."""
+"""The section ``provider``: each row turns red for each fault of the provider or the network."""
 
 import json
 import time
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("healthy")]
 
 JWKS = "/.well-known/jwks.json"
 REST = ("issuer", "endpoints", "algorithm", "keys", "clock", "logout")
-#: What follows when there is no discovery document to read.
+#: Rows that follow when there is no discovery document.
 UNREAD: dict[str, list[str]] = {f"provider.{name}": ["unknown"] for name in REST if name != "clock"}
 
 
@@ -41,20 +41,22 @@ def test_two_registrations_at_one_issuer_share_its_documents(network: Network, s
     providers = {"default": entry, "other": {**entry, "CLIENT_ID": "other-site"}}
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "PROVIDERS": providers}
 
-    assert [one.about for one in looked("provider.keys")["provider.keys"]] == ["default", "other"]
+    assert [finding.about for finding in looked("provider.keys")["provider.keys"]] == ["default", "other"]
     assert len(network.calls) == 2
-    assert [one.about for one in looked("provider.keys", alias="other")["provider.keys"]] == ["other"]
+    assert [finding.about for finding in looked("provider.keys", alias="other")["provider.keys"]] == ["other"]
 
 
 # provider.discovery
 
 
 @pytest.mark.parametrize("fault", ["down", "slow"])
-def test_discovery_without_an_answer(network: Network, fault: str) -> None:
+def test_a_missing_discovery_answer_turns_red(network: Network, fault: str) -> None:
     getattr(network, fault)()
 
     assert red() == {"provider.discovery": ["fail"], **UNREAD, "provider.clock": ["unknown"]}
-    assert {one.found for name in REST for one in looked("provider")[f"provider.{name}"]} == {"See provider.discovery."}
+    assert {finding.found for name in REST for finding in looked("provider")[f"provider.{name}"]} == {
+        "See provider.discovery."
+    }
     found = {"down": "ConnectionError", "slow": "ReadTimeout"}[fault]
     assert row("provider.discovery").found == f"https://op.example{DISCOVERY} does not answer: unreachable ({found})."
 
@@ -71,7 +73,7 @@ def test_discovery_without_an_answer(network: Network, fault: str) -> None:
         ),
     ],
 )
-def test_discovery_with_another_answer(network: Network, answer: dict[str, Any], words: str) -> None:
+def test_a_wrong_discovery_answer_turns_red(network: Network, answer: dict[str, Any], words: str) -> None:
     network.replace(DISCOVERY, **answer)
 
     assert red() == {"provider.discovery": ["fail"], **UNREAD}
@@ -82,21 +84,23 @@ def test_discovery_with_another_answer(network: Network, answer: dict[str, Any],
 def test_the_password_of_an_issuer_is_not_shown(network: Network, configure: Configure) -> None:
     configure(ISSUER="https://name:secret@op.example")
 
-    assert not any("secret" in text for rows in looked().values() for one in rows for text in one.as_dict().values())
+    assert not any(
+        "secret" in text for rows in looked().values() for finding in rows for text in finding.as_dict().values()
+    )
 
 
 # provider.issuer
 
 
 @pytest.mark.parametrize("named", ["https://op.example/", "https://OP.example", None, 7, "x" * 1000])
-def test_another_issuer(provider: Provider, named: Any) -> None:
+def test_another_issuer_turns_red(provider: Provider, named: Any) -> None:
     provider.metadata["issuer"] = named
 
     assert red() == {"provider.issuer": ["fail"]}
     assert len(row("provider.issuer").found) < 250
 
 
-def test_what_needs_the_whole_document_names_the_row(provider: Provider) -> None:
+def test_code_that_needs_the_whole_document_names_the_row(provider: Provider) -> None:
     target = ProviderTarget(conf.get().providers["default"])
     assert target.metadata.issuer == "https://op.example"
 
@@ -120,7 +124,7 @@ def test_what_needs_the_whole_document_names_the_row(provider: Provider) -> None
         ({"jwks_uri": "file:///etc/passwd"}, "jwks_uri is not an http(s) URL"),
     ],
 )
-def test_endpoints_that_cannot_be_used(provider: Provider, changed: dict[str, Any], words: str) -> None:
+def test_endpoints_that_cannot_be_used_turn_red(provider: Provider, changed: dict[str, Any], words: str) -> None:
     provider.metadata |= changed
 
     assert red() == {"provider.endpoints": ["fail"], "provider.keys": ["unknown"]}
@@ -136,19 +140,19 @@ def test_endpoints_that_cannot_be_used(provider: Provider, changed: dict[str, An
         {"authorization_endpoint": "https://op.example:4444/oauth2/auth"},
     ],
 )
-def test_endpoints_that_browsers_may_not_find(provider: Provider, changed: dict[str, Any]) -> None:
+def test_endpoints_that_browsers_may_not_reach_warn(provider: Provider, changed: dict[str, Any]) -> None:
     provider.metadata |= changed
 
     assert red() == {"provider.endpoints": ["warn"]}
 
 
-def test_two_faults_of_the_endpoints_are_two_rows(provider: Provider) -> None:
+def test_two_endpoint_faults_are_two_rows(provider: Provider) -> None:
     provider.metadata |= {"end_session_endpoint": "", "authorization_endpoint": "https://other.example/"}
 
     assert red() == {"provider.endpoints": ["warn", "warn"]}
 
 
-def test_what_this_site_calls_may_be_elsewhere(provider: Provider) -> None:
+def test_endpoints_that_only_the_site_calls_may_have_another_host(provider: Provider) -> None:
     provider.metadata |= {"token_endpoint": "https://api.example/token", "revocation_endpoint": None}
 
     assert red() == {}
@@ -168,14 +172,14 @@ def test_a_standard_port_is_the_same_host(provider: Provider) -> None:
 @pytest.mark.parametrize(
     ("offered", "verdict"), [(["ES256", "none"], "fail"), ([], "fail"), (None, "unknown"), ("RS256", "unknown")]
 )
-def test_the_registered_algorithm_is_not_offered(provider: Provider, offered: Any, verdict: str) -> None:
+def test_an_algorithm_that_is_not_offered_is_reported(provider: Provider, offered: Any, verdict: str) -> None:
     provider.metadata["id_token_signing_alg_values_supported"] = offered
 
     assert red() == {"provider.algorithm": [verdict]}
 
 
 @pytest.mark.usefixtures("encrypted")
-def test_algorithms_of_encryption(provider: Provider) -> None:
+def test_encryption_algorithms_are_compared(provider: Provider) -> None:
     field = "id_token_encryption_alg_values_supported"
     provider.metadata |= {field: ["RSA-OAEP-256"], "id_token_encryption_enc_values_supported": ["A128CBC-HS256"]}
     assert red() == {}
@@ -188,7 +192,7 @@ def test_algorithms_of_encryption(provider: Provider) -> None:
 # provider.keys
 
 
-def test_keys_that_cannot_be_fetched(network: Network) -> None:
+def test_keys_that_cannot_be_fetched_turn_red(network: Network) -> None:
     network.down(JWKS)
 
     assert red() == {"provider.keys": ["fail"]}
@@ -203,7 +207,7 @@ def test_keys_that_cannot_be_fetched(network: Network) -> None:
         (200, b"{}", "jwks_invalid"),
     ],
 )
-def test_keys_that_cannot_be_read(network: Network, status: int, body: bytes, reason: str) -> None:
+def test_keys_that_cannot_be_read_turn_red(network: Network, status: int, body: bytes, reason: str) -> None:
     network.replace(JWKS, body, status=status)
 
     assert red() == {"provider.keys": ["fail"]}
@@ -229,13 +233,13 @@ RSA, EC = RSAKey.generate_key(2048), ECKey.generate_key("P-256")
     ],
     ids=["none", "kty", "use", "alg", "key_ops", "a secret"],
 )
-def test_no_key_fits(network: Network, published: list[Any]) -> None:
+def test_a_key_set_without_a_usable_key_turns_red(network: Network, published: list[Any]) -> None:
     network.replace(JWKS, json.dumps({"keys": published}).encode())
 
     assert red() == {"provider.keys": ["fail"]}
 
 
-def test_keys_that_fit_are_counted(network: Network) -> None:
+def test_usable_keys_are_counted(network: Network) -> None:
     network.replace(JWKS, json.dumps({"keys": [jwk(RSA), jwk(RSA, kid="2"), jwk(EC), "?"]}).encode())
 
     assert row("provider.keys").found == "2 keys fit RS256."
@@ -258,7 +262,9 @@ def test_a_symmetric_algorithm_needs_no_published_key(
     ("ahead", "verdict", "words"),
     [(-70, "fail", "ahead of"), (-20, "warn", "ahead of"), (20, "warn", "behind"), (70, "fail", "behind")],
 )
-def test_clocks_that_disagree(network: Network, provider: Provider, ahead: float, verdict: str, words: str) -> None:
+def test_clocks_that_differ_are_reported(
+    network: Network, provider: Provider, ahead: float, verdict: str, words: str
+) -> None:
     date = formatdate(time.time() + ahead, usegmt=True)
     network.replace(DISCOVERY, json.dumps(provider.discovery()).encode(), headers={"Date": date})
 
@@ -270,7 +276,7 @@ def test_clocks_that_disagree(network: Network, provider: Provider, ahead: float
 @pytest.mark.parametrize(
     "headers", [{"Date": ""}, {"Date": "yesterday"}, {"Date": "Mon, 99 Foo 2026"}, {"Age": "young"}]
 )
-def test_a_date_that_cannot_be_read(network: Network, provider: Provider, headers: dict[str, str]) -> None:
+def test_a_date_that_cannot_be_read_is_unknown(network: Network, provider: Provider, headers: dict[str, str]) -> None:
     network.replace(DISCOVERY, json.dumps(provider.discovery()).encode(), headers=headers)
 
     assert red() == {"provider.clock": ["unknown"]}
@@ -283,22 +289,26 @@ DATE = 1_700_000_000.0
     ("headers", "asked_at", "came_at", "ahead"),
     [
         ({}, DATE, DATE, 0),
-        ({}, DATE - 3, DATE + 14, 0),  # a slow answer says nothing about the clocks
+        ({}, DATE - 3, DATE + 14, 0),  # a slow answer does not count as a clock difference
         ({}, DATE + 0.9, DATE + 0.9, 0),  # Date has whole seconds
         ({}, DATE + 31, DATE + 32, 30),
         ({}, DATE - 32, DATE - 30, -30),
-        ({"Age": "600"}, DATE + 600, DATE + 600, 0),  # a cache's copy
+        ({"Age": "600"}, DATE + 600, DATE + 600, 0),  # a copy from a cache
         ({"Date": "Tue, 14 Nov 2023 22:13:20 -0000"}, DATE, DATE, 0),
     ],
 )
-def test_how_far_this_machine_is_ahead(headers: dict[str, str], asked_at: float, came_at: float, ahead: float) -> None:
+def test_the_clock_difference_is_computed(
+    headers: dict[str, str], asked_at: float, came_at: float, ahead: float
+) -> None:
     answer = {"Date": "Tue, 14 Nov 2023 22:13:20 GMT", **headers}
     fetched = FetchResult(Response(200, answer, b""), asked_at, came_at)
 
     assert checks._ahead(fetched, checks._date(answer)) == ahead
 
 
-def test_the_time_that_other_rows_take_is_not_the_clocks(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_of_other_rows_does_not_count_as_clock_difference(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def slow(*_arguments: Any) -> list[int]:
         clock.advance(100)
         return [1]
@@ -320,14 +330,14 @@ def test_the_time_that_other_rows_take_is_not_the_clocks(clock: Clock, monkeypat
         (set(checks.LOGOUT), "warn"),
     ],
 )
-def test_what_is_announced_about_logout(provider: Provider, missing: set[str], verdict: str) -> None:
+def test_missing_logout_metadata_is_reported(provider: Provider, missing: set[str], verdict: str) -> None:
     provider.metadata |= dict.fromkeys(missing, False)
 
     assert row("provider.logout").verdict == verdict
     assert set(red()) == ({"provider.logout"} if verdict == "warn" else set())
 
 
-def test_hydra_announces_everything_always(configure: Configure) -> None:
+def test_hydra_always_announces_logout(configure: Configure) -> None:
     assert row("provider.logout").found == "Back channel and front channel, with sid."
 
     configure(HYDRA={"ADMIN_URL": "http://hydra:4445"})

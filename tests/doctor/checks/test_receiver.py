@@ -1,4 +1,4 @@
-"""The section ``receiver``: what a proxy, another server or the site's own middleware puts in the way."""
+"""The section ``receiver``: a proxy, another server or the site's own middleware keeps notices from the site."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ BACKCHANNEL, FRONTCHANNEL, LOGOUT = "/auth/logout/backchannel/", "/auth/logout/f
 View = Callable[[HttpRequest], Any]
 
 
-def test_looking_changes_nothing(browser: SiteBrowser, network: Any, logged: Any) -> None:
+def test_the_checks_change_nothing(browser: SiteBrowser, network: Any, logged: Any) -> None:
     browser.sign_in()
     looked()
     looked("receiver")
@@ -59,7 +59,7 @@ def test_looking_changes_nothing(browser: SiteBrowser, network: Any, logged: Any
     ],
 )
 @pytest.mark.parametrize("path", [BACKCHANNEL, BACKCHANNEL.rstrip("/")])
-def test_something_else_answers(
+def test_another_server_that_answers_turns_red(
     proxy: Proxy, path: str, status: int, headers: dict[str, str], body: bytes, words: str
 ) -> None:
     there = {name: value.format(path=path) for name, value in headers.items()}
@@ -71,7 +71,7 @@ def test_something_else_answers(
     assert f"https://rp.example{path} " in row(check).found
 
 
-def test_a_redirect_to_https(proxy: Proxy, settings: Any) -> None:
+def test_a_redirect_to_https_turns_red(proxy: Proxy, settings: Any) -> None:
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "SITE_URL": "http://rp.example"}
     settings.SECURE_SSL_REDIRECT = True
     settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", *settings.MIDDLEWARE]
@@ -80,7 +80,7 @@ def test_a_redirect_to_https(proxy: Proxy, settings: Any) -> None:
     assert "SECURE_SSL_REDIRECT" in row("receiver.inside").todo
 
 
-def test_the_target_of_a_redirect_is_shown_without_what_could_be_secret(proxy: Proxy) -> None:
+def test_the_target_of_a_redirect_is_shown_without_possible_secrets(proxy: Proxy) -> None:
     proxy.replace(
         BACKCHANNEL, status=302, headers={"Location": "https://name:secret@sso.example/in?token=secret#secret"}
     )
@@ -90,7 +90,7 @@ def test_the_target_of_a_redirect_is_shown_without_what_could_be_secret(proxy: P
 
 
 @pytest.mark.parametrize("body", [b"", b"logout_token=x", b"logout_token="])
-def test_what_is_posted_does_not_arrive(proxy: Proxy, body: bytes) -> None:
+def test_a_lost_request_body_turns_red(proxy: Proxy, body: bytes) -> None:
     proxy.body = lambda _sent: body
 
     assert red("receiver") == {
@@ -99,7 +99,7 @@ def test_what_is_posted_does_not_arrive(proxy: Proxy, body: bytes) -> None:
     assert "SECRET_KEY" in row("receiver.backchannel").todo
 
 
-def test_another_site_with_this_app_answers(proxy: Proxy) -> None:
+def test_another_site_with_this_app_turns_red(proxy: Proxy) -> None:
     answer = json.dumps({"error": "invalid_request", "error_description": "malformed"}).encode()
     proxy.replace(BACKCHANNEL, answer, status=400)
 
@@ -107,7 +107,7 @@ def test_another_site_with_this_app_answers(proxy: Proxy) -> None:
     assert "malformed" in row("receiver.backchannel").found
 
 
-def test_a_site_that_this_machine_does_not_reach(proxy: Proxy) -> None:
+def test_an_unreachable_site_is_unknown(proxy: Proxy) -> None:
     proxy.down()
     waiting = ("receiver.slash", "receiver.logout", "receiver.frontchannel")
 
@@ -120,7 +120,7 @@ def test_a_site_that_this_machine_does_not_reach(proxy: Proxy) -> None:
     )
 
 
-def test_nobody_listens(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_connection_turns_red(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: Any, **_more: Any) -> None:
         raise requests.ConnectionError from ConnectionRefusedError()
 
@@ -131,13 +131,13 @@ def test_nobody_listens(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     assert row("receiver.backchannel").found == f"The connection to https://rp.example{BACKCHANNEL} is refused."
 
 
-def test_one_receiver_alone_does_not_answer(proxy: Proxy) -> None:
+def test_one_receiver_without_an_answer_turns_red(proxy: Proxy) -> None:
     proxy.slow(BACKCHANNEL.rstrip("/"))
 
     assert red() == {"receiver.slash": ["unknown"]}
 
 
-def test_a_refused_host(settings: Any) -> None:
+def test_a_host_outside_allowed_hosts_turns_red(settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["other.example"]
 
     assert set(red()) == {
@@ -199,7 +199,7 @@ def failing(get_response: View) -> View:
         ("not_there", "The site's middleware cannot be loaded: ImportError."),
     ],
 )
-def test_the_sites_own_middleware_is_in_the_way(
+def test_the_sites_own_middleware_turns_the_row_red(
     settings: Any, logged: Any, caplog: pytest.LogCaptureFixture, name: str, words: str
 ) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"tests.doctor.checks.test_receiver.{name}"]
@@ -218,7 +218,7 @@ def test_a_middleware_does_not_change_the_doctors_language(settings: Any) -> Non
         assert translation.get_language() == "en"
 
 
-def test_behind_a_proxy_that_ends_tls(settings: Any) -> None:
+def test_a_proxy_that_ends_tls_is_green(settings: Any) -> None:
     settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", *settings.MIDDLEWARE]
     settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -226,7 +226,7 @@ def test_behind_a_proxy_that_ends_tls(settings: Any) -> None:
     assert red("receiver.inside") == {}
 
 
-def test_below_a_path(settings: Any) -> None:
+def test_a_site_below_a_path_is_green(settings: Any) -> None:
     settings.FORCE_SCRIPT_NAME = "/app"
     set_script_prefix("/app/")
     try:
@@ -240,22 +240,22 @@ def test_below_a_path(settings: Any) -> None:
 # receiver.logout
 
 
-def test_a_form_that_is_refused(proxy: Proxy) -> None:
-    """TLS ends at the proxy, which does not say so."""
+def test_a_refused_form_turns_red(proxy: Proxy) -> None:
+    """TLS ends at the proxy, which does not send the header that says so."""
     proxy.secure = False
 
     assert red() == {"receiver.logout": ["fail"]}
     assert "SECURE_PROXY_SSL_HEADER" in row("receiver.logout").todo
 
 
-def test_a_form_from_a_trusted_origin(proxy: Proxy, settings: Any) -> None:
+def test_a_form_from_a_trusted_origin_is_green(proxy: Proxy, settings: Any) -> None:
     proxy.secure, settings.CSRF_TRUSTED_ORIGINS = False, ["https://rp.example"]
 
     assert red() == {}
 
 
 @pytest.mark.parametrize("url", [None, "/"])
-def test_logout_goes_to_the_sites_own_page(settings: Any, url: str | None) -> None:
+def test_logout_may_lead_to_the_sites_own_page(settings: Any, url: str | None) -> None:
     settings.LOGOUT_REDIRECT_URL = url
 
     assert row("receiver.logout").verdict == "pass"
@@ -264,13 +264,13 @@ def test_logout_goes_to_the_sites_own_page(settings: Any, url: str | None) -> No
 @pytest.mark.parametrize(
     ("status", "headers"), [(404, {}), (200, {}), (302, {}), (302, {"Location": "/login/"}), (302, {"Location": "/"})]
 )
-def test_another_page_than_logout(proxy: Proxy, status: int, headers: dict[str, str]) -> None:
+def test_another_page_in_place_of_logout_turns_red(proxy: Proxy, status: int, headers: dict[str, str]) -> None:
     proxy.replace(LOGOUT, b"please sign in", status=status, headers=headers)
 
     assert red() == {"receiver.logout": ["fail"]}
 
 
-def test_tokens_in_sessions_cannot_be_tried(settings: Any) -> None:
+def test_tokens_in_sessions_cannot_be_checked(settings: Any) -> None:
     settings.CSRF_USE_SESSIONS = True
 
     assert red() == {"receiver.logout": ["unknown"]}
@@ -302,21 +302,23 @@ def test_tokens_in_sessions_cannot_be_tried(settings: Any) -> None:
         ({"Content-Security-Policy": "default-src 'none'"}, "warn", "does not have its own"),
     ],
 )
-def test_headers_that_forbid_the_frame(proxy: Proxy, headers: dict[str, str | None], verdict: str, words: str) -> None:
+def test_headers_that_forbid_the_frame_turn_red(
+    proxy: Proxy, headers: dict[str, str | None], verdict: str, words: str
+) -> None:
     proxy.headers = headers
 
     assert red() == {"receiver.frontchannel": [verdict]}
     assert words in row("receiver.frontchannel").found
 
 
-def test_a_front_channel_page_that_is_not_there(proxy: Proxy) -> None:
+def test_a_missing_front_channel_page_turns_red(proxy: Proxy) -> None:
     proxy.replace(FRONTCHANNEL, status=302, headers={"Location": "/login/"})
 
     assert red() == {"receiver.frontchannel": ["fail"]}
     assert "login wall" in row("receiver.frontchannel").todo
 
 
-def test_the_site_that_runs_has_other_settings(proxy: Proxy) -> None:
+def test_a_running_site_with_other_settings_turns_red(proxy: Proxy) -> None:
     policy = {"Content-Security-Policy": "frame-ancestors https://other.example"}
     proxy.replace(FRONTCHANNEL, b"This logout request cannot be used.", status=400, headers=policy)
 
@@ -328,7 +330,7 @@ def sent(policy: str) -> Response:
     return Response(200, {"Content-Security-Policy": policy}, b"")
 
 
-def test_a_page_over_http_in_one_over_https(settings: Any) -> None:
+def test_an_http_frame_in_an_https_page_turns_red(settings: Any) -> None:
     settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "SITE_URL": "http://rp.example"}
 
     with connected(Proxy("http://rp.example")):
@@ -336,7 +338,7 @@ def test_a_page_over_http_in_one_over_https(settings: Any) -> None:
         assert "Browsers block such a frame" in row("receiver.frontchannel").todo
 
 
-def test_a_frame_by_the_cookie_alone(configure: Configure) -> None:
+def test_a_frame_that_identifies_the_session_by_cookie_is_reported(configure: Configure) -> None:
     configure(FRONTCHANNEL_LOGOUT_SESSION_REQUIRED=False)
 
     assert red() == {"receiver.frontchannel": ["pass", "warn"]}
@@ -360,7 +362,7 @@ def test_a_frame_by_the_cookie_alone(configure: Configure) -> None:
         "'none' https://op.example",
     ],
 )
-def test_sources_that_stand_for_the_provider(source: str) -> None:
+def test_sources_that_match_the_provider(source: str) -> None:
     (policy,) = receiver.policies(sent(f"default-src 'none'; Frame-Ancestors {source}"))
 
     assert receiver.allows(policy, "https://op.example", "https://rp.example")
@@ -382,13 +384,13 @@ def test_sources_that_stand_for_the_provider(source: str) -> None:
         "https://",
     ],
 )
-def test_sources_that_do_not(source: str) -> None:
+def test_sources_that_do_not_match_the_provider(source: str) -> None:
     (policy,) = receiver.policies(sent(f"frame-ancestors {source}"))
 
     assert not receiver.allows(policy, "https://op.example", "https://rp.example")
 
 
-def test_the_site_itself() -> None:
+def test_the_sites_own_headers_are_green() -> None:
     assert receiver.allows(["'self'"], "https://rp.example", "https://rp.example")
     assert not receiver.allows(["https:"], "http://op.example", "https://rp.example")
     assert receiver.allows(["op.example:4444"], "http://op.example:4444", "https://rp.example")

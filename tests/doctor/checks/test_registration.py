@@ -1,4 +1,4 @@
-"""The client at Hydra: each row, and what follows from it."""
+"""The client at Hydra: each row, and the rows that depend on it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ from django_ory_logout.sessions import events
 from django_ory_logout.testing import Client, Provider
 
 from ...conftest import SITE, Configure, SiteBrowser
-from ..targets import BACK_CHANNEL, INTERNAL, STAGING, STRANGE, Town, not_green, row, town
+from ..targets import BACK_CHANNEL, INTERNAL, NOT_ALLOWED, STAGING, SiteNetwork, not_green, row, site_network
 
 pytestmark = pytest.mark.django_db
 
@@ -28,14 +28,14 @@ Register = Callable[..., None]
 
 
 @pytest.fixture
-def network(provider: Provider, configure: Configure) -> Iterator[Town]:
-    with town(provider, configure) as network:
+def network(provider: Provider, configure: Configure) -> Iterator[SiteNetwork]:
+    with site_network(provider, configure) as network:
         yield network
 
 
 @pytest.fixture(autouse=True)
-def addresses(network: Town, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """What this machine knows of hosts."""
+def addresses(network: SiteNetwork, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The addresses that this machine knows for host names."""
     known: dict[str, list[str]] = {"rp.example": ["203.0.114.5"]}
     monkeypatch.setattr(http, "addresses", lambda host: known.get(host, []))
     return known
@@ -43,7 +43,7 @@ def addresses(network: Town, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[
 
 @pytest.fixture
 def register(provider: Provider) -> Register:
-    """Change what is registered for this site."""
+    """Change the registration of this site."""
 
     def register(**changes: Any) -> None:
         provider.register(replace(provider.clients[settings.CLIENT_ID], **changes))
@@ -52,7 +52,7 @@ def register(provider: Provider) -> Register:
 
 
 def sent_to_provider(sid: str = "sid") -> None:
-    """A browser went to Hydra to log out, long enough ago."""
+    """A browser went to Hydra to log out, long enough ago that a notice is due."""
     events.sent_to_provider(settings.ISSUER, sid)
     LogoutEvent.objects.filter(sid=sid).update(at=timezone.now() - timedelta(minutes=2))
 
@@ -65,7 +65,7 @@ def red() -> dict[str, Verdict]:
     return not_green("registration", "history")
 
 
-def test_healthy() -> None:
+def test_a_correct_registration_is_green() -> None:
     assert red() == {}
 
 
@@ -89,25 +89,25 @@ def assert_client_lost(todo: str) -> None:
     assert todo in row("registration.client").todo
 
 
-def test_client_unknown(provider: Provider) -> None:
+def test_an_unknown_client_turns_red(provider: Provider) -> None:
     provider.clients.clear()
 
     assert_client_lost("ory_register_client")
 
 
-def test_admin_api_wants_another_key(network: Town) -> None:
+def test_an_admin_api_with_another_key_turns_red(network: SiteNetwork) -> None:
     network.replace(f"/admin/clients/{settings.CLIENT_ID}", b"{}", status=401)
 
     assert_client_lost("ADMIN_TOKEN")
 
 
-def test_admin_api_out_of_reach(network: Town) -> None:
+def test_an_unreachable_admin_api_is_unknown(network: SiteNetwork) -> None:
     network.down(f"/admin/clients/{settings.CLIENT_ID}")
 
     assert_client_lost("Check that Hydra runs")
 
 
-def test_client_authenticates_in_another_way(register: Register) -> None:
+def test_another_authentication_method_turns_red(register: Register) -> None:
     register(token_endpoint_auth_method="client_secret_post")
 
     assert red() == {"registration.client": Verdict.FAIL}
@@ -125,14 +125,14 @@ def test_client_authenticates_in_another_way(register: Register) -> None:
     ],
 )
 class TestRedirects:
-    def test_not_registered(self, register: Register, check: str, name: str, path: str) -> None:
+    def test_a_missing_uri_turns_red(self, register: Register, check: str, name: str, path: str) -> None:
         register(**{name: ["https://rp.example/elsewhere/"]})
 
         assert red() == {check: Verdict.FAIL}
         assert row(check).found == f"{SITE}{path} is not registered."
         assert row(check).todo == "Run manage.py ory_register_client."
 
-    def test_registered_without_its_slash(self, register: Register, check: str, name: str, path: str) -> None:
+    def test_a_uri_without_its_slash_turns_red(self, register: Register, check: str, name: str, path: str) -> None:
         register(**{name: [f"{SITE}{path.rstrip('/')}"]})
 
         assert red() == {check: Verdict.FAIL}
@@ -140,20 +140,20 @@ class TestRedirects:
             f"not registered, but {SITE}{path.rstrip('/')} is. Hydra compares each character."
         )
 
-    def test_beside_others(self, register: Register, check: str, name: str, path: str) -> None:
+    def test_a_uri_among_others_is_green(self, register: Register, check: str, name: str, path: str) -> None:
         register(**{name: ["https://rp.example/elsewhere/", f"{SITE}{path}"]})
 
         assert red() == {}
 
 
 def with_another(**changes: Any) -> dict[str, Any]:
-    """This site's settings with a second provider."""
+    """This site's settings, with a second provider."""
     default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
     other = {"ISSUER": "https://other.example", "CLIENT_ID": "other-site", "CLIENT_SECRET": "secret"}
     return {**settings.ORY_LOGOUT, "PROVIDERS": {"default": {**default, **changes}, "other": other}}
 
 
-def test_redirect_uri_of_its_own(settings: Any, register: Register) -> None:
+def test_a_provider_with_its_own_redirect_uri_is_green(settings: Any, register: Register) -> None:
     settings.ORY_LOGOUT = with_another()
 
     assert row("registration.redirect_uri").found == f"{SITE}/callback/default/ is not registered."
@@ -161,7 +161,7 @@ def test_redirect_uri_of_its_own(settings: Any, register: Register) -> None:
     assert row("registration.redirect_uri").verdict == Verdict.PASS
 
 
-def test_shared_redirect_uri_of_a_provider_that_announces_no_iss(settings: Any, provider: Provider) -> None:
+def test_a_shared_redirect_uri_needs_iss_from_the_provider(settings: Any, provider: Provider) -> None:
     settings.ORY_LOGOUT = with_another(SHARED_REDIRECT_URI=True)
 
     assert red()["registration.redirect_uri"] == Verdict.FAIL
@@ -170,8 +170,10 @@ def test_shared_redirect_uri_of_a_provider_that_announces_no_iss(settings: Any, 
     assert row("registration.redirect_uri").verdict == Verdict.PASS
 
 
-def test_configured_post_logout_redirect_uri(provider: Provider, configure: Configure, register: Register) -> None:
-    with town(provider, configure, POST_LOGOUT_REDIRECT_URI="https://rp.example/bye/"):
+def test_a_configured_post_logout_redirect_uri_is_checked(
+    provider: Provider, configure: Configure, register: Register
+) -> None:
+    with site_network(provider, configure, POST_LOGOUT_REDIRECT_URI="https://rp.example/bye/"):
         assert red() == {"registration.post_logout_redirect_uri": Verdict.FAIL}
         register(post_logout_redirect_uris=["https://rp.example/bye/"])
         assert red() == {}
@@ -180,7 +182,7 @@ def test_configured_post_logout_redirect_uri(provider: Provider, configure: Conf
 # Back channel
 
 
-def test_no_back_channel(register: Register) -> None:
+def test_a_missing_back_channel_turns_red(register: Register) -> None:
     register(backchannel_logout_uri=None)
 
     assert red() == {"registration.backchannel": Verdict.WARN, "registration.address": Verdict.UNKNOWN}
@@ -191,7 +193,7 @@ def test_no_back_channel(register: Register) -> None:
     )
 
 
-def test_back_channel_without_its_slash(register: Register) -> None:
+def test_a_back_channel_without_its_slash_turns_red(register: Register) -> None:
     register(backchannel_logout_uri=BACK_CHANNEL.rstrip("/"))
 
     assert red() == {}
@@ -202,17 +204,17 @@ def test_back_channel_without_its_slash(register: Register) -> None:
     [
         pytest.param(f"{SITE}/logout/elsewhere/", id="another path of this site"),
         pytest.param(f"{STAGING}{RECEIVER}", id="another site with this app"),
-        pytest.param(f"{STRANGE}{RECEIVER}", id="a name that ALLOWED_HOSTS lacks"),
+        pytest.param(f"{NOT_ALLOWED}{RECEIVER}", id="a name that ALLOWED_HOSTS lacks"),
     ],
 )
-def test_back_channel_of_another(register: Register, uri: str) -> None:
+def test_a_back_channel_uri_of_another_site_turns_red(register: Register, uri: str) -> None:
     register(backchannel_logout_uri=uri)
 
     assert red() == {"registration.backchannel": Verdict.FAIL}
     assert row("registration.backchannel").found == f"{uri} is not this site's {BACK_CHANNEL}."
 
 
-def test_back_channel_by_an_internal_name_of_this_site(register: Register) -> None:
+def test_a_back_channel_uri_with_an_internal_name_of_this_site_is_green(register: Register) -> None:
     register(backchannel_logout_uri=f"{INTERNAL}{RECEIVER}")
 
     assert red() == {}
@@ -220,7 +222,7 @@ def test_back_channel_by_an_internal_name_of_this_site(register: Register) -> No
     assert not RefusalCount.objects.exists()
 
 
-def test_back_channel_by_a_name_out_of_reach(network: Town, register: Register) -> None:
+def test_a_back_channel_uri_with_an_unreachable_name_is_unknown(network: SiteNetwork, register: Register) -> None:
     register(backchannel_logout_uri=f"{INTERNAL}{RECEIVER}")
     network.down(RECEIVER)
 
@@ -238,7 +240,7 @@ def test_back_channel_by_a_name_out_of_reach(network: Town, register: Register) 
     assert red() == {"registration.backchannel": Verdict.WARN}
 
 
-def test_back_channel_out_of_reach_by_which_notices_came_once(network: Town, register: Register) -> None:
+def test_an_unreachable_back_channel_uri_warns_if_notices_came_before(network: SiteNetwork, register: Register) -> None:
     register(backchannel_logout_uri=f"{INTERNAL}{RECEIVER}", more={"updated_at": "2026-01-01T00:00:00.123456789Z"})
     network.down(RECEIVER)
     arrived("another sid")
@@ -253,13 +255,13 @@ def test_back_channel_out_of_reach_by_which_notices_came_once(network: Town, reg
 # Front channel
 
 
-def test_no_front_channel_beside_a_back_channel(register: Register) -> None:
+def test_a_back_channel_without_a_front_channel_is_green(register: Register) -> None:
     register(frontchannel_logout_uri=None)
 
     assert red() == {}
 
 
-def test_no_channel(register: Register) -> None:
+def test_a_registration_without_a_channel_turns_red(register: Register) -> None:
     register(frontchannel_logout_uri=None, backchannel_logout_uri=None)
 
     assert red() == {
@@ -277,7 +279,7 @@ def test_no_channel(register: Register) -> None:
         ("frontchannel", {"frontchannel_logout_uri": f"{STAGING}/?hunter2"}),
     ],
 )
-def test_registered_uris_are_shown_without_what_could_be_secret(
+def test_registered_uris_are_shown_without_possible_secrets(
     register: Register, check: str, changes: dict[str, Any]
 ) -> None:
     register(**changes)
@@ -286,18 +288,18 @@ def test_registered_uris_are_shown_without_what_could_be_secret(
     assert "hunter2" not in row(f"registration.{check}").found
 
 
-def test_front_channel_of_another(register: Register) -> None:
+def test_a_front_channel_uri_of_another_site_turns_red(register: Register) -> None:
     register(frontchannel_logout_uri=f"{STAGING}/auth/logout/frontchannel/")
 
     assert red() == {"registration.frontchannel": Verdict.FAIL}
     assert FRONT_CHANNEL in row("registration.frontchannel").found
 
 
-# The question, and the address
+# The logout question, and private addresses
 
 
 @pytest.mark.parametrize(("skips", "words"), [(True, "should not ask"), (None, "may ask")])
-def test_question_at_the_logout(register: Register, skips: bool | None, words: str) -> None:
+def test_the_logout_question_is_reported(register: Register, skips: bool | None, words: str) -> None:
     register(skip_logout_consent=skips)
 
     assert red() == {}
@@ -308,7 +310,7 @@ def test_question_at_the_logout(register: Register, skips: bool | None, words: s
     ("known", "words"),
     [(["203.0.114.5", "10.0.0.7"], "has the private address 10.0.0.7"), ([], "finds no address of rp.example")],
 )
-def test_address_matters_once_notices_do_not_arrive(
+def test_a_private_address_is_reported_once_notices_do_not_arrive(
     addresses: dict[str, list[str]], known: list[str], words: str
 ) -> None:
     addresses["rp.example"] = known
@@ -322,7 +324,7 @@ def test_address_matters_once_notices_do_not_arrive(
     assert "disallow_private_ip_ranges" in row("registration.address").todo
 
 
-def test_address_is_not_why_nobody_is_told_of_logins_that_are_not_remembered(
+def test_a_private_address_does_not_explain_missing_notices_of_logins_that_are_not_remembered(
     addresses: dict[str, list[str]], provider: Provider, browser: SiteBrowser
 ) -> None:
     addresses["rp.example"] = ["10.0.0.7"]
@@ -332,7 +334,7 @@ def test_address_is_not_why_nobody_is_told_of_logins_that_are_not_remembered(
     assert red() == {"history.notices": Verdict.WARN, "history.logout_request": Verdict.FAIL}
 
 
-def test_registration_that_was_mended_since(register: Register) -> None:
+def test_a_registration_that_was_fixed_is_green(register: Register) -> None:
     sent_to_provider()
     register(more={"updated_at": (timezone.now() - timedelta(minutes=3)).isoformat()})
     assert red() == {"history.notices": Verdict.WARN}
@@ -341,17 +343,17 @@ def test_registration_that_was_mended_since(register: Register) -> None:
     assert red() == {}
 
 
-def test_public_address_is_not_why_notices_do_not_arrive(addresses: dict[str, list[str]]) -> None:
+def test_a_public_address_does_not_explain_missing_notices(addresses: dict[str, list[str]]) -> None:
     sent_to_provider()
 
     assert red() == {"history.notices": Verdict.WARN}
 
 
-def test_addresses_of_a_host() -> None:
+def test_addresses_of_a_host_are_looked_up() -> None:
     assert "127.0.0.1" in addresses_of("localhost")
     assert addresses_of("no host") == addresses_of("\N{LATIN SMALL LETTER A}" * 64) == []
 
 
-def test_client_of_tests_is_that_of_the_site(provider: Provider) -> None:
-    """What the tests change one thing of."""
+def test_the_client_of_the_tests_is_the_client_of_the_site(provider: Provider) -> None:
+    """The tests start from this client and change one field."""
     assert provider.clients[settings.CLIENT_ID] == Client.of_site(SITE, settings.CLIENT_ID, settings.CLIENT_SECRET)

@@ -1,4 +1,4 @@
-"""The section ``site``: each row green on a healthy site, and red in each way in which settings break it."""
+"""The section ``site``: each row is green on a healthy site and red for each wrong setting."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,15 +28,15 @@ Register = Callable[..., None]
 
 @pytest.fixture
 def register() -> Iterator[Register]:
-    """Register a system check that says this, or raises it."""
+    """Register a system check that reports these messages, or raises the exception."""
     registered = []
 
     def register(*said: checks.CheckMessage | Exception, tag: str = "security") -> None:
         def check(**_kwargs: Any) -> list[checks.CheckMessage]:
-            for one in said:
-                if isinstance(one, Exception):
-                    raise one
-            return [one for one in said if isinstance(one, checks.CheckMessage)]
+            for message in said:
+                if isinstance(message, Exception):
+                    raise message
+            return [message for message in said if isinstance(message, checks.CheckMessage)]
 
         registry.register(check, tag)
         registered.append(check)
@@ -66,13 +66,15 @@ def test_a_healthy_site_is_green() -> None:
         ({"ALLOWED_HOSTS": ["other.example"]}, "E063"),
     ],
 )
-def test_system_checks_turn_their_row(settings: Any, broken: dict[str, Any], code: str) -> None:
+def test_a_failed_system_check_turns_its_row_red(settings: Any, broken: dict[str, Any], code: str) -> None:
     for name, value in broken.items():
         setattr(settings, name, value)
 
-    said = [one for one in looked("site.checks")["site.checks"] if one.found.startswith(f"ory_logout.{code}: ")]
+    said = [
+        finding for finding in looked("site.checks")["site.checks"] if finding.found.startswith(f"ory_logout.{code}: ")
+    ]
 
-    assert [str(one.verdict) for one in said] == ["fail" if code[0] == "E" else "warn"]
+    assert [str(finding.verdict) for finding in said] == ["fail" if code[0] == "E" else "warn"]
     assert said[0].todo
 
 
@@ -85,19 +87,19 @@ def test_errors_of_other_apps_count_and_their_warnings_do_not(register: Register
     assert finding.todo == "Run manage.py check."
 
 
-def test_a_message_without_id_or_hint(register: Register) -> None:
+def test_a_message_without_id_or_hint_is_shown(register: Register) -> None:
     register(checks.Error("Broken."), checks.Info("By the way.", id="ory_logout.I001"))
 
     assert row("site.checks").found == "Broken."
 
 
-def test_ours_without_a_hint_lead_to_their_explanation(register: Register) -> None:
+def test_our_message_without_a_hint_links_to_its_explanation(register: Register) -> None:
     register(checks.Warning("Careless.", id="ory_hydra_ui.W030"))
 
     assert row("site.checks").todo == "Run manage.py ory_doctor --explain ory_hydra_ui.W030."
 
 
-def test_silenced_warnings_are_silent_and_silenced_errors_are_not(settings: Any) -> None:
+def test_silenced_warnings_are_hidden_and_silenced_errors_are_not(settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = settings.PREPEND_WWW = True
     settings.SILENCED_SYSTEM_CHECKS = ["ory_logout.W057", "ory_logout.E062"]
 
@@ -107,16 +109,16 @@ def test_silenced_warnings_are_silent_and_silenced_errors_are_not(settings: Any)
 def test_errors_come_first(settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = settings.PREPEND_WWW = True
 
-    assert [str(one.verdict) for one in looked("site.checks")["site.checks"]] == ["fail", "warn"]
+    assert [str(finding.verdict) for finding in looked("site.checks")["site.checks"]] == ["fail", "warn"]
 
 
-def test_a_check_that_fails_itself_hides_no_other(register: Register, settings: Any) -> None:
+def test_a_check_that_raises_does_not_hide_the_others(register: Register, settings: Any) -> None:
     settings.PREPEND_WWW = True
     register(RuntimeError("a password"))
 
-    said = {one.found for one in looked("site.checks")["site.checks"]}
+    said = {finding.found for finding in looked("site.checks")["site.checks"]}
 
-    assert any(one.startswith("ory_logout.E062: ") for one in said)
+    assert any(text.startswith("ory_logout.E062: ") for text in said)
     assert "The system check tests.doctor.checks.test_site.check itself failed: RuntimeError." in said
 
 
@@ -127,19 +129,21 @@ def test_checks_of_databases_are_left_out(register: Register) -> None:
 
 
 @pytest.mark.django_db
-def test_settings_that_cannot_be_read_still_give_rows(settings: Any) -> None:
+def test_settings_that_cannot_be_read_still_produce_rows(settings: Any) -> None:
     settings.ORY_LOGOUT = {"SITE_URL": 7}
 
     verdicts = red()
 
     assert set(verdicts.pop("site.checks")) == {"fail"}
-    assert {one for said in verdicts.values() for one in said} == {"unknown"}
-    assert {one.found for rows in looked().values() for one in rows if one.verdict == "unknown"} == {"See site.checks."}
+    assert {verdict for said in verdicts.values() for verdict in said} == {"unknown"}
+    assert {finding.found for rows in looked().values() for finding in rows if finding.verdict == "unknown"} == {
+        "See site.checks."
+    }
     assert {"site.cache", "site.cookies", "provider.discovery", "receiver.frontchannel"} <= set(verdicts)
 
 
 @pytest.mark.django_db
-def test_urls_that_are_not_included_leave_the_rest_not_known(settings: Any, healthy: None) -> None:
+def test_missing_urls_leave_the_other_rows_unknown(settings: Any, healthy: None) -> None:
     settings.ROOT_URLCONF = "tests.hydra_ui.empty_urls"
 
     verdicts = red()
@@ -163,7 +167,7 @@ def test_urls_that_are_not_included_leave_the_rest_not_known(settings: Any, heal
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("engine", ["db", "cache", "cached_db", "signed_cookies"])
-def test_engines_that_all_processes_share(settings: Any, engine: str) -> None:
+def test_shared_session_engines_are_green(settings: Any, engine: str) -> None:
     settings.SESSION_ENGINE = f"{ENGINES}.{engine}"
 
     assert red("site") == {}
@@ -183,7 +187,7 @@ def test_engines_that_all_processes_share(settings: Any, engine: str) -> None:
         ("no_such_engine", LOCMEM, "fail"),
     ],
 )
-def test_engines_that_not_all_processes_share(
+def test_session_engines_that_are_not_shared_turn_red(
     settings: Any, engine: str, caches: dict[str, Any], verdict: str, tmp_path: Path
 ) -> None:
     settings.SESSION_ENGINE, settings.SESSION_FILE_PATH = f"{ENGINES}.{engine}", str(tmp_path)
@@ -197,7 +201,7 @@ def test_engines_that_not_all_processes_share(
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("by", ["DEBUG", "silence"])
-def test_one_process_shares_with_itself(settings: Any, by: str, tmp_path: Path) -> None:
+def test_a_local_engine_is_green_with_one_process(settings: Any, by: str, tmp_path: Path) -> None:
     settings.CACHES, settings.SESSION_FILE_PATH = LOCMEM, str(tmp_path)
     if by == "DEBUG":
         settings.DEBUG = True
@@ -211,7 +215,7 @@ def test_one_process_shares_with_itself(settings: Any, by: str, tmp_path: Path) 
 
 
 @pytest.mark.django_db
-def test_an_engine_whose_table_is_missing_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_without_its_table_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_arguments: Any) -> None:
         raise OperationalError("no such table, and a password")
 
@@ -229,13 +233,15 @@ def test_an_engine_whose_table_is_missing_does_not_answer(monkeypatch: pytest.Mo
     ("caches", "verdict", "also"),
     [(DOWN, "fail", {}), (DUMMY, "fail", {"site.checks": ["fail"]}), (LOCMEM, "warn", {"site.checks": ["warn"]})],
 )
-def test_a_cache_that_does_not_keep(settings: Any, caches: Any, verdict: str, also: dict[str, list[str]]) -> None:
+def test_a_cache_that_does_not_store_turns_red(
+    settings: Any, caches: Any, verdict: str, also: dict[str, list[str]]
+) -> None:
     settings.CACHES = caches
 
     assert red("site") == {"site.cache": [verdict], **also}
 
 
-def test_the_cache_is_left_as_it_was(settings: Any, tmp_path: Path) -> None:
+def test_the_check_does_not_change_the_cache(settings: Any, tmp_path: Path) -> None:
     settings.CACHES = {"default": {**FILES["default"], "LOCATION": str(tmp_path)}}
 
     assert row("site.cache").verdict == "pass"
@@ -257,7 +263,7 @@ def test_the_cache_is_left_as_it_was(settings: Any, tmp_path: Path) -> None:
         {"CSRF_COOKIE_DOMAIN": "other.example", "CSRF_USE_SESSIONS": True},
     ],
 )
-def test_cookies_that_browsers_keep(settings: Any, given: dict[str, Any]) -> None:
+def test_cookies_that_browsers_keep_are_green(settings: Any, given: dict[str, Any]) -> None:
     for name, value in given.items():
         setattr(settings, name, value)
 
@@ -280,7 +286,7 @@ def test_cookies_that_browsers_keep(settings: Any, given: dict[str, Any]) -> Non
         ("SESSION_COOKIE_SECURE", True, "http://localhost:8000", "warn"),
     ],
 )
-def test_cookies_that_browsers_drop(settings: Any, name: str, value: Any, site_url: str, verdict: str) -> None:
+def test_cookies_that_browsers_drop_turn_red(settings: Any, name: str, value: Any, site_url: str, verdict: str) -> None:
     setattr(settings, name, value)
     if site_url:
         settings.ORY_LOGOUT = {**settings.ORY_LOGOUT, "SITE_URL": site_url}
@@ -294,7 +300,7 @@ def test_cookies_that_browsers_drop(settings: Any, name: str, value: Any, site_u
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("error", [OperationalError("a password"), InterfaceError("x"), ImproperlyConfigured("x")])
-def test_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_a_database_that_does_not_answer_turns_red(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr(site, "MigrationExecutor", lambda _connection: (_ for _ in ()).throw(error))
 
     assert red("site") == {"site.database": ["fail"]}
@@ -303,8 +309,8 @@ def test_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, error:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("model", [LoginSession, RefusalCount])
-def test_a_table_that_cannot_be_read(model: type[Model]) -> None:
-    """Migrations were faked, or somebody has changed it: the records of migrations do not tell."""
+def test_a_table_that_cannot_be_read_turns_red(model: type[Model]) -> None:
+    """Migrations were faked, or the table was changed by hand. The migration records do not show it."""
     from django.db import connection
 
     table = model._meta.db_table
@@ -316,7 +322,7 @@ def test_a_table_that_cannot_be_read(model: type[Model]) -> None:
 
 
 @pytest.mark.django_db
-def test_a_column_that_is_missing() -> None:
+def test_a_missing_column_turns_red() -> None:
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -326,7 +332,7 @@ def test_a_column_that_is_missing() -> None:
 
 
 @pytest.mark.django_db
-def test_migrations_that_have_not_run(django_db_setup: None) -> None:
+def test_missing_migrations_turn_red(django_db_setup: None) -> None:
     from django.db import connection
 
     MigrationRecorder(connection).record_unapplied("ory_logout", "0001_initial")
@@ -344,7 +350,7 @@ def test_migrations_that_have_not_run(django_db_setup: None) -> None:
         (checks.Info, [], []),
     ],
 )
-def test_what_our_checks_of_databases_say(
+def test_our_database_checks_appear_as_rows(
     register: Register,
     settings: Any,
     kind: Callable[..., checks.CheckMessage],

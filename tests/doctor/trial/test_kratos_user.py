@@ -1,4 +1,4 @@
-"""``ory_doctor --try`` at a Kratos."""
+"""``ory_doctor --try`` with Kratos."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,10 +22,10 @@ def kratos() -> Kratos:
 
 
 @pytest.fixture
-def wire(kratos: Kratos, settings: Any) -> Iterator[KratosNetwork]:
+def kratos_network(kratos: Kratos, settings: Any) -> Iterator[KratosNetwork]:
     configure(settings, KRATOS=AT_KRATOS)
-    with connect_kratos(kratos, PUBLIC_URL, ADMIN_URL) as wire:
-        yield wire
+    with connect_kratos(kratos, PUBLIC_URL, ADMIN_URL) as kratos_network:
+        yield kratos_network
 
 
 def configure(settings: Any, **entry: Any) -> None:
@@ -33,14 +33,14 @@ def configure(settings: Any, **entry: Any) -> None:
 
 
 def found() -> list[tuple[str, str, Verdict]]:
-    return [(one.check, one.about, one.verdict) for one in run_trials()]
+    return [(finding.check, finding.about, finding.verdict) for finding in run_trials()]
 
 
 def first() -> Finding:
     return next(iter(run_trials()))
 
 
-def test_a_cookie_that_outlives_the_browser(wire: KratosNetwork, kratos: Kratos) -> None:
+def test_a_cookie_that_outlives_the_browser_is_green(kratos_network: KratosNetwork, kratos: Kratos) -> None:
     amber = kratos.identity("amber@example.org")
 
     assert found() == [("try.kratos", "people", PASS), ("try.cleanup", "people", PASS)]
@@ -48,15 +48,17 @@ def test_a_cookie_that_outlives_the_browser(wire: KratosNetwork, kratos: Kratos)
     assert (kratos.identities, kratos.sessions) == ({amber.id: amber}, {})
 
 
-def test_a_cookie_that_ends_with_the_browser_is_well_without_hydra(wire: KratosNetwork, kratos: Kratos) -> None:
+def test_a_cookie_that_ends_with_the_browser_is_green_without_hydra(
+    kratos_network: KratosNetwork, kratos: Kratos
+) -> None:
     kratos.persistent = False
 
     assert found() == [("try.kratos", "people", PASS), ("try.cleanup", "people", PASS)]
     assert "drop the session cookie when they are closed" in first().found
 
 
-def test_hydra_remembers_no_login_of_a_cookie_that_ends_with_the_browser(
-    wire: KratosNetwork, kratos: Kratos, settings: Any
+def test_a_cookie_that_ends_with_the_browser_means_a_login_that_hydra_does_not_remember(
+    kratos_network: KratosNetwork, kratos: Kratos, settings: Any
 ) -> None:
     configure(settings, ISSUER=settings.ISSUER, CLIENT_ID="site", CLIENT_SECRET="secret", KRATOS=AT_KRATOS)
     kratos.persistent = False
@@ -69,11 +71,11 @@ def test_hydra_remembers_no_login_of_a_cookie_that_ends_with_the_browser(
     assert kratos.identities == {}
 
 
-def test_without_admin_api_nobody_can_be_made(wire: KratosNetwork, settings: Any) -> None:
+def test_without_admin_api_no_identity_is_created(kratos_network: KratosNetwork, settings: Any) -> None:
     configure(settings, KRATOS={"PUBLIC_URL": PUBLIC_URL})
 
     assert found() == [("try.kratos", "people", UNKNOWN)]
-    assert wire.calls == []
+    assert kratos_network.calls == []
 
 
 @pytest.mark.parametrize(
@@ -96,12 +98,12 @@ def test_without_admin_api_nobody_can_be_made(wire: KratosNetwork, settings: Any
         ("/self-service/login/browser", {"body": b'{"ui": {"nodes": [{"attributes": {}}]}}'}, "answers 400."),
     ],
 )
-def test_what_cannot_be_tried_is_not_known(
-    wire: KratosNetwork, kratos: Kratos, path: str, fault: Any, words: str
+def test_a_step_that_cannot_run_is_unknown(
+    kratos_network: KratosNetwork, kratos: Kratos, path: str, fault: Any, words: str
 ) -> None:
-    wire.replace(path, **fault)
+    kratos_network.replace(path, **fault)
 
-    said = {one.check: one for one in run_trials()}
+    said = {finding.check: finding for finding in run_trials()}
 
     assert said["try.kratos"].verdict == UNKNOWN
     assert words in f"{said['try.kratos'].found} {said['try.kratos'].todo}"
@@ -110,8 +112,8 @@ def test_what_cannot_be_tried_is_not_known(
         assert kratos.identities == {}
 
 
-def test_nobody_made_is_nobody_left(wire: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as where the schema wants more than an address."""
+def test_no_identity_means_no_cleanup(kratos_network: KratosNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example, the identity schema requires more than an e-mail address."""
 
     def refuse(*_args: Any) -> None:
         raise KratosError("kratos_refused", "POST /identities answers 400")
@@ -119,18 +121,18 @@ def test_nobody_made_is_nobody_left(wire: KratosNetwork, monkeypatch: pytest.Mon
     monkeypatch.setattr(KratosAdmin, "create_identity", refuse)
 
     assert found() == [("try.kratos", "people", UNKNOWN), ("try.cleanup", "people", PASS)]
-    assert [call.method for call in wire.calls] == ["GET"]
+    assert [call.method for call in kratos_network.calls] == ["GET"]
 
 
-def test_a_cookie_of_another_name(wire: KratosNetwork, settings: Any) -> None:
+def test_a_cookie_with_another_name_is_found(kratos_network: KratosNetwork, settings: Any) -> None:
     configure(settings, KRATOS={**AT_KRATOS, "COOKIE_NAME": "another"})
 
     assert first().verdict == FAIL
     assert "no cookie with the name another" in first().found
 
 
-def test_kratos_out_of_reach(wire: KratosNetwork) -> None:
-    wire.down()
+def test_an_unreachable_kratos_turns_red(kratos_network: KratosNetwork) -> None:
+    kratos_network.down()
 
     [said, cleanup] = run_trials()
 
@@ -138,7 +140,9 @@ def test_kratos_out_of_reach(wire: KratosNetwork) -> None:
     assert "See kratos.admin and kratos.public." in said.todo
 
 
-def test_who_is_left_is_said(wire: KratosNetwork, kratos: Kratos, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_identity_that_remains_is_reported(
+    kratos_network: KratosNetwork, kratos: Kratos, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(_admin: KratosAdmin, _identity_id: str) -> None:
         raise ProviderUnavailable("unreachable", "DELETE")
 
@@ -151,7 +155,9 @@ def test_who_is_left_is_said(wire: KratosNetwork, kratos: Kratos, monkeypatch: p
     assert f"{identity.traits['email']} is left at Kratos: unreachable" in cleanup.found
 
 
-def test_stopped_it_tidies_up(wire: KratosNetwork, kratos: Kratos, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_cleans_up(
+    kratos_network: KratosNetwork, kratos: Kratos, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(*_args: Any) -> None:
         raise KeyboardInterrupt
 

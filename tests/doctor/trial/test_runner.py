@@ -1,4 +1,4 @@
-"""``ory_doctor --try``: what it says of a set-up that is well and of broken ones, and that it leaves nothing behind."""
+"""``ory_doctor --try``: its rows for a working set-up and for broken ones. It leaves nothing behind."""
 
 import json
 import signal
@@ -34,151 +34,151 @@ from django_ory_logout.testing.network import connected
 from django_ory_logout.testing.uris import set_query
 
 from ...conftest import Configure
-from ..world import ADMIN_URL, SITE_URL, World, forget_documents
+from ..hydra_network import ADMIN_URL, SITE_URL, HydraNetwork, forget_documents
 
 pytestmark = pytest.mark.django_db
 
-OF_HYDRA = [row for row in ROWS if row != "try.kratos"]
+HYDRA_ROWS = [row for row in ROWS if row != "try.kratos"]
 PASS, FAIL, UNKNOWN = Verdict.PASS, Verdict.FAIL, Verdict.UNKNOWN
 PATCH = pytest.MonkeyPatch
 
-Break = Callable[[World, Configure, PATCH], object]
+Break = Callable[[HydraNetwork, Configure, PATCH], object]
 
 
 @pytest.fixture
-def world(provider: Provider, configure: Configure, monkeypatch: PATCH) -> Iterator[World]:
+def hydra(provider: Provider, configure: Configure, monkeypatch: PATCH) -> Iterator[HydraNetwork]:
     configure(HYDRA={"ADMIN_URL": ADMIN_URL})
     monkeypatch.setattr(runner, "NOTICE_SECONDS", 0.0)
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.0)
     forget_documents()
-    with connected(World(provider)) as world:
-        yield world
+    with connected(HydraNetwork(provider)) as hydra:
+        yield hydra
 
 
-def register(world: World, **changes: Any) -> None:
-    """Register the site in another way."""
-    [client] = world.provider.clients.values()
-    world.provider.register(replace(client, **changes))
+def register(hydra: HydraNetwork, **changes: Any) -> None:
+    """Change the registration of the site."""
+    [client] = hydra.provider.clients.values()
+    hydra.provider.register(replace(client, **changes))
 
 
 def left() -> dict[str, int]:
-    """What is left in the database."""
+    """Count the rows in the database."""
     kinds: list[Any] = [User, Session, LoginSession, LogoutReceipt, Subject, LogoutEvent]
     found = {kind.__name__: kind.objects.count() for kind in kinds}
     return {name: count for name, count in found.items() if count}
 
 
 def said(found: Sequence[Finding], row: str) -> str:
-    [one] = [one for one in found if one.check == row]
-    return f"{one.found} {one.todo}"
+    [finding] = [finding for finding in found if finding.check == row]
+    return f"{finding.found} {finding.todo}"
 
 
-# Well
+# Working set-ups
 
 
-def assert_well(world: World) -> None:
+def assert_well(hydra: HydraNetwork) -> None:
     found = list(run_trials())
 
-    assert {one.check: one.verdict for one in found} == dict.fromkeys(OF_HYDRA, PASS), found
-    assert {one.about for one in found} == {"default"}
+    assert {finding.check: finding.verdict for finding in found} == dict.fromkeys(HYDRA_ROWS, PASS), found
+    assert {finding.about for finding in found} == {"default"}
     assert left() == {}
-    assert (world.provider.login_sessions, world.provider.consents) == ({}, [])
+    assert (hydra.provider.login_sessions, hydra.provider.consents) == ({}, [])
 
 
-def test_well(world: World) -> None:
-    assert_well(world)
-    frames = [call for call in world.calls if "/frontchannel/" in call.url]
+def test_a_working_set_up_is_green(hydra: HydraNetwork) -> None:
+    assert_well(hydra)
+    frames = [call for call in hydra.calls if "/frontchannel/" in call.url]
     assert [call.headers.get("Cookie") for call in frames] == [None]
 
 
-def test_well_without_front_channel(world: World) -> None:
-    register(world, frontchannel_logout_uri=None)
+def test_no_front_channel_is_green(hydra: HydraNetwork) -> None:
+    register(hydra, frontchannel_logout_uri=None)
 
-    assert_well(world)
+    assert_well(hydra)
 
 
-def test_well_where_receivers_are_registered_without_last_slash(world: World) -> None:
+def test_receivers_registered_without_last_slash_are_green(hydra: HydraNetwork) -> None:
     register(
-        world,
+        hydra,
         frontchannel_logout_uri=f"{SITE_URL}/auth/logout/frontchannel",
         backchannel_logout_uri=f"{SITE_URL}/auth/logout/backchannel",
     )
 
-    assert_well(world)
+    assert_well(hydra)
 
 
-def test_well_by_forms(world: World, configure: Configure) -> None:
-    """Both ways: the authorization response, and the end session request."""
+def test_forms_are_green(hydra: HydraNetwork, configure: Configure) -> None:
+    """The authorization response and the end session request are both forms."""
     configure(RESPONSE_MODE="form_post", END_SESSION_REQUEST_METHOD="POST")
 
-    assert_well(world)
-    posts = [call.url.partition("?")[0] for call in world.calls if call.method == "POST"]
+    assert_well(hydra)
+    posts = [call.url.partition("?")[0] for call in hydra.calls if call.method == "POST"]
     assert {f"{SITE_URL}/auth/callback/", "https://op.example/oauth2/sessions/logout"} <= set(posts)
 
 
-def test_well_where_the_browser_ends_elsewhere(world: World, configure: Configure) -> None:
+def test_a_browser_that_ends_elsewhere_is_green(hydra: HydraNetwork, configure: Configure) -> None:
     elsewhere = "https://www.example/bye?a=1"
     configure(POST_LOGOUT_REDIRECT_URI=elsewhere)
-    register(world, post_logout_redirect_uris=[elsewhere])
+    register(hydra, post_logout_redirect_uris=[elsewhere])
 
-    assert_well(world)
-    assert not [call for call in world.calls if call.url.startswith("https://www.example")]
-
-
-def test_well_where_subjects_are_pairwise(world: World) -> None:
-    register(world, subject_type="pairwise")
-
-    assert_well(world)
+    assert_well(hydra)
+    assert not [call for call in hydra.calls if call.url.startswith("https://www.example")]
 
 
-def test_well_where_users_are_called_otherwise(world: World, monkeypatch: PATCH) -> None:
+def test_pairwise_subjects_are_green(hydra: HydraNetwork) -> None:
+    register(hydra, subject_type="pairwise")
+
+    assert_well(hydra)
+
+
+def test_other_usernames_are_green(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
     monkeypatch.setattr(ProviderBackend, "username", lambda _self, authentication: f"u-{authentication.subject}")
 
-    assert_well(world)
+    assert_well(hydra)
 
 
-def test_nobody_real_is_touched(world: World) -> None:
+def test_real_users_are_not_changed(hydra: HydraNetwork) -> None:
     amber = User.objects.create_user("amber")
-    Subject.objects.create(user=amber, issuer=world.provider.issuer, subject="amber")
-    theirs = world.provider.sign_in("amber", "django-site")
+    Subject.objects.create(user=amber, issuer=hydra.provider.issuer, subject="amber")
+    theirs = hydra.provider.sign_in("amber", "django-site")
 
     list(run_trials())
 
     assert left() == {"User": 1, "Subject": 1}
-    assert world.provider.login_sessions == {theirs.sid: theirs}
-    assert [one.login_session for one in world.provider.consents] == [theirs]
+    assert hydra.provider.login_sessions == {theirs.sid: theirs}
+    assert [consent.login_session for consent in hydra.provider.consents] == [theirs]
 
 
-# Broken
+# Broken set-ups
 
 
 def path(name: str, **fault: Any) -> Break:
-    """Somebody else answers there."""
-    return lambda world, _configure, _patch: world.replace(name, **fault)
+    """Another server answers for this path."""
+    return lambda hydra, _configure, _patch: hydra.replace(name, **fault)
 
 
 def registered(**changes: Any) -> Break:
-    return lambda world, _configure, _patch: register(world, **changes)
+    return lambda hydra, _configure, _patch: register(hydra, **changes)
 
 
 def configured(**changes: Any) -> Break:
-    return lambda _world, configure, _patch: configure(HYDRA={"ADMIN_URL": ADMIN_URL}, **changes)
+    return lambda _hydra, configure, _patch: configure(HYDRA={"ADMIN_URL": ADMIN_URL}, **changes)
 
 
 def whoami(**changes: Any) -> Break:
-    return lambda world, _configure, _patch: world.change("/auth/whoami/", lambda document: {**document, **changes})
+    return lambda hydra, _configure, _patch: hydra.change("/auth/whoami/", lambda document: {**document, **changes})
 
 
 def patched(where: Any, name: str, value: Any) -> Break:
-    return lambda _world, _configure, patch: patch.setattr(where, name, value)
+    return lambda _hydra, _configure, patch: patch.setattr(where, name, value)
 
 
 def redirecting(uri: str, **parameters: str) -> Break:
-    """Hydra sends the browser elsewhere after a logout."""
+    """Hydra redirects the browser elsewhere after a logout."""
     return patched(end_session, "_redirect_uri", lambda *_args: set_query(uri, **parameters) if parameters else uri)
 
 
-def not_remembered(world: World, _configure: Configure, patch: PATCH) -> None:
+def not_remembered(hydra: HydraNetwork, _configure: Configure, patch: PATCH) -> None:
     accept = HydraAdmin.accept_login_request
     patch.setattr(
         HydraAdmin,
@@ -187,23 +187,23 @@ def not_remembered(world: World, _configure: Configure, patch: PATCH) -> None:
     )
 
 
-def without_backend(_world: World, _configure: Configure, patch: PATCH) -> None:
+def without_backend(_hydra: HydraNetwork, _configure: Configure, patch: PATCH) -> None:
     patch.setattr(ProviderBackend, "authenticate", lambda *_args, **_kwargs: None)
 
 
-def rotated(world: World, _configure: Configure, _patch: PATCH) -> None:
-    world.replace("/.well-known/jwks.json", b'{"keys": []}')
+def rotated(hydra: HydraNetwork, _configure: Configure, _patch: PATCH) -> None:
+    hydra.replace("/.well-known/jwks.json", b'{"keys": []}')
 
 
-def site_down_later(world: World, _configure: Configure, patch: PATCH) -> None:
+def site_down_later(hydra: HydraNetwork, _configure: Configure, patch: PATCH) -> None:
     def backchannel(_attempt: HydraTrial) -> CheckResult:
-        world.down("/auth/login/")
+        hydra.down("/auth/login/")
         return passed("")
 
     patch.setattr(HydraTrial, "backchannel", backchannel)
 
 
-AFTER_SIGN_IN = dict.fromkeys(OF_HYDRA[1:-1], UNKNOWN)
+AFTER_SIGN_IN = dict.fromkeys(HYDRA_ROWS[1:-1], UNKNOWN)
 SIGN_IN = {**AFTER_SIGN_IN, "try.sign_in": FAIL}
 RP_INITIATED = {"try.rp_initiated": FAIL, "try.frontchannel": UNKNOWN, "try.returned": UNKNOWN}
 GONE = f"{SITE_URL}/auth/logout/callback/"
@@ -241,7 +241,7 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
         "/auth/callback/ answers 200. This site did not redirect. See its log.",
     ),
     "consent refused": (
-        lambda world, _configure, patch: patch.setattr(
+        lambda hydra, _configure, patch: patch.setattr(
             HydraAdmin,
             "accept_consent_request",
             lambda self, challenge, **_said: self.reject_consent_request(challenge, "access_denied", "no"),
@@ -258,17 +258,17 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
     "somebody else": (whoami(subject="amber"), SIGN_IN, "The test user should be signed in now."),
     "no sid": (whoami(sid=None), SIGN_IN, "The ID token has no sid"),
     "site down": (
-        lambda world, _configure, _patch: world.down("/auth/login/"),
+        lambda hydra, _configure, _patch: hydra.down("/auth/login/"),
         SIGN_IN,
         f"unreachable: GET {SITE_URL}/auth/login/: ConnectionError",
     ),
     "discovery down": (
-        lambda world, _configure, _patch: world.down("/.well-known/openid-configuration"),
+        lambda hydra, _configure, _patch: hydra.down("/.well-known/openid-configuration"),
         SIGN_IN,
         f"{SITE_URL}/auth/login/ answers 503. This site refused the sign-in: unreachable.",
     ),
     "issuer with a slash": (
-        lambda world, _configure, _patch: world.provider.metadata.update(issuer="https://op.example/"),
+        lambda hydra, _configure, _patch: hydra.provider.metadata.update(issuer="https://op.example/"),
         SIGN_IN,
         "/auth/login/ answers 500. This site refused the sign-in: issuer_mismatch.",
     ),
@@ -278,7 +278,7 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
         "sends the browser to https://rp.example/accounts/login/. The login page should send the browser to Hydra.",
     ),
     "admin API down": (
-        lambda world, _configure, _patch: world.down("/admin/oauth2/auth/requests/login/accept"),
+        lambda hydra, _configure, _patch: hydra.down("/admin/oauth2/auth/requests/login/accept"),
         SIGN_IN,
         f"unreachable: PUT {ADMIN_URL}/admin/oauth2/auth/requests/login/accept: ConnectionError",
     ),
@@ -318,7 +318,7 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
         "The session here should have ended first.",
     ),
     "no end session endpoint": (
-        lambda world, _configure, _patch: world.provider.metadata.update(end_session_endpoint=None),
+        lambda hydra, _configure, _patch: hydra.provider.metadata.update(end_session_endpoint=None),
         RP_INITIATED,
         "/auth/logout/ answers 200. This site should send the browser to Hydra. See provider.endpoints",
     ),
@@ -338,8 +338,8 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
         "/auth/logout/frontchannel/ answers 500. The frame should answer 200",
     ),
     "another sid in the frame": (
-        lambda world, _configure, patch: patch.setattr(
-            world.provider,
+        lambda hydra, _configure, patch: patch.setattr(
+            hydra.provider,
             "frontchannel_uris",
             lambda _sid: [f"{SITE_URL}/auth/logout/frontchannel/?iss=https://op.example&sid=another"],
         ),
@@ -347,7 +347,7 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
         "The sid of the frame is not the sid of the sign-in.",
     ),
     "no frame": (
-        lambda world, _configure, patch: patch.setattr(world.provider, "frontchannel_uris", lambda _sid: []),
+        lambda hydra, _configure, patch: patch.setattr(hydra.provider, "frontchannel_uris", lambda _sid: []),
         {"try.frontchannel": FAIL},
         "Hydra's page loads no frame, although one is registered.",
     ),
@@ -366,82 +366,84 @@ BROKEN: dict[str, tuple[Break, dict[str, Verdict], str]] = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_broken(world: World, configure: Configure, monkeypatch: PATCH, what: str) -> None:
+def test_a_broken_set_up_turns_its_rows_red(
+    hydra: HydraNetwork, configure: Configure, monkeypatch: PATCH, what: str
+) -> None:
     break_it, changed, words = BROKEN[what]
-    break_it(world, configure, monkeypatch)
+    break_it(hydra, configure, monkeypatch)
 
     found = list(run_trials())
 
-    assert {one.check: one.verdict for one in found} == {**dict.fromkeys(OF_HYDRA, PASS), **changed}, found
-    assert words in said(found, next(row for row in OF_HYDRA if row in changed))
-    assert (world.provider.login_sessions, world.provider.consents) == ({}, [])
+    assert {row.check: row.verdict for row in found} == {**dict.fromkeys(HYDRA_ROWS, PASS), **changed}, found
+    assert words in said(found, next(row for row in HYDRA_ROWS if row in changed))
+    assert (hydra.provider.login_sessions, hydra.provider.consents) == ({}, [])
     assert not {"User", "LoginSession", "Subject"} & set(left())
 
 
-def test_a_step_that_itself_fails_is_not_known_without_its_text(world: World, monkeypatch: PATCH) -> None:
+def test_a_step_that_raises_is_unknown_and_its_text_is_hidden(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
     def fail(_attempt: HydraTrial) -> None:
         raise DatabaseError("a secret")
 
     monkeypatch.setattr(HydraTrial, "_without_frames", fail)
-    register(world, frontchannel_logout_uri=None)
+    register(hydra, frontchannel_logout_uri=None)
 
     found = list(run_trials())
 
     assert said(found, "try.frontchannel") == "The step itself failed: DatabaseError. "
 
 
-def test_a_notice_that_comes_late_is_waited_for(world: World, monkeypatch: PATCH) -> None:
+def test_the_run_waits_for_a_late_notice(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
     monkeypatch.setattr(runner, "NOTICE_SECONDS", 5.0)
     late: list[Any] = []
-    monkeypatch.setattr(world.face.backchannel, "deliver_in_background", late.extend)
-    deliver = type(world.face.backchannel).deliver_in_background
-    world.admin = replace(world.admin, deliver=late.extend)
+    monkeypatch.setattr(hydra.face.backchannel, "deliver_in_background", late.extend)
+    deliver = type(hydra.face.backchannel).deliver_in_background
+    hydra.admin = replace(hydra.admin, deliver=late.extend)
 
     def sleep(_seconds: float) -> None:
-        deliver(world.face.backchannel, late)
+        deliver(hydra.face.backchannel, late)
         late.clear()
 
     monkeypatch.setattr(time, "sleep", sleep)
 
-    assert_well(world)
-    assert late == [], "what comes later would be left"
+    assert_well(hydra)
+    assert late == [], "later events would remain"
 
 
 # Another database
 
 
-def test_a_site_with_another_database_is_found_out(world: World, monkeypatch: PATCH) -> None:
+def test_a_site_with_another_database_is_detected(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
     monkeypatch.setattr(hydra_user, "index", SimpleNamespace(rows=LoginSession.objects.none))
 
     found = list(run_trials())
 
     changed = {**SIGN_IN, "try.cleanup": FAIL}
-    assert {one.check: one.verdict for one in found} == changed
+    assert {finding.check: finding.verdict for finding in found} == changed
     assert said(found, "try.sign_in").startswith(
         "The site at the public URL uses another database than this command. Run"
     )
     assert said(found, "try.cleanup").startswith("Left of ory-doctor-")
     assert "in the other database" in said(found, "try.cleanup")
-    assert (world.provider.login_sessions, world.provider.consents) == ({}, [])
+    assert (hydra.provider.login_sessions, hydra.provider.consents) == ({}, [])
 
 
-def test_without_a_database_nobody_is_tried(world: World, monkeypatch: PATCH) -> None:
-    def fail(_patient: Any) -> None:
+def test_without_a_database_the_trial_does_not_start(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
+    def fail(_target: Any) -> None:
         raise DatabaseError("a secret")
 
     monkeypatch.setattr(runner, "leftover_test_users", fail)
 
-    [one] = run_trials()
+    [finding] = run_trials()
 
-    assert (one.check, one.verdict, one.found) == ("try.sign_in", UNKNOWN, "See site.database.")
-    assert world.calls == []
-
-
-# Tidying up
+    assert (finding.check, finding.verdict, finding.found) == ("try.sign_in", UNKNOWN, "See site.database.")
+    assert hydra.calls == []
 
 
-def test_what_a_broken_try_left_in_the_log_is_removed(world: World, monkeypatch: PATCH) -> None:
-    without_backend(world, lambda **_changes: None, monkeypatch)
+# Cleanup
+
+
+def test_events_of_a_failed_trial_are_removed_from_the_log(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
+    without_backend(hydra, lambda **_changes: None, monkeypatch)
     before = LogoutEvent.objects.create(at=timezone.now(), kind="refused", code="sign-in: state_unknown")
 
     list(run_trials())
@@ -449,7 +451,7 @@ def test_what_a_broken_try_left_in_the_log_is_removed(world: World, monkeypatch:
     assert list(LogoutEvent.objects.all()) == [before]
 
 
-def test_what_a_broken_try_left_in_the_counters_is_said(world: World, configure: Configure) -> None:
+def test_counts_of_a_failed_trial_remain_and_are_reported(hydra: HydraNetwork, configure: Configure) -> None:
     configure(HYDRA={"ADMIN_URL": ADMIN_URL}, LOGOUT_TOKEN_EXP_REQUIRED=True)
 
     found = list(run_trials())
@@ -458,58 +460,58 @@ def test_what_a_broken_try_left_in_the_counters_is_said(world: World, configure:
     assert not LogoutEvent.objects.exists()
 
 
-def test_counters_that_cannot_be_read_keep_nothing_from_being_tidied_up(world: World, monkeypatch: PATCH) -> None:
+def test_counters_that_cannot_be_read_do_not_stop_the_cleanup(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
     def fail() -> None:
         raise DatabaseError("a secret")
 
     monkeypatch.setattr("django_ory_logout.doctor.trial.cleanup.events.counts", fail)
 
-    assert_well(world)
+    assert_well(hydra)
 
 
-def test_the_next_try_removes_what_a_killed_one_left(world: World, monkeypatch: PATCH) -> None:
-    monkeypatch.setattr(runner, "clean_up", lambda _person: passed("killed"))
+def test_the_next_trial_removes_rows_of_a_killed_one(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
+    monkeypatch.setattr(runner, "clean_up", lambda _user: passed("killed"))
     monkeypatch.setattr(HydraTrial, "backchannel", lambda _attempt: passed(""))
     monkeypatch.setattr(HydraTrial, "rp_initiated", lambda _attempt: passed(""))
     list(run_trials())
     monkeypatch.undo()
     amber = User.objects.create_user("amber")
-    Subject.objects.create(user=amber, issuer=world.provider.issuer, subject="ory-doctor-of-mine")
+    Subject.objects.create(user=amber, issuer=hydra.provider.issuer, subject="ory-doctor-of-mine")
     assert left()["Subject"] == 2
-    assert world.provider.login_sessions
+    assert hydra.provider.login_sessions
 
     found = list(run_trials())
 
-    assert [one.found for one in found if one.check == "try.cleanup"] == [
+    assert [finding.found for finding in found if finding.check == "try.cleanup"] == [
         "Earlier trial: Nothing is left, here and at Hydra.",
         "Nothing is left, here and at Hydra.",
     ]
     assert left() == {"User": 1, "Subject": 1}
-    assert world.provider.login_sessions == {}
+    assert hydra.provider.login_sessions == {}
 
 
-def test_what_cannot_be_tidied_up_is_said(world: World, monkeypatch: PATCH) -> None:
-    world.down("/admin/oauth2/auth/sessions/consent")
+def test_a_failed_cleanup_is_reported(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
+    hydra.down("/admin/oauth2/auth/sessions/consent")
 
     found = list(run_trials())
 
-    assert [one.check for one in found if one.verdict == FAIL] == ["try.cleanup"]
+    assert [finding.check for finding in found if finding.verdict == FAIL] == ["try.cleanup"]
     assert ": the consent at Hydra. Delete it by hand" in said(found, "try.cleanup")
     assert left() == {}
 
 
 @pytest.mark.parametrize("known_before", ["another link", "joined before"])
-def test_a_user_who_was_there_before_stays(world: World, monkeypatch: PATCH, known_before: str) -> None:
-    """Such as one that a backend of the site's own links the subject with."""
+def test_an_earlier_user_is_not_deleted(hydra: HydraNetwork, monkeypatch: PATCH, known_before: str) -> None:
+    """For example, a backend of the site links the subject to an existing user."""
     amber = User.objects.create_user("amber", date_joined="2020-01-01T00:00Z")
     if known_before == "another link":
         User.objects.update(date_joined="2099-01-01T00:00Z")
-        Subject.objects.create(user=amber, issuer=world.provider.issuer, subject="amber")
+        Subject.objects.create(user=amber, issuer=hydra.provider.issuer, subject="amber")
     monkeypatch.setattr(ProviderBackend, "_create_user", lambda *_args: amber)
 
     found = list(run_trials())
 
-    assert [one.check for one in found if one.verdict == FAIL] == ["try.cleanup"]
+    assert [finding.check for finding in found if finding.verdict == FAIL] == ["try.cleanup"]
     assert ": the user." in said(found, "try.cleanup")
     assert list(User.objects.all()) == [amber]
     assert list(Subject.objects.values_list("subject", flat=True)) == (
@@ -517,20 +519,20 @@ def test_a_user_who_was_there_before_stays(world: World, monkeypatch: PATCH, kno
     )
 
 
-def test_users_without_a_date_are_known_by_their_names() -> None:
+def test_users_without_a_date_are_recognised_by_name() -> None:
     """A site's own user model may have no ``date_joined``."""
 
     def made(username: str) -> bool:
         user: Any = SimpleNamespace(get_username=lambda: username)
         link: Any = SimpleNamespace(issuer="https://op.example", subject="ory-doctor-1")
-        person: Any = SimpleNamespace(started=timezone.now())
-        return cleanup._is_created_for(link, user, person)
+        trial_user: Any = SimpleNamespace(started=timezone.now())
+        return cleanup._is_created_for(link, user, trial_user)
 
     assert made(digest("https://op.example", "ory-doctor-1")[:30])
     assert not made("amber")
 
 
-def test_stopped_in_the_middle_it_tidies_up(world: World) -> None:
+def test_a_run_stopped_between_steps_cleans_up(hydra: HydraNetwork) -> None:
     found = run_trials()
     assert next(found).verdict == PASS
     assert left()["LoginSession"] == 1
@@ -538,10 +540,10 @@ def test_stopped_in_the_middle_it_tidies_up(world: World) -> None:
     found.close()
 
     assert left() == {}
-    assert world.provider.login_sessions == {}
+    assert hydra.provider.login_sessions == {}
 
 
-def test_interrupted_in_a_step_it_tidies_up(world: World, monkeypatch: PATCH) -> None:
+def test_a_run_interrupted_in_a_step_cleans_up(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
     def interrupt(_self: HydraAdmin, _sid: str) -> None:
         raise KeyboardInterrupt
 
@@ -554,8 +556,8 @@ def test_interrupted_in_a_step_it_tidies_up(world: World, monkeypatch: PATCH) ->
 
 
 @pytest.fixture
-def _as_at_a_terminal() -> Iterator[None]:
-    """Signals that are not ignored, as they are under ``nohup`` and in the background."""
+def _default_signals() -> Iterator[None]:
+    """Signals are not ignored. Under ``nohup`` and in the background they are."""
     ways: dict[int, Any] = {
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: signal.SIG_DFL,
@@ -567,17 +569,17 @@ def _as_at_a_terminal() -> Iterator[None]:
         signal.signal(number, way)
 
 
-@pytest.mark.usefixtures("_as_at_a_terminal")
+@pytest.mark.usefixtures("_default_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_in_a_step_and_another_while_it_tidies_up(
-    world: World, monkeypatch: PATCH, number: signal.Signals
+def test_a_second_signal_does_not_stop_the_cleanup(
+    hydra: HydraNetwork, monkeypatch: PATCH, number: signal.Signals
 ) -> None:
-    """Whoever is impatient presses Ctrl-C twice."""
+    """An impatient user presses Ctrl-C twice."""
     clean_up = cleanup.clean_up
 
-    def impatient(person: Any) -> CheckResult:
+    def impatient(user: Any) -> CheckResult:
         signal.raise_signal(number)
-        return clean_up(person)
+        return clean_up(user)
 
     monkeypatch.setattr(HydraAdmin, "revoke_login_session", lambda *_args: signal.raise_signal(number))
     monkeypatch.setattr(runner, "clean_up", impatient)
@@ -589,11 +591,11 @@ def test_a_signal_in_a_step_and_another_while_it_tidies_up(
         ["pass", "try.sign_in"],
         ["pass", "try.cleanup"],
     ]
-    assert (left(), world.provider.login_sessions, status) == ({}, {}, 2)
+    assert (left(), hydra.provider.login_sessions, status) == ({}, {}, 2)
     assert signal.getsignal(number) == before
 
 
-def test_stopped_with_json_it_says_how_it_tidied_up(world: World, monkeypatch: PATCH) -> None:
+def test_a_stopped_run_reports_its_cleanup_in_json(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
     monkeypatch.setattr(HydraAdmin, "revoke_login_session", lambda *_args: signal.raise_signal(signal.SIGTERM))
 
     [row] = json.loads(command("--json")[0])
@@ -601,18 +603,18 @@ def test_stopped_with_json_it_says_how_it_tidied_up(world: World, monkeypatch: P
     assert (row["check"], row["verdict"]) == ("try.cleanup", "pass")
 
 
-def test_what_is_ignored_stays_so(world: World, monkeypatch: PATCH) -> None:
+def test_ignored_signals_stay_ignored(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
     """As under nohup."""
     monkeypatch.setattr(HydraAdmin, "revoke_login_session", lambda *_args: signal.raise_signal(signal.SIGHUP))
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert [line.split()[1] for line in command()[0].splitlines() if line[0] != " "] == OF_HYDRA
+        assert [line.split()[1] for line in command()[0].splitlines() if line[0] != " "] == HYDRA_ROWS
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_in_another_thread_no_signal_is_handled() -> None:
+def test_another_thread_handles_no_signal() -> None:
     def stop() -> None:
         with raising_keyboard_interrupt():
             handlers.append(signal.getsignal(signal.SIGTERM))
@@ -625,27 +627,27 @@ def test_in_another_thread_no_signal_is_handled() -> None:
     assert handlers == [signal.getsignal(signal.SIGTERM)]
 
 
-# Not tried
+# No trial
 
 
-def test_without_admin_api_nobody_can_be_signed_in(network: Any) -> None:
-    [one] = run_trials()
+def test_without_admin_api_nobody_can_sign_in(network: Any) -> None:
+    [finding] = run_trials()
 
-    assert (one.check, one.verdict) == ("try.sign_in", UNKNOWN)
-    assert "No HYDRA" in one.found
+    assert (finding.check, finding.verdict) == ("try.sign_in", UNKNOWN)
+    assert "No HYDRA" in finding.found
 
 
-def test_where_nobody_new_is_let_in_nobody_is_tried(world: World, configure: Configure) -> None:
+def test_a_site_without_new_users_is_not_tried(hydra: HydraNetwork, configure: Configure) -> None:
     configure(CREATE_USERS=False)
 
-    [one] = run_trials()
+    [finding] = run_trials()
 
-    assert (one.check, one.verdict) == ("try.sign_in", UNKNOWN)
-    assert "CREATE_USERS" in one.found
-    assert world.calls == []
+    assert (finding.check, finding.verdict) == ("try.sign_in", UNKNOWN)
+    assert "CREATE_USERS" in finding.found
+    assert hydra.calls == []
 
 
-def test_an_alias_that_there_is_not(world: World) -> None:
+def test_an_unknown_alias_is_refused(hydra: HydraNetwork) -> None:
     with pytest.raises(ValueError, match="no provider 'nobody'"):
         run_trials(alias="nobody")
 
@@ -658,7 +660,7 @@ def test_each_row_is_explained() -> None:
 
 
 def command(*options: str) -> tuple[str, int]:
-    """What it says, and its exit status."""
+    """Return the output and the exit status."""
     out = StringIO()
     try:
         call_command("ory_doctor", "--try", *options, stdout=out)
@@ -667,15 +669,15 @@ def command(*options: str) -> tuple[str, int]:
     return out.getvalue(), 0
 
 
-def test_the_command_says_rows(world: World) -> None:
+def test_the_command_prints_rows(hydra: HydraNetwork) -> None:
     text, status = command("--provider", "default")
 
-    assert [line.split()[1] for line in text.splitlines() if line.startswith("pass")] == OF_HYDRA
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("pass")] == HYDRA_ROWS
     assert status == 0
 
 
-def test_the_command_fails_with_a_row(world: World) -> None:
-    register(world, backchannel_logout_uri=f"{SITE_URL}/elsewhere/")
+def test_the_command_exits_with_1_for_a_failed_row(hydra: HydraNetwork) -> None:
+    register(hydra, backchannel_logout_uri=f"{SITE_URL}/elsewhere/")
 
     text, status = command("--json")
 
@@ -683,8 +685,8 @@ def test_the_command_fails_with_a_row(world: World) -> None:
     assert status == 2
 
 
-def test_the_command_tidies_up_when_it_is_stopped(world: World, monkeypatch: PATCH) -> None:
-    """Also while it writes, which is not in the middle of a step."""
+def test_a_stopped_command_cleans_up(hydra: HydraNetwork, monkeypatch: PATCH) -> None:
+    """It also cleans up if it is stopped while it writes, between two steps."""
 
     def interrupt(_command: Any, _finding: Finding) -> None:
         assert left()["LoginSession"] == 1
@@ -696,14 +698,14 @@ def test_the_command_tidies_up_when_it_is_stopped(world: World, monkeypatch: PAT
 
     assert command()[1] == 2
     assert left() == {}
-    assert world.provider.login_sessions == {}
+    assert hydra.provider.login_sessions == {}
 
 
-def test_the_command_knows_no_such_alias(world: World) -> None:
+def test_the_command_refuses_an_unknown_alias(hydra: HydraNetwork) -> None:
     assert command("--provider", "nobody")[1] == 3
 
 
-def test_no_row_holds_a_secret(world: World, settings: Any, monkeypatch: PATCH) -> None:
+def test_no_row_contains_a_secret(hydra: HydraNetwork, settings: Any, monkeypatch: PATCH) -> None:
     keys: list[str] = []
     opened = opening.open_login_session
 
@@ -716,4 +718,4 @@ def test_no_row_holds_a_secret(world: World, settings: Any, monkeypatch: PATCH) 
     text = command()[0]
 
     assert len(keys) == 2
-    assert [one for one in (*keys, settings.CLIENT_SECRET, "eyJ", "ory_ac_", "challenge=") if one in text] == []
+    assert [key for key in (*keys, settings.CLIENT_SECRET, "eyJ", "ory_ac_", "challenge=") if key in text] == []

@@ -1,4 +1,4 @@
-"""A site that is nothing but Hydra's pages: no relying party, and nothing of one is configured."""
+"""A site with only Hydra's pages. It is no relying party, and configures none."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""Session engines as sites and other packages write them."""
+"""Session engines like those of sites and other packages."""

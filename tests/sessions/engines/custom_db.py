@@ -1,4 +1,4 @@
-"""A database engine with a model of its own, as Django's documentation shows."""
+"""A database engine with its own model, as in Django's documentation."""
 
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session

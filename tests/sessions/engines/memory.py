@@ -1,4 +1,4 @@
-"""An engine from scratch, with another name for its class than Django gives."""
+"""An engine written from scratch. Its class has another name than Django's."""
 
 from typing import Any
 

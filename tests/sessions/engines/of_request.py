@@ -1,4 +1,4 @@
-"""Database engines whose constructors want more than a key, and the middleware that gives it."""
+"""Database engines whose constructors need more than a key, and the middleware that passes it."""
 
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ class RequestMiddleware(SessionMiddleware):
 
 
 class Noting:
-    """Keeps, in each session that it saves, the browser that its middleware saw."""
+    """Stores in each session the browser that its middleware saw."""
 
     user_agent: str
 
@@ -50,7 +50,7 @@ class RequestStore(Noting, cached_db.SessionStore):
 
 
 class OtherNameStore(Noting, db.SessionStore):
-    """Calls the key by another name."""
+    """Uses another name for the key."""
 
     def __init__(self, key: str | None = None, user_agent: str = "") -> None:
         self.user_agent = user_agent
@@ -62,7 +62,7 @@ class OtherNameStore(Noting, db.SessionStore):
 
 
 class RestStore(Noting, db.SessionStore):
-    """Names nothing."""
+    """Its constructor has no named parameters."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.user_agent = options.pop("user_agent", "")

@@ -1,4 +1,4 @@
-"""A database engine that keeps copies which Django's classes know nothing about."""
+"""A database engine with its own cache, which Django's classes do not know."""
 
 from typing import Any
 

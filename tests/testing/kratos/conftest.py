@@ -1,4 +1,4 @@
-"""The contract's people and browsers, and a Kratos in this process for them."""
+"""Users and browsers of the contract, and a Kratos in this process for them."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,9 @@ import pytest
 
 from django_ory_logout.testing import Kratos, KratosNetwork, connect_kratos
 from tests.live import kratos as parties
-from tests.live.conftest import above_aal1, amber, birch, native, new_person, visitor
+from tests.live.conftest import above_aal1, amber, birch, kratos_browser, native, new_user
 
-__all__ = ["above_aal1", "amber", "birch", "native", "new_person", "visitor"]
+__all__ = ["above_aal1", "amber", "birch", "kratos_browser", "native", "new_user"]
 
 PUBLIC_URL, ADMIN_URL = "http://kratos.test", "http://kratos-admin.test"
 
@@ -26,5 +26,5 @@ def network(embedded: Kratos) -> Iterator[KratosNetwork]:
 
 @pytest.fixture
 def kratos(network: KratosNetwork) -> parties.Kratos:
-    """Where the parties of the contract find it."""
+    """The Kratos as the contract's users and browsers reach it."""
     return parties.Kratos(PUBLIC_URL, ADMIN_URL)

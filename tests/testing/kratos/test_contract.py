@@ -1,4 +1,4 @@
-"""The contract of Kratos, kept in this process and without a socket."""
+"""The Kratos in this process fulfils the contract, without a socket."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The page that tells of testing with Kratos."""
+"""The page about tests with Kratos."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from django_ory_logout.testing.server.kratos import switches
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/how-to/testing-your-site.md").read_text()
-#: A site that signs in by Kratos alone.
+#: A site that uses Kratos only.
 SETTINGS = """
 from tests.settings import *
 MIDDLEWARE.insert(
@@ -43,7 +43,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
     assert "3 passed" in done.stdout, done.stdout
 
 
-def test_what_it_can_do_exists() -> None:
+def test_the_documented_names_exist() -> None:
     (table,) = re.findall(r"^## What the Kratos can do\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
     names = set(re.findall(r"\bkratos\.(\w+)", table)) - {"sign_in_by", "login_session"}
 
@@ -51,7 +51,7 @@ def test_what_it_can_do_exists() -> None:
     assert [name for name in names if not hasattr(Kratos(), name)] == []
 
 
-def test_each_switch_is_told() -> None:
+def test_each_switch_is_documented() -> None:
     (table,) = re.findall(r"has switches, (.*?)\Z", PAGE, re.DOTALL)
     told = re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""A provider and a Kratos in this process, of which one is the login page of the other."""
+"""A provider and a Kratos in this process. Kratos is the login page of the provider."""
 
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -31,14 +31,14 @@ def session(embedded: Kratos, amber: Identity) -> Session:
 
 
 class Browser:
-    """A browser on its way from a site through Hydra to Kratos."""
+    """A browser that a site sent to Hydra, and Hydra to Kratos."""
 
     def __init__(self, hydra: Provider) -> None:
         self.hydra = hydra
         self.session = requests.Session()
 
     def begin(self, known: LoginSession | None = None, **query: str) -> requests.Response:
-        """What Kratos answers to a browser that Hydra sent, or the same by AJAX."""
+        """Kratos' answer to a browser that Hydra redirected, or the same by AJAX."""
         asked = authorization.parse(
             self.hydra,
             {
@@ -70,7 +70,7 @@ class Browser:
         )
 
     def come_back(self, location: str) -> LoginSession:
-        """What Hydra keeps when the browser is back there."""
+        """The login session that Hydra stores when the browser returns there."""
         query = dict(parse_qsl(urlsplit(location).query))
         flow = challenges.log_in(self.hydra, query["login_verifier"], "browser")
         return self.hydra.login_sessions[flow.sid]
@@ -81,14 +81,16 @@ def browser(hydra: Provider, network: KratosNetwork, amber: Identity) -> Browser
     return Browser(hydra)
 
 
-def test_a_login_is_of_the_identity_and_its_session(browser: Browser, embedded: Kratos, amber: Identity) -> None:
+def test_a_login_has_the_identity_and_its_session(browser: Browser, embedded: Kratos, amber: Identity) -> None:
     login = browser.come_back(browser.enter(browser.begin()).headers["Location"])
 
     (session,) = embedded.sessions.values()
     assert (login.subject, login.identity_provider_session_id, login.remembered) == (amber.id, session.id, True)
 
 
-def test_hydra_remembers_nothing_where_the_cookie_ends_with_the_browser(browser: Browser, embedded: Kratos) -> None:
+def test_hydra_does_not_remember_a_login_if_the_cookie_ends_with_the_browser(
+    browser: Browser, embedded: Kratos
+) -> None:
     embedded.persistent = False
 
     answer = browser.enter(browser.begin())
@@ -97,14 +99,14 @@ def test_hydra_remembers_nothing_where_the_cookie_ends_with_the_browser(browser:
     assert not browser.come_back(answer.headers["Location"]).remembered
 
 
-def test_by_ajax_the_page_is_told_where_to_go_on(browser: Browser) -> None:
+def test_an_ajax_page_gets_the_next_url(browser: Browser) -> None:
     answer = browser.enter(browser.begin(), accept="application/json")
 
     assert answer.status_code == 422
     assert browser.come_back(answer.json()["redirect_browser_to"])
 
 
-def test_whom_hydra_knows_is_not_asked(browser: Browser) -> None:
+def test_a_user_remembered_by_hydra_sees_no_form(browser: Browser) -> None:
     known = browser.come_back(browser.enter(browser.begin()).headers["Location"])
 
     again = browser.begin(known).headers["Location"]
@@ -112,7 +114,7 @@ def test_whom_hydra_knows_is_not_asked(browser: Browser) -> None:
     assert browser.come_back(again) is known
 
 
-def test_whom_kratos_alone_knows_is_asked(browser: Browser) -> None:
+def test_a_user_known_only_to_kratos_sees_the_form(browser: Browser) -> None:
     browser.enter(browser.begin())
 
     assert "flow=" in browser.begin().headers["Location"]
@@ -135,7 +137,7 @@ def test_an_unknown_challenge_is_refused(hydra: Provider) -> None:
     assert (answer.status_code, answer.json()["error"]["reason"]) == (400, "Unable to get OAuth 2.0 Login Challenge.")
 
 
-def test_the_end_by_sid_ends_the_session_of_kratos(hydra: Provider, embedded: Kratos, session: Session) -> None:
+def test_an_end_by_sid_ends_the_session_of_kratos(hydra: Provider, embedded: Kratos, session: Session) -> None:
     login = login_session(hydra, embedded, session, "site")
 
     (delivery,) = hydra.end(login.sid)
@@ -143,7 +145,9 @@ def test_the_end_by_sid_ends_the_session_of_kratos(hydra: Provider, embedded: Kr
     assert (delivery.client_id, embedded.is_active(session)) == ("site", False)
 
 
-def test_the_end_by_subject_does_not(hydra: Provider, embedded: Kratos, session: Session, amber: Identity) -> None:
+def test_an_end_by_subject_keeps_the_session_of_kratos(
+    hydra: Provider, embedded: Kratos, session: Session, amber: Identity
+) -> None:
     login_session(hydra, embedded, session, "site")
 
     hydra.delete_login_sessions(amber.id)
@@ -151,20 +155,24 @@ def test_the_end_by_subject_does_not(hydra: Provider, embedded: Kratos, session:
     assert embedded.is_active(session)
 
 
-def test_nor_does_that_of_a_login_that_is_not_remembered(hydra: Provider, embedded: Kratos, session: Session) -> None:
+def test_the_end_of_a_login_that_is_not_remembered_keeps_the_session_of_kratos(
+    hydra: Provider, embedded: Kratos, session: Session
+) -> None:
     embedded.persistent = False
     login = login_session(hydra, embedded, session, "site")
 
     assert (hydra.end(login.sid), embedded.is_active(session)) == ([], True)
 
 
-def test_nor_does_that_of_another_login_page(hydra: Provider, embedded: Kratos, session: Session) -> None:
+def test_the_end_of_a_login_of_another_login_page_keeps_the_session_of_kratos(
+    hydra: Provider, embedded: Kratos, session: Session
+) -> None:
     hydra.end(hydra.sign_in("birch", "site").sid)
 
     assert embedded.is_active(session)
 
 
-def test_kratos_tells_hydra_of_nothing(hydra: Provider, embedded: Kratos, session: Session) -> None:
+def test_the_end_at_kratos_does_not_end_the_login_at_hydra(hydra: Provider, embedded: Kratos, session: Session) -> None:
     login = login_session(hydra, embedded, session, "site")
 
     embedded.end(session.id)

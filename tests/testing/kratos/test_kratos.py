@@ -1,4 +1,4 @@
-"""How tests use the Kratos in this process, and what it answers beyond its contract."""
+"""How tests use the Kratos in this process, and its answers beyond the contract."""
 
 import pytest
 import requests
@@ -27,28 +27,28 @@ def whoami(session: Session) -> requests.Response:
 
 @pytest.mark.usefixtures("network")
 class TestSession:
-    def test_its_cookie_and_its_token_show_it(self, session: Session) -> None:
+    def test_its_cookie_and_its_token_identify_it(self, session: Session) -> None:
         by_cookie = requests.get(WHOAMI, cookies={"ory_kratos_session": session.cookie}, timeout=5)
 
         assert by_cookie.json() == whoami(session).json()
         assert by_cookie.json()["identity"]["traits"] == {"email": "amber@example.org", "name": "Amber"}
         assert by_cookie.json()["identity"]["verifiable_addresses"][0]["status"] == "pending"
 
-    def test_an_address_is_verified_where_that_is_said(self, embedded: Kratos) -> None:
+    def test_an_address_can_be_verified(self, embedded: Kratos) -> None:
         session = embedded.sign_in(embedded.identity("birch@example.org", verified=True))
 
         (address,) = whoami(session).json()["identity"]["verifiable_addresses"]
 
         assert address == {"value": "birch@example.org", "verified": True, "via": "email", "status": "completed"}
 
-    def test_once_ended_it_is_not_good_and_stays_known(self, embedded: Kratos, session: Session) -> None:
+    def test_an_ended_session_is_refused_and_still_known(self, embedded: Kratos, session: Session) -> None:
         assert embedded.end(session.id)
 
         assert whoami(session).status_code == 401
         assert embedded.sessions[session.id] is session
         assert not embedded.end("another")
 
-    def test_it_ends_with_time(self, network: KratosNetwork) -> None:
+    def test_a_session_expires(self, network: KratosNetwork) -> None:
         now = [1_800_000_000.0]
         network.kratos.clock = lambda: now[0]
         session = network.kratos.sign_in(network.kratos.identity("birch@example.org"))
@@ -57,7 +57,7 @@ class TestSession:
 
         assert whoami(session).status_code == 401
 
-    def test_a_cookie_is_of_the_name_that_is_configured(self, embedded: Kratos, session: Session) -> None:
+    def test_the_cookie_has_the_configured_name(self, embedded: Kratos, session: Session) -> None:
         embedded.cookie_name = "other"
 
         statuses = [
@@ -68,7 +68,7 @@ class TestSession:
         assert statuses == [401, 200]
 
     @pytest.mark.parametrize(("aal", "status"), [("aal1", 403), ("aal2", 200)])
-    def test_a_second_factor_is_asked_for_where_there_is_one(self, embedded: Kratos, aal: str, status: int) -> None:
+    def test_a_second_factor_is_required_if_there_is_one(self, embedded: Kratos, aal: str, status: int) -> None:
         embedded.required_aal = "highest_available"
         birch = embedded.identity("birch@example.org", totp_secret=totp.new_secret())
 
@@ -77,26 +77,26 @@ class TestSession:
 
 class TestTotp:
     def test_the_codes_are_those_of_the_specification(self) -> None:
-        """RFC 6238, appendix B, without the two digits before."""
+        """RFC 6238, appendix B, without the first two digits."""
         secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
         assert [totp.code(secret, now) for now in (59, 1111111109, 20000000000)] == ["287082", "081804", "353130"]
 
     @pytest.mark.parametrize(("seconds", "good"), [(-60, False), (-30, True), (0, True), (30, True), (60, False)])
-    def test_one_period_before_and_after_is_good(self, seconds: int, good: bool) -> None:
+    def test_the_codes_of_one_period_before_and_after_are_accepted(self, seconds: int, good: bool) -> None:
         secret = totp.new_secret()
 
         assert totp.is_valid(secret, totp.code(secret, 1_800_000_000 + seconds), 1_800_000_000) is good
 
 
 class TestNetwork:
-    def test_it_records_what_is_asked_with_its_headers(self, network: KratosNetwork, session: Session) -> None:
+    def test_it_records_calls_with_their_headers(self, network: KratosNetwork, session: Session) -> None:
         whoami(session)
 
         (call,) = network.calls
         assert (call.method, call.url, call.headers["x-session-token"]) == ("GET", WHOAMI, session.token)
 
-    def test_it_is_reached_at_an_internal_address_and_names_its_own(self, embedded: Kratos, amber: Identity) -> None:
+    def test_it_has_an_internal_address_and_announces_its_public_one(self, embedded: Kratos, amber: Identity) -> None:
         session = embedded.sign_in(amber)
         with connect_kratos(embedded, public_url="http://internal.test/"):
             answer = requests.get(
@@ -107,7 +107,7 @@ class TestNetwork:
 
         assert answer.json()["logout_url"].startswith(f"{PUBLIC_URL}/self-service/logout?token=ory_lo_")
 
-    def test_it_can_do_what_networks_do(self, network: KratosNetwork, session: Session) -> None:
+    def test_it_can_fail_like_a_network(self, network: KratosNetwork, session: Session) -> None:
         network.down("/sessions/whoami")
         with pytest.raises(requests.ConnectionError):
             whoami(session)
@@ -119,7 +119,7 @@ class TestNetwork:
         network.mend()
         assert whoami(session).ok
 
-    def test_it_can_answer_otherwise(self, network: KratosNetwork, session: Session) -> None:
+    def test_its_answers_can_be_replaced(self, network: KratosNetwork, session: Session) -> None:
         network.replace("/sessions/whoami", status=502)
         assert whoami(session).status_code == 502
         network.change("/sessions/whoami", lambda document: {**document, "id": "another"})
@@ -135,7 +135,7 @@ class TestNetwork:
 
 @pytest.mark.usefixtures("network")
 class TestAnswers:
-    def test_what_is_at_no_path_is_not_found(self) -> None:
+    def test_an_unknown_path_is_not_found(self) -> None:
         for url in (PUBLIC_URL, ADMIN_URL):
             answer = requests.get(f"{url}/nowhere", timeout=5)
             assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
@@ -143,9 +143,9 @@ class TestAnswers:
     def test_all_identities_are_listed(self, amber: Identity, session: Session) -> None:
         listed = requests.get(f"{ADMIN_URL}/admin/identities", timeout=5).json()
 
-        assert [one["id"] for one in listed] == [amber.id]
+        assert [identity["id"] for identity in listed] == [amber.id]
 
-    def test_an_identity_without_a_password_cannot_sign_in_by_one(self, embedded: Kratos) -> None:
+    def test_an_identity_without_a_password_cannot_sign_in_with_one(self, embedded: Kratos) -> None:
         made = requests.post(f"{ADMIN_URL}/admin/identities", json={"traits": {"email": "x@example.org"}}, timeout=5)
         flow = requests.get(f"{PUBLIC_URL}/self-service/login/api", timeout=5).json()
         proof = {"method": "password", "identifier": "x@example.org"}
@@ -155,9 +155,9 @@ class TestAnswers:
             for more in ({}, {"password": ""}, {"password": None})
         ]
 
-        assert (made.status_code, [one.status_code for one in answers]) == (201, [400, 400, 400])
+        assert (made.status_code, [answer.status_code for answer in answers]) == (201, [400, 400, 400])
 
-    def test_of_an_identity_only_the_state_can_be_replaced(self, amber: Identity) -> None:
+    def test_only_the_state_of_an_identity_can_be_replaced(self, amber: Identity) -> None:
         patch = [{"op": "replace", "path": "/traits/name", "value": "Birch"}]
 
         answer = requests.patch(f"{ADMIN_URL}/admin/identities/{amber.id}", json=patch, timeout=5)
@@ -165,14 +165,14 @@ class TestAnswers:
         assert (answer.status_code, amber.traits["name"]) == (400, "Amber")
 
     @pytest.mark.parametrize("body", ["{", "[1]"])
-    def test_an_answer_to_a_flow_has_to_be_a_document(self, body: str) -> None:
+    def test_an_answer_to_a_flow_must_be_a_document(self, body: str) -> None:
         flow = requests.get(f"{PUBLIC_URL}/self-service/login/api", timeout=5).json()
 
         answer = requests.post(flow["ui"]["action"], body, headers={"Content-Type": "application/json"}, timeout=5)
 
         assert answer.status_code == 400
 
-    def test_a_flow_is_answered_at_its_own_place(self) -> None:
+    def test_a_flow_is_answered_at_its_own_url(self) -> None:
         flow = requests.get(f"{PUBLIC_URL}/self-service/login/api", timeout=5).json()
 
         assert (
@@ -180,7 +180,7 @@ class TestAnswers:
             == 404
         )
 
-    def test_without_a_hydra_no_challenge_is_known(self) -> None:
+    def test_without_a_hydra_every_challenge_is_unknown(self) -> None:
         answer = requests.get(
             f"{PUBLIC_URL}/self-service/login/browser?login_challenge=x",
             headers={"Accept": "application/json"},

@@ -1,4 +1,4 @@
-"""The Kratos that is served: its pages in a browser, and the switches."""
+"""The Kratos server: its pages in a browser, and its switches."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ TIMEOUT = 5
 
 
 class Browser:
-    """Follows redirects, and sends the forms that it is shown."""
+    """Follows redirects, and submits the forms of its pages."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -36,10 +36,10 @@ class Browser:
         return self.page.text
 
     def send(self, button: str, **fields: str) -> str:
-        """Press ``button``, a part of the form's text, with ``fields`` filled in."""
-        form = next(one for one in _forms(parse_html(self.page.text)) if button in str(one))
+        """Press ``button``, a part of the form's text, with these ``fields``."""
+        form = next(form for form in _forms(parse_html(self.page.text)) if button in str(form))
         inputs = [_attributes(element) for element in _elements(form) if element.name in ("input", "button")]
-        data = {one["name"]: one.get("value", "") for one in inputs}
+        data = {field["name"]: field.get("value", "") for field in inputs}
         action = _attributes(form)["action"]
         url = action if action.startswith("http") else self.url + action
         self.page = self.session.post(url, {**data, **fields}, timeout=TIMEOUT)
@@ -61,7 +61,7 @@ def _attributes(element: Element) -> dict[str, str]:
 
 
 def _forms(element: Element) -> Iterator[Element]:
-    return (one for one in _elements(element) if one.name == "form")
+    return (element for element in _elements(element) if element.name == "form")
 
 
 @pytest.fixture
@@ -100,14 +100,14 @@ def admin_url(face: KratosSite) -> Iterator[str]:
 
 
 class TestPages:
-    def test_somebody_is_chosen(self, browser: Browser) -> None:
+    def test_a_user_can_be_chosen(self, browser: Browser) -> None:
         assert "Sign in at Kratos" in browser.open("/self-service/login/browser")
 
         text = browser.send("As Amber")
 
         assert ("You are signed in" in text, "amber@example.com" in text) == (True, True)
 
-    def test_an_address_and_a_password_are_typed(self, browser: Browser) -> None:
+    def test_an_address_and_a_password_can_be_typed(self, browser: Browser) -> None:
         browser.open("/self-service/login/browser")
 
         wrong = browser.send("With a password", identifier="birch@example.com", password="amber")
@@ -116,7 +116,7 @@ class TestPages:
         assert ('role="alert"' in wrong, 'value="birch@example.com"' in wrong) == (True, True)
         assert "birch@example.com" in right
 
-    def test_again_nobody_else_is_offered(self, browser: Browser) -> None:
+    def test_a_second_sign_in_offers_no_other_user(self, browser: Browser) -> None:
         browser.open("/self-service/login/browser")
         browser.send("As Amber")
 
@@ -124,7 +124,7 @@ class TestPages:
 
         assert ("As Amber" in text, "As Birch" in text, "readonly" in text) == (True, False, True)
 
-    def test_a_second_factor_is_asked_for_and_its_code_shown(self, browser: Browser) -> None:
+    def test_a_second_factor_is_required_and_its_code_shown(self, browser: Browser) -> None:
         browser.switch("second-factor", identifier="amber@example.com")
         browser.switch("configure", required_aal="highest_available")
         browser.open("/self-service/login/browser")
@@ -148,27 +148,27 @@ class TestPages:
 
         assert "No user with an authenticator is signed in." in browser.open(browser.page.url.removeprefix(browser.url))
 
-    def test_without_a_flow_the_login_page_begins_one(self, browser: Browser) -> None:
+    def test_the_login_page_without_a_flow_starts_one(self, browser: Browser) -> None:
         browser.open("/login")
 
         assert "/login?flow=" in browser.page.url
 
-    def test_one_logs_out(self, browser: Browser, kratos: Kratos) -> None:
+    def test_the_logout_page_logs_out(self, browser: Browser, kratos: Kratos) -> None:
         browser.open("/self-service/login/browser")
         link = re.search(r'href="([^"]*token=[^"]*)"', browser.send("As Amber"))
 
         assert link
         assert "You are signed out" in browser.open(link[1])
         assert "You are not signed in" in browser.open("/welcome")
-        assert [one.active for one in kratos.sessions.values()] == [False]
+        assert [session.active for session in kratos.sessions.values()] == [False]
 
-    def test_an_error_says_what_is_wrong(self, browser: Browser) -> None:
+    def test_an_error_is_explained(self, browser: Browser) -> None:
         text = browser.open("/self-service/logout/browser")
 
         assert (browser.page.status_code, "session_inactive" in text) == (400, True)
         assert "There is no such error." in browser.open("/error?id=x")
 
-    def test_the_sessions_are_listed_and_ended(self, browser: Browser, session: Session) -> None:
+    def test_sessions_are_listed_and_ended(self, browser: Browser, session: Session) -> None:
         assert session.id in browser.open("/")
 
         text = browser.send("End")
@@ -186,14 +186,14 @@ class TestPages:
 
         assert (answer.status_code, session.active) == (403, True)
 
-    def test_no_other_site_frames_them(self, browser: Browser) -> None:
+    def test_no_other_site_can_frame_the_pages(self, browser: Browser) -> None:
         browser.open("/")
 
         assert browser.page.headers["X-Frame-Options"] == "DENY"
 
 
 class TestApis:
-    def test_the_cookie_shows_the_session(self, browser: Browser) -> None:
+    def test_the_cookie_identifies_the_session(self, browser: Browser) -> None:
         browser.open("/self-service/login/browser")
         browser.send("As Amber")
 
@@ -206,7 +206,7 @@ class TestApis:
 
         assert (answer.status_code, answer.content) == (401, b"")
 
-    def test_the_admin_api_is_for_machines_alone(self, browser: Browser, admin_url: str, session: Session) -> None:
+    def test_the_admin_api_refuses_browsers(self, browser: Browser, admin_url: str, session: Session) -> None:
         url = f"{admin_url}/admin/sessions/{session.id}"
 
         statuses = [
@@ -221,19 +221,19 @@ class TestApis:
 
         assert answer.status_code == 403
 
-    def test_the_ids_are_the_same_each_time(self, amber: Identity, provider: Provider) -> None:
+    def test_the_ids_are_always_the_same(self, amber: Identity, provider: Provider) -> None:
         again = demo.demo("http://localhost:4433", "http://rp.example", provider).find_identity("amber@example.com")
 
         assert again
         assert (again.id, again.verifiable_addresses) == (amber.id, amber.verifiable_addresses)
 
-    def test_a_provider_knows_the_identities_as_persons(self, provider: Provider, kratos: Kratos) -> None:
+    def test_a_provider_can_use_the_identities(self, provider: Provider, kratos: Kratos) -> None:
         kratos.identity("nobody@example.com")
 
         demo.use(provider, kratos)
 
-        known = [provider.persons.get(one.id) for one in kratos.identities.values()]
-        assert [one and one.claims["name"] for one in known] == ["Amber", "Birch", None]
+        known = [provider.persons.get(identity.id) for identity in kratos.identities.values()]
+        assert [identity and identity.claims["name"] for identity in known] == ["Amber", "Birch", None]
         assert provider.pages.login == f"{kratos.public_url}/self-service/login/browser"
 
 
@@ -245,22 +245,22 @@ class TestSwitches:
         assert browser.switch("end", session_id=session.id) == {"ended": True}
         assert not session.active
 
-    def test_it_is_configured(self, browser: Browser, kratos: Kratos) -> None:
+    def test_it_can_be_configured(self, browser: Browser, kratos: Kratos) -> None:
         browser.switch("configure", persistent=False, lifespan=10)
 
         assert (kratos.persistent, kratos.lifespan, kratos.required_aal) == (False, 10, "aal1")
 
-    def test_somebody_gets_a_second_factor(self, browser: Browser, amber: Identity) -> None:
+    def test_an_identity_gets_a_second_factor(self, browser: Browser, amber: Identity) -> None:
         given = browser.switch("second-factor", identifier="amber@example.com")
 
         assert (amber.totp_secret, len(given["totp_code"])) == (given["totp_secret"], 6)
 
-    def test_nobody_gets_none(self, browser: Browser, kratos: Kratos) -> None:
+    def test_an_unknown_identity_gets_none(self, browser: Browser, kratos: Kratos) -> None:
         browser.switch("second-factor", identifier="nobody@example.com")
 
-        assert {one.totp_secret for one in kratos.identities.values()} == {""}
+        assert {identity.totp_secret for identity in kratos.identities.values()} == {""}
 
-    def test_one_path_or_all_of_them_have_a_fault(self, browser: Browser, admin_url: str) -> None:
+    def test_one_path_or_all_paths_can_fail(self, browser: Browser, admin_url: str) -> None:
         urls = [f"{browser.url}/sessions/whoami", f"{browser.url}/welcome", f"{admin_url}/admin/identities"]
 
         def statuses() -> list[int]:
@@ -274,7 +274,7 @@ class TestSwitches:
         browser.switch("fault", path="/sessions/whoami", status=None)
         assert statuses() == [401, 200, 200]
 
-    def test_a_page_of_another_site_steers_nothing(self, browser: Browser) -> None:
+    def test_a_page_of_another_site_cannot_use_a_switch(self, browser: Browser) -> None:
         url = f"{browser.url}/testing/sessions"
 
         statuses = [

@@ -1,4 +1,4 @@
-"""The site, the stored sessions and the browsers of one run."""
+"""The site, its stored sessions and its browsers in one test run."""
 
 import json
 import sqlite3
@@ -42,8 +42,8 @@ SID, OTHER_SID = "the sid", "the sid of somebody else"
 SUBJECT, OTHER_SUBJECT = "amber", "birch"
 
 
-class World:
-    """What is stored, who answered what to whom."""
+class SiteUnderTest:
+    """The stored sessions, and which requests were signed in."""
 
     def __init__(self, handler: BaseHandler) -> None:
         self._handler = handler
@@ -52,20 +52,20 @@ class World:
         self._stored: list[Session] = []
         self._data: Any = None
         self._key = ""
-        #: Every key that a browser ever held.
+        #: Every session key that a browser has received.
         self.held: list[str] = []
-        #: Statuses that the acts were answered with.
+        #: Status codes of the answers.
         self.answers: list[int] = []
-        #: Whether somebody who was signed in logged out here.
+        #: Whether a signed-in user logged out here.
         self.logged_out = False
 
     @property
-    def colds(self) -> list[bool]:
-        """The states of the cache that make a difference: only of ``cached_db`` is there more behind it."""
+    def cache_states(self) -> list[bool]:
+        """The states of the cache to test. ``cached_db`` has a second store behind its cache, so it has two states."""
         return [False, True] if issubclass(site_store(), cached_db.SessionStore) else [False]
 
     def visit(self, path: str, key: str | None = None) -> str:
-        """One request; the session key that the browser holds afterwards."""
+        """Send one request. Return the session key that the browser has afterwards."""
         response = self.response(path, key)
         self.answers.append(response.status_code)
         cookie = response.cookies.get(settings.SESSION_COOKIE_NAME)
@@ -86,16 +86,16 @@ class World:
         return self.answers[-1] == 200
 
     def survivors(self) -> list[str]:
-        """Keys that a browser may hold and that are signed in."""
+        """Keys that a browser may have and that are still signed in."""
         return [key for key in dict.fromkeys(self.held) if self.is_signed_in(key)]
 
     def wrongly_killed(self) -> list[str]:
-        """Keys that a browser may hold, signed in as far as Django itself can see, and turned away."""
+        """Keys that a browser may have, that are signed in for Django alone, and that the app refuses."""
         django_says = [key for key in dict.fromkeys(self.held) if SESSION_KEY in site_store()(key).load()]
         return [key for key in django_says if not self.is_signed_in(key)]
 
     def clear(self) -> None:
-        """Nobody has ever signed in."""
+        """Delete all sessions, rows and receipts."""
         for model in (LoginSession, LogoutReceipt, Session):
             model._default_manager.all()._raw_delete(connection.alias)
         cache.clear()
@@ -105,7 +105,7 @@ class World:
         self.held, self.answers, self.logged_out = [], [], False
 
     def sign_in_once(self) -> None:
-        """Sign in for real, and keep what that left for :meth:`restore`."""
+        """Sign in through the views, and keep the stored data for :meth:`restore`."""
         self.clear()
         self._key = self.visit("/sign-in/")
         assert self.is_signed_in(self._key), self.answers
@@ -116,7 +116,7 @@ class World:
         self._file = path.read_text() if path.exists() else None
 
     def restore(self, *, cold: bool = False) -> str:
-        """One browser is signed in; its key. ``cold``: the cache has forgotten what the database keeps."""
+        """Restore one signed-in browser and return its key. ``cold``: only the database has its session."""
         self.clear()
         LoginSession.objects.bulk_create(self._rows)
         Session.objects.bulk_create(self._stored)
@@ -133,7 +133,7 @@ def _storage_path() -> str:
 
 
 def _session_file(key: str) -> Path:
-    # A signed cookie is no name for a file.
+    # A signed cookie is too long for a file name.
     return Path(_storage_path()) / f"{settings.SESSION_COOKIE_NAME}{key[:32]}"
 
 
@@ -142,12 +142,12 @@ def logout_notice(sid: str | None = SID, subject: str | None = None) -> LogoutNo
 
 
 def notice(sid: str | None = SID, subject: str | None = None) -> int:
-    """A back-channel delivery, from the verified logout token on."""
+    """A back-channel notice, after the logout token was verified."""
     return notices.back_channel(json.dumps([sid, subject]))
 
 
 def rows_of(subject: str, count: int) -> list[LoginSession]:
-    """Login sessions of ``subject``, not saved yet, under keys of their own."""
+    """Unsaved login sessions of ``subject``, each with its own key."""
     now = timezone.now()
     user, _ = get_user_model().objects.get_or_create(username=subject)
     return [
@@ -168,8 +168,8 @@ def rows_of(subject: str, count: int) -> list[LoginSession]:
 
 
 @contextmanager
-def the_provider_agrees() -> Iterator[None]:
-    """Sign-ins come back from the provider at once: as ``SUBJECT``, with ``SID``. Its logout tokens need no proof."""
+def provider_accepts_all() -> Iterator[None]:
+    """The provider accepts each sign-in at once as ``SUBJECT`` with ``SID``. Its logout tokens are not verified."""
 
     def redeemed(*_args: object) -> tuple[Tokens, IDToken]:
         return Tokens("", ""), IDToken(settings.ISSUER, SUBJECT, SID, time.time(), {"sub": SUBJECT}, "")
@@ -190,7 +190,7 @@ def the_provider_agrees() -> Iterator[None]:
 
 @contextmanager
 def database_of_several_connections(directory: Path) -> Iterator[None]:
-    """Each thread has a connection. SQLite: to a file, in place of this thread's memory."""
+    """Give each thread its own connection. SQLite uses a file instead of this thread's memory."""
     if connection.vendor != "sqlite":
         yield
         return
@@ -211,7 +211,7 @@ def database_of_several_connections(directory: Path) -> Iterator[None]:
 
 
 def site_settings(engine: str, directory: Path) -> dict[str, Any]:
-    """Of a site whose sessions ``engine`` keeps, and whose index is asked at every load."""
+    """Settings of a site with sessions in ``engine``, which reads the index at every load."""
     return {
         "SESSION_ENGINE": engine,
         "SESSION_FILE_PATH": str(directory),
@@ -222,18 +222,18 @@ def site_settings(engine: str, directory: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def world() -> Iterator[World]:
-    """The site that has :func:`site_settings`."""
-    with storing_in(site_store(), Path(_storage_path())), the_provider_agrees():
+def running_site() -> Iterator[SiteUnderTest]:
+    """The site with :func:`site_settings`."""
+    with storing_in(site_store(), Path(_storage_path())), provider_accepts_all():
         conf.get.cache_clear()
         handler = BaseHandler()
         handler.load_middleware()
-        yield World(handler)
+        yield SiteUnderTest(handler)
 
 
 @contextmanager
 def storing_in(store: type[SessionBase], directory: Path) -> Iterator[None]:
-    """The file engine remembers its directory in its class."""
+    """The class of the file engine keeps its directory."""
     with (
         patch.object(store, "_storage_path", str(directory), create=True),
         patch.object(indexed(store), "_storage_path", str(directory), create=True),

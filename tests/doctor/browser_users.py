@@ -1,4 +1,4 @@
-"""Somebody with a browser, and somebody who follows what they do."""
+"""A user with a browser, and a run of ``--follow`` that watches what users do."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,19 +10,19 @@ from django_ory_logout.doctor.follow.expected_steps import MissingStep
 from django_ory_logout.doctor.follow.watch import Outcome, Step
 
 from ..conftest import SiteBrowser
-from .world import World
+from .hydra_network import HydraNetwork
 
 Act = Callable[[], object]
 
 
 class Watch:
-    """Follows for so many seconds of a clock that only looks move; before each look, somebody acts."""
+    """Watches for ``seconds`` of a clock that moves only between reads. Before each read, one act runs."""
 
     def __init__(self, *acts: Act, seconds: float = 5) -> None:
         self._acts, self.now = list(acts), 0.0
         found = list(watch.follow(seconds, sleep=self._sleep, clock=lambda: self.now))
-        self.steps = [one for one in found if isinstance(one, Step)]
-        [self.outcome] = [one for one in found if isinstance(one, Outcome)]
+        self.steps = [item for item in found if isinstance(item, Step)]
+        [self.outcome] = [item for item in found if isinstance(item, Outcome)]
         assert found[-1] is self.outcome
 
     def _sleep(self, seconds: float) -> None:
@@ -32,7 +32,7 @@ class Watch:
 
     @property
     def kinds(self) -> list[str]:
-        return [one.event.kind for one in self.steps]
+        return [step.event.kind for step in self.steps]
 
     @property
     def missing(self) -> MissingStep:
@@ -40,28 +40,28 @@ class Watch:
         return self.outcome.missing
 
 
-class Person:
-    """Somebody with a browser, step by step through a logout."""
+class BrowserUser:
+    """A user with a browser, who logs out step by step."""
 
-    def __init__(self, world: World, name: str = "amber", *, remember: bool = True) -> None:
-        self.world, self.at_provider = world, Browser()
-        self.site: Any = SiteBrowser(world)  # type: ignore[arg-type]
-        self.login = world.provider.sign_in(name, remember=remember)
+    def __init__(self, hydra: HydraNetwork, name: str = "amber", *, remember: bool = True) -> None:
+        self.hydra, self.at_provider = hydra, Browser()
+        self.site: Any = SiteBrowser(hydra)  # type: ignore[arg-type]
+        self.login = hydra.provider.sign_in(name, remember=remember)
         self.site.sign_in(name, login_session=self.login)
         self.url = ""
 
     def press(self) -> None:
-        """The button on the site."""
+        """Press the logout button of the site."""
         self.url = self.site.post_form("/auth/logout/", {}).headers.get("Location", "")
 
     def go(self) -> None:
-        """To the provider, which asks, or shows an error page, or sends the browser straight back."""
+        """Go to the provider: it asks the user, shows an error page, or sends the browser back."""
         self.url = self.at_provider.get(self.url).location
 
     def agree(self) -> None:
-        """At the provider's logout page."""
+        """Confirm at the provider's logout page."""
         challenge = self.url.partition("logout_challenge=")[2]
-        page = self.at_provider.get(self.world.face.logout_requests.accept(challenge))
+        page = self.at_provider.get(self.hydra.face.logout_requests.accept(challenge))
         self.frames, self.url = page.frames, page.refresh or page.location
 
     def load_frames(self) -> None:
@@ -73,14 +73,14 @@ class Person:
 
     def end_there(self) -> None:
         """Log out at the provider itself."""
-        self.world.admin.deliver(self.world.provider.end(self.login.sid))
+        self.hydra.admin.deliver(self.hydra.provider.end(self.login.sid))
 
     @property
     def logout(self) -> list[Act]:
-        """The whole of it."""
+        """All steps of a logout."""
         return [self.press, self.go, self.agree, self.load_frames, self.come_back]
 
 
-def register(world: World, **changes: Any) -> None:
-    [client] = world.provider.clients.values()
-    world.provider.register(replace(client, **changes))
+def register(hydra: HydraNetwork, **changes: Any) -> None:
+    [client] = hydra.provider.clients.values()
+    hydra.provider.register(replace(client, **changes))

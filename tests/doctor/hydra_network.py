@@ -1,4 +1,4 @@
-"""The test site, its provider and the provider's admin API on one wire, without sockets: browsers go everywhere."""
+"""The test site, its provider and the provider's admin API, without sockets. Test browsers can open all of them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -35,13 +35,13 @@ VIEWS: dict[str, Callable[[HttpRequest, ProviderSite], HttpResponse]] = {
 
 
 def forget_documents() -> None:
-    """The site has to ask the provider anew: whatever cache a test has, this one too."""
+    """Clear the test's cache too, so that the site fetches the provider's documents again."""
     cache.clear()
     documents._parsed.clear()
 
 
 class AtOnce(BackChannel):
-    """Delivers in the thread of the test, and waits for nothing."""
+    """Delivers in the thread of the test, and does not wait."""
 
     def __init__(self) -> None:
         super().__init__(sleep=lambda _seconds: None)
@@ -53,8 +53,8 @@ class AtOnce(BackChannel):
             self._run(delivery, report)
 
 
-class World(FakeNetwork):
-    """Stands between ``requests`` and all of them. A fault is ordered for a path, wherever that is."""
+class HydraNetwork(FakeNetwork):
+    """Routes ``requests`` to the site, the provider and the admin API. A test can set a fault for any path."""
 
     def __init__(self, provider: Provider) -> None:
         super().__init__(
@@ -69,7 +69,7 @@ class World(FakeNetwork):
     def follow(
         self, authorization_request: str, subject: str = "amber", *, login_session: LoginSession | None = None
     ) -> str:
-        """Be ``subject`` at the provider, as :meth:`Network.follow` is."""
+        """Sign in as ``subject`` at the provider, like :meth:`Network.follow`."""
         asked = authorization.parse(self.provider, dict(parse_qsl(urlsplit(authorization_request).query)))
         parameters = authorization.respond(self.provider, asked, login_session or self.provider.sign_in(subject))
         return set_query(asked.redirect_uri, **parameters)
@@ -85,14 +85,14 @@ class World(FakeNetwork):
 
 
 def of_site(request: Request) -> Answer:
-    """What the test site answers, with its middleware and its CSRF check."""
+    """Answer as the test site, with its middleware and its CSRF check."""
     with urls_of(None):
         return _answer(_sent(Browser(raise_request_exception=False, enforce_csrf_checks=True), request))
 
 
 @contextmanager
 def urls_of(urlconf: Any) -> Iterator[None]:
-    """Links lead there, until this is answered: the one may ask the other meanwhile."""
+    """Use this URLconf until the request is answered. Site and provider can call each other meanwhile."""
     before = get_urlconf()
     set_urlconf(urlconf)
     try:

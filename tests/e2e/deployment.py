@@ -17,18 +17,18 @@ P = TypeVar("P", bound=Provider)
 
 
 @dataclass(frozen=True)
-class World(Generic[P]):
-    """What a journey goes through."""
+class Deployment(Generic[P]):
+    """A site and its provider."""
 
     site: Site
     provider: P
 
-    def sign_in(self, browser: Browser, person: str) -> Browser:
-        self.provider.sign_in(browser, self.site, person)
+    def sign_in(self, browser: Browser, user: str) -> Browser:
+        self.provider.sign_in(browser, self.site, user)
         return browser
 
     def log_out(self, browser: Browser) -> None:
-        """RP-initiated, confirmed at the provider, and back at the site."""
+        """RP-initiated logout, confirmed at the provider, and back at the site."""
         self.provider.confirm_logout(self.site.log_out(browser))
         self.provider.leave(browser)
         assert browser.url.startswith(self.site.path("/")), f"{browser.url} ({browser.status}):\n{browser.text}"
@@ -36,14 +36,14 @@ class World(Generic[P]):
 
 
 @contextmanager
-def open_world(
-    serve_provider: Callable[..., AbstractContextManager[P]], room: Path, migrated: Path, **serving: Any
-) -> Iterator[World[P]]:
-    """A provider and a site that know each other. ``serving`` as for :func:`.site.serve_site`."""
+def open_deployment(
+    serve_provider: Callable[..., AbstractContextManager[P]], folder: Path, migrated: Path, **serving: Any
+) -> Iterator[Deployment[P]]:
+    """A provider and a site that are configured for each other. ``serving`` as for :func:`.site.serve_site`."""
     port, provider_port = free_port(), free_port()
-    (room / "site.sqlite3").write_bytes(migrated.read_bytes())
+    (folder / "site.sqlite3").write_bytes(migrated.read_bytes())
     with (
-        serve_provider(room, port=provider_port, site_url=site_url(port)) as provider,
-        serve_site(room, port=port, issuer=provider.issuer, **serving) as site,
+        serve_provider(folder, port=provider_port, site_url=site_url(port)) as provider,
+        serve_site(folder, port=port, issuer=provider.issuer, **serving) as site,
     ):
-        yield World(site, provider)
+        yield Deployment(site, provider)

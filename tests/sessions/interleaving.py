@@ -1,7 +1,7 @@
-"""Actors on a stage: each runs real code in a thread of its own and stops before every touch of what others see.
+"""Run real code in several threads that stop before each access to shared state.
 
-What others see is the database, the cache and the session files. One actor runs at a time, so a run is the same each
-time, without a clock and without a sleep.
+Shared state is the database, the cache and the session files. One thread runs at a time, so each run is repeatable,
+without a clock and without a sleep.
 """
 
 import math
@@ -25,21 +25,21 @@ READS = ("SELECT", "cache get", "file open")
 SESSION_PREFIX = "django.contrib.sessions."
 
 
-class Actor(threading.Thread):
-    """Runs one act after the other, each as far as it is told to."""
+class SteppedThread(threading.Thread):
+    """Runs one action after another, each for as many steps as it is told."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, daemon=True)
         self.finished = True
         self.trace: list[str] = []
-        #: New session keys of which nobody else can know yet: what becomes of them, nobody else can see.
+        #: New session keys that only this thread can know yet. Access to them is not shared state.
         self.secrets: set[str] = set()
         self.begins_transaction = False
         self._act: Callable[[], object] | None = None
         self._budget = 0.0
         self._at_writes = False
         self._error: BaseException | None = None
-        #: Called once, in place of the next step.
+        #: Called once, instead of the next step.
         self.interrupt: Callable[[str], None] | None = None
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
 
@@ -48,7 +48,7 @@ class Actor(threading.Thread):
         self.secrets.clear()
 
     def advance(self, steps: float = math.inf) -> bool:
-        """Run ``steps`` further steps; says whether the act came to its end. Raises what the act raises."""
+        """Run ``steps`` further steps. Return whether the action has finished. Raise what the action raises."""
         if not self.finished:
             self._budget = steps
             self._go.release()
@@ -80,7 +80,7 @@ class Actor(threading.Thread):
         connections.close_all()
 
     def step(self, label: str) -> None:
-        """Called in this thread, before each step."""
+        """Called in this thread before each step."""
         if self._at_writes and label.startswith(READS):
             return
         if self._budget < 1:
@@ -93,27 +93,27 @@ class Actor(threading.Thread):
             interrupt(label)
 
 
-def _actor() -> Actor | None:
+def _stepped_thread() -> SteppedThread | None:
     thread = threading.current_thread()
-    return thread if isinstance(thread, Actor) else None
+    return thread if isinstance(thread, SteppedThread) else None
 
 
 def _stop(label: str, *touched: object) -> None:
-    """Here an actor may have to wait, unless all that is touched is a secret of its own. Whoever is no actor passes."""
-    actor = _actor()
-    if actor and not any(secret in str(one) for secret in actor.secrets for one in touched):
-        actor.step(label)
+    """A stepped thread may have to wait here, unless it touches only its own secrets. Other threads continue."""
+    thread = _stepped_thread()
+    if thread and not any(secret in str(value) for secret in thread.secrets for value in touched):
+        thread.step(label)
 
 
 def _stop_before_statement(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    actor = _actor()
+    thread = _stepped_thread()
     table = next((table for table in TABLES if table in sql), None)
-    if actor and sql.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
-        # Within a transaction nobody sees anything, and SQLite lets nobody else write.
-        may_stop = not context["connection"].in_atomic_block or actor.begins_transaction
-        actor.begins_transaction = False
+    if thread and sql.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
+        # Other threads see nothing of a transaction, and SQLite lets no other thread write.
+        may_stop = not context["connection"].in_atomic_block or thread.begins_transaction
+        thread.begins_transaction = False
         if table and table != "django_session":
-            actor.secrets.difference_update(map(str, params or ()))
+            thread.secrets.difference_update(map(str, params or ()))
         if table and may_stop:
             _stop(f"{sql.split()[0]} {table}", *(params or ()))
     return execute(sql, params, many, context)
@@ -121,19 +121,19 @@ def _stop_before_statement(execute: Any, sql: str, params: Any, many: bool, cont
 
 @contextmanager
 def stops() -> Iterator[None]:
-    """Make actors stop at the cache and at session files too, and know transactions and new session keys."""
+    """Let threads stop at the cache and at session files too. Note transactions and new session keys."""
     store: Any = SessionBase
     enter, new_key = transaction.Atomic.__enter__, store._get_new_session_key
 
     def begin_transaction(atomic: transaction.Atomic) -> None:
-        if (actor := _actor()) and not connections[atomic.using or "default"].in_atomic_block:
-            actor.begins_transaction = True
+        if (thread := _stepped_thread()) and not connections[atomic.using or "default"].in_atomic_block:
+            thread.begins_transaction = True
         enter(atomic)
 
     def get_new_session_key(store: Any) -> str:
         key: str = new_key(store)
-        if actor := _actor():
-            actor.secrets.add(key)
+        if thread := _stepped_thread():
+            thread.secrets.add(key)
         return key
 
     with ExitStack() as stack:
@@ -167,7 +167,7 @@ def _stopping(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Stopping:
-    """A module, with a stop before some of its functions."""
+    """A module in which some functions stop before they run."""
 
     def __init__(self, module: ModuleType, *names: str) -> None:
         self._module = module
@@ -179,23 +179,23 @@ class _Stopping:
 
 
 def interleave(
-    actors: Sequence[Actor], start: Callable[[], Sequence[Callable[[], object]]], *, at_writes: bool = False
+    threads: Sequence[SteppedThread], start: Callable[[], Sequence[Callable[[], object]]], *, at_writes: bool = False
 ) -> Iterator[list[str]]:
-    """Let each actor stop at each of its steps, in all combinations; yield after each run, with its trace.
+    """Let each thread stop at each of its steps, in all combinations. Yield the trace after each run.
 
-    ``start`` sets the scene and gives each actor's act. A run: the first actor goes to its stop, then the second to
-    its own, and so on; then each finishes, in the same order. ``at_writes``: stop before writes alone, having read.
+    ``start`` prepares the site and returns each thread's action. In a run, the first thread goes to its stop, then the
+    second to its own, and so on. Then each thread finishes, in the same order. ``at_writes``: stop only before writes.
     """
-    limits = [0] + [1] * (len(actors) - 1)
+    limits = [0] + [1] * (len(threads) - 1)
     while True:
         trace: list[str] = []
-        for actor, act in zip(actors, start(), strict=True):
-            actor.begin(act, trace, at_writes=at_writes)
-        ended = [actor.advance(limit) for actor, limit in zip(actors, limits, strict=True)]
-        for actor in actors:
-            actor.advance()
+        for thread, act in zip(threads, start(), strict=True):
+            thread.begin(act, trace, at_writes=at_writes)
+        ended = [thread.advance(limit) for thread, limit in zip(threads, limits, strict=True)]
+        for thread in threads:
+            thread.advance()
         yield trace
-        position = len(actors) - 1
+        position = len(threads) - 1
         while position >= 0 and ended[position]:
             limits[position] = min(position, 1)
             position -= 1
