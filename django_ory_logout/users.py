@@ -255,18 +255,27 @@ def create(candidates: Iterable[str], values: Mapping[str, Any]) -> AbstractBase
 
 
 def _required_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    model = get_user_model()
-    required = {model.USERNAME_FIELD, *model.REQUIRED_FIELDS}
+    required = _required()
     return {name: value for name, value in values.items() if name in required}
+
+
+def _required() -> set[str]:
+    model = get_user_model()
+    return {model.USERNAME_FIELD, *model.REQUIRED_FIELDS}
 
 
 @sensitive_variables()
 def _valid(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``values`` without those that are only for display and that the model refuses. The e-mail address is none."""
     user = get_user_model()(**values)
     user.set_unusable_password()
     try:
         user.full_clean(exclude={field.name for field in _null_for_nothing()} - values.keys())
     except ValidationError as error:
+        refused = error.error_dict.keys() - _required() - {_email_field()}
+        kept = {name: value for name, value in values.items() if name not in refused}
+        if len(kept) < len(values):
+            return _valid(kept)
         raise _invalid(user, error) from None
     return values
 
@@ -277,16 +286,30 @@ _NOTHING_TWICE = "%s: it must be unique, and another user has none. Write null=T
 
 def _invalid(user: AbstractBaseUser, error: ValidationError) -> SignInRefused | SetupError:
     """What the model says of a user: values of another account, a rule of its own for users, or a field set wrongly."""
-    wrong = {name: sorted({str(one.code) for one in errors}) for name, errors in error.error_dict.items()}
+    wrong = _codes(error)
     nothing_twice = [name for name, codes in wrong.items() if codes == ["unique"] and getattr(user, name, None) == ""]
     if nothing_twice:
         return SetupError("user_invalid", "; ".join(_NOTHING_TWICE % name for name in nothing_twice))
-    detail = "; ".join(f"{name}: {', '.join(codes)}" for name, codes in wrong.items())
+    detail = _named(wrong)
     if {code for codes in wrong.values() for code in codes} <= {"unique", "unique_together"}:
         return SignInRefused("user_exists", detail)
     if wrong.keys() == {NON_FIELD_ERRORS}:
         return SignInRefused("user_refused", f"the user model refuses: {detail}")
     return SetupError("user_invalid", detail)
+
+
+#: What stands for the code of an error that ``clean()`` of the model has given none.
+_NO_CODE = "refused without a code"
+
+
+def _codes(error: ValidationError) -> dict[str, list[str]]:
+    """The codes of ``error`` for each field. Texts are left out: they can hold values."""
+    by_field = error.update_error_dict({})
+    return {name: sorted({one.code or _NO_CODE for one in errors}) for name, errors in by_field.items()}
+
+
+def _named(codes: Mapping[str, list[str]]) -> str:
+    return "; ".join(f"{name}: {', '.join(found)}" for name, found in codes.items())
 
 
 def _null_for_nothing() -> list[Field[Any, Any]]:
@@ -345,7 +368,7 @@ def save(user: AbstractBaseUser, values: Mapping[str, Any]) -> list[str]:
     """Save ``values``, together or else one by one; says what could not be saved, as lines for the log."""
     try:
         _save(user, values)
-    except (IntegrityError, *UNSTORABLE) as error:
+    except (IntegrityError, ValidationError, *UNSTORABLE) as error:
         user.refresh_from_db(fields=list(values))
         if len(values) == 1:
             return [f"{next(iter(values))} left out: {reason(error)}"]
@@ -364,6 +387,8 @@ def reason(error: Exception) -> str:
     """Why the database, or other code, took no value, in our words: its own can hold values."""
     if isinstance(error, IntegrityError):
         return broken_constraint(error)
+    if isinstance(error, ValidationError):
+        return f"the user model refuses: {_named(_codes(error))}"
     is_storage = isinstance(error, DataError | UnicodeError)
     return "a value cannot be stored" if is_storage else "create_user, or the model, refuses a value"
 

@@ -473,6 +473,44 @@ def test_clean_of_the_model_counts(monkeypatch: pytest.MonkeyPatch, logged: Logg
     assert logged() == ["no user made: user_refused: the user model refuses: __all__: not_here", REFUSED]
 
 
+@pytest.fixture
+def capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user model that validates itself whenever it is saved, and wants capitals in first names."""
+
+    def clean(user: User) -> None:
+        if user.first_name.islower():
+            raise ValidationError({"first_name": "amber is a secret"})
+
+    def save(user: User, *args: Any, **kwargs: Any) -> None:
+        user.full_clean()
+        AbstractBaseUser.save(user, *args, **kwargs)
+
+    monkeypatch.setattr(User, "clean", clean)
+    monkeypatch.setattr(User, "save", save)
+
+
+@pytest.mark.usefixtures("capitals")
+@pytest.mark.parametrize("before", [{}, {"given_name": "Amber"}])
+def test_display_value_that_the_model_refuses_is_left_out(before: Claims, logged: Logged) -> None:
+    for claims in (before, {"given_name": "amber", "family_name": "Stone"}):
+        user = signed_in(id_token(**claims))
+
+    user.refresh_from_db()
+    assert (user.first_name, user.last_name) == (before.get("given_name", ""), "Stone")
+    reason = "the user model refuses: first_name: refused without a code"
+    assert logged() == [f"user updated in part: first_name left out: {reason}"]
+
+
+@pytest.mark.usefixtures("capitals")
+def test_display_value_that_the_model_refuses_is_left_out_of_a_new_user(logged: Logged) -> None:
+    user = signed_in(id_token(given_name="amber", family_name="Stone"))
+
+    user.refresh_from_db()
+    assert (user.first_name, user.last_name) == ("", "Stone")
+    reason = "the user model refuses: first_name: refused without a code"
+    assert logged() == [f"user updated in part: first_name left out: {reason}"]
+
+
 class WithoutNames(WithCompany):
     def username(self, _authentication: Authentication) -> str:
         return ""
