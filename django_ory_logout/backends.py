@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from . import users
 from .conf import KratosConfig, ProviderConfig
 from .exceptions import OryLogoutError, SetupError, SignInRefused
-from .models import Authentication, Subject, digest
+from .models import Authentication, LoginSession, Subject, digest
 from .oidc.tokens import Claims, IDToken
 
 logger = logging.getLogger("django_ory_logout")
@@ -159,6 +159,7 @@ class ProviderBackend(ModelBackend):
                 if user is not None and not self.user_can_authenticate(user):  # type: ignore[arg-type]
                     return user
                 if user is None and provider.create_users:
+                    LoginSession.objects.using(router.db_for_write(LoginSession)).exists()  # no user without its table
                     user = self._create_user(authentication)
                 if user is not None:
                     self._links().create(user=user, issuer=authentication.issuer, subject=authentication.subject)

@@ -261,11 +261,11 @@ def start_session(
     before = LoginSessionStore.of(request)
     user_before = {name: vars(request)[name] for name in _USER if name in vars(request)}
     came = any(before.name)
-    row_id, session = uuid4(), before.successor(user)
+    row_id, session = uuid4(), None
     kept = replace(login, logout_state=logout.new_state("", login_session=str(row_id)))
     user_agent = request.headers.get("User-Agent", "")
     try:
-        request.session = session
+        request.session = session = before.successor(user)
         auth.login(request, cast(Any, user))
         row = opening.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
         before.end(EndReason.SUPERSEDED)
