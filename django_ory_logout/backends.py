@@ -65,14 +65,15 @@ class ProviderBackend(ModelBackend):
     ) -> AbstractBaseUser | None:
         """The user whom the verified ``id_token`` or ``kratos_session`` is about.
 
-        ``None``: unknown, inactive, or other credentials.
+        ``None``: unknown, inactive, or other credentials. Raises as :func:`users.receiver_faults`.
         """
         authentication = id_token or kratos_session
         if authentication is None or provider is None:
             return None
         refusal: OryLogoutError | None = None
         try:
-            user = self.linked_user(authentication) or self.new_user(authentication, provider)
+            with users.receiver_faults():
+                user = self.linked_user(authentication) or self.new_user(authentication, provider)
         except (SignInRefused, SetupError) as error:
             logger.warning("no user made: %s", error)
             user, refusal = None, error
@@ -83,7 +84,8 @@ class ProviderBackend(ModelBackend):
                 vars(request)[_REFUSAL] = refusal or SignInRefused("user_refused", reason)
             return None
         try:
-            self.update_user(user, authentication.claims)
+            with users.receiver_faults():
+                self.update_user(user, authentication.claims)
         except Exception:
             users.discard(user)
             raise

@@ -13,14 +13,31 @@ from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import DataError, IntegrityError, router, transaction
+from django.core.exceptions import (
+    NON_FIELD_ERRORS,
+    BadRequest,
+    ImproperlyConfigured,
+    PermissionDenied,
+    SuspiciousOperation,
+    ValidationError,
+)
+from django.db import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    router,
+    transaction,
+)
 from django.db.models import EmailField, Field
 from django.db.models.signals import pre_save
+from django.http import Http404
 from django.views.decorators.debug import sensitive_variables
 
 from .database import broken_constraint, is_taken, model_of, receiver_of
-from .exceptions import SetupError, SignInRefused, fault_name
+from .exceptions import OryLogoutError, SetupError, SignInRefused, fault_name
 from .models import LoginSession, Subject
 
 logger = logging.getLogger("django_ory_logout")
@@ -371,7 +388,7 @@ def save(user: AbstractBaseUser, values: Mapping[str, Any]) -> list[str]:
     except (IntegrityError, ValidationError, *UNSTORABLE) as error:
         user.refresh_from_db(fields=list(values))
         if len(values) == 1:
-            return [f"{next(iter(values))} left out: {reason(error)}"]
+            return [f"{next(iter(values))} left out: {refusal(error).detail}"]
         return [line for name, value in values.items() for line in save(user, {name: value})]
     return []
 
@@ -394,10 +411,14 @@ def reason(error: Exception) -> str:
 
 
 def refusal(error: Exception) -> SignInRefused | SetupError:
-    """``error``, which kept a user from being made, as what it is."""
+    """``error``, which kept a user from being made or from signing in, as what it is."""
     receiver, model = receiver_of(error), model_of(error)
+    if receiver and isinstance(error, PermissionDenied):
+        return SignInRefused("user_refused", f"{receiver}, a receiver of a signal, raises PermissionDenied")
     if receiver:
         return SetupError("user_invalid", f"{receiver}, a receiver of a signal, fails: {_described(error)}")
+    if isinstance(error, _ANSWERS):
+        return SetupError("user_invalid", f"code of this site raises {type(error).__name__}")
     if model and not issubclass(get_user_model(), model):
         return SetupError("user_invalid", f"{model._meta.label} is not saved: {reason(error)}")
     if is_taken(error):
@@ -406,4 +427,25 @@ def refusal(error: Exception) -> SignInRefused | SetupError:
 
 
 def _described(error: Exception) -> str:
-    return reason(error) if isinstance(error, IntegrityError) else type(error).__name__
+    if isinstance(error, ImproperlyConfigured):
+        return str(error)
+    if isinstance(error, ValidationError):
+        return _named(_codes(error))
+    return broken_constraint(error) if isinstance(error, IntegrityError) else type(error).__name__
+
+
+#: What Django would answer by itself: with a page that shows no code, and without a line in our log.
+_ANSWERS = (Http404, SuspiciousOperation, BadRequest)
+
+
+@contextmanager
+def receiver_faults() -> Iterator[None]:
+    """What a receiver of a signal raises during a sign-in, and any answer of Django's own, becomes :func:`refusal`."""
+    try:
+        yield
+    except (OryLogoutError, OperationalError, ProgrammingError, InterfaceError, InternalError):
+        raise  # of the last four, database_fault() knows more
+    except Exception as error:
+        if not receiver_of(error) and not isinstance(error, _ANSWERS):
+            raise
+        raise refusal(error) from error

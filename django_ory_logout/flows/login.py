@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 
-from .. import backends, conf
+from .. import backends, conf, users
 from ..exceptions import InvalidMessage, TemporaryError
 from ..models import Authentication, EndReason, SessionName, digest
 from ..oidc import messages
@@ -266,7 +266,8 @@ def start_session(
     user_agent = request.headers.get("User-Agent", "")
     try:
         request.session = session = before.successor(user)
-        auth.login(request, cast(Any, user))
+        with users.receiver_faults():
+            auth.login(request, cast(Any, user))
         row = opening.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
         before.end(EndReason.SUPERSEDED)
         if replaces and not came:

@@ -13,7 +13,14 @@ from django.views.decorators.debug import sensitive_variables
 
 from .. import backends, conf
 from ..conf import KratosConfig
-from ..exceptions import KratosError, LoggedOutMeanwhile, OryLogoutError, SecondFactorRequired
+from ..exceptions import (
+    KratosError,
+    LoggedOutMeanwhile,
+    OryLogoutError,
+    SecondFactorRequired,
+    SetupError,
+    SignInRefused,
+)
 from ..flows import login, logout
 from ..models import EndReason
 from ..ory.kratos import Credential
@@ -83,14 +90,17 @@ def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: Wh
     at_kratos = _session(found)
     if whoami.is_logged_out(kratos, credential, at_kratos):
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
-    user = auth.authenticate(request, kratos_session=at_kratos, provider=kratos)
-    if user is None:
-        # Who may not sign in is not looked up with each request.
-        refusal = backends.refusal_of(request)
-        whoami.keep(kratos, credential, WhoamiResult(code=refusal.code, detail=refusal.detail))
-        raise refusal
     kept = StoredLogin.of(at_kratos, provider=kratos.alias, expires_at=at_kratos.expires_at)
-    login.start_session(request, user, at_kratos, kept)
+    try:
+        user = auth.authenticate(request, kratos_session=at_kratos, provider=kratos)
+        if user is None:
+            raise backends.refusal_of(request)
+        login.start_session(request, user, at_kratos, kept)
+    except (SignInRefused, SetupError) as refusal:
+        # Who may not sign in is not looked up with each request.
+        logger.warning("sign-in by Kratos refused: %s", refusal)
+        whoami.keep(kratos, credential, WhoamiResult(code=refusal.code, detail=refusal.detail))
+        raise
     state_of(request).has_signed_in = True
 
 
