@@ -6,7 +6,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import Parameter, signature
 from threading import get_ident
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ from django.db import (
     router,
     transaction,
 )
-from django.db.models import EmailField, Field
+from django.db.models import BaseConstraint, EmailField, F, Field, UniqueConstraint
 from django.db.models.signals import pre_save
 from django.http import Http404
 from django.views.decorators.debug import sensitive_variables
@@ -266,7 +266,11 @@ def create(candidates: Iterable[str], values: Mapping[str, Any]) -> AbstractBase
         for given in (named, _required_of(named)):
             try:
                 return _created(_valid(given))
-            except (IntegrityError, *UNSTORABLE) as error:  # taken meanwhile, or not to be stored: the next one may do
+            except (
+                IntegrityError,
+                ValidationError,
+                *UNSTORABLE,
+            ) as error:  # taken meanwhile, or not to be stored: the next one may do
                 failure = error
     raise refusal(failure) from failure
 
@@ -292,7 +296,8 @@ def _valid(values: Mapping[str, Any]) -> Mapping[str, Any]:
         refused = error.error_dict.keys() - _required() - {_email_field()}
         kept = {name: value for name, value in values.items() if name not in refused}
         if len(kept) < len(values):
-            return _valid(kept)
+            with suppress(SignInRefused, SetupError):  # where the model wants a value, the first reason is the true one
+                return _valid(kept)
         raise _invalid(user, error) from None
     return values
 
@@ -301,18 +306,55 @@ def _valid(values: Mapping[str, Any]) -> Mapping[str, Any]:
 _NOTHING_TWICE = "%s: it must be unique, and another user has none. Write null=True in this field of the user model"
 
 
-def _invalid(user: AbstractBaseUser, error: ValidationError) -> SignInRefused | SetupError:
+def _invalid(user: AbstractBaseUser | None, error: ValidationError) -> SignInRefused | SetupError:
     """What the model says of a user: values of another account, a rule of its own for users, or a field set wrongly."""
     wrong = _codes(error)
+    detail = _named(wrong)
     nothing_twice = [name for name, codes in wrong.items() if codes == ["unique"] and getattr(user, name, None) == ""]
     if nothing_twice:
         return SetupError("user_invalid", "; ".join(_NOTHING_TWICE % name for name in nothing_twice))
-    detail = _named(wrong)
     if {code for codes in wrong.values() for code in codes} <= {"unique", "unique_together"}:
         return SignInRefused("user_exists", detail)
-    if wrong.keys() == {NON_FIELD_ERRORS}:
-        return SignInRefused("user_refused", f"the user model refuses: {detail}")
-    return SetupError("user_invalid", detail)
+    if _is_rule(user, wrong):
+        who = "the user model" if user else "create_user, or the model,"
+        return SignInRefused("user_refused", f"{who} refuses: {detail}")
+    constraint = _broken_in_meta(user) if user and wrong.keys() == {NON_FIELD_ERRORS} else None
+    if not isinstance(constraint, UniqueConstraint):
+        return SetupError("user_invalid", f"constraint {constraint.name} does not hold" if constraint else detail)
+    if all(getattr(user, name) == "" for name in _fields_of(constraint)):
+        return SetupError("user_invalid", _NOTHING_TWICE_IN_META % constraint.name)
+    return SignInRefused("user_exists", f"constraint {constraint.name}")
+
+
+def _is_rule(user: AbstractBaseUser | None, wrong: Mapping[str, list[str]]) -> bool:
+    """Whether ``wrong`` is what ``clean()`` says; without a ``user``, whether it is nothing that Django says itself."""
+    if user is None:
+        return wrong.keys() == {NON_FIELD_ERRORS} or all(codes == [_NO_CODE] for codes in wrong.values())
+    try:
+        user.clean()
+    except ValidationError as error:
+        return _codes(error) == wrong
+    return False
+
+
+#: The same for a constraint in ``Meta``, which an empty text breaks even where the field is ``null=True``.
+_NOTHING_TWICE_IN_META = 'constraint %s: another user has no value either. Write condition=~Q(field="") in it'
+
+
+def _broken_in_meta(user: AbstractBaseUser) -> BaseConstraint | None:
+    """The first constraint of the model that ``user`` breaks."""
+    for model, constraints in user.get_constraints():
+        for constraint in constraints:
+            try:
+                constraint.validate(model, user, using=router.db_for_write(model))
+            except ValidationError:
+                return constraint
+    return None
+
+
+def _fields_of(constraint: UniqueConstraint) -> list[str]:
+    parts = [part for one in constraint.expressions for part in getattr(one, "flatten", lambda one=one: [one])()]
+    return [*constraint.fields, *(part.name for part in parts if isinstance(part, F))]
 
 
 #: What stands for the code of an error that ``clean()`` of the model has given none.
@@ -404,8 +446,6 @@ def reason(error: Exception) -> str:
     """Why the database, or other code, took no value, in our words: its own can hold values."""
     if isinstance(error, IntegrityError):
         return broken_constraint(error)
-    if isinstance(error, ValidationError):
-        return f"the user model refuses: {_named(_codes(error))}"
     is_storage = isinstance(error, DataError | UnicodeError)
     return "a value cannot be stored" if is_storage else "create_user, or the model, refuses a value"
 
@@ -419,6 +459,8 @@ def refusal(error: Exception) -> SignInRefused | SetupError:
         return SetupError("user_invalid", f"{receiver}, a receiver of a signal, fails: {_described(error)}")
     if isinstance(error, _ANSWERS):
         return SetupError("user_invalid", f"code of this site raises {type(error).__name__}")
+    if isinstance(error, ValidationError):
+        return _invalid(None, error)
     if model and not issubclass(get_user_model(), model):
         return SetupError("user_invalid", f"{model._meta.label} is not saved: {reason(error)}")
     if is_taken(error):
