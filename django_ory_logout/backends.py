@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from . import users
 from .conf import KratosConfig, ProviderConfig
 from .exceptions import OryLogoutError, SetupError, SignInRefused
-from .models import Authentication, Subject, digest
+from .models import Authentication, LoginSession, Subject, digest
 from .oidc.tokens import Claims, IDToken
 
 logger = logging.getLogger("django_ory_logout")
@@ -65,14 +65,15 @@ class ProviderBackend(ModelBackend):
     ) -> AbstractBaseUser | None:
         """The user whom the verified ``id_token`` or ``kratos_session`` is about.
 
-        ``None``: unknown, inactive, or other credentials.
+        ``None``: unknown, inactive, or other credentials. Raises as :func:`users.receiver_faults`.
         """
         authentication = id_token or kratos_session
         if authentication is None or provider is None:
             return None
         refusal: OryLogoutError | None = None
         try:
-            user = self.linked_user(authentication) or self.new_user(authentication, provider)
+            with users.receiver_faults():
+                user = self.linked_user(authentication) or self.new_user(authentication, provider)
         except (SignInRefused, SetupError) as error:
             logger.warning("no user made: %s", error)
             user, refusal = None, error
@@ -83,7 +84,8 @@ class ProviderBackend(ModelBackend):
                 vars(request)[_REFUSAL] = refusal or SignInRefused("user_refused", reason)
             return None
         try:
-            self.update_user(user, authentication.claims)
+            with users.receiver_faults():
+                self.update_user(user, authentication.claims)
         except Exception:
             users.discard(user)
             raise
@@ -159,6 +161,7 @@ class ProviderBackend(ModelBackend):
                 if user is not None and not self.user_can_authenticate(user):  # type: ignore[arg-type]
                     return user
                 if user is None and provider.create_users:
+                    LoginSession.objects.using(router.db_for_write(LoginSession)).exists()  # no user without its table
                     user = self._create_user(authentication)
                 if user is not None:
                     self._links().create(user=user, issuer=authentication.issuer, subject=authentication.subject)

@@ -6,21 +6,38 @@ import logging
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import Parameter, signature
 from threading import get_ident
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import DataError, IntegrityError, router, transaction
-from django.db.models import EmailField, Field
+from django.core.exceptions import (
+    NON_FIELD_ERRORS,
+    BadRequest,
+    ImproperlyConfigured,
+    PermissionDenied,
+    SuspiciousOperation,
+    ValidationError,
+)
+from django.db import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    router,
+    transaction,
+)
+from django.db.models import BaseConstraint, EmailField, F, Field, UniqueConstraint
 from django.db.models.signals import pre_save
+from django.http import Http404
 from django.views.decorators.debug import sensitive_variables
 
 from .database import broken_constraint, is_taken, model_of, receiver_of
-from .exceptions import SetupError, SignInRefused, fault_name
+from .exceptions import OryLogoutError, SetupError, SignInRefused, fault_name
 from .models import LoginSession, Subject
 
 logger = logging.getLogger("django_ory_logout")
@@ -249,24 +266,38 @@ def create(candidates: Iterable[str], values: Mapping[str, Any]) -> AbstractBase
         for given in (named, _required_of(named)):
             try:
                 return _created(_valid(given))
-            except (IntegrityError, *UNSTORABLE) as error:  # taken meanwhile, or not to be stored: the next one may do
+            except (
+                IntegrityError,
+                ValidationError,
+                *UNSTORABLE,
+            ) as error:  # taken meanwhile, or not to be stored: the next one may do
                 failure = error
     raise refusal(failure) from failure
 
 
 def _required_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    model = get_user_model()
-    required = {model.USERNAME_FIELD, *model.REQUIRED_FIELDS}
+    required = _required()
     return {name: value for name, value in values.items() if name in required}
+
+
+def _required() -> set[str]:
+    model = get_user_model()
+    return {model.USERNAME_FIELD, *model.REQUIRED_FIELDS}
 
 
 @sensitive_variables()
 def _valid(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``values`` without those that are only for display and that the model refuses. The e-mail address is none."""
     user = get_user_model()(**values)
     user.set_unusable_password()
     try:
         user.full_clean(exclude={field.name for field in _null_for_nothing()} - values.keys())
     except ValidationError as error:
+        refused = error.error_dict.keys() - _required() - {_email_field()}
+        kept = {name: value for name, value in values.items() if name not in refused}
+        if len(kept) < len(values):
+            with suppress(SignInRefused, SetupError):  # where the model wants a value, the first reason is the true one
+                return _valid(kept)
         raise _invalid(user, error) from None
     return values
 
@@ -275,18 +306,69 @@ def _valid(values: Mapping[str, Any]) -> Mapping[str, Any]:
 _NOTHING_TWICE = "%s: it must be unique, and another user has none. Write null=True in this field of the user model"
 
 
-def _invalid(user: AbstractBaseUser, error: ValidationError) -> SignInRefused | SetupError:
+def _invalid(user: AbstractBaseUser | None, error: ValidationError) -> SignInRefused | SetupError:
     """What the model says of a user: values of another account, a rule of its own for users, or a field set wrongly."""
-    wrong = {name: sorted({str(one.code) for one in errors}) for name, errors in error.error_dict.items()}
+    wrong = _codes(error)
+    detail = _named(wrong)
     nothing_twice = [name for name, codes in wrong.items() if codes == ["unique"] and getattr(user, name, None) == ""]
     if nothing_twice:
         return SetupError("user_invalid", "; ".join(_NOTHING_TWICE % name for name in nothing_twice))
-    detail = "; ".join(f"{name}: {', '.join(codes)}" for name, codes in wrong.items())
     if {code for codes in wrong.values() for code in codes} <= {"unique", "unique_together"}:
         return SignInRefused("user_exists", detail)
-    if wrong.keys() == {NON_FIELD_ERRORS}:
-        return SignInRefused("user_refused", f"the user model refuses: {detail}")
-    return SetupError("user_invalid", detail)
+    if _is_rule(user, wrong):
+        who = "the user model" if user else "create_user, or the model,"
+        return SignInRefused("user_refused", f"{who} refuses: {detail}")
+    constraint = _broken_in_meta(user) if user and wrong.keys() == {NON_FIELD_ERRORS} else None
+    if not isinstance(constraint, UniqueConstraint):
+        return SetupError("user_invalid", f"constraint {constraint.name} does not hold" if constraint else detail)
+    if all(getattr(user, name) == "" for name in _fields_of(constraint)):
+        return SetupError("user_invalid", _NOTHING_TWICE_IN_META % constraint.name)
+    return SignInRefused("user_exists", f"constraint {constraint.name}")
+
+
+def _is_rule(user: AbstractBaseUser | None, wrong: Mapping[str, list[str]]) -> bool:
+    """Whether ``wrong`` is what ``clean()`` says; without a ``user``, whether it is nothing that Django says itself."""
+    if user is None:
+        return wrong.keys() == {NON_FIELD_ERRORS} or all(codes == [_NO_CODE] for codes in wrong.values())
+    try:
+        user.clean()
+    except ValidationError as error:
+        return _codes(error) == wrong
+    return False
+
+
+#: The same for a constraint in ``Meta``, which an empty text breaks even where the field is ``null=True``.
+_NOTHING_TWICE_IN_META = 'constraint %s: another user has no value either. Write condition=~Q(field="") in it'
+
+
+def _broken_in_meta(user: AbstractBaseUser) -> BaseConstraint | None:
+    """The first constraint of the model that ``user`` breaks."""
+    for model, constraints in user.get_constraints():
+        for constraint in constraints:
+            try:
+                constraint.validate(model, user, using=router.db_for_write(model))
+            except ValidationError:
+                return constraint
+    return None
+
+
+def _fields_of(constraint: UniqueConstraint) -> list[str]:
+    parts = [part for one in constraint.expressions for part in getattr(one, "flatten", lambda one=one: [one])()]
+    return [*constraint.fields, *(str(vars(part)["name"]) for part in parts if isinstance(part, F))]
+
+
+#: What stands for the code of an error that ``clean()`` of the model has given none.
+_NO_CODE = "refused without a code"
+
+
+def _codes(error: ValidationError) -> dict[str, list[str]]:
+    """The codes of ``error`` for each field. Texts are left out: they can hold values."""
+    by_field = error.update_error_dict({})
+    return {name: sorted({one.code or _NO_CODE for one in errors}) for name, errors in by_field.items()}
+
+
+def _named(codes: Mapping[str, list[str]]) -> str:
+    return "; ".join(f"{name}: {', '.join(found)}" for name, found in codes.items())
 
 
 def _null_for_nothing() -> list[Field[Any, Any]]:
@@ -345,10 +427,10 @@ def save(user: AbstractBaseUser, values: Mapping[str, Any]) -> list[str]:
     """Save ``values``, together or else one by one; says what could not be saved, as lines for the log."""
     try:
         _save(user, values)
-    except (IntegrityError, *UNSTORABLE) as error:
+    except (IntegrityError, ValidationError, *UNSTORABLE) as error:
         user.refresh_from_db(fields=list(values))
         if len(values) == 1:
-            return [f"{next(iter(values))} left out: {reason(error)}"]
+            return [f"{next(iter(values))} left out: {refusal(error).detail}"]
         return [line for name, value in values.items() for line in save(user, {name: value})]
     return []
 
@@ -369,10 +451,16 @@ def reason(error: Exception) -> str:
 
 
 def refusal(error: Exception) -> SignInRefused | SetupError:
-    """``error``, which kept a user from being made, as what it is."""
+    """``error``, which kept a user from being made or from signing in, as what it is."""
     receiver, model = receiver_of(error), model_of(error)
+    if receiver and isinstance(error, PermissionDenied):
+        return SignInRefused("user_refused", f"{receiver}, a receiver of a signal, raises PermissionDenied")
     if receiver:
         return SetupError("user_invalid", f"{receiver}, a receiver of a signal, fails: {_described(error)}")
+    if isinstance(error, _ANSWERS):
+        return SetupError("user_invalid", f"code of this site raises {type(error).__name__}")
+    if isinstance(error, ValidationError):
+        return _invalid(None, error)
     if model and not issubclass(get_user_model(), model):
         return SetupError("user_invalid", f"{model._meta.label} is not saved: {reason(error)}")
     if is_taken(error):
@@ -381,4 +469,25 @@ def refusal(error: Exception) -> SignInRefused | SetupError:
 
 
 def _described(error: Exception) -> str:
-    return reason(error) if isinstance(error, IntegrityError) else type(error).__name__
+    if isinstance(error, ImproperlyConfigured):
+        return str(error)
+    if isinstance(error, ValidationError):
+        return _named(_codes(error))
+    return broken_constraint(error) if isinstance(error, IntegrityError) else type(error).__name__
+
+
+#: What Django would answer by itself: with a page that shows no code, and without a line in our log.
+_ANSWERS = (Http404, SuspiciousOperation, BadRequest)
+
+
+@contextmanager
+def receiver_faults() -> Iterator[None]:
+    """What a receiver of a signal raises during a sign-in, and any answer of Django's own, becomes :func:`refusal`."""
+    try:
+        yield
+    except (OryLogoutError, OperationalError, ProgrammingError, InterfaceError, InternalError):
+        raise  # of the last four, database_fault() knows more
+    except Exception as error:
+        if not receiver_of(error) and not isinstance(error, _ANSWERS):
+            raise
+        raise refusal(error) from error

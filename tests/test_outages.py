@@ -9,9 +9,11 @@ from django.contrib.auth.models import User
 from django.core.cache import caches
 from django.db import OperationalError, connection
 
-from django_ory_logout.models import LoginSession
+from django_ory_logout.exceptions import TemporaryError
+from django_ory_logout.models import LoginSession, Subject
 from django_ory_logout.oidc import documents
 from django_ory_logout.sessions import opening, receipts
+from django_ory_logout.sessions.store import LoginSessionStore
 from django_ory_logout.testing import Network, Provider
 
 from .caches import ADDRESS
@@ -219,3 +221,47 @@ def test_front_channel_without_a_database_ends_nothing_yet(
     assert signed_in.user
     assert SiteBrowser().get("/auth/logout/frontchannel/", notice).status_code == 200
     assert signed_in.user is None
+
+
+# A first sign-in that fails leaves no user: it knows what it has made when that is committed
+
+
+@pytest.mark.parametrize("table", ["django_session", "ory_logout_loginsession"])
+@pytest.mark.django_db(transaction=True)
+def test_first_sign_in_without_a_table(table: str, browser: SiteBrowser) -> None:
+    connection.cursor().execute(f"ALTER TABLE {table} RENAME TO moved")
+    try:
+        answer = browser.sign_in("amber")
+        assert "not_migrated" in answer.text
+        assert (User.objects.count(), Subject.objects.count()) == (0, 0)
+    finally:
+        connection.cursor().execute(f"ALTER TABLE moved RENAME TO {table}")
+
+    assert browser.sign_in("amber").status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_first_sign_in_without_the_cache_of_the_sessions(browser: SiteBrowser, settings: Any) -> None:
+    settings.CACHES = {**settings.CACHES, "down": {"BACKEND": "tests.caches.DownCache"}}
+    settings.SESSION_CACHE_ALIAS = "down"
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+
+    assert "session_store_fault" in browser.sign_in("amber").text
+
+    assert (User.objects.count(), Subject.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_first_sign_in_whose_session_can_be_neither_stored_nor_deleted(
+    browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    def fail(*_args: Any) -> None:
+        raise TemporaryError("session_store_fault", "ConnectionError")
+
+    for method in ("store", "delete"):
+        monkeypatch.setattr(LoginSessionStore, method, fail)
+
+    assert "session_store_fault" in browser.sign_in("amber").text
+
+    assert (User.objects.count(), Subject.objects.count(), LoginSession.objects.count()) == (0, 0, 0)
+    assert "sign-in not taken back, ory_purge will: session_store_fault: ConnectionError" in logged()

@@ -12,6 +12,8 @@ from django.contrib.auth.models import AbstractBaseUser, User, UserManager
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import DataError, IntegrityError, models
+from django.db.models import F
+from django.db.models.functions import Lower
 from django.db.models.signals import post_save
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -473,6 +475,135 @@ def test_the_models_clean_is_respected(monkeypatch: pytest.MonkeyPatch, logged: 
 
     assert sign_in(id_token()) is None
     assert logged() == ["no user made: user_refused: the user model refuses: __all__: not_here", REFUSED]
+
+
+@pytest.fixture
+def capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user model that validates itself whenever it is saved, and wants capitals in first names."""
+
+    def clean(user: User) -> None:
+        if user.first_name.islower():
+            raise ValidationError({"first_name": "amber is a secret"})
+
+    def save(user: User, *args: Any, **kwargs: Any) -> None:
+        user.full_clean()
+        AbstractBaseUser.save(user, *args, **kwargs)
+
+    monkeypatch.setattr(User, "clean", clean)
+    monkeypatch.setattr(User, "save", save)
+
+
+@pytest.mark.usefixtures("capitals")
+@pytest.mark.parametrize("before", [{}, {"given_name": "Amber"}])
+def test_display_value_that_the_model_refuses_is_left_out(before: Claims, logged: Logged) -> None:
+    for claims in (before, {"given_name": "amber", "family_name": "Stone"}):
+        user = signed_in(id_token(**claims))
+
+    user.refresh_from_db()
+    assert (user.first_name, user.last_name) == (before.get("given_name", ""), "Stone")
+    reason = "create_user, or the model, refuses: first_name: refused without a code"
+    assert logged() == [f"user updated in part: first_name left out: {reason}"]
+
+
+@pytest.mark.usefixtures("capitals")
+def test_display_value_that_the_model_refuses_is_left_out_of_a_new_user(logged: Logged) -> None:
+    user = signed_in(id_token(given_name="amber", family_name="Stone"))
+
+    user.refresh_from_db()
+    assert (user.first_name, user.last_name) == ("", "Stone")
+    reason = "create_user, or the model, refuses: first_name: refused without a code"
+    assert logged() == [f"user updated in part: first_name left out: {reason}"]
+
+
+@pytest.mark.parametrize("code", [None, "not_here"])
+def test_rule_of_the_model_about_an_address_is_no_fault_of_the_site(
+    code: str | None, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    def clean(_user: User) -> None:
+        raise ValidationError({"email": ValidationError("amber is a secret", code=code)})
+
+    monkeypatch.setattr(User, "clean", clean)
+
+    assert sign_in(id_token(**verified("amber@example.org"))) is None
+    reason = f"the user model refuses: email: {code or 'refused without a code'}"
+    assert logged() == [f"no user made: user_refused: {reason}", REFUSED]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            ValidationError("a secret"),
+            "user_refused: create_user, or the model, refuses: __all__: refused without a code",
+        ),
+        (
+            ValidationError("a secret", code="not_here"),
+            "user_refused: create_user, or the model, refuses: __all__: not_here",
+        ),
+        (
+            ValidationError({"email": "a secret"}),
+            "user_refused: create_user, or the model, refuses: email: refused without a code",
+        ),
+        (ValidationError({"city": ValidationError("a secret", code="blank")}), "user_invalid: city: blank"),
+        (ValidationError({"email": ValidationError("a secret", code="unique")}), "user_exists: email: unique"),
+    ],
+)
+def test_validation_error_of_create_user(
+    error: ValidationError, reason: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    def create_user(*_args: Any, **_fields: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(UserManager, "create_user", create_user)
+
+    assert sign_in(id_token()) is None
+    assert logged() == [f"no user made: {reason}", REFUSED]
+
+
+# Constraints in Meta
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        models.UniqueConstraint(Lower("email"), name="one_email"),
+        models.UniqueConstraint("email", F("last_name"), name="one_email"),
+        models.UniqueConstraint(fields=["email"], condition=~models.Q(first_name="x"), name="one_email"),
+    ],
+    ids=["lower", "F", "condition"],
+)
+@pytest.mark.parametrize("email", ["", "cedar@example.org"])
+def test_unique_constraint(
+    constraint: models.UniqueConstraint, email: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    User.objects.create_user("cedar", email)
+    monkeypatch.setattr(User._meta, "constraints", [constraint])
+
+    assert sign_in(id_token(**verified(email))) is None
+
+    nothing_twice = 'constraint one_email: another user has no value either. Write condition=~Q(field="") in it'
+    reason = "user_exists: constraint one_email" if email else f"user_invalid: {nothing_twice}"
+    assert logged() == [f"no user made: {reason}", REFUSED]
+
+
+def test_display_value_that_another_has_and_that_is_required(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    def clean(user: User) -> None:
+        code = "unique" if user.first_name else "blank"
+        raise ValidationError({"first_name": ValidationError("a secret", code=code)})
+
+    monkeypatch.setattr(User, "clean", clean)
+
+    assert sign_in(id_token(given_name="Amber")) is None
+    assert logged() == ["no user made: user_exists: first_name: unique", REFUSED]
+
+
+def test_check_constraint(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    adult = models.CheckConstraint(condition=models.Q(first_name="Amber"), name="amber_only")
+    other = models.CheckConstraint(condition=models.Q(username="amber"), name="holds")
+    monkeypatch.setattr(User._meta, "constraints", [other, adult])
+
+    assert sign_in(id_token(given_name="Birch")) is None
+    assert logged() == ["no user made: user_invalid: constraint amber_only does not hold", REFUSED]
 
 
 class WithoutNames(WithCompany):

@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 
-from .. import backends, conf
+from .. import backends, conf, users
 from ..exceptions import InvalidMessage, TemporaryError
 from ..models import Authentication, EndReason, SessionName, digest
 from ..oidc import messages
@@ -261,12 +261,13 @@ def start_session(
     before = LoginSessionStore.of(request)
     user_before = {name: vars(request)[name] for name in _USER if name in vars(request)}
     came = any(before.name)
-    row_id, session = uuid4(), before.new_session_for(user)
+    row_id, session = uuid4(), None
     kept = replace(login, logout_state=logout.new_state("", login_session=str(row_id)))
     user_agent = request.headers.get("User-Agent", "")
     try:
-        request.session = session
-        auth.login(request, cast(Any, user))
+        request.session = session = before.new_session_for(user)
+        with users.receiver_faults():
+            auth.login(request, cast(Any, user))
         row = opening.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
         before.end(EndReason.SUPERSEDED)
         if replaces and not came:

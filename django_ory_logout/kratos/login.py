@@ -13,7 +13,14 @@ from django.views.decorators.debug import sensitive_variables
 
 from .. import backends, conf
 from ..conf import KratosConfig
-from ..exceptions import KratosError, LoggedOutMeanwhile, OryLogoutError, SecondFactorRequired
+from ..exceptions import (
+    KratosError,
+    LoggedOutMeanwhile,
+    OryLogoutError,
+    SecondFactorRequired,
+    SetupError,
+    SignInRefused,
+)
 from ..flows import login, logout
 from ..models import EndReason
 from ..ory.kratos import Credential
@@ -93,14 +100,17 @@ def _start_session(request: Any, kratos: KratosConfig, credential: Credential, r
     kratos_session = _session_of(result)
     if whoami.is_logged_out(kratos, credential, kratos_session):
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
-    user = auth.authenticate(request, kratos_session=kratos_session, provider=kratos)
-    if user is None:
-        # The refusal is stored, so that we do not ask Kratos again at each request of this user.
-        refusal = backends.refusal_of(request)
-        whoami.store(kratos, credential, WhoamiResult(code=refusal.code, detail=refusal.detail))
-        raise refusal
     stored = StoredLogin.of(kratos_session, provider=kratos.alias, expires_at=kratos_session.expires_at)
-    login.start_session(request, user, kratos_session, stored)
+    try:
+        user = auth.authenticate(request, kratos_session=kratos_session, provider=kratos)
+        if user is None:
+            raise backends.refusal_of(request)
+        login.start_session(request, user, kratos_session, stored)
+    except (SignInRefused, SetupError) as refusal:
+        # The refusal is stored, so that we do not ask Kratos again at each request of this user.
+        logger.warning("sign-in by Kratos refused: %s", refusal)
+        whoami.store(kratos, credential, WhoamiResult(code=refusal.code, detail=refusal.detail))
+        raise
     state_of(request).has_signed_in = True
 
 

@@ -56,7 +56,7 @@ def _require_no_notice(row: LoginSession) -> None:
         raise LoggedOutMeanwhile("subject_logged_out", "a back-channel notice ended all sessions of this subject")
 
 
-def discard_login_session(session: LoginSessionStore, row_id: UUID, user: AbstractBaseUser) -> None:
+def discard_login_session(session: LoginSessionStore | None, row_id: UUID, user: AbstractBaseUser) -> None:
     """End a login session whose sign-in failed. Its key never left this process, so this need not succeed.
 
     If this sign-in created ``user``, delete that user, unless another sign-in of the same person succeeded meanwhile.
@@ -64,10 +64,13 @@ def discard_login_session(session: LoginSessionStore, row_id: UUID, user: Abstra
     row = index.rows().filter(pk=row_id)
     try:
         index.mark_ended(row, EndReason.BACK_CHANNEL)
-        session.delete()
-        row.delete()
-        if not index.rows().filter(user_id=user.pk).exists():
-            users.discard(user)
+        try:
+            if session is not None:
+                session.delete()
+            row.delete()
+        finally:
+            if not index.rows().filter(user_id=user.pk).exclude(pk=row_id).exists():
+                users.discard(user)
     except Exception as error:
         logger.warning("failed sign-in not deleted, ory_purge will delete it: %s", fault_name(error))
 

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
+from django.db.models.signals import post_save
+from django.http import Http404
 
 from django_ory_logout import conf
 from django_ory_logout.kratos import login, whoami
@@ -405,7 +408,10 @@ def test_a_refused_user_stays_refused(
 
     assert whoami_calls() == 1
     assert len(failed) == 1
-    assert logged() == [f"sign-in refused: user_{reason}"]
+    assert logged() == [
+        f"sign-in refused: user_{reason}",
+        f"sign-in by Kratos refused: user_refused: user_{reason}",
+    ]
     assert not LoginSession.objects.exists()
     clock.advance(11)
     assert browser.user is None
@@ -739,17 +745,29 @@ def test_a_fault_while_the_session_is_stored_leaves_no_receipt(
     assert browser.user
 
 
-def test_a_receiver_that_raises_leaves_nothing(browser: SiteBrowser, connect_receiver: Connect) -> None:
-    def receiver(**_arguments: Any) -> None:
-        raise RuntimeError("not today")
+@pytest.mark.parametrize("signal", [post_save, user_logged_in], ids=["post_save", "user_logged_in"])
+@pytest.mark.parametrize("error", [RuntimeError, Http404, PermissionDenied], ids=lambda error: error.__name__)
+def test_receiver_that_fails_leaves_nothing_and_the_site_works(
+    browser: SiteBrowser, clock: Clock, connect_receiver: Connect, logged: Logged, signal: Any, error: type[Exception]
+) -> None:
+    calls = []
 
-    connect_receiver(user_logged_in, receiver)
+    def receiver(*, sender: type, **_arguments: Any) -> None:
+        if sender is User:
+            calls.append(sender)
+            raise error("a secret")
 
-    with pytest.raises(RuntimeError, match="not today"):
-        browser.get("/private/")
+    connect_receiver(signal, receiver)
+
+    for _ in range(2):
+        assert browser.get("/private/").status_code == 302
 
     assert_nothing_left(browser)
-    user_logged_in.disconnect(receiver)
+    assert len(calls) == 1, "it is not tried with each request"
+    said = "user_refused" if error is PermissionDenied else "user_invalid"
+    assert logged()[-1].startswith(f"sign-in by Kratos refused: {said}: {__name__}.{receiver.__qualname__}, a receiver")
+    signal.disconnect(receiver)
+    clock.advance(11)
     assert browser.user
 
 

@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in
-from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, OperationalError
+from django.core.exceptions import (
+    BadRequest,
+    ImproperlyConfigured,
+    PermissionDenied,
+    SuspiciousOperation,
+    ValidationError,
+)
+from django.db import DataError, IntegrityError, OperationalError
 from django.db.models.signals import post_save
+from django.http import Http404
 from django.urls import reverse_lazy
 
 from django_ory_logout import exceptions
@@ -164,8 +171,71 @@ def test_a_failing_receiver_of_a_sign_in_is_explained(
 
     assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
 
-    reason = f"{__name__}.broken_receiver fails: a required field has no value (profile.city)"
-    assert logged() == [f"sign-in failed: database_unusable: {reason}"]
+    reason = f"{__name__}.broken_receiver, a receiver of a signal, fails: a required field has no value (profile.city)"
+    assert logged() == [f"sign-in failed: user_invalid: {reason}"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("signal", [post_save, user_logged_in], ids=["post_save", "user_logged_in"])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Http404("a secret"), "fails: Http404"),
+        (SuspiciousOperation("a secret"), "fails: SuspiciousOperation"),
+        (BadRequest("a secret"), "fails: BadRequest"),
+        (KeyError("a secret"), "fails: KeyError"),
+        (ValidationError("a secret", code="no"), "fails: __all__: no"),
+        (DataError("a secret"), "fails: DataError"),
+        (ImproperlyConfigured("PROFILES is missing"), "fails: PROFILES is missing"),
+        (PermissionDenied("a secret"), "raises PermissionDenied"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_receiver_that_raises_anything(
+    signal: Any, error: Exception, reason: str, browser: SiteBrowser, connect_receiver: Connect, logged: Logged
+) -> None:
+    def receiver(*, sender: type, **_arguments: Any) -> None:
+        if sender is get_user_model():
+            raise error
+
+    connect_receiver(signal, receiver)
+
+    refused = isinstance(error, PermissionDenied)
+    assert_page(browser.sign_in("amber"), 403 if refused else 500, REFUSED[403] if refused else SET_UP_WRONGLY)
+
+    name = f"{__name__}.{receiver.__qualname__}, a receiver of a signal,"
+    assert logged()[-1] == f"sign-in failed: {'user_refused' if refused else 'user_invalid'}: {name} {reason}"
+    assert get_user_model().objects.count() == 0
+
+
+class NotFoundBackend(ProviderBackend):
+    def user_fields(self, claims: Any) -> dict[str, Any]:
+        raise Http404
+
+
+def test_hook_of_the_site_that_raises_an_answer_of_django(browser: SiteBrowser, settings: Any, logged: Logged) -> None:
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.NotFoundBackend"]
+
+    assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
+
+    assert logged()[-1] == "sign-in failed: user_invalid: code of this site raises Http404"
+
+
+@pytest.mark.parametrize("error", [IntegrityError("x"), KeyError("x")])
+def test_receiver_that_fails_at_an_update(
+    error: Exception, browser: SiteBrowser, connect_receiver: Connect, logged: Logged
+) -> None:
+    browser.sign_in("amber")
+
+    def receiver(*, instance: Any, created: bool, **_arguments: Any) -> None:
+        if isinstance(instance, get_user_model()) and not created:
+            raise error
+
+    connect_receiver(post_save, receiver)
+
+    assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
+
+    assert logged()[-1].startswith(f"sign-in failed: user_invalid: {__name__}.{receiver.__qualname__}, a receiver of")
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
