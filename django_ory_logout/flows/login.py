@@ -86,8 +86,8 @@ class PendingSignIn:
         return pending
 
     @property
-    def spent(self) -> Self:
-        """What the browser carries on when it is signed in: for a callback that it opens again."""
+    def without_secrets(self) -> Self:
+        """What the browser keeps after the sign-in, in case it opens the callback again."""
         return replace(self, login_session="", nonce="", code_verifier="")
 
     def use(self) -> bool:

@@ -89,7 +89,7 @@ def test_while_kratos_is_away_the_click_ends_the_rest_and_the_person_is_told(
     with world.kratos.answering(503):
         world.site.log_out(browser)
         world.kratos.hydra.leave(browser)
-        assert "could not be told" in browser.text
+        assert "could not notify" in browser.text
 
     assert not world.site.signed_in(browser)
     assert is_asked_for_the_password(world, browser)

@@ -177,7 +177,7 @@ def test_after_a_logout_the_provider_does_not_answer_the_session_here_has_ended_
         site.log_out(browser)
 
         assert browser.url == site.path("/auth/logout/")
-        assert "could not be told" in browser.text
+        assert "could not notify" in browser.text
         assert not site.signed_in(browser)
 
 

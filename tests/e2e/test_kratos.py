@@ -113,7 +113,7 @@ def test_a_logout_that_kratos_does_not_hear_of_ends_here_and_stays_ended(world: 
 
     with world.kratos.answering(503):
         world.site.log_out(browser)
-        assert "could not be told" in browser.text
+        assert "could not notify" in browser.text
 
     assert world.kratos.is_signed_in(browser)
     assert not world.site.signed_in(browser)
@@ -154,7 +154,7 @@ def test_a_session_that_only_kratos_has_is_in_the_list_too(world: KratosWorld, b
     world.kratos.choose(phone.open(f"{world.kratos.url}/self-service/login/browser"), "birch")
 
     laptop.open(world.site.path("/auth/sessions/"))
-    assert "Elsewhere, by the same account" in laptop.text
+    assert "Other sessions of the same account" in laptop.text
     laptop.press("End")
 
     assert not world.kratos.is_signed_in(phone)

@@ -144,7 +144,7 @@ def test_while_kratos_is_silent_a_logout_ends_the_session_here_all_the_same(
 ) -> None:
     with world.kratos.answering(503):
         amber.press("Log out")
-        assert amber.sees("could not be told")
+        assert amber.sees("could not notify")
 
     amber.open(world.site.path("/spa/"))
     amber.waits_for("Nobody is signed in")

@@ -88,7 +88,7 @@ def test_state_is_used_once(pending: PendingSignIn) -> None:
 
 
 def test_what_is_left_of_a_sign_in_cannot_sign_in(pending: PendingSignIn) -> None:
-    spent = PendingSignIn.read(pending.spent.signed(), pending.state)
+    spent = PendingSignIn.read(pending.without_secrets.signed(), pending.state)
 
     assert (spent.next, spent.nonce, spent.code_verifier) == ("/private/", "", "")
     with pytest.raises(InvalidMessage, match="state_used"):

@@ -133,7 +133,7 @@ def test_kratos_does_not_answer_and_hydra_is_told(
     assert [line.partition(":")[0] for line in logged()] == ["logout at Kratos failed"]
     back = browser.get("/auth/logout/callback/", {"state": query_of(answer["Location"])["state"]})
     assert_page(back, 200, "You are logged out here")
-    assert "could not be told" in back.text
+    assert "could not notify" in back.text
     assert '<a class="button" href="/bye/">' in back.text
 
 
@@ -164,7 +164,7 @@ def test_hydra_does_not_answer_and_kratos_is_told(
     answer = browser.post("/auth/logout/", {"next": "/bye/"})
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert not session.active
     assert answer.cookies[COOKIE]["max-age"] == "0"
     assert not LoginSession.objects.exists()
@@ -207,7 +207,7 @@ def test_link_of_kratos_is_none_of_a_session_that_hydra_opened(
 
 
 def test_page_of_sessions_asks_hydras_people_no_kratos(browser: SiteBrowser, wire: KratosNetwork) -> None:
-    assert "Elsewhere" not in browser.get("/auth/sessions/").text
+    assert "Other sessions" not in browser.get("/auth/sessions/").text
     assert wire.calls == []
 
 
@@ -250,7 +250,7 @@ def test_session_that_kratos_opened_and_one_of_both_not_told(
     assert session.active is (what == "kratos")
     if what == "hydra":
         assert_page(answer, 200, "You are logged out here")
-        assert "could not be told" in answer.text
+        assert "could not notify" in answer.text
     else:
         assert answer["Location"] == END_SESSION
 
@@ -258,7 +258,7 @@ def test_session_that_kratos_opened_and_one_of_both_not_told(
 def test_hydra_without_an_end_session_endpoint_is_not_told(by_kratos: SiteBrowser, hydra: Provider) -> None:
     hydra.metadata["end_session_endpoint"] = None
 
-    assert "could not be told" in by_kratos.post("/auth/logout/").text
+    assert "could not notify" in by_kratos.post("/auth/logout/").text
 
 
 def test_kratos_of_another_entry_is_left_alone(

@@ -369,7 +369,7 @@ def test_what_kratos_was_not_told_of_is_out_here_all_the_same(
     answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert '<a class="button" href="/bye/">' in answer.text
     assert COOKIE not in answer.cookies
     assert session.active
@@ -400,7 +400,7 @@ def test_nobody_was_signed_in_here_and_kratos_was_not_told(
         LoginSession.objects.all().delete()
     broken(wire)[how]()
 
-    assert "could not be told" in browser.post("/auth/logout/").text
+    assert "could not notify" in browser.post("/auth/logout/").text
 
     wire.mend()
     clock.advance(11)
@@ -474,7 +474,9 @@ def test_login_page_says_so_while_kratos_cannot_be_told(
     assert answer["Refresh"] == f"5; url={again}"
     assert "Refresh" not in signed_in.get(again)
     assert COOKIE not in answer.cookies
-    assert logged()[-1] == ("sign-in failed: kratos_not_told: a session that was logged out here lives on at Kratos")
+    assert logged()[-1] == (
+        "sign-in failed: kratos_not_told: a session that was logged out here is still active at Kratos"
+    )
     assert session.active
     assert signed_in.user is None
 
@@ -688,7 +690,7 @@ def test_who_answers_with_a_fault_is_asked_whose_session_it_is(
     """So that it stays refused when its cookie is renewed."""
     wire.replace(LOGOUT, b"{}", status=500)
 
-    assert "could not be told" in browser_of(session).post("/auth/logout/").text
+    assert "could not notify" in browser_of(session).post("/auth/logout/").text
 
     wire.mend()
     old = session.cookie

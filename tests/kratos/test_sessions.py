@@ -332,7 +332,7 @@ def test_page_leaves_out_what_kratos_has_ended(
     page = browser.get(PAGE)
 
     assert {row.sid for row in page.context["login_sessions"]} == {sid_of(browser), theirs.sid}
-    assert [one.id for one in page.context["elsewhere"]] == [third.id]
+    assert [one.id for one in page.context["kratos_sessions"]] == [third.id]
 
 
 def test_page_has_those_here_and_those_elsewhere(
@@ -341,7 +341,7 @@ def test_page_has_those_here_and_those_elsewhere(
     answer = browser.get(PAGE)
 
     assert_page(answer, 200, "Where you are signed in")
-    here, _, elsewhere = answer.text.partition("<h2>Elsewhere, by the same account</h2>")
+    here, _, elsewhere = answer.text.partition("<h2>Other sessions of the same account</h2>")
     assert here.count("This browser") == 1
     assert f'value="{row_of(other).pk}"' in here
     assert f'value="{phone.id}"' in elsewhere
@@ -378,7 +378,7 @@ def test_page_with_a_session_elsewhere_of_no_device(browser: SiteBrowser, kratos
 def test_page_without_others(browser: SiteBrowser) -> None:
     page = browser.get(PAGE).text
 
-    assert "Elsewhere" not in page
+    assert "Other sessions" not in page
     assert 'name="end"' not in page
     assert 'role="alert"' not in page
 
@@ -466,7 +466,7 @@ def test_page_of_a_session_that_this_site_opened_asks_no_kratos(
     row = row_of(other)
     wire.calls.clear()
 
-    assert "Elsewhere" not in browser.get(PAGE).text
+    assert "Other sessions" not in browser.get(PAGE).text
     assert browser.post(PAGE, {"end": row.pk}).status_code == 302
 
     assert asked(wire) == []

@@ -380,7 +380,7 @@ def test_browser_whose_logout_kratos_was_not_told_of(signed_in: SiteBrowser, wir
     answer = signed_in.visit(url)
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert '<a class="button" href="/bye/">' in answer.text
 
 

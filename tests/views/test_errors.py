@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 def test_every_error_has_words(kind: str) -> None:
     for code, classes in raised_codes().items():
         for one in classes - {exceptions.ChallengeHandled, exceptions.SecondFactorRequired}:
-            title, message = errors.words(one(code), kind)
+            title, message = errors.title_and_message(one(code), kind)
             assert str(title)
             assert str(message).endswith(".")
 
@@ -41,7 +41,7 @@ def test_every_error_has_words(kind: str) -> None:
 def test_only_codes_that_there_are_have_words_of_their_own() -> None:
     of_classes = {"challenge_handled", "session_aal2_required"}
 
-    assert (errors._OF_CODES.keys() | errors._SAID_OF.keys()) - raised_codes().keys() == of_classes
+    assert (errors._GROUP_OF_CODE.keys() | errors._TEXTS_OF_CODE.keys()) - raised_codes().keys() == of_classes
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,9 @@ def test_host_that_cannot_be_kept(browser: SiteBrowser, settings: Any, cache_dow
 @pytest.mark.parametrize("code", ["user_exists", "username_unusable"])
 def test_person_without_an_account_here(code: str) -> None:
     assert errors.group_of(exceptions.SignInRefused(code)) is Group.NOT_ALLOWED
-    assert "No account could be made for you" in str(errors.words(exceptions.SignInRefused(code), "sign-in")[1])
+    assert "No account could be made for you" in str(
+        errors.title_and_message(exceptions.SignInRefused(code), "sign-in")[1]
+    )
 
 
 def test_missing_migration(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:

@@ -158,7 +158,7 @@ def test_session_ends_here_though_the_provider_cannot_be_told(
     answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert '<a class="button" href="/bye/">' in answer.text
     assert logged() == [f"logout at the provider left out: {line}"]
     assert signed_in.user is None
@@ -329,7 +329,7 @@ def test_says_so_where_somebody_else_was_not_told(browser: SiteBrowser, settings
     answer = back(browser, new_state("/on/", incomplete=True))
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert '<a class="button" href="/on/">' in answer.text
 
 
