@@ -81,18 +81,18 @@ def test_state_is_used_once(pending: PendingSignIn) -> None:
     assert pending.use()
     assert not pending.use()  # the first is under way
 
-    pending.came_to("")
+    pending.record_result("")
 
     with pytest.raises(InvalidMessage, match="state_used: this sign-in came back before"):
         pending.use()
 
 
 def test_what_is_left_of_a_sign_in_cannot_sign_in(pending: PendingSignIn) -> None:
-    spent = PendingSignIn.read(pending.without_secrets.signed(), pending.state)
+    done = PendingSignIn.read(pending.without_secrets.signed(), pending.state)
 
-    assert (spent.next, spent.nonce, spent.code_verifier) == ("/private/", "", "")
+    assert (done.next, done.nonce, done.code_verifier) == ("/private/", "", "")
     with pytest.raises(InvalidMessage, match="state_used"):
-        spent.use()
+        done.use()
 
 
 def test_cache_that_fails_when_a_sign_in_is_done_breaks_nothing(
@@ -101,7 +101,7 @@ def test_cache_that_fails_when_a_sign_in_is_done_breaks_nothing(
     assert pending.use()
     cache_down()
 
-    pending.came_to("row")
+    pending.record_result("row")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from ... import http
 from ...exceptions import ProviderUnavailable
-from ...flows.notices import DOCTOR_PROBE_TOKEN, OF_DOCTOR
+from ...flows.notices import DOCTOR_PROBE_CODE, DOCTOR_PROBE_TOKEN
 from ...oidc.messages import FORM
 from ..findings import CheckResult, NotKnown, address, check, failed, passed, quoted, unknown
 from ..local_request import answered_here
@@ -53,7 +53,7 @@ def backchannel(site: SiteTarget) -> Iterator[CheckResult]:
                 "Ask from the provider's machine, by curl -i -d logout_token=%(probe)s %(url)s: it has to answer 400 "
                 "with %(code)s. What it cannot reach, or does not trust the certificate of, gets no notice."
             )
-            % {"url": url, "probe": DOCTOR_PROBE_TOKEN, "code": OF_DOCTOR},
+            % {"url": url, "probe": DOCTOR_PROBE_TOKEN, "code": DOCTOR_PROBE_CODE},
         )
         return
     yield _judged(url, answer)
@@ -71,7 +71,7 @@ def _judged(url: str, response: http.Response) -> CheckResult:
     said = _said(response)
     if response.status == HTTPStatus.BAD_REQUEST and said.get("error") == "invalid_request":
         code = said.get("error_description")
-        if code == OF_DOCTOR:
+        if code == DOCTOR_PROBE_CODE:
             return passed(_("%(url)s refuses what is no token, with our own 400.") % {"url": url})
         return failed(
             _("%(url)s answers with a 400 like ours, and %(code)s.") % {"url": url, "code": quoted(code)},

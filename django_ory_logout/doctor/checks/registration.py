@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from ... import conf, http
 from ...exceptions import HydraError, OryLogoutError, ProviderUnavailable
-from ...flows.notices import OF_DOCTOR, own_probe
+from ...flows.notices import DOCTOR_PROBE_CODE, own_probe
 from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, see, warned
 from ..findings import address as address_of
 from ..targets import NOTICE_HEADERS, ProviderTarget
@@ -106,7 +106,7 @@ def _answers_to_own_probe(url: str) -> bool | None:
     except ProviderUnavailable:
         return None
     try:
-        return bool(response.json().get("error_description") == OF_DOCTOR)
+        return bool(response.json().get("error_description") == DOCTOR_PROBE_CODE)
     except ProviderUnavailable:
         return False
 
