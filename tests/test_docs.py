@@ -258,8 +258,8 @@ def test_settings(heading: str, known: dict[str, conf.Setting]) -> None:
         default = ... if row[2] == "required" else ast.literal_eval(row[2].strip("`"))
         assert names(row[1]) == [one.__name__ for one in types], row
         assert (default, row[3]) == (setting.default, setting.code), row
-        if setting.words.startswith("one of "):
-            assert set(setting.words.removeprefix("one of ").split(", ")) <= set(names(row[4])), row
+        if setting.description.startswith("one of "):
+            assert set(setting.description.removeprefix("one of ").split(", ")) <= set(names(row[4])), row
 
 
 def check_ids() -> set[str]:

@@ -294,7 +294,7 @@ def test_wrong_in_the_site(code: str, name: str, value: Any) -> None:
 
     assert problem.code == code
     assert f"{name!r}" in problem.message
-    assert problem.hint.startswith(f"It should be {SETTINGS[name].words}. Write: {name!r}: ")
+    assert problem.hint.startswith(f"It should be {SETTINGS[name].description}. Write: {name!r}: ")
 
 
 @pytest.mark.parametrize(("code", "name", "value"), WRONG_IN_A_PROVIDER)
@@ -304,7 +304,7 @@ def test_wrong_in_a_provider(code: str, name: str, value: Any) -> None:
     assert problem.code == code
     assert problem.message.startswith("ORY_LOGOUT['PROVIDERS']['default']")
     assert f"{name!r}" in problem.message
-    assert problem.hint.startswith(f"It should be {PROVIDER_SETTINGS[name].words}. Write: {name!r}: ")
+    assert problem.hint.startswith(f"It should be {PROVIDER_SETTINGS[name].description}. Write: {name!r}: ")
 
 
 def test_each_setting_has_a_wrong_value_above_and_a_code_of_its_own() -> None:
