@@ -94,10 +94,10 @@ class LoginSessionMiddleware:
                 response = unconfirmed.page(request, refused)
         error = _set_up_wrongly(request, response)
         if error:
-            journey = "sign-in" if error.code == "login_url_unknown" else request.path
-            response = error_page(request, error, journey=journey)
+            flow = "sign-in" if error.code == "login_url_unknown" else request.path
+            response = error_page(request, error, flow=flow)
         if is_confirmed:
-            unconfirmed.delete_note(response)
+            unconfirmed.delete_cookie(response)
         return response
 
 

@@ -54,6 +54,7 @@ INSIDE = {
         {"store"},
         {"opening"},
     ],
+    "conf": [{"setting"}, {"rules"}, {"lookup"}],
     "flows": [{"client_registration", "logout", "notices"}, {"login"}],
     "views": [
         {"errors", "requests"},

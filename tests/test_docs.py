@@ -258,8 +258,8 @@ def test_the_reference_lists_the_settings(heading: str, known: dict[str, conf.Se
         default = ... if row[2] == "required" else ast.literal_eval(row[2].strip("`"))
         assert names(row[1]) == [kind.__name__ for kind in types], row
         assert (default, row[3]) == (setting.default, setting.code), row
-        if setting.words.startswith("one of "):
-            assert set(setting.words.removeprefix("one of ").split(", ")) <= set(names(row[4])), row
+        if setting.description.startswith("one of "):
+            assert set(setting.description.removeprefix("one of ").split(", ")) <= set(names(row[4])), row
 
 
 def check_ids() -> set[str]:

@@ -67,7 +67,7 @@ def test_logout_without_the_cache_and_a_copy_ends_the_session_and_is_unconfirmed
     answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert logged() == [f"logout at the provider left out: {CACHE_FAULT}"]
     assert signed_in.user is None
     assert LoginSession.objects.count() == 0

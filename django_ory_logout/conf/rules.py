@@ -1,4 +1,4 @@
-"""What ``settings.ORY_LOGOUT`` may hold, and what is wrong in it. Each setting is one line below."""
+"""The rules for ``settings.ORY_LOGOUT``: one line for each setting, and :func:`problems`, which checks them all."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from .setting import Problem, Setting, in_the_clear, named, not_a_dict, problems
 
 RESERVED_PARAMETERS = frozenset(
     {
-        "uri",  # the name that Authlib has for the endpoint itself
+        "uri",  # Authlib passes the endpoint by this name
         "response_type",
         "response_mode",
         "client_id",
@@ -32,19 +32,19 @@ RESERVED_PARAMETERS = frozenset(
 )
 
 
-#: What stands in a URL as it is (RFC 3986, 2.3), and is no dot segment.
+#: A path segment that needs no percent-encoding (RFC 3986, 2.3) and is no dot segment.
 _ALIAS = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 #: A token (RFC 6265, 4.1.1).
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def is_origin(value: str) -> bool:
-    """Whether ``value`` is scheme and host (and port) of a web site, without a path."""
+    """Whether ``value`` is the scheme, host and perhaps port of a web site, without a path."""
     return is_web_url(value) and "@" not in value and value.rstrip("/") == origin(value)
 
 
 def is_secure(url: str) -> bool:
-    """Whether ``url`` is https, or stays on this machine."""
+    """Whether ``url`` is https, or its host is this machine."""
     parts = urlsplit(url)
     return parts.scheme == "https" or _is_loopback(parts.hostname or "")
 
@@ -107,8 +107,8 @@ def _choice(code: str, *values: str) -> Setting:
 
 
 def _token(code: str, variable: str) -> Setting:
-    words = "an API key, as Ory Network gives one, in printable ASCII"
-    return Setting(code, str, "", words, _is_header, example=f"os.environ[{variable!r}]")
+    description = "an API key, as from Ory Network, in printable ASCII"
+    return Setting(code, str, "", description, _is_header, example=f"os.environ[{variable!r}]")
 
 
 def _switch(code: str, default: bool) -> Setting:
@@ -185,7 +185,7 @@ PROVIDER_SETTINGS = {
         "E028",
         str,
         "openid",
-        "scopes with openid among them, in one text with blanks between them",
+        "scopes, openid among them, in one text and separated by spaces",
         lambda value: "openid" in value.split(),
         example="'openid profile email'",
     ),
@@ -195,11 +195,14 @@ PROVIDER_SETTINGS = {
         "E030",
         dict,
         {},
-        "further parameters, names and values text, none that is sent anyway, max_age a number of seconds",
+        "further parameters: names and values are texts, max_age is a number of seconds, and none is one that this "
+        "app sets",
         _are_parameters,
         example="{'max_age': '60'}",
     ),
-    "ACR_VALUES_REQUIRED": Setting("E081", (list, tuple), (), "acr values, each a word", _are_words, example="['phr']"),
+    "ACR_VALUES_REQUIRED": Setting(
+        "E081", (list, tuple), (), "acr values without spaces", _are_words, example="['phr']"
+    ),
     "POST_LOGOUT_REDIRECT_URI": Setting(
         "E031",
         str,
@@ -227,18 +230,18 @@ PROVIDER_SETTINGS = {
         "E039",
         dict,
         None,
-        "a dict with ADMIN_URL, where the provider is Ory Hydra, or left out",
+        "a dict with ADMIN_URL if the provider is Ory Hydra, and otherwise left out",
         example="{'ADMIN_URL': 'http://hydra:4445'}",
     ),
     "KRATOS": Setting(
         "E043",
         dict,
         None,
-        "a dict with PUBLIC_URL, where people sign in at Ory Kratos, or left out",
+        "a dict with PUBLIC_URL if users sign in at Ory Kratos, and otherwise left out",
         example="{'PUBLIC_URL': 'https://login.example.org'}",
     ),
 }
-#: What an entry without ISSUER and CLIENT_ID may have: people sign in by Kratos alone.
+#: The settings of an entry without ISSUER and CLIENT_ID: users sign in only at Kratos.
 KRATOS_ALONE = frozenset({"KRATOS", "CREATE_USERS", "ASSOCIATE_BY_EMAIL"})
 
 HYDRA_SETTINGS = {
@@ -246,7 +249,7 @@ HYDRA_SETTINGS = {
         "E040",
         str,
         ...,
-        "where Hydra's admin API is, without /admin",
+        "the URL of Hydra's admin API, without /admin",
         _is_admin_url,
         example="'http://hydra:4445'",
     ),
@@ -258,7 +261,7 @@ KRATOS_SETTINGS = {
         "E044",
         str,
         ...,
-        "where browsers reach Kratos' public API",
+        "the URL of Kratos' public API for browsers",
         _is_base_url,
         example="'https://login.example.org'",
     ),
@@ -266,7 +269,7 @@ KRATOS_SETTINGS = {
         "E045",
         str,
         "",
-        "where this server reaches the public API, if elsewhere",
+        "the URL of Kratos' public API for this server, if it is another",
         lambda value: not value or _is_base_url(value),
         example="'http://kratos:4433'",
     ),
@@ -274,7 +277,7 @@ KRATOS_SETTINGS = {
         "E046",
         str,
         "",
-        "where Kratos' admin API is, without /admin",
+        "the URL of Kratos' admin API, without /admin",
         lambda value: not value or _is_admin_url(value),
         example="'http://kratos:4434'",
     ),
@@ -285,7 +288,7 @@ KRATOS_SETTINGS = {
 
 
 def problems() -> list[Problem]:
-    """All that is wrong in ``ORY_LOGOUT``."""
+    """All problems in ``ORY_LOGOUT``."""
     given = getattr(settings, "ORY_LOGOUT", None)
     if not isinstance(given, dict):
         line = f"ORY_LOGOUT = {{'SITE_URL': {SETTINGS['SITE_URL'].example}, 'PROVIDERS': {_PROVIDERS}}}"
@@ -303,7 +306,7 @@ def problems() -> list[Problem]:
 
 
 def _is_misplaced(name: Any, entry: Any) -> bool:
-    """Whether ``name`` is a setting where an alias should be; an alias may be called like a setting."""
+    """Whether ``name`` is a setting in the place of an alias. An alias may have the name of a setting."""
     if isinstance(entry, dict) and (name not in PROVIDER_SETTINGS or not PROVIDER_SETTINGS.keys().isdisjoint(entry)):
         return False
     return isinstance(name, str) and name.upper() in PROVIDER_SETTINGS
@@ -313,8 +316,8 @@ def _without_alias(names: Sequence[str]) -> Problem:
     line = ", ".join(f"{name.upper()!r}: …" for name in names)
     return Problem(
         "E085",
-        f"ORY_LOGOUT['PROVIDERS'] has {', '.join(map(repr, names))}, and no alias of the provider that they belong to.",
-        f"Put them into a dict of their own. Write: 'PROVIDERS': {{'default': {{{line}}}}}",
+        f"ORY_LOGOUT['PROVIDERS'] has {', '.join(map(repr, names))} in the place of an alias.",
+        f"Put the settings of the provider into a dict. Write: 'PROVIDERS': {{'default': {{{line}}}}}",
     )
 
 
@@ -335,12 +338,12 @@ def _provider_problems(alias: Any, entry: Any) -> Iterator[Problem]:
 
 
 def is_kratos_alone(entry: Mapping[str, Any]) -> bool:
-    """Whether ``entry`` names no OpenID provider, but a Kratos."""
+    """Whether ``entry`` has a Kratos and no OpenID provider."""
     return "KRATOS" in entry and "ISSUER" not in entry and "CLIENT_ID" not in entry
 
 
 def kratos_issuer(public_url: str, providers: Mapping[str, Mapping[str, Any]]) -> str:
-    """What names a Kratos in the index. On Ory Network, Hydra and Kratos have one URL, and must not be one issuer."""
+    """The issuer of a Kratos in the session index. It must not equal Hydra's: on Ory Network both have one URL."""
     url = public_url.rstrip("/")
     return f"{url}/" if url in _issuers(providers) else url
 
@@ -356,13 +359,13 @@ def _registration_problems(entry: Mapping[str, Any], where: str) -> Iterator[Pro
         yield Problem(
             "E004",
             f"{where} needs CLIENT_SECRET.",
-            f"Write: 'CLIENT_SECRET': {PROVIDER_SETTINGS['CLIENT_SECRET'].example}. Only a client that is registered "
-            "with TOKEN_ENDPOINT_AUTH_METHOD 'none' and without HS256 needs none.",
+            f"Write: 'CLIENT_SECRET': {PROVIDER_SETTINGS['CLIENT_SECRET'].example}. It is optional if the client is "
+            "registered with TOKEN_ENDPOINT_AUTH_METHOD 'none' and without HS256.",
         )
     if entry.get("ID_TOKEN_ENCRYPTED_RESPONSE_ALG") and not entry.get("DECRYPTION_KEY"):
         yield Problem(
             "E005",
-            f"{where} registers encrypted ID tokens ({entry['ID_TOKEN_ENCRYPTED_RESPONSE_ALG']}) and has no "
+            f"{where} has ID_TOKEN_ENCRYPTED_RESPONSE_ALG ({entry['ID_TOKEN_ENCRYPTED_RESPONSE_ALG']}), but no "
             "DECRYPTION_KEY.",
             f"Write: 'DECRYPTION_KEY': {PROVIDER_SETTINGS['DECRYPTION_KEY'].example}",
         )
@@ -377,7 +380,7 @@ def _api_problems(entry: Mapping[str, Any], known: Mapping[str, Setting], where:
     if not found and entry.get("ADMIN_TOKEN"):
         if not entry.get("ADMIN_URL"):
             hint = f"Write: 'ADMIN_URL': {known['ADMIN_URL'].example}, or remove ADMIN_TOKEN."
-            yield Problem(known["ADMIN_URL"].code, f"{where} has ADMIN_TOKEN, and no ADMIN_URL to send it to.", hint)
+            yield Problem(known["ADMIN_URL"].code, f"{where} has ADMIN_TOKEN, but no ADMIN_URL.", hint)
         elif not is_secure(entry["ADMIN_URL"]):
             yield in_the_clear("E008", where, "ADMIN_URL", entry, "ADMIN_TOKEN")
     if not found and not is_secure(entry.get("PUBLIC_URL", "https:")):
@@ -401,7 +404,7 @@ def _repeated(providers: Mapping[Any, Mapping[str, Any]]) -> Iterator[Problem]:
                 "E006",
                 f"The PROVIDERS {named(first)} and {named(alias)} have the same ISSUER and CLIENT_ID, "
                 f"{shown(entry['CLIENT_ID'])}.",
-                f"A notice could not tell them apart. Remove {named(alias)}, or write the CLIENT_ID of another client.",
+                f"A logout notice fits both. Remove {named(alias)}, or write the CLIENT_ID of another client.",
             )
     for alias, entry in providers.items():
         if "KRATOS" in entry and kratos_issuer(entry["KRATOS"]["PUBLIC_URL"], providers) in _issuers(providers):
@@ -409,19 +412,20 @@ def _repeated(providers: Mapping[Any, Mapping[str, Any]]) -> Iterator[Problem]:
             yield Problem(
                 "E016",
                 f"The PUBLIC_URL of {named(alias)}, {url}, is the ISSUER of two providers, with and without a slash.",
-                "Its sessions could not be told from a provider's. Remove the provider with the wrong ISSUER.",
+                "Then sessions of Kratos and of a provider have the same issuer. Remove the provider with the wrong "
+                "ISSUER.",
             )
 
 
 def _aliases_without_redirect_uri(providers: Mapping[Any, Mapping[str, Any]]) -> Iterator[Problem]:
-    """Each of several providers has a redirect URI of its own, which ends with its alias."""
+    """Of several providers, each has its own redirect URI, which ends with its alias."""
     aliases = [alias for alias, entry in providers.items() if not is_kratos_alone(entry)]
     for alias in aliases if len(aliases) > 1 else []:
         if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
-            written = re.sub(r"[^A-Za-z0-9_-]+", "-", str(alias)).strip("-") or "another"
+            suggestion = re.sub(r"[^A-Za-z0-9_-]+", "-", str(alias)).strip("-") or "another"
             yield Problem(
                 "E076",
-                f"ORY_LOGOUT['PROVIDERS'][{named(alias)}]: the alias cannot stand in a redirect URI.",
+                f"ORY_LOGOUT['PROVIDERS'][{named(alias)}]: the alias cannot be part of a redirect URI.",
                 "With several PROVIDERS, use letters, digits, hyphens and underscores in each alias. Write: "
-                f"{written!r}: {{…}}",
+                f"{suggestion!r}: {{…}}",
             )

@@ -1,4 +1,4 @@
-"""One setting: what it may hold and, where it holds something else, what was seen and the line to write."""
+"""One setting and its check. A problem says which value was seen, and which line to write."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -10,12 +10,12 @@ from django.utils.functional import Promise
 
 from ..oidc.metadata import DISCOVERY_PATH, is_web_url, origin
 
-#: Settings whose value is a secret, or has one in it.
+#: Settings whose value is a secret or contains one.
 SECRETS = frozenset({"ADMIN_TOKEN", "CLIENT_SECRET", "DECRYPTION_KEY", "HYDRA", "KRATOS", "PROVIDERS"})
-#: How long a value may be that a message shows.
+#: The longest value that a message shows.
 LONGEST_SHOWN = 100
 _SECRET_NAME = re.compile("secret|token|passw|key", re.IGNORECASE)
-#: Python spells no number that is much longer.
+#: Messages show only smaller numbers. Python refuses to convert much longer ones to text.
 _LONGEST_NUMBER: int = 10**LONGEST_SHOWN
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
 _SWITCHES = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
@@ -23,7 +23,7 @@ _SWITCHES = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong in the settings. ``code`` is the number of its system check."""
+    """An error in the settings. ``code`` is the number of its system check."""
 
     code: str
     message: str
@@ -32,32 +32,32 @@ class Problem:
 
 @dataclass(frozen=True)
 class Setting:
-    """One key: the number of its check, its type, its default (``...``: required), and what it must hold, in words.
+    """One key: the number of its check, its type, its default (``...``: required), and a description of its values.
 
-    ``example`` is the value in the line to write, as Python spells it; the default, where it is left out.
+    ``example`` is the value in the line to write, as Python code; without it, the default is shown.
     """
 
     code: str
     type: type | tuple[type, ...]
     default: Any
-    words: str
-    holds: Callable[[Any], bool] = lambda _value: True
+    description: str
+    is_valid: Callable[[Any], bool] = lambda _value: True
     example: str = ""
 
 
 def fits(value: Any, setting: Setting) -> bool:
-    """Whether ``setting`` may hold ``value``."""
-    return _is_of_type(value, setting) and setting.holds(value)
+    """Whether ``value`` is valid for ``setting``."""
+    return _is_of_type(value, setting) and setting.is_valid(value)
 
 
 def _is_of_type(value: Any, setting: Setting) -> bool:
-    # True and False are numbers to Python, and to nobody who writes settings.
-    mistaken = isinstance(value, bool) and setting.type is not bool
-    return isinstance(value, setting.type) and not mistaken
+    # In Python, True and False are numbers.
+    is_wrong_bool = isinstance(value, bool) and setting.type is not bool
+    return isinstance(value, setting.type) and not is_wrong_bool
 
 
 def problems_in(given: Mapping[Any, Any], known: Mapping[str, Setting], where: str) -> Iterator[Problem]:
-    """What is wrong in ``given``, of which ``known`` says what it may hold."""
+    """The problems in the settings ``given``. ``known``: the settings that it may have."""
     for name in given.keys() - known.keys():
         near = get_close_matches(name.upper(), known, 1) if isinstance(name, str) else []
         hint = f"Did you mean {near[0]!r}?" if near else f"Remove it. The settings here are {', '.join(known)}."
@@ -77,27 +77,27 @@ def not_a_dict(code: str, where: str, value: Any, line: str) -> Problem:
 
 def _unusable(name: str, value: Any, setting: Setting, where: str) -> Problem:
     seen = "" if name in SECRETS and value else shown(value)
-    said = f"it is {seen}" if seen else f"it is of the type {kind(value)}, and is not shown"
+    description = f"it is {seen}" if seen else f"it is of the type {kind(value)}, and is not shown"
     if seen and value is not None and not _is_of_type(value, setting):
-        said += f", of the type {kind(value)}"
+        description += f", of the type {kind(value)}"
     return Problem(
         setting.code,
-        f"{where}[{name!r}] cannot be used: {said}.",
-        _hint(name, setting, _meant(value) if seen and value and value is not True else ()),
+        f"{where}[{name!r}] cannot be used: {description}.",
+        _hint(name, setting, _corrections(value) if seen and value and value is not True else ()),
     )
 
 
-def _hint(name: str, setting: Setting, meant: Iterator[Any] | tuple[()] = ()) -> str:
+def _hint(name: str, setting: Setting, corrections: Iterator[Any] | tuple[()] = ()) -> str:
     example = setting.example or repr(setting.default)
-    value = next((repr(one) for one in meant if fits(one, setting)), example)
-    return f"It should be {setting.words}. Write: {name!r}: {value}"
+    value = next((repr(value) for value in corrections if fits(value, setting)), example)
+    return f"It should be {setting.description}. Write: {name!r}: {value}"
 
 
 def in_the_clear(code: str, where: str, name: str, entry: Mapping[str, Any], what: str) -> Problem:
-    """``what`` would travel to an http URL."""
+    """The problem that ``what`` would be sent to an http URL."""
     seen = shown(entry[name]) or "an http URL, and is not shown"
     line = shown(f"https://{entry[name].partition('://')[2]}") or "'https://…'"
-    hint = f"{what} would travel in the clear. Write: {name!r}: {line}"
+    hint = f"{what} would be sent without encryption. Write: {name!r}: {line}"
     return Problem(code, f"{where}[{name!r}] is not https: it is {seen}.", hint)
 
 
@@ -107,7 +107,7 @@ def kind(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """``value`` for a message, if it is short and plain, and no URL with a password; otherwise nothing."""
+    """``value`` for a message, or an empty text if it is long, is not a simple value, or can contain a secret."""
     if not _is_plain(value):
         return ""
     text = repr(value)
@@ -124,7 +124,7 @@ def _is_plain(value: Any) -> bool:
         are_names = all(isinstance(name, str) and not _SECRET_NAME.search(name) for name in value)
         return are_names and all(map(_is_plain_scalar, value.values()))
     if isinstance(value, list | tuple | set | frozenset):
-        return all(isinstance(one, str) for one in value)
+        return all(isinstance(item, str) for item in value)
     return _is_plain_scalar(value)
 
 
@@ -134,14 +134,14 @@ def _is_plain_scalar(value: Any) -> bool:
     return value is None or isinstance(value, str | bytes | float)
 
 
-def _meant(value: Any) -> Iterator[Any]:
-    """Of what :func:`shown` shows: what may have been meant, the likeliest first."""
+def _corrections(value: Any) -> Iterator[Any]:
+    """Values to suggest in place of ``value``, which :func:`shown` shows. The best suggestion comes first."""
     if isinstance(value, Mapping):
-        yield {name: str(one) for name, one in value.items()}
+        yield {name: str(item) for name, item in value.items()}
         return
     if isinstance(value, list | tuple | set | frozenset):
         yield sorted(value)
-        yield from _texts_meant(" ".join(value))
+        yield from _text_corrections(" ".join(value))
         return
     text = (value.decode(errors="replace") if isinstance(value, bytes) else str(value)).strip()
     yield _SWITCHES.get(text.lower())
@@ -150,11 +150,11 @@ def _meant(value: Any) -> Iterator[Any]:
         return
     if _NUMBER.fullmatch(text):
         yield float(text) if "." in text else int(text)
-    yield from _texts_meant(text)
+    yield from _text_corrections(text)
     yield re.split(r"[\s,]+", text)
 
 
-def _texts_meant(text: str) -> Iterator[str]:
+def _text_corrections(text: str) -> Iterator[str]:
     url = text if "://" in text else f"https://{text}"
     if is_web_url(url):
         url = re.split("[?#]", url)[0].rstrip("/")

@@ -1,7 +1,7 @@
-"""This site's client at Hydra: as it is registered, as it should be, and what lies between."""
+"""Compare this site's client at Hydra with its settings, and register or update it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from .. import conf
@@ -11,7 +11,7 @@ from ..ory.hydra import ClientMetadata, HydraAdmin, OAuth2Client
 
 @dataclass(frozen=True)
 class Choices:
-    """What whoever registers decides. ``skip_logout_consent`` is left as it is unless it is ``True`` or ``False``."""
+    """The options of a registration. With ``None``, ``skip_logout_consent`` does not change."""
 
     exact: bool = False
     frontchannel: bool = True
@@ -29,7 +29,7 @@ class ClientURLs:
 
 
 def client_urls(config: conf.ProviderConfig) -> ClientURLs:
-    """The URLs that the client of ``config`` has to register."""
+    """The URLs that the client of ``config`` must register."""
     site = conf.get()
     return ClientURLs(
         redirect_uri=config.redirect_uri,
@@ -41,7 +41,7 @@ def client_urls(config: conf.ProviderConfig) -> ClientURLs:
 
 @dataclass(frozen=True)
 class Difference:
-    """One field that is not as it should be. ``registered`` is ``None`` where there is no client."""
+    """A field whose registered value is not the wanted one. ``registered`` is ``None`` if there is no client."""
 
     name: str
     registered: Any
@@ -49,7 +49,7 @@ class Difference:
 
 
 def registered_client(hydra: HydraAdmin, client_id: str) -> OAuth2Client | None:
-    """The client, or ``None`` where Hydra knows none of that id. Raises like :meth:`HydraAdmin.client`."""
+    """The client, or ``None`` if Hydra has none with that id. Raises like :meth:`HydraAdmin.client`."""
     try:
         return hydra.client(client_id)
     except HydraError as error:
@@ -59,7 +59,7 @@ def registered_client(hydra: HydraAdmin, client_id: str) -> OAuth2Client | None:
 
 
 def wanted(config: conf.ProviderConfig, registered: OAuth2Client | None, choices: Choices) -> ClientMetadata:
-    """What this site's URLs ask of its client. Further redirect URIs stay, unless they are to be ``exact``."""
+    """The metadata that this site's client should have. Other redirect URIs stay, unless ``choices.exact``."""
     urls = client_urls(config)
     kept = registered if not choices.exact else None
     return ClientMetadata(
@@ -74,20 +74,20 @@ def wanted(config: conf.ProviderConfig, registered: OAuth2Client | None, choices
 
 
 def differences(registered: OAuth2Client | None, metadata: ClientMetadata) -> list[Difference]:
-    """What of ``metadata`` is not registered."""
-    found = []
+    """The fields of ``metadata`` that are not registered like this."""
+    result = []
     for name, value in metadata.given().items():
-        present = getattr(registered, name) if registered else None
-        if present != value:
-            found.append(Difference(name, present, value))
-    return found
+        current = getattr(registered, name) if registered else None
+        if current != value:
+            result.append(Difference(name, current, value))
+    return result
 
 
 def write(
     hydra: HydraAdmin, config: conf.ProviderConfig, registered: OAuth2Client | None, found: Sequence[Difference]
 ) -> OAuth2Client:
-    """Register what is different, or a new client with all that this site's settings say. Raises like Hydra's calls."""
-    changes = {one.name: one.wanted for one in found}
+    """Update the fields ``found``, or create the client from this site's settings. Raises like Hydra's calls."""
+    changes = {difference.name: difference.wanted for difference in found}
     registration = config.registration
     if registered:
         return hydra.update_client(registration.client_id, ClientMetadata(**changes))
@@ -104,9 +104,9 @@ def write(
 
 
 def as_dict(found: Sequence[Difference]) -> dict[str, dict[str, Any]]:
-    """For JSON, by field."""
-    return {one.name: {key: value for key, value in asdict(one).items() if key != "name"} for one in found}
+    """The differences for JSON, by the name of the field."""
+    return {difference.name: {"registered": difference.registered, "wanted": difference.wanted} for difference in found}
 
 
-def _with(uris: Sequence[str], ours: str) -> Sequence[str]:
-    return uris if ours in uris else (*uris, ours)
+def _with(uris: Sequence[str], uri: str) -> Sequence[str]:
+    return uris if uri in uris else (*uris, uri)

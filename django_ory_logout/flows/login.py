@@ -1,4 +1,4 @@
-"""Sign-in: to the provider and back. Values out, never a response."""
+"""Sign-in at an OpenID provider. Functions return values, never a response."""
 
 import logging
 import secrets
@@ -32,28 +32,28 @@ from . import logout
 
 logger = logging.getLogger("django_ory_logout")
 
-#: How long a person may take at the provider, in seconds.
+#: How long a sign-in may take, in seconds.
 SIGN_IN_SECONDS = 10 * 60
-#: A longer ``next``, in bytes, would not fit into the cookie that carries it.
+#: The longest ``next``, in bytes, that fits into the cookie of a pending sign-in.
 MAX_NEXT_LENGTH = 2000
 SALT = "django_ory_logout.login"
-#: Stands in the cache for a sign-in that came back and is not done.
-UNDER_WAY = "under way"
-#: What Django keeps on a request of who is signed in.
-_USER = ("user", "_cached_user", "_acached_user")
+#: The value in the cache while the callback of a sign-in runs.
+IN_PROGRESS = "under way"
+#: The attributes in which Django keeps the user of a request.
+_USER_ATTRIBUTES = ("user", "_cached_user", "_acached_user")
 
 
 @dataclass(frozen=True)
 class PendingSignIn:
-    """A sign-in that is under way in one browser, which carries it in a signed cookie for each ``state``."""
+    """A sign-in that a browser has started. The browser keeps it in a signed cookie, one for each ``state``."""
 
     provider: str
     next: str
-    #: The login session that the browser had before, for ``form_post`` alone: that comes without the session's cookie.
+    #: The browser's previous login session, only for ``form_post``: that request comes without the session cookie.
     login_session: str = ""
-    #: Where ``max_age`` was sent: since when the person has to have been authenticated, in seconds since the epoch.
+    #: If ``max_age`` was sent: the earliest ``auth_time`` to accept, in seconds since the epoch.
     oldest_auth_time: float | None = field(default=None, repr=False)
-    #: Whether a page began it by itself, after another had failed: that is done once.
+    #: Whether an error page started it by itself. It does so only once.
     is_retry: bool = field(default=False, repr=False)
     state: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
@@ -61,7 +61,7 @@ class PendingSignIn:
 
     @property
     def config(self) -> conf.ProviderConfig:
-        """The provider that the sign-in goes to. Raises :exc:`InvalidMessage` (``provider_unknown``)."""
+        """The provider of the sign-in. Raises :exc:`InvalidMessage` (``provider_unknown``)."""
         return conf.get().of_alias(self.provider)
 
     @sensitive_variables()
@@ -71,40 +71,40 @@ class PendingSignIn:
     @classmethod
     @sensitive_variables()
     def read(cls, signed: str | None, state: str) -> Self:
-        """The sign-in that ``signed`` carries. Raises :exc:`InvalidMessage`: ``state_unknown``, ``state_expired``."""
+        """The sign-in in the cookie ``signed``. Raises :exc:`InvalidMessage`: ``state_unknown``, ``state_expired``."""
         if not signed:
             unknown = "this browser has no sign-in under way with that state"
-            raise InvalidMessage("state_unknown", unknown + _began_elsewhere(state))
+            raise InvalidMessage("state_unknown", unknown + _other_host_detail(state))
         try:
             pending = cls(**signing.loads(signed, salt=SALT, max_age=SIGN_IN_SECONDS))
         except signing.SignatureExpired as error:
             raise InvalidMessage("state_expired", f"the sign-in began more than {SIGN_IN_SECONDS} s ago") from error
-        except (signing.BadSignature, TypeError) as error:  # the latter: another version of this app made it
+        except (signing.BadSignature, TypeError) as error:  # TypeError: another version of this app made it
             raise InvalidMessage("state_unknown", "the cookie of this sign-in is not ours") from error
         if pending.state != state:
             raise InvalidMessage("state_unknown", "the cookie belongs to another sign-in")
         return pending
 
     @property
-    def spent(self) -> Self:
-        """What the browser carries on when it is signed in: for a callback that it opens again."""
+    def without_secrets(self) -> Self:
+        """What the browser keeps after the sign-in, in case it opens the callback again."""
         return replace(self, login_session="", nonce="", code_verifier="")
 
     def use(self) -> bool:
-        """Whether it comes back for the first time. ``False``: an earlier callback goes on, or has signed in.
+        """Whether this is its first callback. ``False``: an earlier one still runs, or its login session is active.
 
-        Raises :exc:`InvalidMessage` (``state_used``) when that has failed or the person is logged out again, or as
-        :class:`SharedCache`.
+        Raises :exc:`InvalidMessage` (``state_used``) if the earlier callback failed or its login session has ended.
+        Raises like :class:`SharedCache`.
         """
-        if self.code_verifier and self.config.cache.add(self._used_key, UNDER_WAY, SIGN_IN_SECONDS):
+        if self.code_verifier and self.config.cache.add(self._used_key, IN_PROGRESS, SIGN_IN_SECONDS):
             return True
         login_session = self.config.cache.get(self._used_key)
-        if login_session == UNDER_WAY or (login_session and index.get_active(login_session)):
+        if login_session == IN_PROGRESS or (login_session and index.get_active(login_session)):
             return False
         raise InvalidMessage("state_used", "this sign-in came back before")
 
-    def came_to(self, login_session: str) -> None:
-        """Keep what the first callback has opened, or that it opened nothing. Raises nothing."""
+    def record_result(self, login_session: str) -> None:
+        """Keep the id of the login session that the callback opened; empty if it failed. Raises nothing."""
         with suppress(TemporaryError):
             self.config.cache.set(self._used_key, login_session, SIGN_IN_SECONDS)
 
@@ -114,16 +114,16 @@ class PendingSignIn:
 
 
 def provider_of(parameters: Mapping[str, str]) -> conf.ProviderConfig:
-    """The provider that a request to sign in names: by ``iss`` (Core 4), by alias, or the first.
+    """The provider that ``parameters`` name by ``iss`` (Core 4) or by ``provider``, an alias; or else the default.
 
-    Raises :exc:`InvalidMessage` for ``issuer_unknown`` and ``provider_unknown``: those start nothing.
+    Raises :exc:`InvalidMessage`: ``issuer_unknown``, ``provider_unknown``.
     """
     config = conf.get()
     issuer, alias = parameters.get("iss"), parameters.get("provider")
     if issuer is not None:
         of_issuer = config.of_issuer(issuer)
         if not of_issuer:
-            raise InvalidMessage("issuer_unknown", "a sign-in was asked for at an issuer that is not configured")
+            raise InvalidMessage("issuer_unknown", "iss of the request to sign in is no configured issuer")
         return of_issuer[0]
     if alias is None:
         return config.providers.get("default") or next(iter(config.providers.values()))
@@ -131,15 +131,15 @@ def provider_of(parameters: Mapping[str, str]) -> conf.ProviderConfig:
 
 
 def safe_next(url: str | None) -> str:
-    """``url`` if a browser that follows it stays on this site or goes to an allowed host, else nothing.
+    """``url`` if it leads to this site or to an allowed host; otherwise an empty text.
 
-    One that is too long is left out, too, and that is logged.
+    It is also empty if ``url`` is too long. That is logged.
     """
     if not url or not url.isprintable() or "\\" in url or url.lstrip().startswith("//"):
         return ""
     config = conf.get()
     require_https = config.site_url.startswith("https:")
-    # Django refuses long ones without a look at their host.
+    # Django refuses long URLs and does not check their host.
     if not url_has_allowed_host_and_scheme(url[:MAX_NEXT_LENGTH], config.next_allowed_hosts, require_https):
         return ""
     if len(url.encode()) > MAX_NEXT_LENGTH:
@@ -149,14 +149,14 @@ def safe_next(url: str | None) -> str:
 
 
 def note_other_host(request: HttpRequest, pending: PendingSignIn) -> None:
-    """Under ``DEBUG``, keep at which host ``pending`` began, if its cookie may not come back from there."""
+    """Under ``DEBUG``, cache the host at which ``pending`` started, if it is not the host of ``SITE_URL``."""
     if settings.DEBUG and _host(request) != urlsplit(conf.get().site_url).hostname:
         with suppress(TemporaryError):
             pending.config.cache.set(_host_key(pending.state), request.get_host(), SIGN_IN_SECONDS)
 
 
-def _began_elsewhere(state: str) -> str:
-    """What :func:`note_other_host` kept of ``state``, for a callback whose cookie did not come."""
+def _other_host_detail(state: str) -> str:
+    """For the error of a callback without its cookie: the host that :func:`note_other_host` cached, or nothing."""
     host = None
     if settings.DEBUG and state:
         with suppress(TemporaryError):
@@ -211,17 +211,17 @@ def begin(
 
 @sensitive_variables()
 def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, str], alias: str = "") -> None:
-    """Sign in whom the provider's ``response`` to ``pending`` is about, unless that is done or under way.
+    """Sign in the user of the authorization ``response`` to ``pending``. Do nothing if an earlier callback did it.
 
-    It came to the redirect URI of the provider ``alias``, or to ``callback/``.
+    ``alias``: the provider whose redirect URI received the response; empty for ``callback/``.
 
-    Raises any :exc:`~.exceptions.OryLogoutError`; then what was signed in before still is, and nothing else. The
-    session that this browser had before ends when the new one stands.
+    When the new session is open, the browser's previous session ends. Raises any :exc:`~.exceptions.OryLogoutError`;
+    then the previous session stays as it was.
     """
     LoginSessionStore.of(request)
     config = pending.config
     if alias != config.callback_alias:
-        # Another provider may have sent the browser on, to an honest one whose code it wants (RFC 9700, 4.4).
+        # A malicious provider may want the code of another provider (mix-up attack, RFC 9700, 4.4).
         raise InvalidMessage("redirect_uri_mismatch", "the response came to another redirect URI than the sign-in has")
     if not pending.use():
         return
@@ -230,7 +230,7 @@ def finish(request: HttpRequest, pending: PendingSignIn, response: Mapping[str, 
         _sign_in(request, pending, response)
         login_session = request.session[INDEX_KEY]["id"]
     finally:
-        pending.came_to(login_session)
+        pending.record_result(login_session)
 
 
 @sensitive_variables()
@@ -238,11 +238,11 @@ def _sign_in(request: HttpRequest, pending: PendingSignIn, response: Mapping[str
     config = pending.config
     metadata = config.provider.metadata(time.time())
     code = messages.authorization_code(response, metadata, iss_required=config.iss_required)
-    received, id_token = _redeemed(config, code, pending)
+    tokens, id_token = _exchange(config, code, pending)
     user = auth.authenticate(request, id_token=id_token, provider=config)
     if user is None:
         raise backends.refusal_of(request)
-    start_session(request, user, id_token, _stored_login(config, id_token, received), replaces=pending.login_session)
+    start_session(request, user, id_token, _stored_login(config, id_token, tokens), replaces=pending.login_session)
 
 
 @sensitive_variables()
@@ -254,59 +254,62 @@ def start_session(
     *,
     replaces: str = "",
 ) -> None:
-    """Sign ``user`` in, keep ``login``, and then end what this browser had before: also the row ``replaces``, if any.
+    """Sign ``user`` in and store ``login`` in a new session. Then end this browser's previous session.
 
-    Whatever it raises, :exc:`LoggedOutMeanwhile` for one, what was signed in before still is, and nothing else.
+    ``replaces``: the id of the previous session's row, for a request without the session cookie.
+
+    Raises :exc:`LoggedOutMeanwhile` and others. Then the previous session and user stay as they were.
     """
-    before = LoginSessionStore.of(request)
-    user_before = {name: vars(request)[name] for name in _USER if name in vars(request)}
-    came = any(before.name)
+    previous = LoginSessionStore.of(request)
+    previous_user = {name: vars(request)[name] for name in _USER_ATTRIBUTES if name in vars(request)}
+    has_previous = any(previous.name)
     row_id, session = uuid4(), None
-    kept = replace(login, logout_state=logout.new_state("", login_session=str(row_id)))
+    login = replace(login, logout_state=logout.new_state("", login_session=str(row_id)))
     user_agent = request.headers.get("User-Agent", "")
     try:
-        request.session = session = before.new_session_for(user)
+        request.session = session = previous.new_session_for(user)
         with users.receiver_faults():
             auth.login(request, cast(Any, user))
-        row = opening.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
-        before.end(EndReason.SUPERSEDED)
-        if replaces and not came:
+        row = opening.open_login_session(session, user, authentication, login, row_id=row_id, user_agent=user_agent)
+        previous.end(EndReason.SUPERSEDED)
+        if replaces and not has_previous:
             replaced = SessionName(replaces, None)
             ending.clean_up(ending.end_session(replaced, None, EndReason.SUPERSEDED))
     except BaseException:
-        # A receiver of user_logged_in may object, too.
+        # A receiver of user_logged_in can raise, too.
         opening.discard_login_session(session, row_id, user)
-        request.session = before
-        for name in _USER:
+        request.session = previous
+        for name in _USER_ATTRIBUTES:
             vars(request).pop(name, None)
-        vars(request).update(user_before)
+        vars(request).update(previous_user)
         raise
-    before.flush()
+    previous.flush()
     opening.send_opened_signal(request, row)
 
 
 @sensitive_variables()
-def _redeemed(config: conf.ProviderConfig, code: str, pending: PendingSignIn) -> tuple[Tokens, IDToken]:
+def _exchange(config: conf.ProviderConfig, code: str, pending: PendingSignIn) -> tuple[Tokens, IDToken]:
+    """The tokens for ``code``, and the verified ID token with the claims of the UserInfo endpoint."""
     provider = config.provider
-    received = provider.exchange(
+    tokens = provider.exchange(
         code,
         redirect_uri=config.redirect_uri,
         code_verifier=pending.code_verifier,
         now=time.time(),
     )
-    id_token = provider.verify_id_token(received, nonce=pending.nonce, now=time.time())
+    id_token = provider.verify_id_token(tokens, nonce=pending.nonce, now=time.time())
     check_authentication(
         id_token.claims, oldest_auth_time=pending.oldest_auth_time, acr_values=config.acr_values_required
     )
     if config.userinfo:
-        userinfo = provider.userinfo(received.access_token, id_token.subject, time.time())
+        userinfo = provider.userinfo(tokens.access_token, id_token.subject, time.time())
         id_token = replace(id_token, claims={**userinfo, **id_token.claims})
-    return received, id_token
+    return tokens, id_token
 
 
 @sensitive_variables()
-def _stored_login(config: conf.ProviderConfig, id_token: IDToken, received: Tokens) -> StoredLogin:
-    """What the Django session keeps: what logging out needs, and the other tokens only when a setting asks for them."""
+def _stored_login(config: conf.ProviderConfig, id_token: IDToken, tokens: Tokens) -> StoredLogin:
+    """The data that the Django session keeps for a logout. Only ``KEEP_TOKENS`` adds the access and refresh token."""
     login = StoredLogin.of(
         id_token, provider=config.alias, client_id=config.registration.client_id, id_token=id_token.raw
     )
@@ -314,7 +317,7 @@ def _stored_login(config: conf.ProviderConfig, id_token: IDToken, received: Toke
         return login
     return replace(
         login,
-        access_token=received.access_token,
-        refresh_token=received.refresh_token,
-        scope=received.scope or config.scope,
+        access_token=tokens.access_token,
+        refresh_token=tokens.refresh_token,
+        scope=tokens.scope or config.scope,
     )

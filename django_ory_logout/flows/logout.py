@@ -1,4 +1,4 @@
-"""Logging out: started here, or told by the provider. Values out, never a response."""
+"""Logout that starts at this site. Functions return values, never a response."""
 
 import logging
 import secrets
@@ -24,7 +24,7 @@ from ..sessions.stored_login import StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
-#: How long the way to the provider and back may take, in seconds.
+#: How long a logout at the provider may take, in seconds.
 STATE_SECONDS = 24 * 60 * 60
 SALT = "django_ory_logout.logout"
 
@@ -34,9 +34,9 @@ SALT = "django_ory_logout.logout"
 
 @sensitive_variables()
 def sign_out(request: HttpRequest) -> tuple[StoredLogin | None, bool]:
-    """End the local session, whatever comes after.
+    """End the local session.
 
-    Gives what it kept of the provider that opened it, if that can be read, and whether a provider did. Raises
+    Return the login that it stored, if it can be read, and whether a provider had opened the session. Raises
     :exc:`~.exceptions.LogoutUnconfirmed`.
     """
     login = LoginSessionStore.of(request).login
@@ -45,17 +45,17 @@ def sign_out(request: HttpRequest) -> tuple[StoredLogin | None, bool]:
 
 
 def end_current(request: HttpRequest, reason: EndReason) -> bool:
-    """Django's own ``logout()``, with a reason. Once the row has ended, nothing is in its way.
+    """End the row of the current session, then call Django's ``logout()``. A fault of the latter is only logged.
 
-    Says whether a provider had opened the session. Raises :exc:`~.exceptions.LogoutUnconfirmed` when the row could not
-    be ended.
+    Return whether a provider had opened the session. Raises :exc:`~.exceptions.LogoutUnconfirmed` if the row could
+    not be ended.
     """
     session = LoginSessionStore.of(request)
     was_opened = session.end(reason)
     try:
         auth.logout(request)
     except Exception as error:
-        # A receiver of user_logged_out raised, or the user could not be read.
+        # For example, a receiver of user_logged_out raised, or the user could not be read.
         logger.exception("logout goes on without what failed: internal_error: %s", fault_name(error))
     session.flush()
     request.user = AnonymousUser()
@@ -64,10 +64,10 @@ def end_current(request: HttpRequest, reason: EndReason) -> bool:
 
 @sensitive_variables()
 def end_session_request(login: StoredLogin, state: str) -> EndSessionRequest | None:
-    """The request to the provider that opened ``login``, or ``None`` when there is no way to tell it now (logged)."""
+    """The request to the provider that opened ``login``, or ``None`` if there can be none now (the log says why)."""
     kratos = conf.get().kratos_of(login.issuer)
     if kratos:
-        return _request_to_hydra(kratos.alias)
+        return _hydra_request(kratos.alias)
     config = conf.get().of_client(login.issuer, login.client_id)
     if config is None:
         logger.warning("logout at the provider left out: provider_unknown: its registration is no longer configured")
@@ -76,10 +76,11 @@ def end_session_request(login: StoredLogin, state: str) -> EndSessionRequest | N
     return _end_session_request(config, metadata, login, state) if metadata else None
 
 
-def _request_to_hydra(alias: str) -> EndSessionRequest | None:
-    """A logout at the Hydra whose login page is the Kratos that opened a session: without a hint, by its own cookie.
+def _hydra_request(alias: str) -> EndSessionRequest | None:
+    """The request to Hydra for a session that Kratos opened, if Hydra uses Kratos as its login page.
 
-    Hydra takes neither ``state`` nor a redirect URI then, and the browser stays there.
+    There is no ID token, so Hydra finds its session by its own cookie. Without the hint it accepts neither ``state``
+    nor a redirect URI: the browser stays at Hydra.
     """
     config = conf.get().providers.get(alias)
     metadata = _metadata(config) if config else None
@@ -87,7 +88,7 @@ def _request_to_hydra(alias: str) -> EndSessionRequest | None:
 
 
 def _metadata(config: conf.ProviderConfig) -> ProviderMetadata | None:
-    """What the provider says of itself, if that has an end session endpoint; else why not, in the log."""
+    """The provider's metadata, or ``None`` if it has no end session endpoint or does not answer (logged)."""
     try:
         metadata = config.provider.metadata(time.time())
     except TemporaryError as error:
@@ -101,9 +102,9 @@ def _metadata(config: conf.ProviderConfig) -> ProviderMetadata | None:
 
 @sensitive_variables()
 def held_end_session_request(login: StoredLogin, state: str) -> EndSessionRequest | None:
-    """The same for a link, which ends the session here only when the browser comes back to ``logout_callback``.
+    """The same for ``logout_link``. The session here ends when the browser returns to ``logout_callback``.
 
-    By what is known already: a page that shows it neither waits for the provider nor fills the log.
+    It uses only cached metadata, so a page with the link makes no call and no log line.
     """
     config = conf.get().of_client(login.issuer, login.client_id)
     if config is None or config.post_logout_redirect_uri:
@@ -129,23 +130,23 @@ def _end_session_request(
 
 
 def new_state(next_url: str, *, incomplete: bool = False, login_session: str = "") -> str:
-    """A ``state`` for the way to the provider and back. It is signed: the session that made it may be gone by then.
+    """A signed ``state`` for an end-session request. It is readable when the session has ended.
 
-    ``incomplete``: Kratos had to be told, and could not be. ``login_session``: the id of the row that ends when a
-    browser comes back with this ``state``; empty where it has ended before.
+    ``incomplete``: the logout at Kratos failed. ``login_session``: the id of the row that ends when the browser returns
+    with this ``state``; empty if it has ended already.
     """
     state = {"next": next_url, "incomplete": incomplete, "id": secrets.token_urlsafe(12)}
     return signing.dumps(state | ({"login_session": login_session} if login_session else {}), salt=SALT)
 
 
 def state_id(state: str) -> str:
-    """What tells one :func:`new_state` from another, and is of no use to anybody."""
+    """An id of ``state`` for the log of events. Nobody can make the ``state`` from it."""
     return str(signing.loads(state, salt=SALT)["id"])
 
 
 @dataclass(frozen=True)
-class Returned:
-    """A browser is back from the provider. ``started_here``: its ``state`` is ours; the rest is :func:`new_state`'s."""
+class LogoutCallback:
+    """The ``state`` of a post-logout redirect. ``started_here``: it is ours. The rest is as for :func:`new_state`."""
 
     started_here: bool
     next: str = ""
@@ -153,32 +154,32 @@ class Returned:
 
 
 @sensitive_variables()
-def return_from_provider(request: HttpRequest, state: str) -> Returned:
-    """A browser that left by ``logout_link`` is logged out here now; every other one was before it left.
+def return_from_provider(request: HttpRequest, state: str) -> LogoutCallback:
+    """Handle a browser that returns from the provider. After ``logout_link``, its session here ends only now.
 
     Raises :exc:`~.exceptions.LogoutUnconfirmed`.
     """
     try:
-        left = signing.loads(state, salt=SALT)
-        if "login_session" not in left:
-            left = signing.loads(state, salt=SALT, max_age=STATE_SECONDS)
+        content = signing.loads(state, salt=SALT)
+        if "login_session" not in content:
+            content = signing.loads(state, salt=SALT, max_age=STATE_SECONDS)
     except signing.BadSignature:
-        return Returned(started_here=False)
-    if "login_session" in left:
-        _return_by_link(request, left["login_session"])
-        return Returned(started_here=True)
-    events.note(EventKind.RETURNED, code=left["id"])
-    return Returned(True, left["next"], left.get("incomplete", False))
+        return LogoutCallback(started_here=False)
+    if "login_session" in content:
+        _end_after_link(request, content["login_session"])
+        return LogoutCallback(started_here=True)
+    events.note(EventKind.RETURNED, code=content["id"])
+    return LogoutCallback(True, content["next"], content.get("incomplete", False))
 
 
-def _return_by_link(request: HttpRequest, row_id: str) -> None:
+def _end_after_link(request: HttpRequest, row_id: str) -> None:
     session = LoginSessionStore.of(request)
     try:
-        ends = session.belongs_to(row_id)
+        is_current = session.belongs_to(row_id)
     except DatabaseFault as error:
         reason = EndReason.RP_INITIATED
         raise LogoutUnconfirmed("database_fault", type(error).__name__, name=session.name, reason=reason) from error
-    if ends:
+    if is_current:
         login = session.login or StoredLogin()
         end_current(request, EndReason.RP_INITIATED)
         events.note(EventKind.RETURNED, issuer=login.issuer, sid=login.sid or "")

@@ -1,4 +1,4 @@
-"""Logout notices that a provider sends, by the back channel and by the front channel. Values out, never a response."""
+"""Logout notices of a provider, by the back channel and by the front channel. Functions return no response."""
 
 import time
 
@@ -15,9 +15,9 @@ from ..oidc.tokens import LogoutToken, unverified_recipient
 from ..sessions import ending, events, index, receipts
 from ..sessions.store import LoginSessionStore
 
-#: What the doctor sends in place of a logout token, and the code that refuses it.
-DOCTOR_PROBE_TOKEN, OF_DOCTOR = "ory_doctor", "doctors_probe"
-#: How long a probe of this site is known for its own, in seconds.
+#: The doctor sends this text in place of a logout token, and the receiver refuses it with this code.
+DOCTOR_PROBE_TOKEN, DOCTOR_PROBE_CODE = "ory_doctor", "doctors_probe"
+#: How long this site recognises its own signed probe, in seconds.
 PROBE_SECONDS = 24 * 60 * 60
 
 
@@ -26,28 +26,28 @@ PROBE_SECONDS = 24 * 60 * 60
 
 @sensitive_variables()
 def back_channel(token: str) -> int:
-    """Do what a logout token says (Back-Channel Logout 2.5 to 2.7); says how many login sessions ended.
+    """End the login sessions that a logout token names (Back-Channel Logout 2.5 to 2.7). Return their number.
 
-    Raises :exc:`InvalidToken` for a token to refuse and :exc:`TemporaryError` for one to send again.
+    Raises :exc:`InvalidToken` for an invalid token, and :exc:`TemporaryError` if the provider should send it again.
     """
     if _is_own_probe(token):
-        raise InvalidToken("doctors_probe", "the doctor looks whether this receiver answers")
-    verified = _verified(token)
+        raise InvalidToken(DOCTOR_PROBE_CODE, "the doctor checks whether this receiver answers")
+    verified = _verify(token)
     notice = LogoutNotice(verified.issuer, verified.subject, verified.sid, moment(verified.iat))
-    began = time.monotonic()
+    start = time.monotonic()
     receipt = receipts.record(notice, verified.jti)
     ended = index.process(receipt, EndReason.BACK_CHANNEL)
-    events.accepted(EventKind.BACK_CHANNEL, notice, verified.jti, ended=ended, seconds=time.monotonic() - began)
+    events.accepted(EventKind.BACK_CHANNEL, notice, verified.jti, ended=ended, seconds=time.monotonic() - start)
     return ended
 
 
 def own_probe() -> str:
-    """A :data:`DOCTOR_PROBE_TOKEN` that this site alone knows for its own, by its ``SECRET_KEY``."""
+    """A :data:`DOCTOR_PROBE_TOKEN` that is signed with ``SECRET_KEY``, so only this site recognises it."""
     return signing.TimestampSigner(salt=DOCTOR_PROBE_TOKEN).sign(DOCTOR_PROBE_TOKEN)
 
 
 def is_probe(token: str) -> bool:
-    """Whether a doctor has sent that, this site's or another's: nobody counts it."""
+    """Whether a doctor sent ``token``, of this site or of another. Such requests are not counted."""
     return token.startswith(DOCTOR_PROBE_TOKEN)
 
 
@@ -63,16 +63,18 @@ def _is_own_probe(token: str) -> bool:
 
 
 @sensitive_variables()
-def _verified(token: str) -> LogoutToken:
-    """``token``, verified with the one registration that it is for; whom it claims to be for decides nothing else."""
-    config = conf.get()
-    issuer, audience = unverified_recipient(token, [one.registration for one in config.providers.values()])
-    of_issuer = config.of_issuer(issuer)
+def _verify(token: str) -> LogoutToken:
+    """Verify ``token``. Its unverified ``iss`` and ``aud`` only choose the registration to verify it with."""
+    site = conf.get()
+    registrations = [config.registration for config in site.providers.values()]
+    issuer, audience = unverified_recipient(token, registrations)
+    of_issuer = site.of_issuer(issuer)
     if not of_issuer:
         raise InvalidToken("issuer_unknown", "iss is no configured issuer")
-    for one in of_issuer:
-        if one.registration.client_id in audience:
-            return one.provider.verify_logout_token(token, now=time.time(), exp_required=one.logout_token_exp_required)
+    for config in of_issuer:
+        if config.registration.client_id in audience:
+            exp_required = config.logout_token_exp_required
+            return config.provider.verify_logout_token(token, now=time.time(), exp_required=exp_required)
     raise InvalidToken("aud_mismatch", "aud contains no client of this site at that issuer")
 
 
@@ -81,10 +83,10 @@ def _verified(token: str) -> LogoutToken:
 
 @sensitive_variables()
 def front_channel(request: HttpRequest, issuer: str | None, sid: str | None) -> bool:
-    """Do what a front-channel request says (Front-Channel Logout 2).
+    """End the login sessions of ``(issuer, sid)``, also without a session cookie (Front-Channel Logout 2).
 
-    Ends ``(issuer, sid)``, with or without a cookie. Says whether the session of the cookie that came has to end
-    instead. Raises :exc:`InvalidMessage` for a request that ends nothing.
+    Without ``iss`` and ``sid``, return whether the caller must end the session of the cookie. Raises
+    :exc:`InvalidMessage` for a request that ends nothing.
     """
     if issuer is None and sid is None:
         return _ends_cookie_session(LoginSessionStore.of(request))
@@ -92,39 +94,42 @@ def front_channel(request: HttpRequest, issuer: str | None, sid: str | None) -> 
         raise InvalidMessage("iss_or_sid_missing", "iss and sid come together or not at all")
     if not conf.get().of_issuer(issuer):
         raise InvalidMessage("issuer_unknown", "iss is no configured issuer")
-    began, notice = time.monotonic(), LogoutNotice(issuer, None, sid, timezone.now())
+    start, notice = time.monotonic(), LogoutNotice(issuer, None, sid, timezone.now())
     ended = ending.end_rows(index.rows().named_by(notice), EndReason.FRONT_CHANNEL)
-    if ended:  # a stranger can name what is not there, as often as he likes
-        events.accepted(EventKind.FRONT_CHANNEL, notice, sid, ended=ended, seconds=time.monotonic() - began)
+    if ended:  # anyone can send notices that match no session, in any number
+        events.accepted(EventKind.FRONT_CHANNEL, notice, sid, ended=ended, seconds=time.monotonic() - start)
     elif sid != DOCTOR_PROBE_TOKEN:
         events.note(EventKind.FRONT_CHANNEL, issuer=issuer, sid=sid)
     return False
 
 
 def _ends_cookie_session(session: LoginSessionStore) -> bool:
-    """Without ``iss`` and ``sid``, a link on any page could do this: only a registration that says so allows it."""
+    """Whether the settings of the session's client allow a request without ``iss`` and ``sid``.
+
+    Any page can send such a request, so ``FRONTCHANNEL_LOGOUT_SESSION_REQUIRED`` must be switched off.
+    """
     allowed = {
-        (one.registration.issuer, one.registration.client_id)
-        for one in conf.get().providers.values()
-        if not one.frontchannel_logout_session_required
+        (provider.registration.issuer, provider.registration.client_id)
+        for provider in conf.get().providers.values()
+        if not provider.frontchannel_logout_session_required
     }
     if not allowed:
         raise InvalidMessage("iss_and_sid_required", "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED, and neither came")
     login = session.login
     if login:
         return (login.issuer, login.client_id) in allowed
-    # Where the session cannot be read, its key still names its row.
+    # If the session cannot be read, its key still finds its row.
     row = index.rows().named_as(session.name).filter(ended_at=None).first()
     return row is not None and (row.issuer, row.client_id) in allowed
 
 
 def frame_ancestors(issuer: str | None) -> list[str]:
-    """The origins that may frame our front-channel page: those of the providers of ``issuer``, or of all; no call."""
+    """The origins that may frame our front-channel page: of the providers of ``issuer``, or of all. Makes no call."""
     config = conf.get()
     origins = set()
-    for one in config.of_issuer(issuer) or config.providers.values():
-        origins.add(origin(one.registration.issuer))
-        metadata = one.provider.cached_metadata(time.time())
+    for provider in config.of_issuer(issuer) or config.providers.values():
+        origins.add(origin(provider.registration.issuer))
+        metadata = provider.provider.cached_metadata(time.time())
         if metadata and metadata.end_session_endpoint:
             origins.add(origin(metadata.end_session_endpoint))
     return sorted(origins)

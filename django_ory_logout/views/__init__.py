@@ -1,1 +1,1 @@
-"""HTTP in and out, thin: what a request says goes to the journeys, what they say becomes a response."""
+"""Thin views: they read the request, call the flows, and build the response."""

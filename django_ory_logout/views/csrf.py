@@ -1,4 +1,4 @@
-"""A form whose CSRF token is no longer good is shown again with a fresh one, and nothing is done."""
+"""Show a form again, with a new CSRF token, when its token is no longer valid."""
 
 import logging
 from collections.abc import Callable
@@ -26,16 +26,16 @@ def _refused(request: HttpRequest, show_again: Callable[[], HttpResponse], reaso
 
 
 class _Check(CsrfViewMiddleware):
-    """Django's own check. It gives the reason to the caller instead of answering with Django's page."""
+    """Django's own check. It returns the reason instead of Django's error page."""
 
     def _reject(self, request: HttpRequest, reason: str) -> Any:
         return reason
 
 
 def csrf_or(show_again: View) -> Callable[[View], View]:
-    """Like ``csrf_protect``; but for a request that fails the check, ``show_again`` answers in place of the view.
+    """Like ``csrf_protect``, but ``show_again`` answers a request that fails the check.
 
-    The token changes at each sign-in, so a page from before it has an old one. Nothing is wrong with the person.
+    The token changes at each sign-in, so a page that was opened before the sign-in has an old one.
     """
 
     def decorate(view: View) -> View:

@@ -1,4 +1,4 @@
-"""Decorators of views: how they commit, which requests they take, and that a fault becomes a page of ours."""
+"""Decorators of views: transactions, the charset of requests, and error pages for faults."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ from ..exceptions import (
     fault_name,
 )
 from ..sessions import token_revocation
-from .requests import check_charset, forget_query, journey_of
+from .requests import check_charset, flow_of, forget_query
 from .responses import error_page
 
 logger = logging.getLogger("django_ory_logout")
@@ -38,43 +38,43 @@ View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
 def non_atomic(view: View) -> View:
-    """Keep ``ATOMIC_REQUESTS`` away on every database: a transaction would hide sign-in and notice from each other."""
+    """Switch ``ATOMIC_REQUESTS`` off for every database: a sign-in and a logout notice must see each other's rows."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view
 
 
 def revoking_afterwards(view: View) -> View:
-    """Leave the revocation of tokens until the response is out: nobody waits for it."""
+    """Revoke tokens after the response is sent, so that the browser does not wait for it."""
 
     @wraps(view)
     @sensitive_variables()
     def revoking_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        with token_revocation.deferred() as left:
+        with token_revocation.deferred() as tokens:
             try:
                 response = view(request, *args, **kwargs)
             except Exception:
-                token_revocation.revoke_now(left)
+                token_revocation.revoke_now(tokens)
                 raise
-        if left:
-            # What Django closes with the response, after the server has sent it. It has no public name.
-            cast(Any, response)._resource_closers.append(lambda: token_revocation.revoke_now(left))
+        if tokens:
+            # Django calls these when the server has sent the response. The list has no public name.
+            cast(Any, response)._resource_closers.append(lambda: token_revocation.revoke_now(tokens))
         return response
 
     return cast(View, revoking_view)
 
 
 def public(view: View) -> View:
-    """A view for people who are not signed in, never cached, each of its statements committed by itself.
+    """A view that needs no signed-in user. It is never cached, and each of its statements is committed by itself.
 
-    What it handles are tokens and codes, so no report of a fault shows a variable of it, or of what it calls.
+    It handles tokens and codes, so error reports show no variables of it or of the functions that it calls.
     """
     inner = sensitive_variables()(readable(always_answering(view)))
     return login_not_required(never_cache(non_atomic(revoking_afterwards(inner))))
 
 
 def readable(view: View) -> View:
-    """A view for requests whose parameters can be read; 400 for others."""
+    """Answer 400 if :func:`check_charset` refuses the request."""
 
     @wraps(view)
     def readable_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -88,10 +88,10 @@ def readable(view: View) -> View:
 
 
 def always_answering(view: View) -> View:
-    """A view whose faults become a page of ours: 503 when a part of the site fails, 500 for anything unexpected.
+    """Answer faults with our error page: 503 if a part of the site fails, 500 for anything unexpected.
 
-    Django's own answers stay: not found, forbidden, and a request that is no valid HTTP. So does a logout that cannot
-    be confirmed, which :class:`~..middleware.LoginSessionMiddleware` answers.
+    Django still answers *not found*, *forbidden* and invalid HTTP. :class:`~..middleware.LoginSessionMiddleware`
+    still answers a logout that cannot be confirmed.
     """
 
     @wraps(view)
@@ -120,7 +120,7 @@ def answers_faults(view: Callable[..., Any]) -> bool:
 
 @contextmanager
 def database_faults() -> Iterator[None]:
-    """A fault of our database is :exc:`TemporaryError`, without its text, which can hold a session key."""
+    """Raise :func:`database_fault` for a fault of our database. Its own text can hold a session key."""
     try:
         yield
     except DatabaseFault as error:
@@ -128,46 +128,46 @@ def database_faults() -> Iterator[None]:
 
 
 def skip_kratos(view: View) -> View:
-    """A view that ends sessions, and must not wait for Kratos to say whose."""
+    """Mark a view that ends sessions. It must not wait until Kratos says who is signed in."""
     view.__dict__["asks_kratos"] = False
     return view
 
 
 def asks_kratos(view: Callable[..., Any]) -> bool:
-    """Whether the view wants to know who is signed in at Kratos: all but those that say no."""
+    """Whether the site asks Kratos who is signed in before ``view`` runs: always, unless :func:`skip_kratos`."""
     return bool(getattr(view, "asks_kratos", True))
 
 
 def read_user(request: Any, view: Callable[..., Any]) -> HttpResponse | None:
-    """Read who is signed in, before middleware of the site does and fails: for ``view``, a fault has a page.
+    """Load ``request.user`` before the site's middleware does, so that a fault is answered with our error page.
 
-    A view that ends sessions goes on as if nobody was signed in: it knows better whose session came.
+    A view that ends sessions continues with an anonymous user: it reads the session by itself.
     """
     if not answers_faults(view) or not hasattr(request, "user"):
         return None
     if asks_kratos(view):
-        return always_answering(_reads_user)(request)  # type: ignore[type-var]
+        return always_answering(_load_user)(request)  # type: ignore[type-var]
     try:
-        _reads_user(request)
+        _load_user(request)
     except Exception as error:
         logger.warning("user not read: %s", fault_name(error))
         request.user = AnonymousUser()
     return None
 
 
-def _reads_user(request: HttpRequest) -> None:
+def _load_user(request: HttpRequest) -> None:
     str(request.user.is_authenticated)
 
 
 @sensitive_variables()
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Our page for ``error``, which is reported as Django reports it: by its signal, and by ``django.request``."""
+    """Our page for ``error``. Report the error like Django: by its signal and by the logger ``django.request``."""
     forget_query(request)
     got_request_exception.send(sender=None, request=request)
     code = TemporaryError("internal_error", type(error).__name__)
     response = _fault(request, code, HTTPStatus.INTERNAL_SERVER_ERROR)
-    said = "Internal Server Error: %s (reference %s)", request.path, code.reference
-    log_response(*said, response=response, request=request, exception=error)
+    message = "Internal Server Error: %s (reference %s)"
+    log_response(message, request.path, code.reference, response=response, request=request, exception=error)
     return response
 
 
@@ -175,6 +175,6 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None) -> HttpResponse:
     retry_url = request.path
     forget_query(request)
-    response = error_page(request, error, retry_url=retry_url, journey=journey_of(request))
+    response = error_page(request, error, retry_url=retry_url, flow=flow_of(request))
     response.status_code = status or response.status_code
     return response

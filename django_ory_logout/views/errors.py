@@ -1,7 +1,6 @@
-"""The error pages of all journeys, sorted by what a person can do. Needs no models, so ``hydra_ui`` has it too."""
+"""The texts of the error pages, grouped by what the user can do. Imports no models, so ``hydra_ui`` uses it too."""
 
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, cast
@@ -29,12 +28,12 @@ from ..exceptions import (
 
 logger = logging.getLogger("django_ory_logout")
 
-#: Letters and digits that nobody mistakes for each other, on the telephone either.
-_UNMISTAKABLE = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
+#: Letters and digits that are easy to tell apart, also on the telephone.
+_REFERENCE_ALPHABET = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 
 
 class Group(Enum):
-    """What a person can do about an error."""
+    """The kinds of errors, by what the user can do."""
 
     AGAIN = auto()
     WAIT = auto()
@@ -42,8 +41,8 @@ class Group(Enum):
     NOT_ALLOWED = auto()
 
 
-#: The group of each class of error, the narrower classes first.
-_OF_CLASSES = {
+#: The group of each class of error, subclasses first.
+_GROUP_OF_CLASS = {
     SetupError: Group.SET_UP_WRONGLY,
     TemporaryError: Group.WAIT,
     InvalidToken: Group.SET_UP_WRONGLY,  # the provider would sign the same again
@@ -53,8 +52,8 @@ _OF_CLASSES = {
     HydraError: Group.SET_UP_WRONGLY,
     KratosError: Group.SET_UP_WRONGLY,
 }
-#: The codes whose group is not that of their class.
-_OF_CODES = {
+#: The codes whose group differs from the group of their class.
+_GROUP_OF_CODE = {
     **dict.fromkeys(
         [
             "auth_time_too_old",
@@ -77,7 +76,7 @@ _OF_CODES = {
             "client_refused",
             "code_missing",
             "iss_mismatch",
-            "internal_error",  # nobody knows that waiting helps
+            "internal_error",  # waiting may not help
             "iss_missing",
             "kratos_not_configured",
         ],
@@ -87,7 +86,7 @@ _OF_CODES = {
 }
 
 #: Title and message of each group.
-_SAID = {
+_TEXTS_OF_GROUP = {
     Group.AGAIN: (
         _("This sign-in cannot be completed"),
         _("It was interrupted, it is too old, it was used before, or the link to it is wrong: please start again."),
@@ -108,8 +107,8 @@ _SAID = {
         _("Your account may not use this site: if it should, please ask the people who run this site."),
     ),
 }
-#: Likewise for other journeys than a sign-in, where the words differ.
-_SAID_IN = {
+#: Title and message for flows other than a sign-in, if they differ.
+_TEXTS_OF_FLOW = {
     ("logout", Group.AGAIN): (
         _("This logout cannot be completed"),
         _("The link to it is wrong, too old, or belongs to another session: you can log out here instead."),
@@ -135,23 +134,23 @@ _NO_ACCOUNT = (
         "reference and the time below."
     ),
 )
-#: Likewise for codes of which more can be said.
-_SAID_OF = {
+#: Title and message of codes that have their own.
+_TEXTS_OF_CODE = {
     "acr_mismatch": (
         _("You were not signed in"),
-        _("This site asks for a stronger sign-in than yours, such as one with a second factor."),
+        _("This site needs a stronger sign-in than yours, such as one with a second factor."),
     ),
     "authentication_unmet": (
         _("You were not signed in"),
         _(
-            "This site asks for a sign-in that the provider cannot give you, such as one with a second factor: if you "
-            "can set one up there, do so, and start again."
+            "This site needs a stronger sign-in than the provider can offer you now, such as one with a second "
+            "factor. If you can set up a second factor at the provider, do so, and start again."
         ),
     ),
     "internal_error": (
         _("This page has failed"),
         _(
-            "A fault of this site is the reason, and not you: please tell the people who run this site the code, the "
+            "This is a fault of this site and not your fault: please tell the people who run this site the code, the "
             "reference and the time below."
         ),
     ),
@@ -169,7 +168,7 @@ _SAID_OF = {
     ),
     "session_aal2_required": (
         _("One more step"),
-        _("You are signed in with one factor, and this site asks for a second."),
+        _("You are signed in with one factor, and this site needs a second."),
     ),
     **dict.fromkeys(["user_exists", "username_unusable"], _NO_ACCOUNT),
     "subject_logged_out": (
@@ -180,41 +179,40 @@ _SAID_OF = {
 
 
 def group_of(error: OryLogoutError) -> Group:
-    """What a person can do about ``error``."""
-    of_class = next(group for kind, group in _OF_CLASSES.items() if isinstance(error, kind))
-    return _OF_CODES.get(error.code, of_class)
+    """The group of ``error``."""
+    of_class = next(group for kind, group in _GROUP_OF_CLASS.items() if isinstance(error, kind))
+    return _GROUP_OF_CODE.get(error.code, of_class)
 
 
-def words(error: OryLogoutError, journey: str) -> tuple[Any, Any]:
-    """The title and the message of ``error`` in ``journey``: ``sign-in``, ``logout``, or the name of another page."""
+def title_and_message(error: OryLogoutError, flow: str) -> tuple[Any, Any]:
+    """The texts of ``error``. ``flow`` is ``sign-in``, ``logout``, or the name of another page."""
     group = group_of(error)
-    kind = journey if journey in {"sign-in", "logout"} else "page"
-    return _SAID_OF.get(error.code) or _SAID_IN.get((kind, group)) or _SAID[group]
+    kind = flow if flow in {"sign-in", "logout"} else "page"
+    return _TEXTS_OF_CODE.get(error.code) or _TEXTS_OF_FLOW.get((kind, group)) or _TEXTS_OF_GROUP[group]
 
 
-def log(level: int, said: str, error: OryLogoutError) -> str:
-    """Log ``error`` after ``said``. The reference that finds the line again."""
-    reference = get_random_string(8, _UNMISTAKABLE)
+def log(level: int, message: str, error: OryLogoutError) -> str:
+    """Log ``message`` and ``error``. Return the reference by which an administrator finds the line."""
+    reference = get_random_string(8, _REFERENCE_ALPHABET)
     error.reference = reference
-    logger.log(level, "%s: %s (reference %s)", said, error, reference)
+    logger.log(level, "%s: %s (reference %s)", message, error, reference)
     return reference
 
 
-def facts(error: OryLogoutError, reference: str) -> list[tuple[Any, str]]:
-    """What a page shows for the people who run the site: pairs of a name and a text. The detail: under ``DEBUG``."""
-
-    def found() -> Iterator[tuple[Any, str]]:
-        yield _("Code"), error.code
-        yield _("Reference"), reference
-        yield _("Time"), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        if settings.DEBUG and error.detail:
-            yield _("Detail, because DEBUG is on"), error.detail
-
-    return list(found())
+def details(error: OryLogoutError, reference: str) -> list[tuple[Any, str]]:
+    """Pairs of a name and a text that a page shows for the administrator. ``DEBUG`` adds the error's detail."""
+    pairs = [
+        (_("Code"), error.code),
+        (_("Reference"), reference),
+        (_("Time"), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"),
+    ]
+    if settings.DEBUG and error.detail:
+        pairs.append((_("Detail, because DEBUG is on"), error.detail))
+    return pairs
 
 
 def render_safely(request: HttpRequest, template: str, context: dict[str, Any], status: int) -> HttpResponse:
-    """``template``, also where a context processor or the site's own base template needs what has just failed."""
+    """Render ``template``. If a context processor or the site's base template fails, render it without the request."""
     try:
         return render(request, template, context, status=status)
     except Exception as error:
@@ -223,19 +221,19 @@ def render_safely(request: HttpRequest, template: str, context: dict[str, Any], 
 
 
 def json_error(code: str, status: int, *, retry_after: int = 0, **more: Any) -> JsonResponse:
-    """An error for a program: ``{"error": code}``, with ``more`` members and when to try again, in seconds."""
+    """An error for a program: ``{"error": code}`` and the members ``more``. ``retry_after`` is in seconds."""
     headers = {"Retry-After": str(retry_after)} if retry_after else {}
     return JsonResponse({"error": code, **more}, status=status, headers=headers)
 
 
 def logged_once(response: HttpResponse) -> HttpResponse:
-    """``response``, for which our own line is in the log: Django, which would write another, has no public switch."""
+    """Keep Django from logging ``response``: our own log line is written. Django has no public switch for this."""
     cast(Any, response)._has_been_logged = True
     return response
 
 
 def _token(request: HttpRequest) -> str:
-    """The CSRF token for a form of the page; none where it is in a session that cannot be read."""
+    """The CSRF token for a form of the page; empty if it is in a session that cannot be read."""
     try:
         return get_token(request)
     except Exception:

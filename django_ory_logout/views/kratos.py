@@ -1,4 +1,4 @@
-"""Logout and session lists of Kratos, in the shapes that its own clients know."""
+"""Logout and session lists of Kratos, in the formats of Kratos' own API."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -22,18 +22,18 @@ from ..exceptions import (
     TemporaryError,
 )
 from ..flows.login import safe_next
-from ..kratos import login as sign_in
-from ..kratos import logout as journey
-from ..kratos import native_logout as native
-from ..kratos import sessions as my_sessions
+from ..kratos import login as kratos_login
+from ..kratos import logout as kratos_logout
+from ..kratos import native_logout as kratos_native_logout
+from ..kratos import sessions as kratos_sessions
 from ..ory.kratos import Session
 from .decorators import public, skip_kratos
 from .errors import json_error
-from .kratos_login import not_told, second_factor_url
-from .requests import forget_query, journey_of, wants_json
+from .kratos_login import kratos_not_told, second_factor_url
+from .requests import flow_of, forget_query, wants_json
 from .responses import error_json, error_page, redirect_after_logout
 
-#: The status of a refusal, as at Kratos.
+#: The status of each refusal, as Kratos answers it.
 STATUS = {
     "session_inactive": HTTPStatus.UNAUTHORIZED,
     "logged_out_here": HTTPStatus.UNAUTHORIZED,
@@ -49,7 +49,7 @@ STATUS = {
 
 
 def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """An error is JSON with its code: 4xx for what Kratos refuses, 503 for what cannot be decided now."""
+    """Answer an error with JSON and its code: 4xx if Kratos refuses, 503 if nothing can be decided now."""
 
     @wraps(view)
     @sensitive_variables()
@@ -65,9 +65,9 @@ def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
 
 
 def refused(request: HttpRequest, error: OryLogoutError) -> JsonResponse:
-    """``error`` for a program."""
+    """``error`` as JSON."""
     if isinstance(error, TemporaryError):
-        return error_json(error, journey=journey_of(request))
+        return error_json(error, flow=flow_of(request))
     if isinstance(error, SecondFactorRequired):
         return json_error(error.code, HTTPStatus.FORBIDDEN, redirect_browser_to=second_factor_url(request))
     return json_error(error.code, STATUS.get(error.code, HTTPStatus.BAD_REQUEST))
@@ -77,24 +77,24 @@ def refused(request: HttpRequest, error: OryLogoutError) -> JsonResponse:
 @answering_in_json
 @require_safe
 def logout_flow(request: HttpRequest) -> HttpResponse:
-    """``{logout_url, logout_token}`` for a page that logs out by a link or by AJAX. ``return_to``: where to go then."""
-    token = journey.logout_token(request)
-    url = journey.logout_url(token, safe_next(request.GET.get("return_to")))
+    """``{logout_url, logout_token}`` for a logout by a link or by AJAX. ``return_to``: where to go afterwards."""
+    token = kratos_logout.logout_token(request)
+    url = kratos_logout.logout_url(token, safe_next(request.GET.get("return_to")))
     return JsonResponse({"logout_url": url, "logout_token": token})
 
 
 @skip_kratos
 @public
-@require_GET  # HEAD is what looks at links before anybody follows them
+@require_GET  # no HEAD: link checkers send it, and it must end nothing
 def logout(request: HttpRequest) -> HttpResponse:
-    """End the session whose ``token`` this is, here first. JSON asked: 204; a browser goes on to ``return_to``."""
+    """End the session of ``token``, here first. For JSON: 204; else a redirect to ``return_to``."""
     as_json = wants_json(request)
     token, return_to = request.GET.get("token"), safe_next(request.GET.get("return_to"))
     forget_query(request)
     try:
         if not token:
             raise InvalidMessage("link_token_missing", "a logout link carries its token")
-        told = journey.log_out(request, token)
+        result = kratos_logout.log_out(request, token)
     except LogoutUnconfirmed:
         raise
     except OryLogoutError as error:
@@ -102,23 +102,26 @@ def logout(request: HttpRequest) -> HttpResponse:
             return refused(request, error)
         if error.code == "session_inactive":
             return redirect_after_logout(request, return_to)
-        return error_page(request, error, journey="logout", retry_url=reverse("ory_logout:logout"), action=_("Log out"))
+        return error_page(request, error, flow="logout", retry_url=reverse("ory_logout:logout"), action=_("Log out"))
+    if as_json and result.failed:
+        return refused(request, kratos_not_told())
     if as_json:
-        return refused(request, not_told()) if told.failed else told.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
-    return told.relay(redirect_after_logout(request, return_to, **{"provider_not_told": True} if told.failed else {}))
+        return result.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
+    context = {"provider_not_told": True} if result.failed else {}
+    return result.relay(redirect_after_logout(request, return_to, **context))
 
 
-@csrf_exempt  # it carries what it ends
+@csrf_exempt  # the body has the token of the session that it ends
 @skip_kratos
 @public
 @answering_in_json
 @require_http_methods(["DELETE"])
 def native_logout(request: HttpRequest) -> HttpResponse:
-    """``{"session_token": …}``: end the session of a native application. 204, also when there is none any more."""
-    kratos = sign_in.default_kratos()
+    """``{"session_token": …}``: end the session of a native application. 204, also if it has already ended."""
+    kratos = kratos_login.default_kratos()
     if kratos is None:
         raise InvalidMessage("kratos_not_configured", "no provider of the settings has a KRATOS")
-    native.log_out(request, kratos, _session_token(request))
+    kratos_native_logout.log_out(request, kratos, _session_token(request))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
@@ -134,7 +137,7 @@ def _session_token(request: HttpRequest) -> str:
     return token
 
 
-# My sessions
+# Sessions
 
 
 @public
@@ -142,10 +145,10 @@ def _session_token(request: HttpRequest) -> str:
 @csrf_protect
 @require_http_methods(["GET", "HEAD", "DELETE"])
 def sessions(request: HttpRequest) -> HttpResponse:
-    """``GET``: the person's other sessions at Kratos. ``DELETE``: end them all, here first."""
+    """``GET``: the user's other sessions at Kratos. ``DELETE``: end them all, here first."""
     if request.method == "DELETE":
-        return JsonResponse({"count": my_sessions.end_other_sessions(request)})
-    return JsonResponse([_described(one) for one in my_sessions.other_sessions(request)], safe=False)
+        return JsonResponse({"count": kratos_sessions.end_other_sessions(request)})
+    return JsonResponse([_described(session) for session in kratos_sessions.other_sessions(request)], safe=False)
 
 
 @public
@@ -153,8 +156,8 @@ def sessions(request: HttpRequest) -> HttpResponse:
 @csrf_protect
 @require_http_methods(["DELETE"])
 def session(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """End one of the person's other sessions, here first. 204, also when it is none of theirs: nothing happens then."""
-    my_sessions.end_session(request, str(session_id))
+    """End another session of the user, here first. 204, also if it is not the user's session; then it does not end."""
+    kratos_sessions.end_session(request, str(session_id))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
@@ -164,7 +167,7 @@ def _described(session: Session) -> dict[str, Any]:
         "authenticated_at": session.authenticated_at,
         "expires_at": session.expires_at,
         "devices": [
-            {"user_agent": one.user_agent, "location": one.location, "ip_address": one.ip_address}
-            for one in session.devices
+            {"user_agent": device.user_agent, "location": device.location, "ip_address": device.ip_address}
+            for device in session.devices
         ],
     }

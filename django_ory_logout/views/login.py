@@ -1,4 +1,4 @@
-"""Sign-in: ``login`` sends the browser to the provider, ``callback`` takes it back."""
+"""Sign-in: ``login`` redirects to the provider, ``callback`` handles the authorization response."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from .. import conf
 from ..exceptions import OryLogoutError
-from ..flows import login as journey
+from ..flows import login as flow
 from ..flows.login import PendingSignIn
 from ..kratos.login import requested_kratos
 from ..sessions.stored_login import StoredLogin
@@ -31,41 +31,42 @@ from .responses import error_page, signed_in_already
 def login(request: HttpRequest) -> HttpResponse:
     """Start a sign-in.
 
-    ``next``: where to go then; ``provider``: an alias of ``PROVIDERS``. Or, started by a third party (Core 4), by GET
-    or POST: ``iss``, ``login_hint``, ``target_link_uri``. Somebody who is signed in signs in again by POST.
+    Parameters: ``next``, where to go afterwards, and ``provider``, an alias of ``PROVIDERS``. For a sign-in that a
+    third party starts (Core 4): ``iss``, ``login_hint``, ``target_link_uri``. A signed-in user can sign in again only
+    by POST.
     """
     try:
         parameters = single_values(request.POST if request.method == "POST" else request.GET)
-        next_url = journey.safe_next(parameters.get("next") or parameters.get("target_link_uri"))
+        next_url = flow.safe_next(parameters.get("next") or parameters.get("target_link_uri"))
         kratos = requested_kratos(parameters)
         if kratos and is_navigation(request):
             return kratos_login.login(request, kratos, next_url)
         if kratos:
-            return _answer_in_json(request, kratos.alias)
-        provider = journey.provider_of(parameters)
+            return _login_required_json(request, kratos.alias)
+        provider = flow.provider_of(parameters)
     except OryLogoutError as error:
         return error_page(request, error, retry_url=reverse("ory_logout:login"))
     is_retry = "retried" in parameters
     try:
         with database_faults():
             if not is_navigation(request):
-                return _answer_in_json(request, provider.alias)
+                return _login_required_json(request, provider.alias)
             if not is_retry and _is_sent_back(request, parameters, provider.alias):
                 return signed_in_already(request, next_url, provider.alias)
             hint = parameters.get("login_hint")
-            pending, url = journey.begin(request, provider, next_url, hint, is_retry=is_retry)
-            journey.note_other_host(request, pending)
+            pending, url = flow.begin(request, provider, next_url, hint, is_retry=is_retry)
+            flow.note_other_host(request, pending)
     except OryLogoutError as error:
         return _failed(request, error, next_url, provider.alias, is_retry=is_retry)
     response = HttpResponseRedirect(url)
-    cookies.remember(request, response, pending)
+    cookies.set_pending(request, response, pending)
     return response
 
 
-def _answer_in_json(request: HttpRequest, alias: str) -> HttpResponse:
-    """For a script, an image or the like, which cannot sign anybody in: no sign-in begins.
+def _login_required_json(request: HttpRequest, alias: str) -> HttpResponse:
+    """The answer to a script or an image, which cannot show a login page. No sign-in starts.
 
-    401 says where a person can sign in; 403: they are signed in, and lack a right.
+    401 with the URL of the login page; 403 if the user is signed in and lacks a right.
     """
     if request.user.is_authenticated:
         return json_error("access_denied", HTTPStatus.FORBIDDEN)
@@ -74,9 +75,9 @@ def _answer_in_json(request: HttpRequest, alias: str) -> HttpResponse:
 
 
 def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: str) -> bool:
-    """Whether a page may have sent somebody who is signed in: one that they may not open would send them for ever.
+    """Whether a page that this user may not open may have sent the browser here: another sign-in would start a loop.
 
-    A page cannot send a POST, nor does it know a third party's parameters; and another provider may help, once.
+    Such a page sends no POST and no parameters of a third party. A sign-in at another provider may help, once.
     """
     if request.method == "POST" or not request.user.is_authenticated:
         return False
@@ -87,39 +88,39 @@ def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: st
     return not is_named or (login is not None and login.provider == alias)
 
 
-@csrf_exempt  # bound to this browser by the cookie of its state
+@csrf_exempt  # the cookie of its state binds it to this browser
 @skip_kratos
 @public
 @sensitive_post_parameters("code", "state")
 @require_http_methods(["GET", "POST"])
 def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
-    """The authorization response (Core 3.1.2.5), at the redirect URI of the provider ``alias``, or of the only one."""
+    """Handle the authorization response (Core 3.1.2.5). With several providers, each has an ``alias``."""
     pending, cookie = None, ""
-    sent = request.POST if request.method == "POST" else request.GET
+    received = request.POST if request.method == "POST" else request.GET
     forget_query(request)
     try:
-        parameters = single_values(sent)
+        parameters = single_values(received)
         state = parameters.get("state", "")
         cookie, signed = cookies.pending_of(request, state)
         pending = PendingSignIn.read(signed, state)
         with database_faults():
-            journey.finish(request, pending, parameters, alias)
+            flow.finish(request, pending, parameters, alias)
     except OryLogoutError as error:
         if pending:
             response = _failed(request, error, pending.next, pending.provider, is_retry=pending.is_retry)
         else:
             response = error_page(request, error, retry_url=reverse("ory_logout:login"))
         if cookie:
-            cookies.forget(response, cookie)
+            cookies.delete(response, cookie)
         return response
     response = HttpResponseRedirect(pending.next or resolve_url(settings.LOGIN_REDIRECT_URL))
-    cookies.forget(response, cookie)
-    cookies.remember_done(request, response, pending)
+    cookies.delete(response, cookie)
+    cookies.set_done(request, response, pending)
     return response
 
 
 def _failed(request: HttpRequest, error: OryLogoutError, next_url: str, alias: str, *, is_retry: bool) -> HttpResponse:
-    """The page of ``error``, which tries again by itself once, if that can help."""
+    """The page of ``error``. It tries again by itself once if that can help."""
     again_url = "" if is_retry else _login_url(next_url, alias, retried="1")
     return error_page(request, error, retry_url=_login_url(next_url, alias), again_url=again_url)
 

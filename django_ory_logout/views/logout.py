@@ -1,11 +1,11 @@
-"""RP-initiated logout: ``logout`` ends the session here and sends the browser on, ``logout_callback`` takes it back."""
+"""RP-initiated logout: ``logout`` ends the session here and redirects; ``logout_callback`` is for the way back."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from ..exceptions import LogoutUnconfirmed
-from ..flows import logout as journey
+from ..flows import logout as flow
 from ..flows.login import safe_next
 from ..kratos.logout import pending_logout
 from ..oidc.messages import EndSessionRequest
@@ -18,7 +18,7 @@ from .responses import logged_out, redirect_after_logout, user_context
 
 
 def _confirmation(request: HttpRequest) -> HttpResponse:
-    """The page that asks. It is the answer to a button with an old CSRF token too: 403, for nothing ended."""
+    """The page that asks whether to log out. After a POST with an old CSRF token: 403, because nothing ended."""
     parameters = request.POST if request.method == "POST" else request.GET
     context = {
         "next": safe_next(parameters.get("next")),
@@ -34,47 +34,46 @@ def _confirmation(request: HttpRequest) -> HttpResponse:
 @csrf_or(_confirmation)
 @require_http_methods(["GET", "HEAD", "POST"])
 def logout(request: HttpRequest) -> HttpResponse:
-    """``POST`` logs out, here first. ``GET`` asks, and ends nothing. ``next``: where to go then."""
+    """``POST`` logs out, here first. ``GET`` asks and ends nothing. ``next``: where to go afterwards."""
     if request.method != "POST":
         return _confirmation(request)
     next_url = safe_next(request.POST.get("next"))
-    leaving = pending_logout(request)
-    login, was_opened = journey.sign_out(request)
+    kratos_logout = pending_logout(request)
+    login, was_opened = flow.sign_out(request)
     if unconfirmed.is_pending(request):
         raise LogoutUnconfirmed("logout_unconfirmed", "an earlier logout of this browser is still open")
-    told = leaving.send()
-    state = journey.new_state(next_url, incomplete=told.failed)
-    asked = journey.end_session_request(login, state) if login else None
-    if login and asked:
-        events.sent_to_provider(login.issuer, login.sid, journey.state_id(state))
-        return told.relay(_to_provider(request, asked))
-    # After an unconfirmed logout, nothing is left here by which the provider could be told.
+    result = kratos_logout.send()
+    state = flow.new_state(next_url, incomplete=result.failed)
+    end_session = flow.end_session_request(login, state) if login else None
+    if login and end_session:
+        events.sent_to_provider(login.issuer, login.sid, flow.state_id(state))
+        return result.relay(_to_provider(request, end_session))
+    # After an unconfirmed logout, the ID token for the end-session request is lost.
     was_opened = was_opened or "was_opened" in request.POST
-    not_told = told.failed or (was_opened and not leaving.is_only_provider)
-    return told.relay(redirect_after_logout(request, next_url, **{"provider_not_told": True} if not_told else {}))
+    not_told = result.failed or (was_opened and not kratos_logout.is_only_provider)
+    return result.relay(redirect_after_logout(request, next_url, **{"provider_not_told": True} if not_told else {}))
 
 
 @skip_kratos
 @public
 @require_safe
 def logout_callback(request: HttpRequest) -> HttpResponse:
-    """Where the provider sends the browser (RP-Initiated Logout 3). A ``state`` that is not ours ends nothing."""
-    returned = journey.return_from_provider(request, request.GET.get("state", ""))
-    if not returned.started_here:
+    """The post-logout redirect URI (RP-Initiated Logout 3). A ``state`` that is not ours ends nothing."""
+    result = flow.return_from_provider(request, request.GET.get("state", ""))
+    if not result.started_here:
         return logged_out(request, not_started_here=True)
-    return redirect_after_logout(
-        request, safe_next(returned.next), **{"provider_not_told": True} if returned.incomplete else {}
-    )
+    context = {"provider_not_told": True} if result.incomplete else {}
+    return redirect_after_logout(request, safe_next(result.next), **context)
 
 
 def _to_provider(request: HttpRequest, end_session: EndSessionRequest) -> HttpResponse:
     if end_session.by_post:
         return render(request, "ory_logout/end_session.html", {"end_session": end_session})
-    return _WithHint(end_session.url)
+    return _EndSessionRedirect(end_session.url)
 
 
-class _WithHint(HttpResponseRedirect):
-    """A redirect to the end session endpoint, whose ID token does not show in a report of a later fault."""
+class _EndSessionRedirect(HttpResponseRedirect):
+    """A redirect whose URL, with the ID token in it, does not show in a report of a later fault."""
 
     def __repr__(self) -> str:
         return "<redirect to the end session endpoint>"

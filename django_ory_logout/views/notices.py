@@ -1,4 +1,4 @@
-"""What the provider sends: back-channel and front-channel logout."""
+"""Receivers of logout notices: back-channel and front-channel logout."""
 
 import logging
 from http import HTTPStatus
@@ -24,7 +24,7 @@ from .unconfirmed import replace_session
 logger = logging.getLogger("django_ory_logout")
 
 MAX_BODY_BYTES = 64 * 1024
-#: Hydra makes three attempts and obeys this: they then span 10 s instead of 3.
+#: Hydra makes three attempts and waits this long between them. So they take 10 s instead of 3.
 RETRY_AFTER_SECONDS = 5
 
 
@@ -34,7 +34,7 @@ RETRY_AFTER_SECONDS = 5
 @sensitive_post_parameters("logout_token")
 @require_POST
 def backchannel_logout(request: HttpRequest) -> HttpResponse:
-    """Back-Channel Logout 2.5 and 2.8: 200 done, 400 wrong, 503 cannot be decided now, 405 for anything but POST."""
+    """Back-Channel Logout 2.5 and 2.8: 200 done, 400 invalid, 503 not decidable now, 405 for anything but POST."""
     token = ""
     try:
         token = _logout_token(request)
@@ -56,13 +56,11 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
 
 
 def _logout_token(request: HttpRequest) -> str:
-    """The one ``logout_token`` of a form-encoded body; other parameters are ignored. Raises :exc:`InvalidMessage`."""
+    """The ``logout_token`` of a form-encoded body; other parameters are ignored. Raises :exc:`InvalidMessage`."""
     if request.content_type != FORM:
         raise InvalidMessage("content_type_invalid", f"the body is not {FORM}")
-    announced = request.META.get("CONTENT_LENGTH") or "0"
-    is_too_large = (
-        not (announced.isascii() and announced.isdigit()) or len(announced) > 9 or int(announced) > MAX_BODY_BYTES
-    )
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    is_too_large = not (length.isascii() and length.isdigit()) or len(length) > 9 or int(length) > MAX_BODY_BYTES
     body = b"" if is_too_large else request.read(MAX_BODY_BYTES + 1)
     if is_too_large or len(body) > MAX_BODY_BYTES:
         raise InvalidMessage("body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes")
@@ -87,7 +85,7 @@ def _try_again() -> HttpResponse:
 @public
 @require_safe
 def frontchannel_logout(request: HttpRequest) -> HttpResponse:
-    """Front-Channel Logout 2: a page in a hidden frame of the provider's."""
+    """Front-Channel Logout 2: a page in a hidden frame of the provider's logout page."""
     status, issuer, unconfirmed = HTTPStatus.OK, None, None
     try:
         parameters = single_values(request.GET)

@@ -1,4 +1,4 @@
-"""What a request asks for and how it can be read. Needs no models, so that ``hydra_ui`` can use it too."""
+"""Read and check requests. Imports no models, so that ``hydra_ui`` can use it too."""
 
 import codecs
 
@@ -6,9 +6,9 @@ from django.http import HttpRequest, QueryDict
 
 from ..exceptions import InvalidMessage
 
-#: What is ASCII in these is ASCII in UTF-8. Any other codec of Python's can make parameters that nobody can store.
+#: Supersets of ASCII that decode to text which every database can store. Other codecs of Python may not.
 CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252"})
-#: Where a page can be shown (Fetch Metadata, 2.1). A service worker may hand a page on as ``empty``.
+#: The destinations that show a page (Fetch Metadata, 2.1). A service worker may request a page as ``empty``.
 _DOCUMENTS = frozenset({"document", "frame", "iframe"})
 
 
@@ -19,12 +19,12 @@ def check_charset(request: HttpRequest) -> None:
     """
     charset = request.encoding
     if charset is not None and codecs.lookup(charset).name not in CHARSETS:
-        request.encoding = "utf-8"  # the page that says so may read a parameter
+        request.encoding = "utf-8"  # the error page may read a parameter
         raise InvalidMessage("charset_unsupported", "the charset of Content-Type is not UTF-8")
 
 
 def single_values(parameters: QueryDict) -> dict[str, str]:
-    """``parameters``, each given once (RFC 6749, 3.1). Raises :exc:`InvalidMessage` (``parameter_repeated``)."""
+    """``parameters`` as a dict. Raises :exc:`InvalidMessage` (``parameter_repeated``; RFC 6749, 3.1)."""
     for name, values in parameters.lists():
         if len(values) > 1:
             raise InvalidMessage("parameter_repeated", f"a parameter came more than once: {name[:40]!r}")
@@ -32,33 +32,33 @@ def single_values(parameters: QueryDict) -> dict[str, str]:
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Whether JSON is asked for rather than a page, as by libraries that take anything for want of it."""
+    """Whether the client prefers JSON to a page."""
     return preferred_type(request) == "application/json"
 
 
 def preferred_type(request: HttpRequest) -> str | None:
-    """A page or JSON, by the ``Accept`` of ``request``; a page where Django cannot read that header."""
+    """``text/html`` or ``application/json``, by the ``Accept`` header; HTML if Django cannot read that header."""
     try:
         return request.get_preferred_type(["text/html", "application/json"])
-    except (ValueError, LookupError):  # an encoding of RFC 2231 that there is none of, or that does not fit
+    except (ValueError, LookupError):  # an unknown or wrong encoding of RFC 2231
         return "text/html"
 
 
 def is_navigation(request: HttpRequest) -> bool:
-    """Whether a browser will show the answer as a page, as far as it says so (Fetch Metadata)."""
+    """Whether a browser will show the response as a page, by the headers that it sent (Fetch Metadata)."""
     mode, dest = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
-    places = _DOCUMENTS | {"empty"} if mode else _DOCUMENTS
+    destinations = _DOCUMENTS | {"empty"} if mode else _DOCUMENTS
     return (
         mode in {None, "navigate"}
-        and (dest is None or dest in places)
+        and (dest is None or dest in destinations)
         and "prefetch" not in request.headers.get("Sec-Purpose", request.headers.get("Purpose", ""))
-        and request.headers.get("X-Requested-With") != "XMLHttpRequest"  # apps on Android put their names there
+        and request.headers.get("X-Requested-With") != "XMLHttpRequest"  # Android apps send their own names here
         and preferred_type(request) == "text/html"
     )
 
 
-def journey_of(request: HttpRequest) -> str:
-    """What failed: a sign-in, a logout, or the page of that name."""
+def flow_of(request: HttpRequest) -> str:
+    """The name that messages use: ``sign-in``, ``logout``, or the name of another page."""
     name = (request.resolver_match and request.resolver_match.url_name) or request.path
     if "logout" in name:
         return "logout"
@@ -66,7 +66,7 @@ def journey_of(request: HttpRequest) -> str:
 
 
 def forget_query(request: HttpRequest) -> None:
-    """Take the query off ``request``: Django reports each 5xx with its request, and a code must not be in there."""
+    """Remove the query from ``request``. Django reports each 5xx with its request, and that must hold no code."""
     request.GET = QueryDict()
     for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI", "HTTP_REFERER"):
         request.META[name] = ""

@@ -1,4 +1,4 @@
-"""Responses of all views: error pages and JSON errors, and the pages after a logout."""
+"""Responses that several views share: error pages, JSON errors, and the pages after a logout."""
 
 import logging
 from http import HTTPStatus
@@ -26,8 +26,8 @@ from .requests import wants_json
 
 #: After how many seconds a program may try again.
 RETRY_AFTER_SECONDS = 5
-#: What passes by itself, and after how many seconds a page may try again.
-_AGAIN_SECONDS = {
+#: The codes of temporary faults, and after how many seconds a page may try again.
+_REFRESH_SECONDS = {
     "subject_logged_out": int(IAT_TOLERANCE.total_seconds()) + 1,
     **dict.fromkeys(
         [
@@ -46,7 +46,7 @@ _AGAIN_SECONDS = {
         5,
     ),
 }
-#: The status of each class of error, the narrower classes first.
+#: The status of each class of error, subclasses first.
 _STATUS = {
     SetupError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TemporaryError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -57,40 +57,40 @@ _STATUS = {
 }
 
 
-def error_json(error: OryLogoutError, *, journey: str = "sign-in") -> JsonResponse:
-    """``error`` for a program, with the status of its page, and when to try again where that can help."""
-    _noted(error, journey)
-    return json_error(error.code, _status(error), retry_after=RETRY_AFTER_SECONDS if may_pass(error) else 0)
+def error_json(error: OryLogoutError, *, flow: str = "sign-in") -> JsonResponse:
+    """``error`` for a program, with the status of its page. ``Retry-After`` is set if trying again can help."""
+    _record(error, flow)
+    return json_error(error.code, _status(error), retry_after=RETRY_AFTER_SECONDS if is_temporary(error) else 0)
 
 
 def error_page(
     request: HttpRequest,
     error: OryLogoutError,
     *,
-    journey: str = "sign-in",
+    flow: str = "sign-in",
     retry_url: str = "",
     action: str = "",
     again_url: str = "",
 ) -> HttpResponse:
-    """What a person sees of ``error``: general, with what they can do. The log has the exact reason.
+    """The page of ``error``: a general message, and what the user can do. The log has the exact reason.
 
-    Where JSON is asked for rather than a page, :func:`error_json`.
+    For a client that prefers JSON, :func:`error_json`.
 
-    ``journey``: what failed, ``sign-in``, ``logout``, or the name of another page.
+    ``flow``: what failed: ``sign-in``, ``logout``, or the name of another page.
 
-    ``retry_url``: where they can try again, or do ``action`` instead.
+    ``retry_url``: the target of the button *Try again*, or of a button with the text ``action``.
 
-    ``again_url``: where the page tries again by itself, if ``error`` passes. There it must not do so another time.
+    ``again_url``: the page opens it by itself if ``error`` is temporary. That URL must not do the same again.
     """
     if wants_json(request):
-        return _logged_once(error_json(error, journey=journey))
-    reference = _noted(error, journey)
-    title, message = errors.words(error, journey)
-    seconds = _AGAIN_SECONDS.get(error.code, 0) if again_url else 0
+        return _logged_once(error_json(error, flow=flow))
+    reference = _record(error, flow)
+    title, message = errors.title_and_message(error, flow)
+    seconds = _REFRESH_SECONDS.get(error.code, 0) if again_url else 0
     context = {
         "title": title,
         "message": message,
-        "facts": errors.facts(error, reference),
+        "facts": errors.details(error, reference),
         "again_seconds": seconds,
         "retry_url": retry_url if action or errors.group_of(error) is not Group.SET_UP_WRONGLY else "",
         "action": action,
@@ -98,22 +98,22 @@ def error_page(
     response = errors.render_safely(request, "ory_logout/error.html", context, _status(error))
     if seconds:
         response["Refresh"] = f"{seconds}; url={again_url}"
-    if may_pass(error):
+    if is_temporary(error):
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return _logged_once(response)
 
 
-def _noted(error: OryLogoutError, journey: str) -> str:
-    """Log and count ``error``. The reference of its line in the log."""
-    if journey == "sign-in" and _is_counted(error):
-        events.refused(journey, error.code)
+def _record(error: OryLogoutError, flow: str) -> str:
+    """Log and count ``error``. Return the reference of its log line."""
+    if flow == "sign-in" and _is_counted(error):
+        events.refused(flow, error.code)
     else:
-        events.note(EventKind.REFUSED, code=f"{journey}: {error.code}")
-    return errors.log(logging.WARNING, f"{journey} failed", error)
+        events.note(EventKind.REFUSED, code=f"{flow}: {error.code}")
+    return errors.log(logging.WARNING, f"{flow} failed", error)
 
 
 def _is_counted(error: OryLogoutError) -> bool:
-    """Whether a logout overtook the sign-in, or the provider's answer failed; not what people and strangers cause."""
+    """Whether a logout came during the sign-in, or the provider failed. Errors that anyone can cause do not count."""
     return error.code == "client_refused" or isinstance(error, LoggedOutMeanwhile | InvalidToken | TemporaryError)
 
 
@@ -122,36 +122,36 @@ def _status(error: OryLogoutError) -> HTTPStatus:
 
 
 def _logged_once(response: HttpResponse) -> HttpResponse:
-    """``response``, whose error has its line in the log: Django adds none for one that people or strangers cause."""
+    """Keep Django from logging ``response`` again if it is a 4xx: our own log line is written."""
     return logged_once(response) if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else response
 
 
-def may_pass(error: OryLogoutError) -> bool:
-    """Whether a program may try again a little later."""
+def is_temporary(error: OryLogoutError) -> bool:
+    """Whether trying again later can help."""
     return isinstance(error, TemporaryError) and errors.group_of(error) is not Group.SET_UP_WRONGLY
 
 
 def redirect_after_logout(request: HttpRequest, next_url: str, **context: bool | str) -> HttpResponse:
-    """Where a browser goes that is logged out: ``next_url``, the site's own page, or ours, which shows ``context``."""
+    """Redirect to ``next_url`` or ``LOGOUT_REDIRECT_URL``. With ``context``, or without both, render our own page."""
     if not context and (next_url or settings.LOGOUT_REDIRECT_URL):
         return HttpResponseRedirect(next_url or resolve_url(cast(str, settings.LOGOUT_REDIRECT_URL)))
     return logged_out(request, next=next_url, **context)
 
 
 def logged_out(request: HttpRequest, **context: bool | str) -> HttpResponse:
-    """The page that says so."""
+    """The page *Logged out*."""
     return render(request, "ory_logout/logged_out.html", {**context, **user_context(request)})
 
 
 def signed_in_already(request: HttpRequest, next_url: str, provider: str = "") -> HttpResponse:
-    """403 for somebody who is signed in and was sent to sign in: a page that they may not open would do so for ever.
+    """403 for a signed-in user that a page sent to the login page. This stops a loop with a page they may not open.
 
-    ``provider``: the alias of the one at which they can sign in again.
+    ``provider``: the alias of the provider at which the user can sign in again.
     """
     context = {"next": next_url or resolve_url(settings.LOGIN_REDIRECT_URL), "provider": provider}
     return render(request, "ory_logout/signed_in_already.html", context, status=HTTPStatus.FORBIDDEN)
 
 
 def user_context(request: HttpRequest) -> dict[str, bool]:
-    """For templates of ours: the site's may lack the context processor for ``request``."""
+    """``signed_in`` for our templates. The site may not have the context processor for ``request``."""
     return {"signed_in": request.user.is_authenticated}

@@ -1,4 +1,4 @@
-"""Who is signed in, and where: ``whoami`` as JSON, ``sessions`` as a page that ends one or all others."""
+"""``whoami`` returns the signed-in user as JSON. ``sessions`` is a page that lists and ends the user's sessions."""
 
 import logging
 from http import HTTPStatus
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import conf
 from ..exceptions import KratosError, OryLogoutError, SecondFactorRequired, TemporaryError
-from ..kratos import sessions as my_sessions
+from ..kratos import sessions as kratos_sessions
 from ..kratos.request_user import state_of
 from ..models import EndReason, LoginSession, LoginSessionQuerySet
 from ..sessions import ending, index
@@ -31,9 +31,9 @@ logger = logging.getLogger("django_ory_logout")
 @public
 @require_safe
 def whoami(request: HttpRequest) -> JsonResponse:
-    """200 with who is signed in and by which provider; 401: nobody; 403: Kratos asks for a second factor."""
+    """200 with the user and the provider; 401 if nobody is signed in; 403 if Kratos asks for a second factor."""
     if not request.user.is_authenticated:
-        return _nobody(request, state_of(request).refusal)
+        return _not_authenticated(request, state_of(request).refusal)
     login = StoredLogin.read(request.session)
     names = ("provider", "issuer", "subject", "sid")
     return JsonResponse(
@@ -45,17 +45,17 @@ def whoami(request: HttpRequest) -> JsonResponse:
     )
 
 
-def _nobody(request: HttpRequest, refusal: OryLogoutError | None) -> JsonResponse:
-    said: dict[str, Any] = {"authenticated": False}
+def _not_authenticated(request: HttpRequest, refusal: OryLogoutError | None) -> JsonResponse:
+    body: dict[str, Any] = {"authenticated": False}
     if not isinstance(refusal, SecondFactorRequired):
-        return JsonResponse(said, status=HTTPStatus.UNAUTHORIZED)
-    said |= {"error": refusal.code, "redirect_browser_to": second_factor_url(request)}
-    return JsonResponse(said, status=HTTPStatus.FORBIDDEN)
+        return JsonResponse(body, status=HTTPStatus.UNAUTHORIZED)
+    body |= {"error": refusal.code, "redirect_browser_to": second_factor_url(request)}
+    return JsonResponse(body, status=HTTPStatus.FORBIDDEN)
 
 
-def _shown_again(request: HttpRequest) -> HttpResponse:
-    """The page with a fresh CSRF token: the form that came had an old one, and nothing ended."""
-    response = _listed(request, *_mine(request))
+def _show_again(request: HttpRequest) -> HttpResponse:
+    """The page with a new CSRF token, after a POST with an old one. Nothing ended."""
+    response = _session_list(request, *_login_sessions(request))
     response.status_code = HTTPStatus.FORBIDDEN
     return response
 
@@ -66,80 +66,80 @@ def _shown_again(request: HttpRequest) -> HttpResponse:
 @readable
 @always_answering
 @login_required
-@csrf_or(_shown_again)
+@csrf_or(_show_again)
 @require_http_methods(["GET", "HEAD", "POST"])
 def sessions(request: HttpRequest) -> HttpResponse:
-    """A person's login sessions. ``POST``: ``end`` is the id of one to end, or ``others``."""
-    mine, current = _mine(request)
-    others = my_sessions.exclude_current(request, mine.exclude(pk=current) if current else mine)
+    """The user's login sessions. ``POST`` ends some: its ``end`` is the id of a session, or ``others``."""
+    rows, current = _login_sessions(request)
+    others = kratos_sessions.exclude_current(request, rows.exclude(pk=current) if current else rows)
     if request.method != "POST":
-        return _listed(request, mine, current)
-    chosen = request.POST.get("end", "")
+        return _session_list(request, rows, current)
+    end = request.POST.get("end", "")
     try:
-        if chosen == "others":
+        if end == "others":
             _end_others(request, others)
         else:
-            _end_one(request, others, _uuid(chosen))
+            _end_one(request, others, _uuid(end))
     except TemporaryError as error:
-        return _listed(request, mine, current, error)
+        return _session_list(request, rows, current, error)
     except KratosError as error:
         logger.info("not ended at Kratos: %s", error)
     return HttpResponseRedirect(reverse("ory_logout:sessions"))
 
 
-def _mine(request: HttpRequest) -> tuple[LoginSessionQuerySet, str | None]:
-    """The login sessions of the person, and which of them is that of this browser."""
+def _login_sessions(request: HttpRequest) -> tuple[LoginSessionQuerySet, str | None]:
+    """The login sessions of the user, and the id of this browser's."""
     return index.rows().filter(user_id=str(request.user.pk)), request.session.get(INDEX_KEY, {}).get("id")
 
 
-def _listed(
-    request: HttpRequest, mine: LoginSessionQuerySet, current: str | None, error: OryLogoutError | None = None
+def _session_list(
+    request: HttpRequest, rows: LoginSessionQuerySet, current: str | None, error: OryLogoutError | None = None
 ) -> HttpResponse:
-    """The sessions here, and those that the person has at Kratos besides."""
-    living = mine.filter(ended_at=None, expires_at__gt=timezone.now())
-    elsewhere, fault = [], error
-    if my_sessions.is_signed_in(request):
+    """The page with the user's sessions here, and with further sessions at Kratos."""
+    active = rows.filter(ended_at=None, expires_at__gt=timezone.now())
+    kratos_only, fault = [], error
+    if kratos_sessions.is_signed_in(request):
         try:
-            at_kratos = my_sessions.other_sessions(request)
-            living = my_sessions.exclude_ended(request, living, at_kratos)
-            here = set(living.values_list("sid", flat=True))
-            elsewhere = [one for one in at_kratos if one.id not in here]
+            at_kratos = kratos_sessions.other_sessions(request)
+            active = kratos_sessions.exclude_ended(request, active, at_kratos)
+            sids = set(active.values_list("sid", flat=True))
+            kratos_only = [session for session in at_kratos if session.id not in sids]
         except OryLogoutError as refused:
             fault = refused
     if fault:
         logger.warning("sessions at Kratos: %s", fault)
     context = {
-        "login_sessions": _one_of_each(request, living, current),
+        "login_sessions": _distinct(request, active, current),
         "current": current,
-        "elsewhere": elsewhere,
+        "kratos_sessions": kratos_only,
         "kratos_fault": fault,
     }
     return render(request, "ory_logout/sessions.html", context, status=503 if error else None)
 
 
-def _one_of_each(request: HttpRequest, living: LoginSessionQuerySet, current: str | None) -> list[LoginSession]:
-    """The row of this browser, and for each other session at Kratos the one that was seen last."""
-    this = living.filter(pk=current) if current else living.none()
-    others = my_sessions.exclude_current(request, living.exclude(pk__in=this)).order_by("-last_seen_at")
+def _distinct(request: HttpRequest, active: LoginSessionQuerySet, current: str | None) -> list[LoginSession]:
+    """The row of this browser, and the last seen row of each other session. Some rows share a session at Kratos."""
+    this = active.filter(pk=current) if current else active.none()
+    others = kratos_sessions.exclude_current(request, active.exclude(pk__in=this)).order_by("-last_seen_at")
     rows = [*this, *others]
     by_session = {(row.issuer, row.sid) if conf.get().kratos_of(row.issuer) else row.pk: row for row in reversed(rows)}
     return sorted(by_session.values(), key=lambda row: row.last_seen_at, reverse=True)
 
 
 def _end_others(request: HttpRequest, others: LoginSessionQuerySet) -> None:
-    """Here first: all of them, whatever opened them."""
+    """End all rows here first, then the other sessions at Kratos."""
     ending.end_rows(others, EndReason.USER)
-    if my_sessions.is_signed_in(request):
-        my_sessions.end_other_sessions(request)
+    if kratos_sessions.is_signed_in(request):
+        kratos_sessions.end_other_sessions(request)
 
 
-def _end_one(request: HttpRequest, others: LoginSessionQuerySet, chosen: UUID) -> None:
-    """One of this site, or one that Kratos alone knows: both go by a UUID."""
-    row = others.filter(pk=chosen).first()
-    sid = row.sid if row else str(chosen)
-    ending.end_rows(others.filter(pk=chosen), EndReason.USER)
-    if sid and my_sessions.is_signed_in(request) and (row is None or conf.get().kratos_of(row.issuer)):
-        my_sessions.end_session(request, sid)
+def _end_one(request: HttpRequest, others: LoginSessionQuerySet, session_id: UUID) -> None:
+    """End one session. ``session_id`` is the id of a row here, or of a session that only Kratos knows."""
+    row = others.filter(pk=session_id).first()
+    sid = row.sid if row else str(session_id)
+    ending.end_rows(others.filter(pk=session_id), EndReason.USER)
+    if sid and kratos_sessions.is_signed_in(request) and (row is None or conf.get().kratos_of(row.issuer)):
+        kratos_sessions.end_session(request, sid)
 
 
 def _uuid(text: str) -> UUID:

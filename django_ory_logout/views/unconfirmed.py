@@ -1,7 +1,7 @@
-"""A logout that could not be written down: the browser forgets its session, and keeps a signed note instead.
+"""A logout that the database did not record: an encrypted cookie that names the session replaces its session cookie.
 
-Each request with the note tries again, until the session that it names has ended for certain. The note is encrypted: it
-can hold the key of a session that is still signed in.
+Each request with that cookie tries again, until the session has certainly ended. The cookie is encrypted because it can
+hold the key of a session that is still signed in.
 """
 
 import logging
@@ -30,15 +30,15 @@ from .requests import forget_query, wants_json
 logger = logging.getLogger("django_ory_logout")
 
 #: Django's error reports leave out the value of a cookie that has "auth" in its name.
-NOTE = "ory_logout_unconfirmed_auth"
+COOKIE = "ory_logout_unconfirmed_auth"
 SALT = "django_ory_logout.unconfirmed"
-#: More logouts than these are never open at once in one browser.
+#: How many unconfirmed logouts a browser keeps: the newest.
 MAX_NAMES = 4
 
 
 @sensitive_variables()
 def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
-    """503: this browser is signed out, the server could not confirm it, and a button tries again."""
+    """503: this browser is signed out, but the server could not confirm it. A button tries again."""
     reference = errors.log(logging.ERROR, "logout not confirmed", error)
     next_url = safe_next(request.POST.get("next") or request.GET.get("next"))
     was_opened = request.session.may_have_login_session or "was_opened" in request.POST
@@ -49,7 +49,7 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
         context = {
             "next": next_url,
             "was_opened": was_opened,
-            "facts": errors.facts(error, reference),
+            "facts": errors.details(error, reference),
             "signed_in": False,
         }
         response = render_safely(request, "ory_logout/logout_unconfirmed.html", context, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -61,7 +61,7 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
 
 @sensitive_variables()
 def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirmed) -> None:
-    """Make this browser forget its session, and keep the note of ``error`` in its place."""
+    """Delete the session cookie in this browser, and set the cookie that names the session of ``error``."""
     request.session, request.user = request.session.unloaded_copy(), AnonymousUser()
     response.delete_cookie(
         settings.SESSION_COOKIE_NAME,
@@ -69,11 +69,11 @@ def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirm
         domain=settings.SESSION_COOKIE_DOMAIN,
         samesite=settings.SESSION_COOKIE_SAMESITE,
     )
-    named = [*_noted(request), *([(*error.name, error.reason)] if error.name and any(error.name) else [])]
-    if named:
+    names = [*_names(request), *([(*error.name, error.reason)] if error.name and any(error.name) else [])]
+    if names:
         response.set_cookie(
-            NOTE,
-            _cipher().encrypt(JSONSerializer().dumps(named[-MAX_NAMES:])).decode(),
+            COOKIE,
+            _cipher().encrypt(JSONSerializer().dumps(names[-MAX_NAMES:])).decode(),
             max_age=settings.SESSION_COOKIE_AGE,
             path=settings.SESSION_COOKIE_PATH,
             domain=settings.SESSION_COOKIE_DOMAIN,
@@ -85,40 +85,41 @@ def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirm
 
 @sensitive_variables()
 def retry(request: HttpRequest) -> bool:
-    """End what the note of ``request`` names. Says whether that is done, and takes the note off the request then."""
-    if NOTE not in request.COOKIES:
+    """End the sessions that the cookie names. If that is done, return ``True`` and remove it from ``request``."""
+    if COOKIE not in request.COOKIES:
         return False
-    noted = _noted(request)
+    names = _names(request)
     try:
-        for row_id, key, reason in noted:
+        for row_id, key, reason in names:
             ending.clean_up(ending.end_session(SessionName(row_id, key), None, EndReason(reason)))
     except LogoutUnconfirmed as error:
         logger.error("logout still not confirmed: %s", error)
         return False
-    del request.COOKIES[NOTE]
-    if noted:
+    del request.COOKIES[COOKIE]
+    if names:
         logger.info("logout confirmed afterwards")
     return True
 
 
 def is_pending(request: HttpRequest) -> bool:
     """Whether a logout of this browser is still not confirmed, after :func:`retry`."""
-    return NOTE in request.COOKIES
+    return COOKIE in request.COOKIES
 
 
-def delete_note(response: HttpResponse) -> None:
-    """The note has done its work, unless ``response`` brings another."""
-    if NOTE not in response.cookies:
-        response.delete_cookie(NOTE, path=settings.SESSION_COOKIE_PATH, domain=settings.SESSION_COOKIE_DOMAIN)
+def delete_cookie(response: HttpResponse) -> None:
+    """Delete the cookie in the browser, unless ``response`` sets a new one."""
+    if COOKIE not in response.cookies:
+        response.delete_cookie(COOKIE, path=settings.SESSION_COOKIE_PATH, domain=settings.SESSION_COOKIE_DOMAIN)
 
 
 @sensitive_variables()
-def _noted(request: HttpRequest) -> list[Any]:
+def _names(request: HttpRequest) -> list[Any]:
+    """For each session that the cookie names: the id of its row, its key, and the :class:`EndReason`."""
     try:
-        noted: list[Any] = JSONSerializer().loads(_cipher().decrypt(request.COOKIES.get(NOTE, "").encode()))
+        names: list[Any] = JSONSerializer().loads(_cipher().decrypt(request.COOKIES.get(COOKIE, "").encode()))
     except InvalidToken:
         return []
-    return noted
+    return names
 
 
 @sensitive_variables()

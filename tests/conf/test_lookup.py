@@ -296,7 +296,7 @@ def test_a_wrong_setting_of_the_site_is_reported(code: str, name: str, value: An
 
     assert problem.code == code
     assert f"{name!r}" in problem.message
-    assert problem.hint.startswith(f"It should be {SETTINGS[name].words}. Write: {name!r}: ")
+    assert problem.hint.startswith(f"It should be {SETTINGS[name].description}. Write: {name!r}: ")
 
 
 @pytest.mark.parametrize(("code", "name", "value"), WRONG_IN_A_PROVIDER)
@@ -306,7 +306,7 @@ def test_a_wrong_setting_of_a_provider_is_reported(code: str, name: str, value: 
     assert problem.code == code
     assert problem.message.startswith("ORY_LOGOUT['PROVIDERS']['default']")
     assert f"{name!r}" in problem.message
-    assert problem.hint.startswith(f"It should be {PROVIDER_SETTINGS[name].words}. Write: {name!r}: ")
+    assert problem.hint.startswith(f"It should be {PROVIDER_SETTINGS[name].description}. Write: {name!r}: ")
 
 
 def test_each_setting_has_a_wrong_value_above_and_its_own_code() -> None:

@@ -87,7 +87,7 @@ def test_while_kratos_is_down_the_click_ends_the_rest_and_the_page_reports_it(
     with deployment.kratos.answering(503):
         deployment.site.log_out(browser)
         deployment.kratos.hydra.leave(browser)
-        assert "could not be told" in browser.text
+        assert "could not notify" in browser.text
 
     assert not deployment.site.signed_in(browser)
     assert is_asked_for_the_password(deployment, browser)

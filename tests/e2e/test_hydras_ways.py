@@ -181,7 +181,7 @@ def test_a_logout_at_an_unreachable_provider_ends_the_session_here_and_is_report
         site.log_out(browser)
 
         assert browser.url == site.path("/auth/logout/")
-        assert "could not be told" in browser.text
+        assert "could not notify" in browser.text
         assert not site.signed_in(browser)
 
 

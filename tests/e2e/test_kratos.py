@@ -113,7 +113,7 @@ def test_a_logout_that_kratos_does_not_confirm_is_in_force_here(deployment: Krat
 
     with deployment.kratos.answering(503):
         deployment.site.log_out(browser)
-        assert "could not be told" in browser.text
+        assert "could not notify" in browser.text
 
     assert deployment.kratos.is_signed_in(browser)
     assert not deployment.site.signed_in(browser)
@@ -154,7 +154,7 @@ def test_a_session_that_exists_only_at_kratos_is_listed_too(deployment: KratosDe
     deployment.kratos.choose(phone.open(f"{deployment.kratos.url}/self-service/login/browser"), "birch")
 
     laptop.open(deployment.site.path("/auth/sessions/"))
-    assert "Elsewhere, by the same account" in laptop.text
+    assert "Other sessions of the same account" in laptop.text
     laptop.press("End")
 
     assert not deployment.kratos.is_signed_in(phone)

@@ -150,7 +150,7 @@ def test_a_logout_ends_the_session_here_while_kratos_does_not_answer(
 ) -> None:
     with deployment.kratos.answering(503):
         amber.press("Log out")
-        assert amber.sees("could not be told")
+        assert amber.sees("could not notify")
 
     amber.open(deployment.site.path("/spa/"))
     amber.waits_for("Nobody is signed in")

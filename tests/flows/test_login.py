@@ -81,25 +81,25 @@ def test_a_state_is_used_once(pending: PendingSignIn) -> None:
     assert pending.use()
     assert not pending.use()  # the first sign-in is under way
 
-    pending.came_to("")
+    pending.record_result("")
 
     with pytest.raises(InvalidMessage, match="state_used: this sign-in came back before"):
         pending.use()
 
 
 def test_a_used_pending_sign_in_cannot_sign_in(pending: PendingSignIn) -> None:
-    spent = PendingSignIn.read(pending.spent.signed(), pending.state)
+    done = PendingSignIn.read(pending.without_secrets.signed(), pending.state)
 
-    assert (spent.next, spent.nonce, spent.code_verifier) == ("/private/", "", "")
+    assert (done.next, done.nonce, done.code_verifier) == ("/private/", "", "")
     with pytest.raises(InvalidMessage, match="state_used"):
-        spent.use()
+        done.use()
 
 
 def test_a_cache_fault_after_a_sign_in_changes_nothing(pending: PendingSignIn, cache_down: Callable[[], None]) -> None:
     assert pending.use()
     cache_down()
 
-    pending.came_to("row")
+    pending.record_result("row")
 
 
 @pytest.mark.parametrize(

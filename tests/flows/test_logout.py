@@ -30,7 +30,7 @@ def test_the_state_contains_next(next_url: str) -> None:
 def test_the_state_contains_unconfirmed_logouts(incomplete: bool) -> None:
     returned = logout.return_from_provider(request_of_nobody(), new_state("/bye/", incomplete=incomplete))
 
-    assert returned == logout.Returned(started_here=True, next="/bye/", incomplete=incomplete)
+    assert returned == logout.LogoutCallback(started_here=True, next="/bye/", incomplete=incomplete)
 
 
 def request_of_nobody() -> HttpRequest:

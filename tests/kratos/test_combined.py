@@ -135,7 +135,7 @@ def test_hydra_ends_its_session_if_kratos_does_not_answer(
     assert [line.partition(":")[0] for line in logged()] == ["logout at Kratos failed"]
     back = browser.get("/auth/logout/callback/", {"state": query_of(answer["Location"])["state"]})
     assert_page(back, 200, "You are logged out here")
-    assert "could not be told" in back.text
+    assert "could not notify" in back.text
     assert '<a class="button" href="/bye/">' in back.text
 
 
@@ -166,7 +166,7 @@ def test_kratos_ends_its_session_if_hydra_does_not_answer(
     answer = browser.post("/auth/logout/", {"next": "/bye/"})
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert not session.active
     assert answer.cookies[COOKIE]["max-age"] == "0"
     assert not LoginSession.objects.exists()
@@ -211,7 +211,7 @@ def test_a_session_that_hydra_opened_has_no_logout_link_of_kratos(
 def test_the_session_page_does_not_ask_kratos_about_users_of_hydra(
     browser: SiteBrowser, kratos_network: KratosNetwork
 ) -> None:
-    assert "Elsewhere" not in browser.get("/auth/sessions/").text
+    assert "Other sessions" not in browser.get("/auth/sessions/").text
     assert kratos_network.calls == []
 
 
@@ -256,7 +256,7 @@ def test_a_session_that_kratos_opened_ends_if_one_of_both_fails(
     assert session.active is (what == "kratos")
     if what == "hydra":
         assert_page(answer, 200, "You are logged out here")
-        assert "could not be told" in answer.text
+        assert "could not notify" in answer.text
     else:
         assert answer["Location"] == END_SESSION
 
@@ -264,7 +264,7 @@ def test_a_session_that_kratos_opened_ends_if_one_of_both_fails(
 def test_the_logout_skips_a_hydra_without_an_end_session_endpoint(by_kratos: SiteBrowser, hydra: Provider) -> None:
     hydra.metadata["end_session_endpoint"] = None
 
-    assert "could not be told" in by_kratos.post("/auth/logout/").text
+    assert "could not notify" in by_kratos.post("/auth/logout/").text
 
 
 def test_the_logout_does_not_call_kratos_of_another_entry(

@@ -383,7 +383,7 @@ def test_a_session_that_did_not_end_at_kratos_is_refused_here(
     answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert '<a class="button" href="/bye/">' in answer.text
     assert COOKIE not in answer.cookies
     assert session.active
@@ -419,7 +419,7 @@ def test_an_unconfirmed_logout_without_a_session_here_refuses_the_cookie(
         LoginSession.objects.all().delete()
     broken(kratos_network)[how]()
 
-    assert "could not be told" in browser.post("/auth/logout/").text
+    assert "could not notify" in browser.post("/auth/logout/").text
 
     kratos_network.mend()
     clock.advance(11)
@@ -502,7 +502,9 @@ def test_the_login_page_reports_that_kratos_still_does_not_answer(
     assert answer["Refresh"] == f"5; url={again}"
     assert "Refresh" not in signed_in.get(again)
     assert COOKIE not in answer.cookies
-    assert logged()[-1] == ("sign-in failed: kratos_not_told: a session that was logged out here lives on at Kratos")
+    assert logged()[-1] == (
+        "sign-in failed: kratos_not_told: a session that was logged out here is still active at Kratos"
+    )
     assert session.active
     assert signed_in.user is None
 
@@ -720,7 +722,7 @@ def test_a_kratos_that_answers_with_a_fault_is_asked_for_the_session(
     """The session then stays refused when its cookie is renewed."""
     kratos_network.replace(LOGOUT, b"{}", status=500)
 
-    assert "could not be told" in browser_of(session).post("/auth/logout/").text
+    assert "could not notify" in browser_of(session).post("/auth/logout/").text
 
     kratos_network.mend()
     old = session.cookie

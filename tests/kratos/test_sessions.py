@@ -349,7 +349,7 @@ def test_the_page_omits_sessions_that_ended_at_kratos(
     page = browser.get(PAGE)
 
     assert {row.sid for row in page.context["login_sessions"]} == {sid_of(browser), theirs.sid}
-    assert [listed.id for listed in page.context["elsewhere"]] == [third.id]
+    assert [listed.id for listed in page.context["kratos_sessions"]] == [third.id]
 
 
 def test_the_page_shows_sessions_here_and_elsewhere(
@@ -358,7 +358,7 @@ def test_the_page_shows_sessions_here_and_elsewhere(
     answer = browser.get(PAGE)
 
     assert_page(answer, 200, "Where you are signed in")
-    here, _, elsewhere = answer.text.partition("<h2>Elsewhere, by the same account</h2>")
+    here, _, elsewhere = answer.text.partition("<h2>Other sessions of the same account</h2>")
     assert here.count("This browser") == 1
     assert f'value="{row_of(other).pk}"' in here
     assert f'value="{phone.id}"' in elsewhere
@@ -395,7 +395,7 @@ def test_the_page_shows_a_session_without_a_device(browser: SiteBrowser, kratos:
 def test_the_page_without_other_sessions_has_no_button(browser: SiteBrowser) -> None:
     page = browser.get(PAGE).text
 
-    assert "Elsewhere" not in page
+    assert "Other sessions" not in page
     assert 'name="end"' not in page
     assert 'role="alert"' not in page
 
@@ -485,7 +485,7 @@ def test_the_page_of_a_session_that_this_site_opened_asks_no_kratos(
     row = row_of(other)
     kratos_network.calls.clear()
 
-    assert "Elsewhere" not in browser.get(PAGE).text
+    assert "Other sessions" not in browser.get(PAGE).text
     assert browser.post(PAGE, {"end": row.pk}).status_code == 302
 
     assert asked(kratos_network) == []

@@ -399,7 +399,7 @@ def test_a_browser_gets_a_page_if_kratos_does_not_confirm_the_logout(
     answer = signed_in.visit(url)
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert '<a class="button" href="/bye/">' in answer.text
 
 

@@ -171,7 +171,7 @@ def rows_of(subject: str, count: int) -> list[LoginSession]:
 def provider_accepts_all() -> Iterator[None]:
     """The provider accepts each sign-in at once as ``SUBJECT`` with ``SID``. Its logout tokens are not verified."""
 
-    def redeemed(*_args: object) -> tuple[Tokens, IDToken]:
+    def exchange(*_args: object) -> tuple[Tokens, IDToken]:
         return Tokens("", ""), IDToken(settings.ISSUER, SUBJECT, SID, time.time(), {"sub": SUBJECT}, "")
 
     def verified(token: str) -> LogoutToken:
@@ -183,7 +183,7 @@ def provider_accepts_all() -> Iterator[None]:
         patch.object(login.PendingSignIn, "use"),
         patch.object(conf.ProviderConfig, "provider"),
         patch.object(messages, "authorization_code"),
-        patch.object(login, "_redeemed", redeemed),
+        patch.object(login, "_exchange", exchange),
     ):
         yield
 

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.django_db
 def test_every_error_has_a_text(kind: str) -> None:
     for code, classes in raised_codes().items():
         for error_class in classes - {exceptions.ChallengeHandled, exceptions.SecondFactorRequired}:
-            title, message = errors.words(error_class(code), kind)
+            title, message = errors.title_and_message(error_class(code), kind)
             assert str(title)
             assert str(message).endswith(".")
 
@@ -48,7 +48,7 @@ def test_every_error_has_a_text(kind: str) -> None:
 def test_only_existing_codes_have_their_own_text() -> None:
     of_classes = {"challenge_handled", "session_aal2_required"}
 
-    assert (errors._OF_CODES.keys() | errors._SAID_OF.keys()) - raised_codes().keys() == of_classes
+    assert (errors._GROUP_OF_CODE.keys() | errors._TEXTS_OF_CODE.keys()) - raised_codes().keys() == of_classes
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,9 @@ def test_a_host_that_cannot_be_kept_is_explained(
 @pytest.mark.parametrize("code", ["user_exists", "username_unusable"])
 def test_a_user_without_an_account_here_gets_an_explanation(code: str) -> None:
     assert errors.group_of(exceptions.SignInRefused(code)) is Group.NOT_ALLOWED
-    assert "No account could be made for you" in str(errors.words(exceptions.SignInRefused(code), "sign-in")[1])
+    assert "No account could be made for you" in str(
+        errors.title_and_message(exceptions.SignInRefused(code), "sign-in")[1]
+    )
 
 
 def test_a_missing_migration_is_explained(

@@ -301,7 +301,7 @@ def test_an_unknown_issuer_starts_nothing(browser: SiteBrowser, network: Network
 
     assert_refused(answer, 400, "/auth/login/")
     assert logged() == [
-        "sign-in failed: issuer_unknown: a sign-in was asked for at an issuer that is not configured",
+        "sign-in failed: issuer_unknown: iss of the request to sign in is no configured issuer",
     ]
     assert network.calls == []
     assert not browser.cookies

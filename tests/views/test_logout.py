@@ -158,7 +158,7 @@ def test_the_session_ends_here_if_the_browser_cannot_go_to_the_provider(
     answer = signed_in.post("/auth/logout/", {"next": "/bye/"})
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert '<a class="button" href="/bye/">' in answer.text
     assert logged() == [f"logout at the provider left out: {line}"]
     assert signed_in.user is None
@@ -331,7 +331,7 @@ def test_the_return_reports_an_unconfirmed_logout(browser: SiteBrowser, settings
     answer = back(browser, new_state("/on/", incomplete=True))
 
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
+    assert "could not notify" in answer.text
     assert '<a class="button" href="/on/">' in answer.text
 
 

@@ -23,7 +23,7 @@ from .pages import assert_page
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TITLE = "Your logout is not confirmed yet"
-NOTE = "ory_logout_unconfirmed_auth"
+COOKIE = "ory_logout_unconfirmed_auth"
 
 Down = Callable[[], AbstractContextManager[None]]
 
@@ -68,8 +68,8 @@ def test_the_page_reports_it_and_the_browser_is_signed_out(
     assert '<input type="hidden" name="next" value="/bye/">' in answer.text
     assert '<input type="hidden" name="was_opened" value="1">' in answer.text
     assert "sessionid" not in signed_in.cookies
-    assert signed_in.cookies[NOTE]["httponly"]
-    assert signed_in.cookies[NOTE]["secure"]
+    assert signed_in.cookies[COOKIE]["httponly"]
+    assert signed_in.cookies[COOKIE]["secure"]
     assert "logout not confirmed: database_fault: OperationalError" in logged()
 
 
@@ -80,8 +80,8 @@ def test_the_button_completes_the_logout(signed_in: SiteBrowser, copy: SiteBrows
 
     answer = signed_in.post("/auth/logout/", {"was_opened": "1", "next": "/bye/"})
     assert_page(answer, 200, "You are logged out here")
-    assert "could not be told" in answer.text
-    assert NOTE not in signed_in.cookies
+    assert "could not notify" in answer.text
+    assert COOKIE not in signed_in.cookies
     assert copy.user is None
     assert not LoginSession.objects.filter(ended_at=None).exists()
 
@@ -93,7 +93,7 @@ def test_the_next_request_completes_the_logout(signed_in: SiteBrowser, copy: Sit
     signed_in.get("/tags/")
 
     assert copy.user is None
-    assert NOTE not in signed_in.cookies
+    assert COOKIE not in signed_in.cookies
 
 
 def test_a_request_to_an_async_view_completes_the_logout(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
@@ -115,7 +115,7 @@ def test_json_reports_it(signed_in: SiteBrowser, down: Down) -> None:
 
     assert answer.status_code == 503
     assert answer.json() == {"error": "database_fault"}
-    assert NOTE in signed_in.cookies
+    assert COOKIE in signed_in.cookies
 
 
 def test_the_cookie_shows_no_session_key(signed_in: SiteBrowser, down: Down, settings: Any) -> None:
@@ -123,21 +123,21 @@ def test_the_cookie_shows_no_session_key(signed_in: SiteBrowser, down: Down, set
     with down():
         signed_in.post("/auth/logout/")
 
-    note = signed_in.cookies[NOTE].value
+    note = signed_in.cookies[COOKIE].value
     assert key not in note
     request = RequestFactory().get("/")
-    request.COOKIES[NOTE] = note
-    assert unconfirmed._noted(request) == [[None, key, "user"]]
+    request.COOKIES[COOKIE] = note
+    assert unconfirmed._names(request) == [[None, key, "user"]]
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a new one", [settings.SECRET_KEY]
-    assert unconfirmed._noted(request) == [[None, key, "user"]]
+    assert unconfirmed._names(request) == [[None, key, "user"]]
 
 
 @pytest.mark.parametrize("note", ["", "made up", "gAAAAA==", "ä"])
 def test_a_forged_cookie_ends_nothing(signed_in: SiteBrowser, note: str) -> None:
-    signed_in.cookies[NOTE] = note
+    signed_in.cookies[COOKIE] = note
 
     assert signed_in.user
-    assert NOTE not in signed_in.cookies
+    assert COOKIE not in signed_in.cookies
 
 
 def test_two_logouts_of_one_browser_are_both_remembered(
@@ -268,16 +268,16 @@ def test_without_a_session_no_cookie_is_set(rf: RequestFactory) -> None:
 
     unconfirmed.replace_session(request, response, LogoutUnconfirmed("database_fault"))
 
-    assert NOTE not in response.cookies
+    assert COOKIE not in response.cookies
 
 
 def test_a_cookie_that_the_response_sets_stays() -> None:
     response = HttpResponse()
-    response.set_cookie(NOTE, "another")
+    response.set_cookie(COOKIE, "another")
 
-    unconfirmed.delete_note(response)
+    unconfirmed.delete_cookie(response)
 
-    assert response.cookies[NOTE].value == "another"
+    assert response.cookies[COOKIE].value == "another"
 
 
 def test_a_page_without_a_csrf_token_works(rf: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from ... import conf, http
 from ...exceptions import ProviderUnavailable
-from ...flows.notices import DOCTOR_PROBE_TOKEN, OF_DOCTOR
+from ...flows.notices import DOCTOR_PROBE_CODE, DOCTOR_PROBE_TOKEN
 from ...oidc.messages import FORM
 from ...oidc.metadata import origin
 from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, unknown, warned
@@ -59,7 +59,7 @@ def backchannel(site: SiteTarget) -> Iterator[CheckResult]:
                 "Run on the provider's machine: curl -i -d logout_token=%(probe)s %(url)s. The answer has to be 400 "
                 "with %(code)s. If that machine cannot connect, or does not trust the certificate, no notice arrives."
             )
-            % {"url": url, "probe": DOCTOR_PROBE_TOKEN, "code": OF_DOCTOR},
+            % {"url": url, "probe": DOCTOR_PROBE_TOKEN, "code": DOCTOR_PROBE_CODE},
         )
         return
     yield _receiver_result(url, outcome)
@@ -77,7 +77,7 @@ def _receiver_result(url: str, response: http.Response) -> CheckResult:
     document = _json(response)
     if response.status == HTTPStatus.BAD_REQUEST and document.get("error") == "invalid_request":
         code = document.get("error_description")
-        if code == OF_DOCTOR:
+        if code == DOCTOR_PROBE_CODE:
             return passed(_("%(url)s answers an invalid token with the receiver's own 400.") % {"url": url})
         return failed(
             _("%(url)s answers with a 400 like this app's, and with the code %(code)s.")

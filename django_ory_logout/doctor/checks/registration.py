@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from ... import http
 from ...exceptions import HydraError, OryLogoutError, ProviderUnavailable
 from ...flows.client_registration import client_urls
-from ...flows.notices import OF_DOCTOR
+from ...flows.notices import DOCTOR_PROBE_CODE
 from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, refer_to, warned
 from ..redaction import redact_url
 from ..targets import PROBE_HEADERS, ProviderTarget, probe_form
@@ -112,7 +112,7 @@ def _answers_to_own_probe(url: str) -> bool | None:
     except ProviderUnavailable:
         return None
     try:
-        return bool(response.json().get("error_description") == OF_DOCTOR)
+        return bool(response.json().get("error_description") == DOCTOR_PROBE_CODE)
     except ProviderUnavailable:
         return False
 

@@ -195,11 +195,11 @@ def _answered(
     if is_fault:
         forget_query(request)
     reference = errors.log(logging.ERROR if is_fault else logging.WARNING, f"{kind} page", error)
-    title, message = _TEXTS.get(error.code) or errors.words(error, "page")
+    title, message = _TEXTS.get(error.code) or errors.title_and_message(error, "page")
     context = {
         "title": title,
         "message": message,
-        "facts": errors.facts(error, reference),
+        "facts": errors.details(error, reference),
         "kind": kind,
         "retry_url": retry_url,
     }
