@@ -118,7 +118,7 @@ def test_the_message_about_the_site_says_how_to_fix_it(name: str, value: Any, se
         (site(PROVIDERS={"a": ENTRY, "b": ENTRY}), ["The PROVIDERS 'a' and 'b' have", "'django-site'", "Remove 'b'"]),
         (
             site(PROVIDERS={"a": ENTRY, "b c": {**ENTRY, "CLIENT_ID": "another"}}),
-            ["['b c']: the alias cannot stand", "Write: 'b-c': {…}"],
+            ["['b c']: the alias cannot be part", "Write: 'b-c': {…}"],
         ),
         (entry(HYDRA={"ADMIN_URL": "http://hydra:4445/admin"}), ["Write: 'ADMIN_URL': 'http://hydra:4445'"]),
         (
@@ -138,7 +138,7 @@ def test_the_message_about_the_site_says_how_to_fix_it(name: str, value: Any, se
         ),
         (
             entry(KRATOS={"PUBLIC_URL": "https://login.example", "ADMIN_TOKEN": SECRET}),
-            ["has ADMIN_TOKEN, and no ADMIN_URL", "'ADMIN_URL': 'http://kratos:4434', or remove ADMIN_TOKEN."],
+            ["has ADMIN_TOKEN, but no ADMIN_URL", "'ADMIN_URL': 'http://kratos:4434', or remove ADMIN_TOKEN."],
         ),
         (entry(KRATOS={"PUBLIC_URL": "http://login.example"}), ["it is 'http://login.example'.", "'https://login."]),
     ],

@@ -31,7 +31,7 @@ def back_channel(token: str) -> int:
     Raises :exc:`InvalidToken` for an invalid token, and :exc:`TemporaryError` if the provider should send it again.
     """
     if _is_own_probe(token):
-        raise InvalidToken(DOCTOR_PROBE_CODE, "the doctor checks whether this receiver answers")
+        raise InvalidToken("doctors_probe", "the doctor checks whether this receiver answers")
     verified = _verify(token)
     notice = LogoutNotice(verified.issuer, verified.subject, verified.sid, moment(verified.iat))
     start = time.monotonic()
