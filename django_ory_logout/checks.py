@@ -50,7 +50,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
-    """E050, E051, W090: ended sessions are turned away by ``LoginSessionMiddleware``."""
+    """E050, E051, W090 to W093: ended sessions are turned away by ``LoginSessionMiddleware``."""
     names = list(settings.MIDDLEWARE)
     place = next((place for place, name in enumerate(names) if _is(name, LoginSessionMiddleware)), None)
     if place is None:
@@ -58,14 +58,32 @@ def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
         return [_error("E050", f"{MIDDLEWARE} is not in MIDDLEWARE{_not_imported(names)}.", hint)]
     before = names[place - 1] if place else ""
     if _sets_session(before):
-        return []
+        return _repeated(before, names[place], names[place + 1 :])
     setting = [name for name in names if _sets_session(name)]
     seen = f"it stands directly after {before}" if before else "it is the first of MIDDLEWARE"
-    if setting or not before or before.startswith(("django.", "django_ory_logout.")):
-        hint = f"Put it directly after {setting[0] if setting else SESSION_MIDDLEWARE}."
-        return [_error("E051", f"{names[place]} is in the wrong place: {seen}.", hint)]
+    if setting:
+        message = f"{names[place]} is in the wrong place: {seen}."
+        return [_error("E051", message, f"Put it directly after {setting[0]}.")]
+    if not before or before.startswith(("django.", "django_ory_logout.")):
+        hint = f"Put it, or another middleware that sets request.session, directly before {names[place]}."
+        return [_error("E091", f"{SESSION_MIDDLEWARE} is not in MIDDLEWARE{_not_imported(names)}.", hint)]
     hint = f"Put it directly after the middleware that sets request.session. If {before} does, silence this."
+    if _imported(before) is None:
+        seen, hint = f"{seen}, which cannot be imported", "Correct its name in MIDDLEWARE, or install its package."
     return [_warning("W090", f"It is not known whether {names[place]} is in the right place: {seen}.", hint)]
+
+
+def _repeated(before: str, ours: str, later: list[str]) -> list[CheckMessage]:
+    found = []
+    again = [name for name in later if name == before or _is(name, SessionMiddleware)]
+    if again:
+        message = f"{again[0]} is in MIDDLEWARE after {ours}, and replaces its session."
+        found.append(_error("E092", message, f"Remove {again[0]} after {ours}."))
+    twice = [name for name in later if _is(name, LoginSessionMiddleware)]
+    if twice:
+        message = f"MIDDLEWARE has {ours}, and after it {twice[0]}, which does the same."
+        found.append(_warning("W093", message, f"Remove {twice[0]} after the first."))
+    return found
 
 
 def _sets_session(name: str) -> bool:

@@ -125,6 +125,15 @@ def test_middleware_after_one_of_which_nobody_knows() -> None:
     assert found(checks.check_middleware, MIDDLEWARE=[SESSIONS, OF_A_SITE, OURS]) == ["ory_logout.E051"]
 
 
+def test_middleware_after_one_that_cannot_be_imported() -> None:
+    with override_settings(MIDDLEWARE=[COMMON, "site.middleware.Nothing", OURS]):
+        (message,) = checks.check_middleware()
+
+    assert message.id == "ory_logout.W090"
+    assert message.msg.endswith("it stands directly after site.middleware.Nothing, which cannot be imported.")
+    assert message.hint == "Correct its name in MIDDLEWARE, or install its package."
+
+
 def test_middleware_in_the_wrong_place_is_told_where_it_is() -> None:
     with override_settings(MIDDLEWARE=[OURS, USER_SESSIONS]):
         (message,) = checks.check_middleware()
@@ -135,10 +144,31 @@ def test_middleware_in_the_wrong_place_is_told_where_it_is() -> None:
 
 @pytest.mark.parametrize(
     "middleware",
-    [[OURS], [OURS, SESSIONS], [SESSIONS, COMMON, OURS], [COMMON, OURS, SESSIONS], [COMMON, OURS], [OURS, OURS]],
+    [[OURS, SESSIONS], [SESSIONS, COMMON, OURS], [COMMON, OURS, SESSIONS]],
 )
 def test_middleware_in_the_wrong_place(middleware: list[str]) -> None:
     assert found(checks.check_middleware, MIDDLEWARE=middleware) == ["ory_logout.E051"]
+
+
+@pytest.mark.parametrize("middleware", [[OURS], [COMMON, OURS], [OURS, OURS]])
+def test_session_middleware_missing(middleware: list[str]) -> None:
+    assert found(checks.check_middleware, MIDDLEWARE=middleware) == ["ory_logout.E091"]
+
+
+@pytest.mark.parametrize("again", [SESSIONS, f"{__name__}.OwnSessionMiddleware"])
+def test_session_middleware_again_after_ours(again: str) -> None:
+    with override_settings(MIDDLEWARE=[SESSIONS, OURS, COMMON, again]):
+        (message,) = checks.check_middleware()
+
+    assert (message.id, message.hint) == ("ory_logout.E092", f"Remove {again} after {OURS}.")
+    assert found(checks.check_middleware, MIDDLEWARE=[USER_SESSIONS, OURS, USER_SESSIONS]) == ["ory_logout.E092"]
+
+
+def test_middleware_of_ours_twice() -> None:
+    twice = [SESSIONS, OURS, f"{__name__}.OtherMiddleware"]
+    assert found(checks.check_middleware, MIDDLEWARE=twice) == ["ory_logout.W093"]
+    both = [SESSIONS, OURS, SESSIONS, OURS]
+    assert found(checks.check_middleware, MIDDLEWARE=both) == ["ory_logout.E092", "ory_logout.W093"]
 
 
 @pytest.mark.parametrize("ours", [OURS, f"{__name__}.OtherMiddleware"])

@@ -70,6 +70,8 @@ class LoginSessionStore(SessionBase):
         Raises ``ImproperlyConfigured`` for what is no session store of Django's.
         """
         session = _unwrapped(found)
+        if isinstance(session, cls):
+            return session  # the middleware is listed twice
         if not session.modified:
             vars(session).pop("_session_cache", None)  # read before anybody asked the index
         session.__class__ = indexed(type(session))
@@ -82,7 +84,10 @@ class LoginSessionStore(SessionBase):
     def of(cls, request: HttpRequest) -> "LoginSessionStore":
         """The session of ``request``. Raises ``ImproperlyConfigured`` where it would not ask the index."""
         if not isinstance(request.session, LoginSessionStore):
-            raise ImproperlyConfigured("LoginSessionMiddleware has to stand directly after SessionMiddleware.")
+            raise ImproperlyConfigured(
+                "request.session is not the one of LoginSessionMiddleware. In MIDDLEWARE, put LoginSessionMiddleware "
+                "directly after the last middleware that sets request.session."
+            )
         return request.session
 
     def another(self, session_key: str | None = None) -> Self:
