@@ -255,6 +255,21 @@ def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.security)
+def check_redirect_urls(**_kwargs: Any) -> list[CheckMessage]:
+    """E094: where sign-ins and logouts without ``next`` end."""
+    found = []
+    for name, journeys in (("LOGIN_REDIRECT_URL", "Sign-ins"), ("LOGOUT_REDIRECT_URL", "Logouts")):
+        value: Any = getattr(settings, name)
+        try:
+            if value or name == "LOGIN_REDIRECT_URL":
+                resolve_url(value)
+        except (NoReverseMatch, TypeError):
+            hint = f'{journeys} without next end there. Write: {name} = "/"'
+            found.append(_error("E094", f"{name} is {conf.named(value)}, which names no page.", hint))
+    return found
+
+
+@register(Tags.security)
 def check_migrations(**_kwargs: Any) -> list[CheckMessage]:
     """W084: the tables are there. Asked under ``DEBUG``: a build has no database."""
     return _missing_tables() if settings.DEBUG else []

@@ -372,6 +372,31 @@ def test_login_url(expected: list[str], url: Any) -> None:
     assert found(checks.check_login_url, LOGIN_URL=url) == expected
 
 
+@pytest.mark.parametrize("name", ["LOGIN_REDIRECT_URL", "LOGOUT_REDIRECT_URL"])
+@pytest.mark.parametrize(
+    ("expected", "url"),
+    [
+        ([], "/"),
+        ([], "ory_logout:login"),
+        ([], "https://www.example/"),
+        (["ory_logout.E094"], "dashboard"),
+        (["ory_logout.E094"], 7),
+        (["ory_logout.E094"], reverse_lazy("dashboard")),
+    ],
+)
+def test_redirect_urls(name: str, expected: list[str], url: Any) -> None:
+    assert found(checks.check_redirect_urls, **{name: url}) == expected
+
+
+def test_redirect_urls_of_none() -> None:
+    assert found(checks.check_redirect_urls, LOGOUT_REDIRECT_URL=None) == []
+    with override_settings(LOGIN_REDIRECT_URL=None):
+        (message,) = checks.check_redirect_urls()
+
+    assert (message.id, message.msg) == ("ory_logout.E094", "LOGIN_REDIRECT_URL is None, which names no page.")
+    assert message.hint == 'Sign-ins without next end there. Write: LOGIN_REDIRECT_URL = "/"'
+
+
 @pytest.mark.django_db
 def test_missing_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(checks.check_migrations, DEBUG=True) == []
@@ -510,6 +535,47 @@ def test_form_post_needs_https(expected: list[str], given: dict[str, Any]) -> No
 )
 def test_cookies(expected: list[str], options: dict[str, Any]) -> None:
     assert found(checks.check_cookies, **options) == expected
+
+
+@pytest.mark.parametrize("kind", ["SESSION_COOKIE", "CSRF_COOKIE"])
+@pytest.mark.parametrize(
+    ("expected", "options"),
+    [
+        (["ory_logout.E095"], {"DOMAIN": ".other.example"}),
+        (["ory_logout.E095"], {"DOMAIN": "p.example"}),
+        (["ory_logout.E095"], {"DOMAIN": "www.rp.example"}),
+        ([], {"DOMAIN": "RP.example"}),
+        ([], {"DOMAIN": ".rp.example"}),
+        ([], {"DOMAIN": "example"}),
+        (["ory_logout.W096"], {"PATH": "/app"}),
+        (["ory_logout.W096"], {"PATH": "/auth/sessions/"}),
+        (["ory_logout.W096"], {"PATH": "/au"}),
+        ([], {"PATH": "/auth"}),
+        ([], {"PATH": "/auth/"}),
+    ],
+)
+def test_cookies_that_do_not_come_back(kind: str, expected: list[str], options: dict[str, Any]) -> None:
+    given = {f"{kind}_{name}": value for name, value in options.items()}
+
+    assert found(checks.check_cookies, **given) == expected
+    in_session = expected if kind == "SESSION_COOKIE" else []
+    assert found(checks.check_cookies, CSRF_USE_SESSIONS=True, **given) == in_session
+
+
+def test_cookies_that_do_not_come_back_are_named() -> None:
+    with override_settings(SESSION_COOKIE_DOMAIN=".other.example", SESSION_COOKIE_PATH="/app"):
+        domain, where = checks.check_cookies()
+
+    assert domain.msg == "SESSION_COOKIE_DOMAIN is '.other.example', and the host of SITE_URL is 'rp.example'."
+    assert domain.hint == "Browsers drop the cookie, and people sign in for ever. Write: SESSION_COOKIE_DOMAIN = None"
+    assert where.msg == "SESSION_COOKIE_PATH is '/app', and the URLs of this app are below '/auth/'."
+
+
+def test_cookies_where_site_or_urls_are_not_known() -> None:
+    wrong = {"SESSION_COOKIE_DOMAIN": "other.example", "SESSION_COOKIE_PATH": "/app"}
+
+    assert found(checks.check_cookies, ORY_LOGOUT=None, **wrong) == ["ory_logout.W096"]
+    assert found(checks.check_cookies, ROOT_URLCONF=URLs(path("", another)), **wrong) == ["ory_logout.E095"]
 
 
 # Cache
