@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -299,7 +299,7 @@ def _missing_tables() -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
-    """E058, E059, E064: cookies have to come back from the provider with the browser."""
+    """E058, E059, E064, E095, W096: cookies have to come back from the provider with the browser."""
     found = []
     if str(settings.SESSION_COOKIE_SAMESITE).lower() == "strict":
         hint = 'Use "Lax": a browser that comes back from the provider does not send a strict cookie.'
@@ -311,7 +311,24 @@ def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
     if site_url.startswith("http:") and not conf.is_secure(site_url) and _has_form_post():
         hint = "Browsers send the cookie of such a sign-in over https alone: make SITE_URL https."
         found.append(_error("E064", "RESPONSE_MODE is form_post, and SITE_URL is http.", hint))
+    for kind in ["SESSION_COOKIE"] if settings.CSRF_USE_SESSIONS else ["SESSION_COOKIE", "CSRF_COOKIE"]:
+        found += _elsewhere(kind, urlsplit(site_url).hostname, _receiver() or "")
     return found
+
+
+def _elsewhere(kind: str, host: str | None, receiver: str) -> Iterator[CheckMessage]:
+    domain, path = getattr(settings, f"{kind}_DOMAIN"), getattr(settings, f"{kind}_PATH")
+    if domain and host and not f".{host}".endswith(f".{domain.lower().removeprefix('.')}"):
+        message = f"{kind}_DOMAIN is {domain!r}, and the host of SITE_URL is {host!r}."
+        hint = f"Browsers drop the cookie. Write: {kind}_DOMAIN = None"
+        yield _error("E095", message, hint)
+    ours = receiver.removesuffix("logout/backchannel/")
+    if ours and not ours.startswith(f"{path.rstrip('/')}/"):
+        message = f"{kind}_PATH is {path!r}, and the URLs of this app are below {ours!r}."
+        hint = (
+            f'Browsers do not send the cookie there. Write: {kind}_PATH = "/". Silence this if the server adds a path.'
+        )
+        yield _warning("W096", message, hint)
 
 
 def _has_form_post() -> bool:

@@ -567,7 +567,7 @@ def test_cookies_that_do_not_come_back_are_named() -> None:
         domain, where = checks.check_cookies()
 
     assert domain.msg == "SESSION_COOKIE_DOMAIN is '.other.example', and the host of SITE_URL is 'rp.example'."
-    assert domain.hint == "Browsers drop the cookie, and people sign in for ever. Write: SESSION_COOKIE_DOMAIN = None"
+    assert domain.hint == "Browsers drop the cookie. Write: SESSION_COOKIE_DOMAIN = None"
     assert where.msg == "SESSION_COOKIE_PATH is '/app', and the URLs of this app are below '/auth/'."
 
 
