@@ -18,6 +18,8 @@ from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.http.request import validate_host
 from django.shortcuts import resolve_url
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
 from django.urls import NoReverseMatch, Resolver404, ResolverMatch, get_script_prefix, resolve, reverse
 from django.utils import translation
 from django.utils.module_loading import import_string
@@ -141,6 +143,28 @@ def _is(name: str, kind: type) -> bool:
 
 
 @register(Tags.security)
+def check_authentication(**_kwargs: Any) -> list[CheckMessage]:
+    """E097: our pages ask who is signed in. Middleware of another class is known by its name."""
+    names = settings.MIDDLEWARE
+    by_name = re.compile("authentication_?middleware$", re.IGNORECASE)
+    if any(by_name.search(name) or _is(name, AuthenticationMiddleware) for name in names):
+        return []
+    hint = f"Put it after {MIDDLEWARE}."
+    return [_error("E097", f"{AUTHENTICATION_MIDDLEWARE} is not in MIDDLEWARE{_not_imported(names)}.", hint)]
+
+
+@register(Tags.templates)
+def check_templates(**_kwargs: Any) -> list[CheckMessage]:
+    """E098: our pages, those of errors too, need our templates."""
+    try:
+        get_template("ory_logout/error.html")
+    except TemplateDoesNotExist:
+        hint = "Write in TEMPLATES: {'BACKEND': 'django.template.backends.django.DjangoTemplates', 'APP_DIRS': True}"
+        return [_error("E098", "TEMPLATES does not find the templates of django_ory_logout.", hint)]
+    return []
+
+
+@register(Tags.security)
 def check_backend(**_kwargs: Any) -> list[CheckMessage]:
     """E052: somebody has to know who a subject is."""
     if any(_is(name, ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS):
@@ -163,7 +187,12 @@ def check_urls(**_kwargs: Any) -> list[CheckMessage]:
         return [_error("E054", "The back-channel logout URL depends on the language.", hint)]
     found = _match(path)
     without_slash = _match(path.rstrip("/"))
-    if not found or found.view_name != RECEIVER or not without_slash or without_slash.func != found.func:
+    if (
+        not found
+        or [*found.app_names, found.url_name] != RECEIVER.split(":")
+        or not without_slash
+        or without_slash.func != found.func
+    ):
         hint = "With and without its last slash it has to reach our view, or the logout is lost: move other patterns."
         return [_error("E055", "Another URL pattern takes the back-channel logout URL.", hint)]
     return []
@@ -245,6 +274,8 @@ def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
     try:
         url = resolve_url(settings.LOGIN_URL)
     except (NoReverseMatch, TypeError):
+        if _receiver() is None:
+            return []  # E053 comes first
         url = ""
     path = urlsplit(url).path
     paths = [path, f"{path}/"] if settings.APPEND_SLASH else [path]

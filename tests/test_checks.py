@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks as registry
 from django.core.management import call_command
@@ -233,6 +234,35 @@ def test_kratos_at_which_nobody_can_sign_in_is_named() -> None:
     assert "'default'" in str(message.hint)
 
 
+# Authentication
+
+
+class OwnAuthentication(AuthenticationMiddleware):
+    """A site's own."""
+
+
+@pytest.mark.parametrize(
+    ("expected", "middleware"),
+    [
+        ([], [SESSIONS, OURS, AUTHENTICATION]),
+        ([], [SESSIONS, OURS, f"{__name__}.OwnAuthentication"]),
+        ([], [SESSIONS, OURS, "a.site.authentication_middleware"]),
+        (["ory_logout.E097"], [SESSIONS, OURS, COMMON]),
+    ],
+)
+def test_authentication_middleware(expected: list[str], middleware: list[str]) -> None:
+    assert found(checks.check_authentication, MIDDLEWARE=middleware) == expected
+
+
+# Templates
+
+
+@pytest.mark.parametrize("templates", [[], [{**settings.TEMPLATES[0], "APP_DIRS": False, "DIRS": []}]])
+def test_templates_that_are_not_found(templates: list[Any]) -> None:
+    assert found(checks.check_templates, TEMPLATES=templates) == ["ory_logout.E098"]
+    assert found(checks.check_templates) == []
+
+
 # Backend
 
 
@@ -293,6 +323,14 @@ def test_receiver_of_a_sites_own_patterns() -> None:
     for patterns, expected in (([with_slash], ["ory_logout.E055"]), ([with_slash, without], [])):
         urls = URLs(path("auth/", include((patterns, "ory_logout"))))
         assert found(checks.check_urls, ROOT_URLCONF=urls) == expected
+
+
+def test_receiver_in_a_namespace_of_the_site() -> None:
+    named = path("auth/", include("django_ory_logout.urls", namespace="sso"))
+
+    assert found(checks.check_urls, ROOT_URLCONF=URLs(named)) == []
+    taken = path("auth/logout/backchannel/", another, name="backchannel_logout")
+    assert found(checks.check_urls, ROOT_URLCONF=URLs(taken, named)) == ["ory_logout.E055"]
 
 
 def test_urls_pass() -> None:
@@ -370,6 +408,14 @@ def test_host_that_is_not_allowed_is_named() -> None:
 )
 def test_login_url(expected: list[str], url: Any) -> None:
     assert found(checks.check_login_url, LOGIN_URL=url) == expected
+
+
+@pytest.mark.parametrize("url", ["ory_logout:login", reverse_lazy("ory_logout:login")])
+def test_login_url_where_our_urls_are_not_included(url: Any) -> None:
+    urls = URLs(path("", another))
+
+    assert found(checks.check_login_url, ROOT_URLCONF=urls, LOGIN_URL=url) == []
+    assert found(checks.check_login_url, ROOT_URLCONF=urls, LOGIN_URL="/accounts/login/") == ["ory_logout.W083"]
 
 
 @pytest.mark.parametrize("name", ["LOGIN_REDIRECT_URL", "LOGOUT_REDIRECT_URL"])
