@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from django_ory_logout.exceptions import SignInRefused
 from django_ory_logout.hydra_ui import conf
+from django_ory_logout.hydra_ui.checks import check_templates
 from django_ory_logout.hydra_ui.subjects import field_reader, is_unique_field, known_subject
 
 from .conftest import Configure
@@ -80,6 +81,11 @@ def test_urls_are_missing() -> None:
 @override_settings(SESSION_COOKIE_SAMESITE="Strict")
 def test_a_strict_session_cookie() -> None:
     assert ids() == ["ory_hydra_ui.E032"]
+
+
+@override_settings(TEMPLATES=[])
+def test_templates_are_not_found() -> None:
+    assert [one.id for one in check_templates()] == ["ory_hydra_ui.E033"]
 
 
 def test_the_token_goes_along_by_https(configure: Configure) -> None:
