@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,8 @@ from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.http.request import validate_host
 from django.shortcuts import resolve_url
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
 from django.urls import NoReverseMatch, Resolver404, ResolverMatch, get_script_prefix, resolve, reverse
 from django.utils import translation
 from django.utils.module_loading import import_string
@@ -50,7 +52,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
-    """E050, E051, W090: ended sessions are turned away by ``LoginSessionMiddleware``."""
+    """E050, E051, W090 to W093: ended sessions are turned away by ``LoginSessionMiddleware``."""
     names = list(settings.MIDDLEWARE)
     place = next((place for place, name in enumerate(names) if _is(name, LoginSessionMiddleware)), None)
     if place is None:
@@ -58,14 +60,32 @@ def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
         return [_error("E050", f"{MIDDLEWARE} is not in MIDDLEWARE{_not_imported(names)}.", hint)]
     before = names[place - 1] if place else ""
     if _sets_session(before):
-        return []
+        return _repeated(before, names[place], names[place + 1 :])
     setting = [name for name in names if _sets_session(name)]
     seen = f"it stands directly after {before}" if before else "it is the first of MIDDLEWARE"
-    if setting or not before or before.startswith(("django.", "django_ory_logout.")):
-        hint = f"Put it directly after {setting[0] if setting else SESSION_MIDDLEWARE}."
-        return [_error("E051", f"{names[place]} is in the wrong place: {seen}.", hint)]
+    if setting:
+        message = f"{names[place]} is in the wrong place: {seen}."
+        return [_error("E051", message, f"Put it directly after {setting[0]}.")]
+    if not before or before.startswith(("django.", "django_ory_logout.")):
+        hint = f"Put it, or another middleware that sets request.session, directly before {names[place]}."
+        return [_error("E091", f"{SESSION_MIDDLEWARE} is not in MIDDLEWARE{_not_imported(names)}.", hint)]
     hint = f"Put it directly after the middleware that sets request.session. If {before} does, silence this."
+    if _imported(before) is None:
+        seen, hint = f"{seen}, which cannot be imported", "Correct its name in MIDDLEWARE, or install its package."
     return [_warning("W090", f"It is not known whether {names[place]} is in the right place: {seen}.", hint)]
+
+
+def _repeated(before: str, ours: str, later: list[str]) -> list[CheckMessage]:
+    found = []
+    again = [name for name in later if name == before or _is(name, SessionMiddleware)]
+    if again:
+        message = f"{again[0]} is in MIDDLEWARE after {ours}, and replaces its session."
+        found.append(_error("E092", message, f"Remove {again[0]} after {ours}."))
+    twice = [name for name in later if _is(name, LoginSessionMiddleware)]
+    if twice:
+        message = f"MIDDLEWARE has {ours}, and after it {twice[0]}, which does the same."
+        found.append(_warning("W093", message, f"Remove {twice[0]} after the first."))
+    return found
 
 
 def _sets_session(name: str) -> bool:
@@ -123,6 +143,28 @@ def _is(name: str, kind: type) -> bool:
 
 
 @register(Tags.security)
+def check_authentication(**_kwargs: Any) -> list[CheckMessage]:
+    """E097: our pages ask who is signed in. Middleware of another class is known by its name."""
+    names = settings.MIDDLEWARE
+    by_name = re.compile("authentication_?middleware$", re.IGNORECASE)
+    if any(by_name.search(name) or _is(name, AuthenticationMiddleware) for name in names):
+        return []
+    hint = f"Put it after {MIDDLEWARE}."
+    return [_error("E097", f"{AUTHENTICATION_MIDDLEWARE} is not in MIDDLEWARE{_not_imported(names)}.", hint)]
+
+
+@register(Tags.templates)
+def check_templates(**_kwargs: Any) -> list[CheckMessage]:
+    """E098: our pages, those of errors too, need our templates."""
+    try:
+        get_template("ory_logout/error.html")
+    except TemplateDoesNotExist:
+        hint = "Write in TEMPLATES: {'BACKEND': 'django.template.backends.django.DjangoTemplates', 'APP_DIRS': True}"
+        return [_error("E098", "TEMPLATES does not find the templates of django_ory_logout.", hint)]
+    return []
+
+
+@register(Tags.security)
 def check_backend(**_kwargs: Any) -> list[CheckMessage]:
     """E052: somebody has to know who a subject is."""
     if any(_is(name, ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS):
@@ -145,7 +187,12 @@ def check_urls(**_kwargs: Any) -> list[CheckMessage]:
         return [_error("E054", "The back-channel logout URL depends on the language.", hint)]
     found = _match(path)
     without_slash = _match(path.rstrip("/"))
-    if not found or found.view_name != RECEIVER or not without_slash or without_slash.func != found.func:
+    if (
+        not found
+        or [*found.app_names, found.url_name] != RECEIVER.split(":")
+        or not without_slash
+        or without_slash.func != found.func
+    ):
         hint = "With and without its last slash it has to reach our view, or the logout is lost: move other patterns."
         return [_error("E055", "Another URL pattern takes the back-channel logout URL.", hint)]
     return []
@@ -227,6 +274,8 @@ def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
     try:
         url = resolve_url(settings.LOGIN_URL)
     except (NoReverseMatch, TypeError):
+        if _receiver() is None:
+            return []  # E053 comes first
         url = ""
     path = urlsplit(url).path
     paths = [path, f"{path}/"] if settings.APPEND_SLASH else [path]
@@ -234,6 +283,21 @@ def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
         return []
     hint = 'People who have to sign in are sent there. Write: LOGIN_URL = "ory_logout:login"'
     return [_warning("W083", f"There is no page at LOGIN_URL, which is {conf.named(settings.LOGIN_URL)}.", hint)]
+
+
+@register(Tags.security)
+def check_redirect_urls(**_kwargs: Any) -> list[CheckMessage]:
+    """E094: where sign-ins and logouts without ``next`` end."""
+    found = []
+    for name, journeys in (("LOGIN_REDIRECT_URL", "Sign-ins"), ("LOGOUT_REDIRECT_URL", "Logouts")):
+        value: Any = getattr(settings, name)
+        try:
+            if value or name == "LOGIN_REDIRECT_URL":
+                resolve_url(value)
+        except (NoReverseMatch, TypeError):
+            hint = f'{journeys} without next end there. Write: {name} = "/"'
+            found.append(_error("E094", f"{name} is {conf.named(value)}, which names no page.", hint))
+    return found
 
 
 @register(Tags.security)
@@ -266,7 +330,7 @@ def _missing_tables() -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
-    """E058, E059, E064: cookies have to come back from the provider with the browser."""
+    """E058, E059, E064, E095, W096: cookies have to come back from the provider with the browser."""
     found = []
     if str(settings.SESSION_COOKIE_SAMESITE).lower() == "strict":
         hint = 'Use "Lax": a browser that comes back from the provider does not send a strict cookie.'
@@ -278,7 +342,24 @@ def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
     if site_url.startswith("http:") and not conf.is_secure(site_url) and _has_form_post():
         hint = "Browsers send the cookie of such a sign-in over https alone: make SITE_URL https."
         found.append(_error("E064", "RESPONSE_MODE is form_post, and SITE_URL is http.", hint))
+    for kind in ["SESSION_COOKIE"] if settings.CSRF_USE_SESSIONS else ["SESSION_COOKIE", "CSRF_COOKIE"]:
+        found += _elsewhere(kind, urlsplit(site_url).hostname, _receiver() or "")
     return found
+
+
+def _elsewhere(kind: str, host: str | None, receiver: str) -> Iterator[CheckMessage]:
+    domain, path = getattr(settings, f"{kind}_DOMAIN"), getattr(settings, f"{kind}_PATH")
+    if domain and host and not f".{host}".endswith(f".{domain.lower().removeprefix('.')}"):
+        message = f"{kind}_DOMAIN is {domain!r}, and the host of SITE_URL is {host!r}."
+        hint = f"Browsers drop the cookie. Write: {kind}_DOMAIN = None"
+        yield _error("E095", message, hint)
+    ours = receiver.removesuffix("logout/backchannel/")
+    if ours and not ours.startswith(f"{path.rstrip('/')}/"):
+        message = f"{kind}_PATH is {path!r}, and the URLs of this app are below {ours!r}."
+        hint = (
+            f'Browsers do not send the cookie there. Write: {kind}_PATH = "/". Silence this if the server adds a path.'
+        )
+        yield _warning("W096", message, hint)
 
 
 def _has_form_post() -> bool:

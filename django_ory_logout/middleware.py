@@ -8,9 +8,11 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.urls import Resolver404, resolve
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch, Resolver404, resolve
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.html import escape
 from django.views.decorators.debug import sensitive_variables
 
 from . import conf
@@ -129,7 +131,20 @@ def _set_up_wrongly(request: HttpRequest, response: HttpResponse) -> SetupError 
         return SetupError("login_url_unknown", f'{written}. Write: LOGIN_URL = "ory_logout:login"')
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and _NO_URLS in getattr(response, "content", b""):
         return SetupError("urls_missing", conf.URLS_MISSING)
+    if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and _fails_at_login_url(response):
+        written = f"LOGIN_URL is {conf.named(settings.LOGIN_URL)}, which names no page"
+        return SetupError("login_url_unknown", f'{written}. Write: LOGIN_URL = "ory_logout:login"')
     return None
+
+
+def _fails_at_login_url(response: HttpResponse) -> bool:
+    """Whether ``response`` is Django's page for the fault that ``LOGIN_URL`` causes."""
+    try:
+        resolve_url(settings.LOGIN_URL)
+    except (NoReverseMatch, TypeError) as error:
+        page = getattr(response, "content", b"")
+        return b"resolve_url" in page and escape(str(error)).encode() in page
+    return False
 
 
 def _is_detached(request: HttpRequest) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks as registry
 from django.core.management import call_command
@@ -125,7 +126,16 @@ def test_middleware_after_an_unknown_one_is_reported() -> None:
     assert found(checks.check_middleware, MIDDLEWARE=[SESSIONS, OF_A_SITE, OURS]) == ["ory_logout.E051"]
 
 
-def test_the_message_says_where_the_middleware_is() -> None:
+def test_middleware_after_one_that_cannot_be_imported() -> None:
+    with override_settings(MIDDLEWARE=[COMMON, "site.middleware.Nothing", OURS]):
+        (message,) = checks.check_middleware()
+
+    assert message.id == "ory_logout.W090"
+    assert message.msg.endswith("it stands directly after site.middleware.Nothing, which cannot be imported.")
+    assert message.hint == "Correct its name in MIDDLEWARE, or install its package."
+
+
+def test_middleware_in_the_wrong_place_is_told_where_it_is() -> None:
     with override_settings(MIDDLEWARE=[OURS, USER_SESSIONS]):
         (message,) = checks.check_middleware()
 
@@ -135,10 +145,31 @@ def test_the_message_says_where_the_middleware_is() -> None:
 
 @pytest.mark.parametrize(
     "middleware",
-    [[OURS], [OURS, SESSIONS], [SESSIONS, COMMON, OURS], [COMMON, OURS, SESSIONS], [COMMON, OURS], [OURS, OURS]],
+    [[OURS, SESSIONS], [SESSIONS, COMMON, OURS], [COMMON, OURS, SESSIONS]],
 )
 def test_middleware_in_the_wrong_place_is_reported(middleware: list[str]) -> None:
     assert found(checks.check_middleware, MIDDLEWARE=middleware) == ["ory_logout.E051"]
+
+
+@pytest.mark.parametrize("middleware", [[OURS], [COMMON, OURS], [OURS, OURS]])
+def test_session_middleware_missing(middleware: list[str]) -> None:
+    assert found(checks.check_middleware, MIDDLEWARE=middleware) == ["ory_logout.E091"]
+
+
+@pytest.mark.parametrize("again", [SESSIONS, f"{__name__}.OwnSessionMiddleware"])
+def test_session_middleware_again_after_ours(again: str) -> None:
+    with override_settings(MIDDLEWARE=[SESSIONS, OURS, COMMON, again]):
+        (message,) = checks.check_middleware()
+
+    assert (message.id, message.hint) == ("ory_logout.E092", f"Remove {again} after {OURS}.")
+    assert found(checks.check_middleware, MIDDLEWARE=[USER_SESSIONS, OURS, USER_SESSIONS]) == ["ory_logout.E092"]
+
+
+def test_middleware_of_ours_twice() -> None:
+    twice = [SESSIONS, OURS, f"{__name__}.OtherMiddleware"]
+    assert found(checks.check_middleware, MIDDLEWARE=twice) == ["ory_logout.W093"]
+    both = [SESSIONS, OURS, SESSIONS, OURS]
+    assert found(checks.check_middleware, MIDDLEWARE=both) == ["ory_logout.E092", "ory_logout.W093"]
 
 
 @pytest.mark.parametrize("ours", [OURS, f"{__name__}.OtherMiddleware"])
@@ -203,6 +234,35 @@ def test_a_kratos_that_cannot_sign_in_is_named() -> None:
     assert "'default'" in str(message.hint)
 
 
+# Authentication
+
+
+class OwnAuthentication(AuthenticationMiddleware):
+    """A site's own."""
+
+
+@pytest.mark.parametrize(
+    ("expected", "middleware"),
+    [
+        ([], [SESSIONS, OURS, AUTHENTICATION]),
+        ([], [SESSIONS, OURS, f"{__name__}.OwnAuthentication"]),
+        ([], [SESSIONS, OURS, "a.site.authentication_middleware"]),
+        (["ory_logout.E097"], [SESSIONS, OURS, COMMON]),
+    ],
+)
+def test_authentication_middleware(expected: list[str], middleware: list[str]) -> None:
+    assert found(checks.check_authentication, MIDDLEWARE=middleware) == expected
+
+
+# Templates
+
+
+@pytest.mark.parametrize("templates", [[], [{**settings.TEMPLATES[0], "APP_DIRS": False, "DIRS": []}]])
+def test_templates_that_are_not_found(templates: list[Any]) -> None:
+    assert found(checks.check_templates, TEMPLATES=templates) == ["ory_logout.E098"]
+    assert found(checks.check_templates) == []
+
+
 # Backend
 
 
@@ -265,7 +325,15 @@ def test_a_receiver_url_of_the_sites_own_patterns_is_checked() -> None:
         assert found(checks.check_urls, ROOT_URLCONF=urls) == expected
 
 
-def test_correct_urls_pass() -> None:
+def test_receiver_in_a_namespace_of_the_site() -> None:
+    named = path("auth/", include("django_ory_logout.urls", namespace="sso"))
+
+    assert found(checks.check_urls, ROOT_URLCONF=URLs(named)) == []
+    taken = path("auth/logout/backchannel/", another, name="backchannel_logout")
+    assert found(checks.check_urls, ROOT_URLCONF=URLs(taken, named)) == ["ory_logout.E055"]
+
+
+def test_urls_pass() -> None:
     assert found(checks.check_urls) == []
 
 
@@ -340,6 +408,39 @@ def test_a_host_outside_allowed_hosts_is_named() -> None:
 )
 def test_login_url_is_checked(expected: list[str], url: Any) -> None:
     assert found(checks.check_login_url, LOGIN_URL=url) == expected
+
+
+@pytest.mark.parametrize("url", ["ory_logout:login", reverse_lazy("ory_logout:login")])
+def test_login_url_where_our_urls_are_not_included(url: Any) -> None:
+    urls = URLs(path("", another))
+
+    assert found(checks.check_login_url, ROOT_URLCONF=urls, LOGIN_URL=url) == []
+    assert found(checks.check_login_url, ROOT_URLCONF=urls, LOGIN_URL="/accounts/login/") == ["ory_logout.W083"]
+
+
+@pytest.mark.parametrize("name", ["LOGIN_REDIRECT_URL", "LOGOUT_REDIRECT_URL"])
+@pytest.mark.parametrize(
+    ("expected", "url"),
+    [
+        ([], "/"),
+        ([], "ory_logout:login"),
+        ([], "https://www.example/"),
+        (["ory_logout.E094"], "dashboard"),
+        (["ory_logout.E094"], 7),
+        (["ory_logout.E094"], reverse_lazy("dashboard")),
+    ],
+)
+def test_redirect_urls(name: str, expected: list[str], url: Any) -> None:
+    assert found(checks.check_redirect_urls, **{name: url}) == expected
+
+
+def test_redirect_urls_of_none() -> None:
+    assert found(checks.check_redirect_urls, LOGOUT_REDIRECT_URL=None) == []
+    with override_settings(LOGIN_REDIRECT_URL=None):
+        (message,) = checks.check_redirect_urls()
+
+    assert (message.id, message.msg) == ("ory_logout.E094", "LOGIN_REDIRECT_URL is None, which names no page.")
+    assert message.hint == 'Sign-ins without next end there. Write: LOGIN_REDIRECT_URL = "/"'
 
 
 @pytest.mark.django_db
@@ -480,6 +581,47 @@ def test_form_post_needs_https(expected: list[str], given: dict[str, Any]) -> No
 )
 def test_cookies_are_checked(expected: list[str], options: dict[str, Any]) -> None:
     assert found(checks.check_cookies, **options) == expected
+
+
+@pytest.mark.parametrize("kind", ["SESSION_COOKIE", "CSRF_COOKIE"])
+@pytest.mark.parametrize(
+    ("expected", "options"),
+    [
+        (["ory_logout.E095"], {"DOMAIN": ".other.example"}),
+        (["ory_logout.E095"], {"DOMAIN": "p.example"}),
+        (["ory_logout.E095"], {"DOMAIN": "www.rp.example"}),
+        ([], {"DOMAIN": "RP.example"}),
+        ([], {"DOMAIN": ".rp.example"}),
+        ([], {"DOMAIN": "example"}),
+        (["ory_logout.W096"], {"PATH": "/app"}),
+        (["ory_logout.W096"], {"PATH": "/auth/sessions/"}),
+        (["ory_logout.W096"], {"PATH": "/au"}),
+        ([], {"PATH": "/auth"}),
+        ([], {"PATH": "/auth/"}),
+    ],
+)
+def test_cookies_that_do_not_come_back(kind: str, expected: list[str], options: dict[str, Any]) -> None:
+    given = {f"{kind}_{name}": value for name, value in options.items()}
+
+    assert found(checks.check_cookies, **given) == expected
+    in_session = expected if kind == "SESSION_COOKIE" else []
+    assert found(checks.check_cookies, CSRF_USE_SESSIONS=True, **given) == in_session
+
+
+def test_cookies_that_do_not_come_back_are_named() -> None:
+    with override_settings(SESSION_COOKIE_DOMAIN=".other.example", SESSION_COOKIE_PATH="/app"):
+        domain, where = checks.check_cookies()
+
+    assert domain.msg == "SESSION_COOKIE_DOMAIN is '.other.example', and the host of SITE_URL is 'rp.example'."
+    assert domain.hint == "Browsers drop the cookie. Write: SESSION_COOKIE_DOMAIN = None"
+    assert where.msg == "SESSION_COOKIE_PATH is '/app', and the URLs of this app are below '/auth/'."
+
+
+def test_cookies_where_site_or_urls_are_not_known() -> None:
+    wrong = {"SESSION_COOKIE_DOMAIN": "other.example", "SESSION_COOKIE_PATH": "/app"}
+
+    assert found(checks.check_cookies, ORY_LOGOUT=None, **wrong) == ["ory_logout.W096"]
+    assert found(checks.check_cookies, ROOT_URLCONF=URLs(path("", another)), **wrong) == ["ory_logout.E095"]
 
 
 # Cache

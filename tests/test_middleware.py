@@ -77,6 +77,18 @@ def test_session_middleware_that_is_no_subclass_of_djangos_works(browser: SiteBr
     assert browser.user is None
 
 
+@pytest.mark.parametrize("again", [[], ["django.contrib.sessions.middleware.SessionMiddleware"]])
+def test_middleware_that_is_listed_twice(browser: SiteBrowser, settings: Any, again: list[str]) -> None:
+    first, ours, *rest = settings.MIDDLEWARE
+    settings.MIDDLEWARE = [first, ours, *again, ours, *rest]
+
+    browser.sign_in("amber")
+    assert browser.user is not None
+    browser.post("/auth/logout/")
+    assert browser.user is None
+    assert not LoginSession.objects.filter(ended_at=None).exists()
+
+
 def test_all_requests_use_one_class() -> None:
     first, second = request_with_session(), request_with_session()
     middleware = LoginSessionMiddleware(lambda request: HttpResponse())

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required, login_required
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
-from django.urls import clear_url_caches, path
+from django.urls import clear_url_caches, include, path
 from django.utils.functional import lazystr
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -37,6 +38,12 @@ def told(given: Any) -> tuple[str, str]:
         ("SCOPE", ["openid", "profile"], "it is ['openid', 'profile'], of the type list.", "'openid profile'"),
         ("SCOPE", ("profile",), "it is ('profile',), of the type tuple.", "'openid profile'"),
         ("SCOPE", "profile,email", "it is 'profile,email'.", "'openid profile email'"),
+        ("SCOPE", [""], "it is [''], of the type list.", "'openid'"),
+        ("SCOPE", "openid,profile", "it is 'openid,profile'.", "'openid profile'"),
+        ("SCOPE", "openid+email", "it is 'openid+email'.", "'openid email'"),
+        ("SCOPE", "openid2 email", "it is 'openid2 email'.", "'openid profile email'"),
+        ("SCOPE", "a+b,c", "it is 'a+b,c'.", "'openid a+b c'"),
+        ("POST_LOGOUT_REDIRECT_URI", "/bye/", "it is '/bye/'.", "'https://www.example.org/'"),
         ("SCOPE", b"openid", "it is b'openid', of the type bytes.", "'openid'"),
         ("SCOPE", lazystr("openid"), "it is of the type lazy text, and is not shown.", "'openid profile email'"),
         ("SCOPE", None, "it is None.", "'openid profile email'"),
@@ -89,6 +96,15 @@ def test_the_message_about_a_provider_says_how_to_fix_it(name: str, value: Any, 
         ("SESSION_RECHECK_SECONDS", float("inf"), "it is inf.", "10"),
         ("NEXT_ALLOWED_HOSTS", frozenset({"a.example"}), "it is frozenset({'a.example'}), of the type frozenset.", ""),
         ("NEXT_ALLOWED_HOSTS", "a.example, b.example", "it is 'a.example, b.example', of the type str.", ""),
+        ("NEXT_ALLOWED_HOSTS", ["https://a.example/b"], "it is ['https://a.example/b'].", "['a.example']"),
+        ("NEXT_ALLOWED_HOSTS", "http://a.b:80 c.d", "it is 'http://a.b:80 c.d', of the type str.", "['a.b:80', 'c.d']"),
+        *[
+            ("NEXT_ALLOWED_HOSTS", [host], f"it is [{host!r}].", "['shop.example.org']")
+            for host in (".a.example", "*", "*.a.example", "", "a b", "/x")
+        ],
+        ("SITE_URL", "http//rp.example", "it is 'http//rp.example'.", "'http://rp.example'"),
+        ("SITE_URL", "https:/rp.example", "it is 'https:/rp.example'.", "'https://rp.example'"),
+        ("SITE_URL", "localhost:8000", "it is 'localhost:8000'.", "'http://localhost:8000'"),
         ("SITE_URL", "rp.example", "it is 'rp.example'.", "'https://rp.example'"),
         ("SITE_URL", "https://rp.example/shop?a", "it is 'https://rp.example/shop?a'.", "'https://rp.example'"),
         ("SITE_URL", f"https://a:{SECRET}@b", "it is of the type str, and is not shown.", ""),
@@ -228,7 +244,51 @@ def test_the_first_page_shows_the_message_of_the_check(changes: dict[str, Any]) 
     assert SECRET not in page
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("login_url", "is_by_middleware"),
+    [("ory_logout:signin", True), ("login", True), ("ory_logout:signin", False), ("login", False), (None, False)],
+)
+def test_login_url_that_names_no_page_is_told_by_the_first_page(login_url: Any, is_by_middleware: bool) -> None:
+    client = Client(raise_request_exception=False)
+    middleware = [one for one in settings.MIDDLEWARE if is_by_middleware or "LoginRequired" not in one]
+    with override_settings(LOGIN_URL=login_url, DEBUG=True, MIDDLEWARE=middleware, ROOT_URLCONF=Failing()):
+        page = unescape(client.get("/members/").content.decode())
+    clear_url_caches()
+
+    assert "login_url_unknown" in page
+    assert f'LOGIN_URL is {login_url!r}, which names no page. Write: LOGIN_URL = "ory_logout:login"' in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("login_url", ["login", "ory_logout:login"])
+def test_another_fault_is_not_taken_for_login_url(login_url: str) -> None:
+    client = Client(raise_request_exception=False)
+    with override_settings(LOGIN_URL=login_url, DEBUG=True, ROOT_URLCONF=Failing()):
+        page = unescape(client.get("/").content.decode())
+    clear_url_caches()
+
+    assert "login_url_unknown" not in page
+    assert "a fault of the site" in page
+
+
 # URLs that are not included
+
+
+class Failing:
+    """A root URLconf with ours, a page for members, and one that fails."""
+
+    def __init__(self) -> None:
+        self.urlpatterns = [
+            path("", fail),
+            path("members/", login_required(private)),
+            path("auth/", include("django_ory_logout.urls")),
+        ]
+
+
+@login_not_required
+def fail(request: HttpRequest) -> HttpResponse:
+    raise TypeError("a fault of the site")
 
 
 class WithoutOurs:
@@ -255,6 +315,8 @@ def without_ours() -> Iterator[None]:
 @pytest.mark.usefixtures("without_ours")
 def test_the_check_reports_missing_urls() -> None:
     found = {message.id: message for message in run_checks()}
+
+    assert "ory_logout.W083" not in found
 
     message = found["ory_logout.E053"]
     assert "WithoutOurs" in message.msg

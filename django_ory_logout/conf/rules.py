@@ -34,6 +34,8 @@ RESERVED_PARAMETERS = frozenset(
 
 #: A path segment that needs no percent-encoding (RFC 3986, 2.3) and is no dot segment.
 _ALIAS = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
+#: Host and port as in a URL. ``next`` is compared with the whole of it: there are no patterns.
+_HOST = re.compile(r"[^\s/?#@\\*,.][^\s/?#@\\*,]*")
 #: A token (RFC 6265, 4.1.1).
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -129,8 +131,8 @@ SETTINGS = {
         "E014",
         (list, tuple, set),
         (),
-        "host names",
-        lambda value: all(isinstance(host, str) for host in value),
+        "host names, without scheme, path or wildcard",
+        lambda value: all(isinstance(host, str) and _HOST.fullmatch(host) for host in value),
         example="['shop.example.org']",
     ),
     "CACHE_ALIAS": Setting("E013", str, "default", "a key of CACHES", lambda value: value in settings.CACHES),
@@ -293,13 +295,17 @@ def problems() -> list[Problem]:
     if not isinstance(given, dict):
         line = f"ORY_LOGOUT = {{'SITE_URL': {SETTINGS['SITE_URL'].example}, 'PROVIDERS': {_PROVIDERS}}}"
         return [not_a_dict("E001", "ORY_LOGOUT", given, line)]
+    at_top = [name for name in given if isinstance(name, str) and name.upper() in PROVIDER_SETTINGS]
+    if at_top:
+        rest = {"PROVIDERS": {"default": {}}, **{name: given[name] for name in given.keys() - at_top}}
+        return [*problems_in(rest, SETTINGS, "ORY_LOGOUT"), _without_alias(at_top, "ORY_LOGOUT")]
     found = list(problems_in(given, SETTINGS, "ORY_LOGOUT"))
     providers = given.get("PROVIDERS")
     if not isinstance(providers, dict):
         return found
     misplaced = [name for name, entry in providers.items() if _is_misplaced(name, entry)]
     if misplaced:
-        return [*found, _without_alias(misplaced)]
+        return [*found, _without_alias(misplaced, "ORY_LOGOUT['PROVIDERS']")]
     for alias, entry in providers.items():
         found += _provider_problems(alias, entry)
     return found or [*_repeated(providers), *_aliases_without_redirect_uri(providers)]
@@ -312,11 +318,11 @@ def _is_misplaced(name: Any, entry: Any) -> bool:
     return isinstance(name, str) and name.upper() in PROVIDER_SETTINGS
 
 
-def _without_alias(names: Sequence[str]) -> Problem:
+def _without_alias(names: Sequence[str], where: str) -> Problem:
     line = ", ".join(f"{name.upper()!r}: …" for name in names)
     return Problem(
         "E085",
-        f"ORY_LOGOUT['PROVIDERS'] has {', '.join(map(repr, names))} in the place of an alias.",
+        f"{where} has {', '.join(map(repr, names))} in the place of an alias.",
         f"Put the settings of the provider into a dict. Write: 'PROVIDERS': {{'default': {{{line}}}}}",
     )
 

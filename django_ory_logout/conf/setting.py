@@ -1,7 +1,7 @@
 """One setting and its check. A problem says which value was seen, and which line to write."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -17,6 +17,8 @@ LONGEST_SHOWN = 100
 _SECRET_NAME = re.compile("secret|token|passw|key", re.IGNORECASE)
 #: Messages show only smaller numbers. Python refuses to convert much longer ones to text.
 _LONGEST_NUMBER: int = 10**LONGEST_SHOWN
+#: What comes before a host: a scheme without its colon, or with too few slashes.
+_SCHEME = re.compile("(?:(https?)(?::/?|//))?(.*)", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
 _SWITCHES = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
 
@@ -141,6 +143,7 @@ def _corrections(value: Any) -> Iterator[Any]:
         return
     if isinstance(value, list | tuple | set | frozenset):
         yield sorted(value)
+        yield _hosts(value)
         yield from _text_corrections(" ".join(value))
         return
     text = (value.decode(errors="replace") if isinstance(value, bytes) else str(value)).strip()
@@ -151,13 +154,23 @@ def _corrections(value: Any) -> Iterator[Any]:
     if _NUMBER.fullmatch(text):
         yield float(text) if "." in text else int(text)
     yield from _text_corrections(text)
-    yield re.split(r"[\s,]+", text)
+    words = re.split(r"[\s,]+", text)
+    yield words
+    yield _hosts(words)
+
+
+def _hosts(urls: Iterable[str]) -> list[str]:
+    return [url.partition("://")[2].partition("/")[0] or url for url in urls]
 
 
 def _text_corrections(text: str) -> Iterator[str]:
-    url = text if "://" in text else f"https://{text}"
+    scheme, rest = _SCHEME.findall(text)[0]
+    at_home = rest.startswith(("localhost", "127.0.0.1", "[::1]"))
+    url = text if "://" in text else f"{(scheme or ('http' if at_home else 'https')).lower()}://{rest}"
     if is_web_url(url):
         url = re.split("[?#]", url)[0].rstrip("/")
         yield from (url, url.removesuffix(DISCOVERY_PATH), url.removesuffix("/admin"), origin(url))
     yield from (text, text.upper(), text.lower())
-    yield f"openid {text.replace(',', ' ')}"
+    scopes = re.split(r"[\s,+;|]+" if re.search(r"\bopenid\b", text) else r"[\s,]+", text)
+    if "openid" in scopes or "openid" not in text:
+        yield " ".join(scopes if "openid" in scopes else ["openid", *scopes]).strip()

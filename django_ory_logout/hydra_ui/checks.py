@@ -6,6 +6,8 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
 
 from . import conf
@@ -51,7 +53,18 @@ def check_session_cookie(**_kwargs: Any) -> list[CheckMessage]:
     return [Error(message, hint=hint, id="ory_hydra_ui.E032")]
 
 
-ALL = (check_settings, check_subject, check_urls, check_session_cookie)
+def check_templates(**_kwargs: Any) -> list[CheckMessage]:
+    """E033: the pages, those of errors too, need their templates."""
+    try:
+        get_template("ory_hydra_ui/error.html")
+    except TemplateDoesNotExist:
+        message = "TEMPLATES does not find the templates of django_ory_logout.hydra_ui."
+        hint = "Write in TEMPLATES: {'BACKEND': 'django.template.backends.django.DjangoTemplates', 'APP_DIRS': True}"
+        return [Error(message, hint=hint, id="ory_hydra_ui.E033")]
+    return []
+
+
+ALL = (check_settings, check_subject, check_urls, check_session_cookie, check_templates)
 
 
 def register_all() -> None:

@@ -69,6 +69,8 @@ class LoginSessionStore(SessionBase):
         Raises ``ImproperlyConfigured`` if ``value`` is not a session store of Django's.
         """
         session = _unwrap(value)
+        if isinstance(session, cls):
+            return session  # the middleware is listed twice
         if not session.modified:
             vars(session).pop("_session_cache", None)  # it was loaded without asking the index
         session.__class__ = indexed(type(session))
@@ -81,7 +83,10 @@ class LoginSessionStore(SessionBase):
     def of(cls, request: HttpRequest) -> "LoginSessionStore":
         """The session of ``request``. Raises ``ImproperlyConfigured`` if it does not ask the index."""
         if not isinstance(request.session, LoginSessionStore):
-            raise ImproperlyConfigured("LoginSessionMiddleware has to stand directly after SessionMiddleware.")
+            raise ImproperlyConfigured(
+                "request.session is not the one of LoginSessionMiddleware. In MIDDLEWARE, put LoginSessionMiddleware "
+                "directly after the last middleware that sets request.session."
+            )
         return request.session
 
     def unloaded_copy(self, session_key: str | None = None) -> Self:

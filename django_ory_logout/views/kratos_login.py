@@ -1,8 +1,6 @@
 """Sign-in at Kratos: redirects to its login page and back."""
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
@@ -21,7 +19,7 @@ from ..flows.login import safe_next
 from ..kratos.logout import pending_logout
 from ..kratos.request_user import state_of
 from ..sessions.stored_login import StoredLogin
-from .responses import error_page, signed_in_already
+from .responses import error_page, signed_in_already, url_after_login
 
 
 def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
@@ -50,7 +48,7 @@ def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
     """Redirect to ``next_url`` after a sign-in. Without one, that page would send the browser here again and again."""
     if "returned" not in request.GET and not state_of(request).has_signed_in:
         return signed_in_already(request, next_url)
-    return HttpResponseRedirect(next_url or resolve_url(settings.LOGIN_REDIRECT_URL))
+    return HttpResponseRedirect(url_after_login(next_url))
 
 
 def _log_out_again(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:

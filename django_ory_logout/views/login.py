@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.csrf import csrf_exempt
@@ -22,7 +20,7 @@ from . import cookies, kratos_login
 from .decorators import database_faults, public, skip_kratos
 from .errors import json_error
 from .requests import forget_query, is_navigation, single_values
-from .responses import error_page, signed_in_already
+from .responses import error_page, signed_in_already, url_after_login
 
 
 @csrf_exempt
@@ -113,7 +111,7 @@ def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
         if cookie:
             cookies.delete(response, cookie)
         return response
-    response = HttpResponseRedirect(pending.next or resolve_url(settings.LOGIN_REDIRECT_URL))
+    response = HttpResponseRedirect(url_after_login(pending.next))
     cookies.delete(response, cookie)
     cookies.set_done(request, response, pending)
     return response

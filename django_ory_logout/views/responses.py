@@ -2,12 +2,13 @@
 
 import logging
 from http import HTTPStatus
-from typing import cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render, resolve_url
+from django.urls import NoReverseMatch, get_script_prefix
 
+from .. import conf
 from ..exceptions import (
     InvalidMessage,
     InvalidToken,
@@ -23,6 +24,8 @@ from ..sessions import events
 from . import errors
 from .errors import Group, json_error, logged_once
 from .requests import wants_json
+
+logger = logging.getLogger("django_ory_logout")
 
 #: After how many seconds a program may try again.
 RETRY_AFTER_SECONDS = 5
@@ -131,10 +134,26 @@ def is_temporary(error: OryLogoutError) -> bool:
     return isinstance(error, TemporaryError) and errors.group_of(error) is not Group.SET_UP_WRONGLY
 
 
+def url_after_login(next_url: str) -> str:
+    """Where a browser goes that is signed in."""
+    return next_url or _configured_url("LOGIN_REDIRECT_URL") or get_script_prefix()
+
+
+def _configured_url(name: str) -> str:
+    """The URL that Django's setting ``name`` gives. Nothing where it names no page: a log line, and the check E094."""
+    value = getattr(settings, name)
+    try:
+        return resolve_url(value) if value else ""
+    except (NoReverseMatch, TypeError):
+        logger.error("%s is %s, which names no page", name, conf.named(value))
+        return ""
+
+
 def redirect_after_logout(request: HttpRequest, next_url: str, **context: bool | str) -> HttpResponse:
     """Redirect to ``next_url`` or ``LOGOUT_REDIRECT_URL``. With ``context``, or without both, render our own page."""
-    if not context and (next_url or settings.LOGOUT_REDIRECT_URL):
-        return HttpResponseRedirect(next_url or resolve_url(cast(str, settings.LOGOUT_REDIRECT_URL)))
+    url = next_url or _configured_url("LOGOUT_REDIRECT_URL")
+    if url and not context:
+        return HttpResponseRedirect(url)
     return logged_out(request, next=next_url, **context)
 
 
@@ -148,7 +167,7 @@ def signed_in_already(request: HttpRequest, next_url: str, provider: str = "") -
 
     ``provider``: the alias of the provider at which the user can sign in again.
     """
-    context = {"next": next_url or resolve_url(settings.LOGIN_REDIRECT_URL), "provider": provider}
+    context = {"next": url_after_login(next_url), "provider": provider}
     return render(request, "ory_logout/signed_in_already.html", context, status=HTTPStatus.FORBIDDEN)
 
 

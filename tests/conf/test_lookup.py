@@ -381,6 +381,20 @@ def test_an_unknown_key_that_is_no_text_is_reported() -> None:
     assert problems({**site(), (7,): "seven"})[0].message == "ORY_LOGOUT has no setting <tuple>."
 
 
+@pytest.mark.parametrize("names", [["ISSUER", "CLIENT_ID", "CLIENT_SECRET"], ["scope"], ["KRATOS"]])
+@pytest.mark.parametrize("has_providers", [True, False])
+def test_settings_of_a_provider_at_the_top(names: list[str], has_providers: bool) -> None:
+    given = {**site(), **{name: {} for name in names}}
+    if not has_providers:
+        del given["PROVIDERS"]
+
+    (problem,) = problems(given)
+
+    assert problem.code == "E085"
+    assert problem.message.startswith(f"ORY_LOGOUT has {', '.join(map(repr, names))}, and no alias of the provider")
+    assert f"Write: 'PROVIDERS': {{'default': {{{names[0].upper()!r}: …" in problem.hint
+
+
 def test_an_insecure_issuer_is_reported() -> None:
     assert codes(entry(ISSUER="http://op.example")) == ["E003"]
     assert codes(entry(ISSUER="http://localhost:4444")) == []

@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from django_ory_logout.exceptions import SignInRefused
 from django_ory_logout.hydra_ui import conf
+from django_ory_logout.hydra_ui.checks import check_templates
 from django_ory_logout.hydra_ui.subjects import field_reader, is_unique_field, known_subject
 
 from .conftest import Configure
@@ -80,6 +81,11 @@ def test_missing_urls_are_an_error() -> None:
 @override_settings(SESSION_COOKIE_SAMESITE="Strict")
 def test_a_strict_session_cookie_is_an_error() -> None:
     assert ids() == ["ory_hydra_ui.E032"]
+
+
+@override_settings(TEMPLATES=[])
+def test_templates_are_not_found() -> None:
+    assert [one.id for one in check_templates()] == ["ory_hydra_ui.E033"]
 
 
 def test_an_api_key_is_accepted_with_https(configure: Configure) -> None:

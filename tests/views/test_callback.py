@@ -1180,7 +1180,7 @@ def test_without_the_middleware_nobody_is_signed_in(
     assert_refused(without.visit(callback), 500, RETRY)
 
     (line,) = logged()
-    assert line.startswith("sign-in failed: settings_invalid: LoginSessionMiddleware has to stand directly after")
+    assert line.startswith("sign-in failed: settings_invalid: request.session is not the one of LoginSession")
     assert without.user is None
     assert network.calls == []
 
