@@ -119,7 +119,7 @@ def test_a_provider_without_an_alias_is_explained() -> None:
     (problem,) = problems(site(PROVIDERS=REQUIRED))
 
     assert problem.code == "E085"
-    assert problem.message.startswith("ORY_LOGOUT['PROVIDERS'] has 'ISSUER', 'CLIENT_ID', and no alias")
+    assert problem.message.startswith("ORY_LOGOUT['PROVIDERS'] has 'ISSUER', 'CLIENT_ID' in the place of an alias")
     assert problem.hint.endswith("Write: 'PROVIDERS': {'default': {'ISSUER': …, 'CLIENT_ID': …}}")
 
 
@@ -391,7 +391,7 @@ def test_settings_of_a_provider_at_the_top(names: list[str], has_providers: bool
     (problem,) = problems(given)
 
     assert problem.code == "E085"
-    assert problem.message.startswith(f"ORY_LOGOUT has {', '.join(map(repr, names))}, and no alias of the provider")
+    assert problem.message.startswith(f"ORY_LOGOUT has {', '.join(map(repr, names))} in the place of an alias")
     assert f"Write: 'PROVIDERS': {{'default': {{{names[0].upper()!r}: …" in problem.hint
 
 
