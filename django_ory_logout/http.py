@@ -32,6 +32,13 @@ MAX_BYTES = 1024 * 1024
 CHUNK_BYTES = 16 * 1024
 
 _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_STAYS = frozenset(
+    {
+        HTTPStatus.NOT_IMPLEMENTED,
+        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+        HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
+    }
+)
 #: Of what :mod:`.strict_json` refuses.
 _CODES: dict[str, str] = {
     "encoding": "answer_encoding_invalid",
@@ -63,6 +70,8 @@ class Response:
     @property
     def may_pass(self) -> bool:
         """Whether the status is of a fault that may be over when the same is asked again."""
+        if self.status in _STAYS:
+            return False
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _MAY_PASS
 
     @sensitive_variables()

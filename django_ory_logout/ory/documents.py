@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from django.views.decorators.debug import sensitive_variables
 
-from ..exceptions import ProviderUnavailable
+from ..exceptions import SetupError
 
 T = TypeVar("T")
 #: A URL that can be taken apart, and stand in a header.
@@ -37,7 +37,7 @@ class Document(ABC):
     @classmethod
     @sensitive_variables()
     def parse(cls, raw: Mapping[str, Any]) -> Self:
-        """Read ``raw``. Raises :exc:`ProviderUnavailable`, as :meth:`invalid` makes it, for another document."""
+        """Read ``raw``. Raises :exc:`SetupError`, as :meth:`invalid` makes it, for another document."""
         try:
             for name in cls.required:
                 if raw.get(name) in (None, ""):
@@ -49,7 +49,7 @@ class Document(ABC):
 
     @staticmethod
     @abstractmethod
-    def invalid(what: str) -> ProviderUnavailable:
+    def invalid(what: str) -> SetupError:
         """The error for a document that cannot be read."""
 
 
