@@ -109,7 +109,7 @@ def see(*checks: str) -> NotKnown:
 
 
 #: Faults of ours that another row is about, by the code of the error.
-_ELSEWHERE = {"cache_fault": "site.cache", "database_fault": "site.database"}
+_ELSEWHERE = {"cache_fault": "site.cache", "cache_unusable": "site.cache", "database_fault": "site.database"}
 
 
 def _reason(error: Exception) -> str:

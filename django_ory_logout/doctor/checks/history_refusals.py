@@ -46,6 +46,7 @@ FAULTS = frozenset(
         "answer_number_invalid",
         "answer_too_deep",
         "cache_fault",
+        "cache_unusable",
         "certificate_untrusted",
         "document_fault",
         "document_unusable",
