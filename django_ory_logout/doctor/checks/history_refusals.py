@@ -57,6 +57,7 @@ FAULTS = frozenset(
         "not_json",
         "session_store_fault",
         "settings_invalid",
+        "tls_unusable",
         "too_large",
         "too_slow",
         "unreachable",
