@@ -107,7 +107,8 @@ class Response:
 def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
     """Fetch ``url``. Raises :exc:`ProviderUnavailable` when no complete answer comes in time.
 
-    :exc:`SetupError` when none can come: the address or the certificate is wrong, the server does not speak TLS as we do, or the answer is too large.
+    :exc:`SetupError` when none can come: the address or the certificate is wrong, the two sides
+    cannot agree on TLS, or the answer is too large.
     """
     return _send("GET", url, headers=headers)
 

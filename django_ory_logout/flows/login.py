@@ -295,7 +295,10 @@ def _redeemed(config: conf.ProviderConfig, code: str, pending: PendingSignIn) ->
     )
     id_token = provider.verify_id_token(received, nonce=pending.nonce, now=time.time())
     check_authentication(
-        id_token.claims, oldest_auth_time=pending.oldest_auth_time, acr_values=config.acr_values_required
+        id_token.claims,
+        oldest_auth_time=pending.oldest_auth_time,
+        acr_values=config.acr_values_required,
+        now=time.time(),
     )
     if config.userinfo:
         userinfo = provider.userinfo(received.access_token, id_token.subject, time.time())

@@ -70,8 +70,8 @@ def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, 
 
     ``iss_required``: also where the provider does not announce ``iss``.
 
-    Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_mismatch`` and ``code_missing``, and when the provider
-    answers with an error, :exc:`ProviderUnavailable` (``provider_fault``) or :exc:`SignInRefused`
+    Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_parameter_mismatch`` and ``code_missing``, and when the
+    provider answers with an error, :exc:`ProviderUnavailable` (``provider_fault``) or :exc:`SignInRefused`
     (``provider_refused``, ``authorization_lost``, ``authentication_unmet``, ``authorization_request_refused``).
     """
     issuer = response.get("iss")
@@ -79,7 +79,8 @@ def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, 
         why = "the redirect URI is shared" if iss_required else "the provider announces iss in its responses"
         raise InvalidMessage("iss_missing", f"{why}, and this one has none")
     if issuer is not None and issuer != metadata.issuer:
-        raise InvalidMessage("iss_mismatch", "the response comes from another issuer than the one that was asked")
+        detail = "the response comes from another issuer than the one that was asked"
+        raise InvalidMessage("iss_parameter_mismatch", detail)
     if response.get("error") in TRY_AGAIN:
         raise ProviderUnavailable("provider_fault", _described(response))
     if "error" in response:

@@ -76,9 +76,9 @@ _OF_CODES = {
             "authorization_request_refused",
             "client_refused",
             "code_missing",
-            "iss_mismatch",
             "internal_error",  # nobody knows that waiting helps
             "iss_missing",
+            "iss_parameter_mismatch",
             "kratos_not_configured",
         ],
         Group.SET_UP_WRONGLY,

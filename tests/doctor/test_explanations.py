@@ -108,7 +108,7 @@ def test_an_explanation_says_where_it_stands_and_what_to_do() -> None:
 
 
 def test_what_is_said_twice_is_explained_twice() -> None:
-    assert [one.section for one in explain("iss_mismatch")] == ["InvalidMessage", "InvalidToken"]
+    assert [one.section for one in explain("issuer_unknown")] == ["InvalidMessage", "InvalidToken"]
 
 
 def test_nothing_is_said_of_what_there_is_not() -> None:

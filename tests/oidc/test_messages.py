@@ -97,12 +97,12 @@ def test_iss_is_required_where_it_is_announced() -> None:
 @pytest.mark.parametrize("metadata", [METADATA, ANNOUNCING])
 @pytest.mark.parametrize("iss", ["", f"{ISSUER}/", "https://attacker.example"])
 def test_iss_is_compared_announced_or_not(iss: str, metadata: ProviderMetadata) -> None:
-    with refused(InvalidMessage, "iss_mismatch"):
+    with refused(InvalidMessage, "iss_parameter_mismatch"):
         messages.authorization_code({"code": "c", "iss": iss}, metadata)
 
 
 def test_error_of_another_issuer_is_no_error_of_this_one() -> None:
-    with refused(InvalidMessage, "iss_mismatch"):
+    with refused(InvalidMessage, "iss_parameter_mismatch"):
         messages.authorization_code({"error": "access_denied", "iss": "https://attacker.example"}, METADATA)
 
 

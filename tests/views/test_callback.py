@@ -584,7 +584,7 @@ def test_repeated_parameter(browser: SiteBrowser, untouched: None, network: Netw
     assert logged() == [f"sign-in failed: parameter_repeated: a parameter came more than once: '{name}'"]
 
 
-OF_ANOTHER_ISSUER = "iss_mismatch: the response comes from another issuer than the one that was asked"
+OF_ANOTHER_ISSUER = "iss_parameter_mismatch: the response comes from another issuer than the one that was asked"
 
 
 @pytest.mark.parametrize(
@@ -867,6 +867,7 @@ def test_claim_that_cannot_be_stored_keeps_nobody_out(browser: SiteBrowser, id_t
         (None, "auth_time_missing: max_age was sent, and the token has no auth_time"),
         ("now", "auth_time_invalid: auth_time is not a number of seconds"),
         (1_000_000_000, "auth_time_too_old: the person was authenticated longer ago than max_age allows"),
+        (32_503_680_000, "auth_time_ahead: auth_time is in the future; compare the clocks"),
     ],
 )
 def test_max_age_is_verified(
@@ -887,7 +888,7 @@ def test_max_age_is_verified(
     assert logged() == [f"sign-in failed: {code}"]
 
 
-@pytest.mark.parametrize(("age", "admitted"), [(0, True), (115, True), (125, False)])
+@pytest.mark.parametrize(("age", "admitted"), [(0, True), (115, True), (125, False), (-555, True), (-565, False)])
 def test_max_age_is_about_when_the_sign_in_began(
     browser: SiteBrowser,
     network: Network,
