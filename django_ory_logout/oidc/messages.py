@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,8 @@ JWT = "application/jwt"
 Claims = Mapping[str, Any]
 #: The errors that say nothing about the person (RFC 6749, 4.1.2.1).
 TRY_AGAIN = frozenset({"server_error", "temporarily_unavailable"})
+#: The person, or the provider on their behalf, said no. The latter is not registered, but providers send it.
+DENIED = frozenset({"access_denied", "user_cancelled"})
 #: Those that a person gets past by another sign-in: of Core, 3.1.2.6, and Hydra's own for lost cookies and lost time.
 START_AGAIN = frozenset(
     {
@@ -91,7 +94,7 @@ def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, 
 
 
 def _refusal(response: Mapping[str, str]) -> SignInRefused:
-    if response["error"] == "access_denied":
+    if response["error"] in DENIED:
         return SignInRefused("provider_refused", _described(response))
     if response["error"] in START_AGAIN:
         return SignInRefused("authorization_lost", _described(response))
@@ -148,12 +151,15 @@ def parse_token_response(response: Response) -> Tokens:
     """Read the answer to a token request.
 
     Raises :exc:`InvalidMessage` when the provider refuses the code (``token_request_refused``) or this client
-    (``client_refused``), :exc:`ProviderUnavailable` or :exc:`SetupError` for anything but a complete answer.
+    (``client_refused``), :exc:`SignInRefused` (``provider_refused``) when it denies the person, and
+    :exc:`ProviderUnavailable` or :exc:`SetupError` for anything but a complete answer.
     """
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         document = response.json()
         if _text(document, "error") in TRY_AGAIN:
             raise ProviderUnavailable("token_endpoint_fault", _described(document))
+        if _text(document, "error") in DENIED:
+            raise SignInRefused("provider_refused", _described(document))
         is_code = document.get("error") == "invalid_grant"
         raise InvalidMessage("token_request_refused" if is_code else "client_refused", _described(document))
     if not response.ok:
@@ -196,7 +202,15 @@ def check_userinfo_subject(claims: Claims, subject: str) -> None:
 
 def _fault(response: Response, name: str, where: str) -> TemporaryError:
     detail = f"{where} answers {response.status}"
-    return ProviderUnavailable(f"{name}_fault", detail) if response.may_pass else SetupError(f"{name}_unusable", detail)
+    if response.may_pass or _says_try_again(response):
+        return ProviderUnavailable(f"{name}_fault", detail)
+    return SetupError(f"{name}_unusable", detail)
+
+
+def _says_try_again(response: Response) -> bool:
+    with suppress(SetupError):
+        return _text(response.json(), "error") in TRY_AGAIN
+    return False
 
 
 def revocation_request(registration: Registration, token: str, token_type_hint: str) -> tuple[str, dict[str, str]]:

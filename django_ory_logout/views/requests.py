@@ -10,6 +10,7 @@ from ..exceptions import InvalidMessage
 CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252"})
 #: Where a page can be shown (Fetch Metadata, 2.1). A service worker may hand a page on as ``empty``.
 _DOCUMENTS = frozenset({"document", "frame", "iframe"})
+_JSON = ("application/json", "application/problem+json")
 
 
 def check_charset(request: HttpRequest) -> None:
@@ -33,13 +34,13 @@ def single_values(parameters: QueryDict) -> dict[str, str]:
 
 def wants_json(request: HttpRequest) -> bool:
     """Whether JSON is asked for rather than a page, as by libraries that take anything for want of it."""
-    return preferred_type(request) == "application/json"
+    return preferred_type(request) in _JSON
 
 
 def preferred_type(request: HttpRequest) -> str | None:
     """A page or JSON, by the ``Accept`` of ``request``; a page where Django cannot read that header."""
     try:
-        return request.get_preferred_type(["text/html", "application/json"])
+        return request.get_preferred_type(["text/html", *_JSON])
     except (ValueError, LookupError):  # an encoding of RFC 2231 that there is none of, or that does not fit
         return "text/html"
 

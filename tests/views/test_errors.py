@@ -194,8 +194,11 @@ def test_fault_that_nobody_expected(
         ("/auth/kratos/logout/", 400, "link_token_missing"),
     ],
 )
-def test_error_is_json_where_that_is_asked_for(browser: SiteBrowser, path: str, status: int, code: str) -> None:
-    answer = browser.get(path, headers={"accept": "application/json"})
+@pytest.mark.parametrize("accept", ["application/json", "application/problem+json"])
+def test_error_is_json_where_that_is_asked_for(
+    browser: SiteBrowser, path: str, status: int, code: str, accept: str
+) -> None:
+    answer = browser.get(path, headers={"accept": accept})
 
     assert (answer.status_code, answer.json()) == (status, {"error": code})
 
