@@ -2,7 +2,7 @@
 
 import logging
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -71,6 +71,7 @@ def error_page(
     retry_url: str = "",
     action: str = "",
     again_url: str = "",
+    said: tuple[Any, Any] | None = None,
 ) -> HttpResponse:
     """What a person sees of ``error``: general, with what they can do. The log has the exact reason.
 
@@ -80,12 +81,14 @@ def error_page(
 
     ``retry_url``: where they can try again, or do ``action`` instead.
 
+    ``said``: title and message, if they are not those of ``error``.
+
     ``again_url``: where the page tries again by itself, if ``error`` passes. There it must not do so another time.
     """
     if wants_json(request):
         return _logged_once(error_json(error, journey=journey))
     reference = _noted(error, journey)
-    title, message = errors.words(error, journey)
+    title, message = said or errors.words(error, journey)
     seconds = _AGAIN_SECONDS.get(error.code, 0) if again_url else 0
     context = {
         "title": title,

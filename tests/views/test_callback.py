@@ -14,6 +14,7 @@ from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db import connection, connections
+from django.test import override_settings
 
 from django_ory_logout.flows.login import SALT, PendingSignIn
 from django_ory_logout.models import LoginSession
@@ -24,7 +25,7 @@ from django_ory_logout.testing import Client, Network, Person, Provider
 from django_ory_logout.views.cookies import DONE, PENDING
 
 from ..conftest import SITE, Clock, Configure, Connect, Listen, Logged, NewBrowser, SiteBrowser, query_of
-from .pages import REFUSED, SET_UP_WRONGLY, assert_refused, title_of
+from .pages import REFUSED, SET_UP_WRONGLY, assert_refused, assert_still_signed_in, title_of
 from .test_login import pending_cookies
 
 TOKEN = "https://op.example/oauth2/token"
@@ -378,7 +379,7 @@ def test_missing_state(browser: SiteBrowser, untouched: None, network: Network, 
 
     answer = browser.get("/auth/callback/", {"code": "ory_ac_1"})
 
-    assert_refused(answer, 400, "/auth/login/")
+    assert_still_signed_in(answer)
     assert logged() == [
         "sign-in failed: state_unknown: this browser has no sign-in under way with that state",
     ]
@@ -395,7 +396,7 @@ def test_state_of_another_browser(
 
     answer = browser.visit(callback)
 
-    assert_refused(answer, 400, "/auth/login/")
+    assert_still_signed_in(answer)
     assert logged() == ["sign-in failed: state_unknown: this browser has no sign-in under way with that state"]
     assert network.calls == []
 
@@ -472,8 +473,45 @@ def test_callback_opened_again_after_another_sign_in(browser: SiteBrowser, netwo
     browser.visit(first)
     browser.sign_in("birch")
 
-    assert_refused(browser.visit(first), 400, "/auth/login/")
+    assert_still_signed_in(browser.visit(first))
     assert browser.user["subject"] == "birch"
+
+
+def test_back_to_the_first_of_two_tabs(browser: SiteBrowser, network: Network) -> None:
+    first = network.follow(browser.start(next="/private/"), "amber")
+    second = network.follow(browser.start(), "amber")
+    browser.visit(first)
+    browser.visit(second)
+    key = browser.key
+
+    assert_still_signed_in(browser.visit(first))
+    assert browser.key == key
+
+
+def test_callback_opened_again_after_its_cookie_is_gone(browser: SiteBrowser, network: Network, logged: Logged) -> None:
+    callback = network.follow(browser.start(next="/private/"), "amber")
+    browser.visit(callback)
+    for name in [name for name in browser.cookies if DONE in name]:
+        del browser.cookies[name]
+
+    assert_still_signed_in(browser.visit(callback))
+    assert browser.get(callback.removeprefix("https://rp.example"), headers={"accept": "application/json"}).json() == {
+        "error": "state_unknown"
+    }
+    browser.post("/auth/logout/")
+    assert_refused(browser.visit(callback), 400, "/auth/login/")
+
+
+def test_callback_of_another_provider_than_that_of_the_session(
+    browser: SiteBrowser, untouched: None, settings: Any
+) -> None:
+    default = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    other = {**default, "ISSUER": "https://other.example"}
+    with override_settings(ORY_LOGOUT={**settings.ORY_LOGOUT, "PROVIDERS": {"default": default, "other": other}}):
+        assert_still_signed_in(browser.get("/auth/callback/default/?state=x"))
+        assert_refused(browser.get("/auth/callback/other/?state=x"), 400, "/auth/login/")
+    with override_settings(ORY_LOGOUT={**settings.ORY_LOGOUT, "PROVIDERS": {"other": other}}):
+        assert_refused(browser.get("/auth/callback/?state=x"), 400, "/auth/login/")
 
 
 def test_callback_of_a_sign_in_that_failed_is_used(
@@ -528,7 +566,7 @@ def test_tampered_cookie(browser: SiteBrowser, untouched: None, network: Network
 
     answer = browser.visit(callback)
 
-    assert_refused(answer, 400, "/auth/login/")
+    assert_still_signed_in(answer)
     assert logged() == ["sign-in failed: state_unknown: the cookie of this sign-in is not ours"]
 
 
@@ -543,7 +581,7 @@ def test_cookie_under_the_name_of_another(
 
     answer = browser.visit(callback)
 
-    assert_refused(answer, 400, "/auth/login/")
+    assert_still_signed_in(answer)
     assert logged() == ["sign-in failed: state_unknown: the cookie belongs to another sign-in"]
 
 
@@ -561,7 +599,7 @@ def test_cookie_that_another_host_of_the_domain_can_set(
 
     answer = browser.get(callback.removeprefix("https://rp.example"), HTTP_COOKIE=planted)
 
-    assert_refused(answer, 400, "/auth/login/")
+    assert_still_signed_in(answer)
     assert logged() == ["sign-in failed: state_unknown: this browser has no sign-in under way with that state"]
     assert network.calls == []
 
