@@ -257,7 +257,7 @@ def _tls_mismatch(error: BaseException | None) -> str:
     """Why the two sides can never agree on TLS, in OpenSSL's words: no TLS there, no common version or cipher."""
     while error and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__
-    reason = (error.reason or "") if error else ""
+    reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
     return reason if re.search("VERSION|PROTOCOL|HANDSHAKE_FAILURE|CIPHER|HTTP|RECORD_LAYER", reason) else ""
 
 

@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -27,8 +28,8 @@ from .responses import error_page, signed_in_already
 
 #: Title and message for somebody who is signed in, and brings a state that is not known here.
 _SIGNED_IN = (
-    _("You are signed in already"),
-    _("This sign-in was not completed, and nothing has changed: you are still signed in."),
+    gettext_lazy("You are signed in already"),
+    gettext_lazy("This sign-in was not completed, and nothing has changed: you are still signed in."),
 )
 
 

@@ -12,7 +12,7 @@ from django.test import RequestFactory
 from django_ory_logout import conf
 from django_ory_logout.cache import SharedCache
 from django_ory_logout.conf import KratosConfig
-from django_ory_logout.exceptions import KratosError, OryLogoutError, ProviderUnavailable, TemporaryError
+from django_ory_logout.exceptions import KratosError, OryLogoutError, ProviderUnavailable, SetupError, TemporaryError
 from django_ory_logout.kratos import whoami
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS, KratosSession, WhoamiResult
 from django_ory_logout.models import LogoutReceipt, moment
@@ -199,9 +199,10 @@ def test_what_is_no_answer_decides_nothing(
 ) -> None:
     wire.replace(WHOAMI, body, status=status)
 
-    with pytest.raises(TemporaryError):
+    with pytest.raises(TemporaryError) as raised:
         asked(credential)
 
+    assert isinstance(raised.value, SetupError) == (status in {200, 302, 400, 403, 404}), "waiting can help or not"
     wire.mend()
     assert asked(credential).session, "neither kept, nor a reason to wait"
 
