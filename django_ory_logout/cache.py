@@ -6,13 +6,16 @@ from typing import Any
 
 from django.core.cache.backends.base import BaseCache
 
-from .exceptions import TemporaryError
+from .exceptions import SetupError, TemporaryError
 
 PREFIX = "ory_logout:"
 
 
 class SharedCache:
-    """``cache`` under our prefix. Each call raises :exc:`TemporaryError` (``cache_fault``) when it does not answer."""
+    """``cache`` under our prefix. Each call raises :exc:`TemporaryError` (``cache_fault``) when it does not answer.
+
+    :exc:`SetupError` (``cache_unusable``) when it never can.
+    """
 
     def __init__(self, cache: BaseCache) -> None:
         self._cache = cache
@@ -41,4 +44,14 @@ def _faults() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise TemporaryError("cache_fault", type(error).__name__) from error
+        raise _fault(error) from error
+
+
+def _fault(error: Exception) -> TemporaryError:
+    name = type(error).__name__
+    if name == "ProgrammingError" or "no such table" in str(error):  # the latter: SQLite
+        return SetupError("cache_unusable", f"{name}. Run: python manage.py createcachetable")
+    # A client library says that its LOCATION cannot be read, or that the server refuses the password.
+    if isinstance(error, ValueError) or "Authentication" in name:
+        return SetupError("cache_unusable", f"{name}: compare LOCATION and OPTIONS in CACHES with the server")
+    return TemporaryError("cache_fault", name)

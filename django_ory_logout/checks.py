@@ -232,6 +232,24 @@ def check_redirect_uris(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+#: Parameters that ask for a guarantee, if this is in their value.
+_UNVERIFIED = {"hd": "", "acr_values": "", "claims": '"acr"'}
+
+
+@register(Tags.security)
+def check_parameters(**_kwargs: Any) -> list[CheckMessage]:
+    """W097: what is only requested, anybody can take out of the URL."""
+    if conf.problems():
+        return []
+    hint = "Anybody can change the URL. Set ACR_VALUES_REQUIRED for acr, or verify the claim in a backend of your own."
+    return [
+        _warning("W097", f"{name} of the provider {one.alias!r} is requested, and nothing verifies it.", hint)
+        for one in conf.get().providers.values()
+        for name, value in one.authorization_parameters.items()
+        if name in _UNVERIFIED and _UNVERIFIED[name] in value and (name == "hd" or not one.acr_values_required)
+    ]
+
+
 @register(Tags.security)
 def check_ssl_redirect(**_kwargs: Any) -> list[CheckMessage]:
     """E056, W057: a redirect to https loses the provider's POST."""

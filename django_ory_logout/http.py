@@ -1,6 +1,7 @@
 """The one door to the network: every call has a time limit, a size limit and no redirects."""
 
 import queue
+import re
 import socket
 import ssl
 import threading
@@ -32,6 +33,13 @@ MAX_BYTES = 1024 * 1024
 CHUNK_BYTES = 16 * 1024
 
 _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_STAYS = frozenset(
+    {
+        HTTPStatus.NOT_IMPLEMENTED,
+        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+        HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
+    }
+)
 #: Of what :mod:`.strict_json` refuses.
 _CODES: dict[str, str] = {
     "encoding": "answer_encoding_invalid",
@@ -63,6 +71,8 @@ class Response:
     @property
     def may_pass(self) -> bool:
         """Whether the status is of a fault that may be over when the same is asked again."""
+        if self.status in _STAYS:
+            return False
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _MAY_PASS
 
     @sensitive_variables()
@@ -97,7 +107,8 @@ class Response:
 def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
     """Fetch ``url``. Raises :exc:`ProviderUnavailable` when no complete answer comes in time.
 
-    :exc:`SetupError` when none can come: the address or the certificate is wrong, or the answer is too large.
+    :exc:`SetupError` when none can come: the address or the certificate is wrong, the two sides
+    cannot agree on TLS, or the answer is too large.
     """
     return _send("GET", url, headers=headers)
 
@@ -228,6 +239,8 @@ def _failure(error: Exception, detail: str, *, is_over: bool) -> TemporaryError:
         return SetupError("certificate_untrusted", detail)
     if isinstance(error, LocationValueError | InvalidURL | InvalidSchema | MissingSchema):
         return SetupError("address_unusable", detail)
+    if reason := _tls_mismatch(error):
+        return SetupError("tls_unusable", f"{detail}: {reason}")
     return ProviderUnavailable("too_slow" if is_over else "unreachable", detail)
 
 
@@ -238,6 +251,14 @@ def _is_untrusted(error: BaseException | None) -> bool:
     while error and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+def _tls_mismatch(error: BaseException | None) -> str:
+    """Why the two sides can never agree on TLS, in OpenSSL's words: no TLS there, no common version or cipher."""
+    while error and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+    return reason if re.search("VERSION|PROTOCOL|HANDSHAKE_FAILURE|CIPHER|HTTP|RECORD_LAYER", reason) else ""
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

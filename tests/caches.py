@@ -17,3 +17,14 @@ class DownCache(BaseCache):
         raise ConnectionError(ADDRESS)
 
     set = add = get
+
+
+class FailingCache(BaseCache):
+    """Raises ``error``."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__({})
+        self.error = error
+
+    def get(self, *_args: object, **_kwargs: object) -> NoReturn:
+        raise self.error

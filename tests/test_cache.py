@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
+from django.db import OperationalError, ProgrammingError
 
 from django_ory_logout.cache import SharedCache
-from django_ory_logout.exceptions import ProviderUnavailable, TemporaryError
+from django_ory_logout.exceptions import ProviderUnavailable, SetupError, TemporaryError
 
-from .caches import ADDRESS, DownCache
+from .caches import ADDRESS, DownCache, FailingCache
 from .conftest import Clock
 
 
@@ -77,3 +78,34 @@ def test_a_cache_that_does_not_answer_is_a_temporary_error(call: Callable[[Share
     assert str(caught.value) == "cache_fault: ConnectionError"
     assert not isinstance(caught.value, ProviderUnavailable)
     assert ADDRESS not in "".join(traceback.format_exception_only(caught.value))
+
+
+class AuthenticationError(ConnectionError):
+    """As that of Redis, which is a ``ConnectionError`` too."""
+
+
+TABLE = "Run: python manage.py createcachetable"
+SERVER = "compare LOCATION and OPTIONS in CACHES with the server"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OperationalError("no such table: cache_table"), f"OperationalError. {TABLE}"),
+        (ProgrammingError('relation "cache_table" does not exist'), f"ProgrammingError. {TABLE}"),
+        (ValueError(ADDRESS), f"ValueError: {SERVER}"),
+        (AuthenticationError(ADDRESS), f"AuthenticationError: {SERVER}"),
+    ],
+)
+def test_a_cache_that_is_set_up_wrongly(error: Exception, said: str) -> None:
+    with pytest.raises(SetupError) as caught:
+        SharedCache(FailingCache(error)).get("key")
+
+    assert str(caught.value) == f"cache_unusable: {said}"
+
+
+def test_a_database_cache_that_does_not_answer_may_pass() -> None:
+    with pytest.raises(TemporaryError, match="cache_fault: OperationalError") as caught:
+        SharedCache(FailingCache(OperationalError("database is locked"))).get("key")
+
+    assert not isinstance(caught.value, SetupError)

@@ -696,3 +696,28 @@ def test_the_command_reports_nothing_with_a_shared_cache() -> None:
         call_command("check", stdout=output, stderr=output)
 
     assert output.getvalue() == "System check identified no issues (0 silenced).\n"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "required", "ids"),
+    [
+        ({"hd": "example.org"}, (), ["ory_logout.W097"]),
+        ({"hd": "example.org"}, ("phr",), ["ory_logout.W097"]),
+        ({"acr_values": "phr"}, (), ["ory_logout.W097"]),
+        ({"acr_values": "phr"}, ("phr",), []),
+        ({"claims": '{"id_token": {"acr": {"essential": true, "values": ["phr"]}}}'}, (), ["ory_logout.W097"]),
+        ({"claims": '{"id_token": {"acr": {"essential": true, "values": ["phr"]}}}'}, ("phr",), []),
+        ({"claims": '{"userinfo": {"picture": null}}', "prompt": "login", "max_age": "60"}, (), []),
+    ],
+)
+def test_guarantees_that_are_only_requested(
+    parameters: dict[str, str], required: tuple[str, ...], ids: list[str]
+) -> None:
+    provider = settings.ORY_LOGOUT["PROVIDERS"]["default"]
+    default = {**provider, "AUTHORIZATION_PARAMETERS": parameters, "ACR_VALUES_REQUIRED": required}
+
+    assert found(checks.check_parameters, ORY_LOGOUT=site(PROVIDERS={"default": default})) == ids
+
+
+def test_guarantees_of_settings_that_cannot_be_read() -> None:
+    assert found(checks.check_parameters, ORY_LOGOUT={}) == []

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import requests
@@ -429,6 +430,35 @@ def over_tls(server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch)
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+
+
+def test_https_where_http_is_spoken(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "handle_error", lambda request, client_address: None)
+
+    with pytest.raises(SetupError, match=r"^tls_unusable: GET https://.*: SSLError: [A-Z_]+$"):
+        http.get(server.url.replace("http:", "https:"))
+
+
+def test_no_common_cipher_of_tls(server: Server, over_tls: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "handle_error", lambda request, client_address: None)
+    context = server.socket.context  # type: ignore[attr-defined]
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")  # its key is of another kind
+
+    with pytest.raises(SetupError, match=r"^tls_unusable: GET https://.*: SSLError: [A-Z0-9_]+$"):
+        http.get(server.url.replace("http:", "https:"))
+
+
+@pytest.mark.parametrize("reason", ["UNEXPECTED_EOF_WHILE_READING", None])
+def test_tls_that_breaks_off_may_work_again(monkeypatch: pytest.MonkeyPatch, reason: str | None) -> None:
+    broken = ssl.SSLError()
+    broken.reason = reason  # type: ignore[assignment]
+    failed = requests.exceptions.SSLError()
+    failed.__cause__ = broken
+    monkeypatch.setattr(requests.Session, "request", Mock(side_effect=failed))
+
+    with refused(ProviderUnavailable, "unreachable"):
+        http.get("https://op.example/")
 
 
 def test_a_ca_bundle_of_the_environment_is_used(

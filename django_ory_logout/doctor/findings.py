@@ -109,7 +109,7 @@ def refer_to(*checks: str) -> NotKnown:
 
 
 #: By error code: the check that has the cause of this error.
-_CHECK_OF_ERROR_CODE = {"cache_fault": "site.cache", "database_fault": "site.database"}
+_CHECK_OF_ERROR_CODE = {"cache_fault": "site.cache", "cache_unusable": "site.cache", "database_fault": "site.database"}
 
 
 def _reason(error: Exception) -> str:

@@ -299,7 +299,10 @@ def _exchange(config: conf.ProviderConfig, code: str, pending: PendingSignIn) ->
     )
     id_token = provider.verify_id_token(tokens, nonce=pending.nonce, now=time.time())
     check_authentication(
-        id_token.claims, oldest_auth_time=pending.oldest_auth_time, acr_values=config.acr_values_required
+        id_token.claims,
+        oldest_auth_time=pending.oldest_auth_time,
+        acr_values=config.acr_values_required,
+        now=time.time(),
     )
     if config.userinfo:
         userinfo = provider.userinfo(tokens.access_token, id_token.subject, time.time())

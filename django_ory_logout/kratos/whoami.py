@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
-from ..exceptions import KratosError, ProviderUnavailable, SecondFactorRequired, TemporaryError
+from ..exceptions import KratosError, ProviderUnavailable, SecondFactorRequired, SetupError, TemporaryError
 from ..models import digest, moment
 from ..ory.kratos import Credential, Identity, Session
 from ..sessions import receipts
@@ -189,7 +189,7 @@ def fetch(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
         return WhoamiResult(code=error.code, redirect_browser_to=error.redirect_browser_to)
     except KratosError as error:
         if error.code != "session_inactive":
-            raise ProviderUnavailable("kratos_fault", str(error)) from error
+            raise SetupError("kratos_unusable", f"{error} at {kratos.public.base_url}") from error
         return WhoamiResult(code=error.code)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,8 @@ JWT = "application/jwt"
 Claims = Mapping[str, Any]
 #: Errors of the provider itself, not about the user (RFC 6749, 4.1.2.1).
 TRY_AGAIN = frozenset({"server_error", "temporarily_unavailable"})
+#: The user refused, or the provider for the user. ``user_cancelled`` is not registered, but providers send it.
+DENIED = frozenset({"access_denied", "user_cancelled"})
 #: A new sign-in can succeed after these errors: those of Core 3.1.2.6, and Hydra's own for lost cookies and timeouts.
 START_AGAIN = frozenset(
     {
@@ -70,8 +73,8 @@ def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, 
 
     ``iss_required``: require ``iss`` even if the provider's metadata does not announce it.
 
-    Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_mismatch`` and ``code_missing``. If the provider answers
-    with an error, raises :exc:`ProviderUnavailable` (``provider_fault``) or :exc:`SignInRefused`
+    Raises :exc:`InvalidMessage` for ``iss_missing``, ``iss_parameter_mismatch`` and ``code_missing``. If the
+    provider answers with an error, raises :exc:`ProviderUnavailable` (``provider_fault``) or :exc:`SignInRefused`
     (``provider_refused``, ``authorization_lost``, ``authentication_unmet``, ``authorization_request_refused``).
     """
     issuer = response.get("iss")
@@ -79,7 +82,8 @@ def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, 
         reason = "the redirect URI is shared" if iss_required else "the provider's metadata announces iss"
         raise InvalidMessage("iss_missing", f"the response has no iss, but {reason}")
     if issuer is not None and issuer != metadata.issuer:
-        raise InvalidMessage("iss_mismatch", "the response comes from another issuer than the request was sent to")
+        detail = "the response comes from another issuer than the request was sent to"
+        raise InvalidMessage("iss_parameter_mismatch", detail)
     if response.get("error") in TRY_AGAIN:
         raise ProviderUnavailable("provider_fault", _described(response))
     if "error" in response:
@@ -90,7 +94,7 @@ def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, 
 
 
 def _refusal(response: Mapping[str, str]) -> SignInRefused:
-    if response["error"] == "access_denied":
+    if response["error"] in DENIED:
         return SignInRefused("provider_refused", _described(response))
     if response["error"] in START_AGAIN:
         return SignInRefused("authorization_lost", _described(response))
@@ -147,12 +151,15 @@ def parse_token_response(response: Response) -> Tokens:
     """Read the answer to a token request.
 
     Raises :exc:`InvalidMessage` if the provider refuses the code (``token_request_refused``) or this client
-    (``client_refused``). Raises :exc:`ProviderUnavailable` or :exc:`SetupError` if the answer is not complete.
+    (``client_refused``). Raises :exc:`SignInRefused` (``provider_refused``) when it denies the person, and
+    :exc:`ProviderUnavailable` or :exc:`SetupError` if the answer is not complete.
     """
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         document = response.json()
         if _text(document, "error") in TRY_AGAIN:
             raise ProviderUnavailable("token_endpoint_fault", _described(document))
+        if _text(document, "error") in DENIED:
+            raise SignInRefused("provider_refused", _described(document))
         is_code = document.get("error") == "invalid_grant"
         raise InvalidMessage("token_request_refused" if is_code else "client_refused", _described(document))
     if not response.ok:
@@ -196,7 +203,15 @@ def check_userinfo_subject(claims: Claims, subject: str) -> None:
 
 def _fault(response: Response, name: str, where: str) -> TemporaryError:
     detail = f"{where} answers {response.status}"
-    return ProviderUnavailable(f"{name}_fault", detail) if response.may_pass else SetupError(f"{name}_unusable", detail)
+    if response.may_pass or _says_try_again(response):
+        return ProviderUnavailable(f"{name}_fault", detail)
+    return SetupError(f"{name}_unusable", detail)
+
+
+def _says_try_again(response: Response) -> bool:
+    with suppress(SetupError):
+        return _text(response.json(), "error") in TRY_AGAIN
+    return False
 
 
 def revocation_request(registration: Registration, token: str, token_type_hint: str) -> tuple[str, dict[str, str]]:

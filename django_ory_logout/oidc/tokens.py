@@ -99,7 +99,9 @@ def verify_logout_token(
     return LogoutToken(registration.issuer, subject, sid, iat, jti)
 
 
-def check_authentication(claims: Claims, *, oldest_auth_time: float | None, acr_values: Collection[str]) -> None:
+def check_authentication(
+    claims: Claims, *, oldest_auth_time: float | None, acr_values: Collection[str], now: float
+) -> None:
     """Check how and when the provider authenticated the user (Core 2; 3.1.3.7, 12 and 13). Raises :exc:`InvalidToken`.
 
     ``oldest_auth_time``: seconds since the epoch, if ``max_age`` was sent. ``acr_values``: empty accepts any ``acr``.
@@ -109,6 +111,8 @@ def check_authentication(claims: Claims, *, oldest_auth_time: float | None, acr_
             raise InvalidToken("auth_time_missing", "max_age was sent, and the token has no auth_time")
         if _number(claims, "auth_time") < oldest_auth_time - CLOCK_SKEW_SECONDS:
             raise InvalidToken("auth_time_too_old", "the user was authenticated longer ago than max_age allows")
+        if claims["auth_time"] > now + CLOCK_SKEW_SECONDS:
+            raise InvalidToken("auth_time_ahead", "auth_time is in the future; compare the clocks")
     if acr_values and claims.get("acr") not in acr_values:
         raise InvalidToken("acr_mismatch", "acr is not one of the required values")
 

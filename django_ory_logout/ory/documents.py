@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from django.views.decorators.debug import sensitive_variables
 
-from ..exceptions import ProviderUnavailable
+from ..exceptions import SetupError
 
 T = TypeVar("T")
 #: A URL that can be split into its parts, and written into a header.
@@ -37,7 +37,7 @@ class Document(ABC):
     @classmethod
     @sensitive_variables()
     def parse(cls, raw: Mapping[str, Any]) -> Self:
-        """Read ``raw``. Raises :meth:`invalid`'s :exc:`ProviderUnavailable` if it is not such a document."""
+        """Read ``raw``. Raises :exc:`SetupError` if it is not such a document."""
         try:
             for name in cls.required:
                 if raw.get(name) in (None, ""):
@@ -50,7 +50,7 @@ class Document(ABC):
 
     @staticmethod
     @abstractmethod
-    def invalid(what: str) -> ProviderUnavailable:
+    def invalid(what: str) -> SetupError:
         """The error for a document that cannot be read."""
 
 

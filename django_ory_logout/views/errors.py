@@ -75,9 +75,9 @@ _GROUP_OF_CODE = {
             "authorization_request_refused",
             "client_refused",
             "code_missing",
-            "iss_mismatch",
             "internal_error",  # waiting may not help
             "iss_missing",
+            "iss_parameter_mismatch",
             "kratos_not_configured",
         ],
         Group.SET_UP_WRONGLY,

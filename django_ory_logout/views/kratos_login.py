@@ -32,8 +32,7 @@ def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResp
             return _signed_in(request, next_url)
         refusal = SignInRefused("user_refused", "this user was deactivated after the sign-in")
     if isinstance(refusal, SecondFactorRequired):
-        context = {"retry_url": step_up_url(kratos, next_url), "action": _("Continue")}
-        return error_page(request, refusal, **context)
+        return error_page(request, refusal, retry_url=step_up_url(kratos, next_url), action=_("Continue"))
     if isinstance(refusal, LoggedOutMeanwhile):
         return _log_out_again(request, kratos, next_url)
     if refusal and not isinstance(refusal, KratosError):

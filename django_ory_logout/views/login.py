@@ -6,6 +6,8 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -21,6 +23,12 @@ from .decorators import database_faults, public, skip_kratos
 from .errors import json_error
 from .requests import forget_query, is_navigation, single_values
 from .responses import error_page, signed_in_already, url_after_login
+
+#: Title and message for somebody who is signed in, and brings a state that is not known here.
+_SIGNED_IN = (
+    gettext_lazy("You are signed in already"),
+    gettext_lazy("This sign-in was not completed, and nothing has changed: you are still signed in."),
+)
 
 
 @csrf_exempt
@@ -106,6 +114,9 @@ def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
     except OryLogoutError as error:
         if pending:
             response = _failed(request, error, pending.next, pending.provider, is_retry=pending.is_retry)
+        elif error.code == "state_unknown" and _is_signed_in_by(request, alias):
+            # Most often Back, after another sign-in took the place of this one.
+            response = error_page(request, error, retry_url=url_after_login(""), action=_("Continue"), said=_SIGNED_IN)
         else:
             response = error_page(request, error, retry_url=reverse("ory_logout:login"))
         if cookie:
@@ -115,6 +126,13 @@ def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
     cookies.delete(response, cookie)
     cookies.set_done(request, response, pending)
     return response
+
+
+def _is_signed_in_by(request: HttpRequest, alias: str) -> bool:
+    """Whether this browser is signed in by a provider whose redirect URI ends with ``alias``."""
+    login = StoredLogin.read(request.session) if request.user.is_authenticated else None
+    provider = conf.get().providers.get(login.provider) if login else None
+    return provider is not None and provider.callback_alias == alias
 
 
 def _failed(request: HttpRequest, error: OryLogoutError, next_url: str, alias: str, *, is_retry: bool) -> HttpResponse:

@@ -10,6 +10,7 @@ from ..exceptions import InvalidMessage
 CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252"})
 #: The destinations that show a page (Fetch Metadata, 2.1). A service worker may request a page as ``empty``.
 _DOCUMENTS = frozenset({"document", "frame", "iframe"})
+_JSON = ("application/json", "application/problem+json")
 
 
 def check_charset(request: HttpRequest) -> None:
@@ -33,13 +34,13 @@ def single_values(parameters: QueryDict) -> dict[str, str]:
 
 def wants_json(request: HttpRequest) -> bool:
     """Whether the client prefers JSON to a page."""
-    return preferred_type(request) == "application/json"
+    return preferred_type(request) in _JSON
 
 
 def preferred_type(request: HttpRequest) -> str | None:
     """``text/html`` or ``application/json``, by the ``Accept`` header; HTML if Django cannot read that header."""
     try:
-        return request.get_preferred_type(["text/html", "application/json"])
+        return request.get_preferred_type(["text/html", *_JSON])
     except (ValueError, LookupError):  # an unknown or wrong encoding of RFC 2231
         return "text/html"
 

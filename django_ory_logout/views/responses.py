@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -74,6 +75,7 @@ def error_page(
     retry_url: str = "",
     action: str = "",
     again_url: str = "",
+    said: tuple[Any, Any] | None = None,
 ) -> HttpResponse:
     """The page of ``error``: a general message, and what the user can do. The log has the exact reason.
 
@@ -83,12 +85,14 @@ def error_page(
 
     ``retry_url``: the target of the button *Try again*, or of a button with the text ``action``.
 
+    ``said``: title and message, if they are not those of ``error``.
+
     ``again_url``: the page opens it by itself if ``error`` is temporary. That URL must not do the same again.
     """
     if wants_json(request):
         return _logged_once(error_json(error, flow=flow))
     reference = _record(error, flow)
-    title, message = errors.title_and_message(error, flow)
+    title, message = said or errors.title_and_message(error, flow)
     seconds = _REFRESH_SECONDS.get(error.code, 0) if again_url else 0
     context = {
         "title": title,

@@ -108,7 +108,7 @@ def test_an_explanation_shows_its_section_and_what_to_do() -> None:
 
 
 def test_a_name_with_two_explanations_shows_both() -> None:
-    assert [explanation.section for explanation in explain("iss_mismatch")] == ["InvalidMessage", "InvalidToken"]
+    assert [explanation.section for explanation in explain("issuer_unknown")] == ["InvalidMessage", "InvalidToken"]
 
 
 def test_an_unknown_name_has_no_explanation() -> None:

@@ -12,7 +12,7 @@ from django.test import RequestFactory
 from django_ory_logout import conf
 from django_ory_logout.cache import SharedCache
 from django_ory_logout.conf import KratosConfig
-from django_ory_logout.exceptions import KratosError, OryLogoutError, ProviderUnavailable, TemporaryError
+from django_ory_logout.exceptions import KratosError, OryLogoutError, ProviderUnavailable, SetupError, TemporaryError
 from django_ory_logout.kratos import whoami
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS, KratosSession, WhoamiResult
 from django_ory_logout.models import LogoutReceipt, moment
@@ -203,9 +203,10 @@ def test_an_answer_that_decides_nothing_is_not_kept(
 ) -> None:
     kratos_network.replace(WHOAMI, body, status=status)
 
-    with pytest.raises(TemporaryError):
+    with pytest.raises(TemporaryError) as raised:
         asked(credential)
 
+    assert isinstance(raised.value, SetupError) == (status in {200, 302, 400, 403, 404}), "waiting can help or not"
     kratos_network.mend()
     assert asked(credential).session, "the answer is not kept, and the app asks again at once"
 

@@ -97,12 +97,12 @@ def test_iss_is_required_if_it_is_announced() -> None:
 @pytest.mark.parametrize("metadata", [METADATA, ANNOUNCING])
 @pytest.mark.parametrize("iss", ["", f"{ISSUER}/", "https://attacker.example"])
 def test_iss_is_always_compared(iss: str, metadata: ProviderMetadata) -> None:
-    with refused(InvalidMessage, "iss_mismatch"):
+    with refused(InvalidMessage, "iss_parameter_mismatch"):
         messages.authorization_code({"code": "c", "iss": iss}, metadata)
 
 
 def test_an_error_of_another_issuer_does_not_count() -> None:
-    with refused(InvalidMessage, "iss_mismatch"):
+    with refused(InvalidMessage, "iss_parameter_mismatch"):
         messages.authorization_code({"error": "access_denied", "iss": "https://attacker.example"}, METADATA)
 
 
@@ -110,6 +110,7 @@ def test_an_error_of_another_issuer_does_not_count() -> None:
     ("error", "code"),
     [
         ("access_denied", "provider_refused"),
+        ("user_cancelled", "provider_refused"),
         ("login_required", "authorization_lost"),
         ("request_forbidden", "authorization_lost"),
         ("invalid_scope", "authorization_request_refused"),
@@ -279,6 +280,20 @@ def test_a_temporary_fault_is_no_refusal(error: str, status: int) -> None:
         messages.parse_token_response(answer({"error": error}, status))
     with refused(ProviderUnavailable, "revocation_fault"):
         messages.check_revocation_response(answer({"error": error}, status))
+
+
+@pytest.mark.parametrize("status", [404, 405, 409])
+@pytest.mark.parametrize("error", ["temporarily_unavailable", "server_error"])
+def test_words_that_say_try_again_count_with_any_status(error: str, status: int) -> None:
+    with refused(ProviderUnavailable, "token_endpoint_fault"):
+        messages.parse_token_response(answer({"error": error}, status))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("error", ["access_denied", "user_cancelled"])
+def test_person_who_is_denied_at_the_token_endpoint(error: str, status: int) -> None:
+    with refused(SignInRefused, "provider_refused"):
+        messages.parse_token_response(answer({"error": error}, status))
 
 
 def test_tokens_are_hidden_from_their_repr() -> None:

@@ -76,6 +76,11 @@ class FakeServer(BaseAdapter):
         """There is nothing to close."""
 
 
+def without_query(server: FakeServer) -> str:
+    """The URL of the first request."""
+    return str(server.requests[0].url).partition("?")[0]
+
+
 def _plain(document: Any) -> Any:
     if isinstance(document, list):
         return [_plain(item) for item in document]

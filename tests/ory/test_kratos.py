@@ -18,7 +18,7 @@ from django_ory_logout.exceptions import (
 from django_ory_logout.ory.kratos import Address, Credential, Device, Identity, KratosAdmin, KratosPublic, Session
 from django_ory_logout.ory.kratos import api as api_module
 
-from .conftest import KRATOS_ADMIN_URL, KRATOS_URL, FakeServer
+from .conftest import KRATOS_ADMIN_URL, KRATOS_URL, FakeServer, without_query
 from .kratos_vendor import (
     AAL2,
     COOKIE,
@@ -53,6 +53,13 @@ NATIVE = Credential(SESSION_TOKEN)
 SENT = f"ory_kratos_session={COOKIE}"
 OTHER_ID = "df5850a4-188e-46ac-8170-a74c000b7dd8"
 NO_CONTENT = 204
+
+
+def fault(status: int) -> tuple[type[ProviderUnavailable], str]:
+    """What an answer with ``status`` is, if Kratos' words are not in it."""
+    if status in {401, 408, 425, 429, 500, 503}:
+        return ProviderUnavailable, "kratos_fault"
+    return SetupError, "kratos_unusable"
 
 
 class Case(NamedTuple):
@@ -505,7 +512,7 @@ def test_a_fault_of_kratos_database_or_a_gateway_logs_nobody_out(
 
     error = refused(lambda: PUBLIC[name].ours(public))
 
-    assert (type(error), error.code) == (ProviderUnavailable, "kratos_fault")
+    assert (type(error), error.code) == fault(status)
     assert len(kratos.requests) == 2
 
 
@@ -576,7 +583,7 @@ def test_a_missing_second_factor_without_a_url_is_a_fault(kratos: FakeServer, pu
 
     error = refused(lambda: public.whoami(BROWSER))
 
-    assert (type(error), error.code) == (ProviderUnavailable, "kratos_answer_invalid")
+    assert (type(error), error.code) == (SetupError, "kratos_answer_invalid")
 
 
 @pytest.mark.parametrize(
@@ -685,7 +692,7 @@ def test_another_server_refuses_no_session(
 
     error = refused(lambda: PUBLIC[name].ours(public))
 
-    assert (type(error), error.code) == (ProviderUnavailable, "kratos_fault")
+    assert (type(error), error.code) == (SetupError, "kratos_unusable")
 
 
 @pytest.mark.parametrize("name", [*WITH_COOKIE, "log_out_natively"])
@@ -698,17 +705,17 @@ def test_a_gateway_with_kratos_error_format_logs_nobody_out(
 
     error = refused(lambda: PUBLIC[name].ours(public))
 
-    assert (type(error), error.code) == (ProviderUnavailable, "kratos_fault")
+    assert (type(error), error.code) == fault(status)
 
 
 def test_an_error_id_with_another_status_does_not_count(kratos: FakeServer, public: KratosPublic) -> None:
     kratos.answers(INACTIVE, 403)
 
-    assert refused(lambda: public.logout_flow(BROWSER)).code == "kratos_fault"
+    assert refused(lambda: public.logout_flow(BROWSER)).code == "kratos_unusable"
 
 
 @each_call
-@pytest.mark.parametrize("status", [200, 202, 204, 301, 303, 307, 429, 500, 503])
+@pytest.mark.parametrize("status", [200, 202, 204, 301, 303, 307, 408, 410, 422, 425, 429, 500, 501, 503, 505, 511])
 def test_an_unexpected_answer_is_a_fault(kratos: FakeServer, side: str, name: str, status: int) -> None:
     """204 instead of a document, a proxy's page with 200 instead of an end, a redirect, and too many requests."""
     if status == CASES[side][name].status:
@@ -717,7 +724,8 @@ def test_an_unexpected_answer_is_a_fault(kratos: FakeServer, side: str, name: st
 
     error = refused(lambda: ask(side, name))
 
-    assert (type(error), error.code) == (ProviderUnavailable, "kratos_fault")
+    assert (type(error), error.code) == fault(status)
+    assert fault(status)[0] is ProviderUnavailable or error.detail.endswith(f" at {without_query(kratos)}")
     assert len(kratos.requests) == 1
 
 
@@ -769,7 +777,7 @@ def test_a_field_with_another_type_is_a_fault(
 
     error = refused(lambda: public.whoami(BROWSER))
 
-    assert (type(error), error.code) == (ProviderUnavailable, "kratos_answer_invalid")
+    assert (type(error), error.code) == (SetupError, "kratos_answer_invalid")
     assert words in error.detail
 
 

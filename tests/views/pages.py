@@ -37,3 +37,9 @@ def assert_refused(answer: Any, status: int, retry_url: str, title: str = "") ->
     can_help = title != SET_UP_WRONGLY
     assert (again in answer.text) == ('class="button"' in answer.text) == can_help
     assert answer.get("Retry-After") == ("5" if status == 503 else None)
+
+
+def assert_still_signed_in(answer: Any) -> None:
+    """The page of a callback that is not known here, for somebody who is signed in: refused, with a way on."""
+    assert_page(answer, 400, "You are signed in already")
+    assert '<a class="button" href="/">Continue</a>' in answer.text

@@ -268,8 +268,11 @@ def test_an_unexpected_fault_is_explained(
         ("/auth/kratos/logout/", 400, "link_token_missing"),
     ],
 )
-def test_the_error_is_json_if_the_client_asks_for_it(browser: SiteBrowser, path: str, status: int, code: str) -> None:
-    answer = browser.get(path, headers={"accept": "application/json"})
+@pytest.mark.parametrize("accept", ["application/json", "application/problem+json"])
+def test_the_error_is_json_if_the_client_asks_for_it(
+    browser: SiteBrowser, path: str, status: int, code: str, accept: str
+) -> None:
+    answer = browser.get(path, headers={"accept": accept})
 
     assert (answer.status_code, answer.json()) == (status, {"error": code})
 

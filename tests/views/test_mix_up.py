@@ -127,7 +127,7 @@ def test_a_shared_redirect_uri_compares_iss(
     assert_refused(victim.visit(back), 400, "/auth/login/?provider=mallory", SET_UP_WRONGLY)
 
     assert logged() == [
-        "sign-in failed: iss_mismatch: the response comes from another issuer than the request was sent to"
+        "sign-in failed: iss_parameter_mismatch: the response comes from another issuer than the request was sent to"
     ]
     assert (network.calls, hostile.calls) == ([], [])
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from django.views.decorators.debug import sensitive_variables
 from requests.utils import parse_header_links
 
-from ...exceptions import ProviderUnavailable, SetupError
+from ...exceptions import SetupError
 from ...http import Response
 from .api import AdminAPI
 from .documents import (
@@ -235,5 +235,5 @@ def _next_page(response: Response) -> str:
     try:
         query = urlsplit(url).query
     except ValueError as error:
-        raise ProviderUnavailable("hydra_answer_invalid", "the address of the next page is not a URL") from error
+        raise SetupError("hydra_answer_invalid", "the address of the next page is not a URL") from error
     return parse_qs(query).get("page_token", [""])[0]

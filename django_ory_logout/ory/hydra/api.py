@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from ... import http
-from ...exceptions import ChallengeHandled, HydraError, OryLogoutError, ProviderUnavailable
+from ...exceptions import ChallengeHandled, HydraError, OryLogoutError, ProviderUnavailable, SetupError
 from ...oidc.messages import FORM
 from .. import api
 from .documents import redirect_to
@@ -86,11 +86,10 @@ def _checked(
 def _refusal(response: http.Response, call: str, codes: Codes) -> OryLogoutError:
     status, error = response.status, _word(response, "error")
     detail = f"{call} answers {status} {error[:100]!r}" if error else f"{call} answers {status}"
-    if (
-        status == HTTPStatus.TOO_MANY_REQUESTS
-        or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-    ):
+    if response.may_pass:
         return ProviderUnavailable("hydra_fault", detail)
+    if not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return SetupError("hydra_unusable", f"{detail} at {response.url}")
     known = {**OF_API, **codes} if error else OF_API
     return HydraError(known.get(status, "hydra_refused"), detail)
 

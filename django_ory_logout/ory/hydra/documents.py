@@ -5,17 +5,17 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ...exceptions import ProviderUnavailable
+from ...exceptions import SetupError
 from .. import documents
 
 
 class Document(documents.Document):
-    """A document from Hydra. Raises :exc:`ProviderUnavailable` (``hydra_answer_invalid``) if it cannot be read."""
+    """A document from Hydra. Raises :exc:`SetupError` (``hydra_answer_invalid``) if it cannot be read."""
 
     @staticmethod
-    def invalid(what: str) -> ProviderUnavailable:
+    def invalid(what: str) -> SetupError:
         """The error for a document that cannot be read."""
-        return ProviderUnavailable("hydra_answer_invalid", f"Hydra's answer cannot be read: {what}")
+        return SetupError("hydra_answer_invalid", f"Hydra's answer cannot be read: {what}")
 
 
 @dataclass(frozen=True)
@@ -167,5 +167,5 @@ class Redirect(Document):
 
 
 def redirect_to(raw: Mapping[str, Any]) -> str:
-    """The URL to send the browser to. Raises :exc:`ProviderUnavailable` (``hydra_answer_invalid``)."""
+    """The URL to send the browser to. Raises :exc:`SetupError` (``hydra_answer_invalid``)."""
     return Redirect.parse(raw).redirect_to

@@ -63,7 +63,8 @@ def checked(
 ) -> http.Response:
     """``response``, if it has the ``expected`` status.
 
-    Raises :exc:`KratosError` for the errors in ``codes``, and :exc:`ProviderUnavailable` (``kratos_fault``) for others.
+    Raises :exc:`KratosError` for the errors in ``codes``, :exc:`ProviderUnavailable` (``kratos_fault``) for
+    errors that may pass, and :exc:`SetupError` (``kratos_unusable``) for others.
     """
     if response.status != expected:
         raise _refusal(response, call, codes)
@@ -105,7 +106,11 @@ def _refusal(response: http.Response, call: str, codes: Codes) -> OryLogoutError
         return SecondFactorRequired(SecondFactor.parse(response.json()).redirect_browser_to)
     detail = f"{call} answers {response.status}" + (f" {error_id[:100]!r}" if error_id else "")
     key = next(((response.status, text) for text in texts if (response.status, text) in codes), None)
-    return KratosError(codes[key], detail) if key else ProviderUnavailable("kratos_fault", detail)
+    if key:
+        return KratosError(codes[key], detail)
+    if response.may_pass or response.status == HTTPStatus.UNAUTHORIZED:
+        return ProviderUnavailable("kratos_fault", detail)
+    return SetupError("kratos_unusable", f"{detail} at {response.url}")
 
 
 def _error_texts(response: http.Response) -> tuple[str, list[str]]:

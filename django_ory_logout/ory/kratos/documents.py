@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ...exceptions import ProviderUnavailable
+from ...exceptions import SetupError
 from .. import documents
 
 
 class Document(documents.Document):
-    """A document from Kratos. Raises :exc:`ProviderUnavailable` (``kratos_answer_invalid``) if it cannot be read."""
+    """A document from Kratos. Raises :exc:`SetupError` (``kratos_answer_invalid``) if it cannot be read."""
 
     @staticmethod
-    def invalid(what: str) -> ProviderUnavailable:
+    def invalid(what: str) -> SetupError:
         """The error for a document that cannot be read."""
-        return ProviderUnavailable("kratos_answer_invalid", f"Kratos' answer cannot be read: {what}")
+        return SetupError("kratos_answer_invalid", f"Kratos' answer cannot be read: {what}")
 
 
 @dataclass(frozen=True)

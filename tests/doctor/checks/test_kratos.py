@@ -87,7 +87,7 @@ def test_an_unreachable_public_api_turns_red(kratos_network: KratosNetwork) -> N
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (404, b"not here", "does not answer as Kratos does: kratos_fault"),
+        (404, b"not here", "does not answer as Kratos does: kratos_unusable"),
         (200, b"<html>", "does not answer as Kratos does: not_json"),
         (400, b'{"error": {"code": 400, "message": "no"}}', "does not answer as Kratos does: kratos_refused"),
     ],
