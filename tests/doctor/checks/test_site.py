@@ -144,7 +144,7 @@ def test_urls_that_are_not_included_leave_the_rest_not_known(settings: Any, heal
 
     verdicts = red()
 
-    assert verdicts.pop("site.checks") == ["fail", "warn"]
+    assert verdicts.pop("site.checks") == ["fail"]
     assert verdicts == {
         name: ["unknown"]
         for name in (
