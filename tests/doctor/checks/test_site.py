@@ -148,7 +148,7 @@ def test_missing_urls_leave_the_other_rows_unknown(settings: Any, healthy: None)
 
     verdicts = red()
 
-    assert verdicts.pop("site.checks") == ["fail", "warn"]
+    assert verdicts.pop("site.checks") == ["fail"]
     assert verdicts == {
         name: ["unknown"]
         for name in (
