@@ -198,7 +198,11 @@ class ProviderBackend(ModelBackend):
             return None
         model = get_user_model()
         field = model.get_email_field_name()
-        alike = model._default_manager.filter(**{f"{field}__iexact": email})
+        try:
+            with users.unstorable_values():
+                alike = list(model._default_manager.filter(**{f"{field}__iexact": email}))
+        except users.UNSTORABLE:
+            return None
         # bytes.lower() knows ASCII alone: to some databases more letters are the same (CVE-2019-19844).
         found = [user for user in alike if getattr(user, field).encode().lower() == email.encode().lower()]
         return found[0] if len(found) == 1 else None

@@ -46,6 +46,19 @@ logger = logging.getLogger("django_ory_logout")
 _UNSHOWN = frozenset({"Cc", "Cs"})
 #: What a database, or its driver, says of a value that it cannot store.
 UNSTORABLE = (DataError, ValueError)
+#: The same of MySQL and MariaDB, about a character that a column cannot hold: for Django they are operational faults.
+_UNSTORABLE_CODES = {1267, 1271, 1366, 3988}
+
+
+@contextmanager
+def unstorable_values() -> Iterator[None]:
+    """Each fault about a value that cannot be stored is one of :data:`UNSTORABLE`."""
+    try:
+        yield
+    except OperationalError as error:
+        if error.args and error.args[0] in _UNSTORABLE_CODES:
+            raise DataError(error.args[0]) from error
+        raise
 
 
 class Fitted(NamedTuple):
@@ -189,7 +202,8 @@ def is_free(name: str, besides: AbstractBaseUser | None = None) -> bool:
     others = model._default_manager.using(router.db_for_write(model))
     if besides is not None:
         others = others.exclude(pk=besides.pk)
-    return not any(others.filter(**{f"{field}__iexact": name}).exists() for field in fields)
+    with unstorable_values():
+        return not any(others.filter(**{f"{field}__iexact": name}).exists() for field in fields)
 
 
 def is_name(field_name: str) -> bool:
@@ -265,7 +279,8 @@ def create(candidates: Iterable[str], values: Mapping[str, Any]) -> AbstractBase
         named = {**values, get_user_model().USERNAME_FIELD: name}
         for given in (named, _required_of(named)):
             try:
-                return _created(_valid(given))
+                with unstorable_values():
+                    return _created(_valid(given))
             except (
                 IntegrityError,
                 ValidationError,
@@ -438,7 +453,7 @@ def save(user: AbstractBaseUser, values: Mapping[str, Any]) -> list[str]:
 def _save(user: AbstractBaseUser, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         setattr(user, name, value)
-    with transaction.atomic(using=router.db_for_write(type(user))):
+    with unstorable_values(), transaction.atomic(using=router.db_for_write(type(user))):
         user.save(update_fields=list(values))
 
 
