@@ -239,6 +239,7 @@ def _sign_in(request: HttpRequest, pending: PendingSignIn, response: Mapping[str
     metadata = config.provider.metadata(time.time())
     code = messages.authorization_code(response, metadata, iss_required=config.iss_required)
     received, id_token = _redeemed(config, code, pending)
+    backends.require_importable()
     user = auth.authenticate(request, id_token=id_token, provider=config)
     if user is None:
         raise backends.refusal_of(request)

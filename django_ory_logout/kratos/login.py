@@ -92,6 +92,7 @@ def _admit(request: Any, kratos: KratosConfig, credential: Credential, found: Wh
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
     kept = StoredLogin.of(at_kratos, provider=kratos.alias, expires_at=at_kratos.expires_at)
     try:
+        backends.require_importable()
         user = auth.authenticate(request, kratos_session=at_kratos, provider=kratos)
         if user is None:
             raise backends.refusal_of(request)

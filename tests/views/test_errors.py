@@ -127,6 +127,31 @@ def test_site_without_the_backend(browser: SiteBrowser, settings: Any, logged: L
     assert logged() == [f"sign-in failed: backend_missing: {missing}. Add it, or a subclass of it."]
 
 
+@pytest.mark.parametrize(
+    ("backends", "said"),
+    [
+        (
+            "django_ory_logout.backends.ProviderBackend",
+            "is a text, 'django_ory_logout.backends.ProviderBackend'. "
+            "Write: AUTHENTICATION_BACKENDS = ['django_ory_logout.backends.ProviderBackend']",
+        ),
+        (
+            ["django_ory_logout.backends.ProvderBackend"],
+            "has 'django_ory_logout.backends.ProvderBackend', which cannot be imported (ImportError). "
+            "Correct or remove it.",
+        ),
+    ],
+)
+def test_site_whose_backends_cannot_be_imported(
+    backends: Any, said: str, browser: SiteBrowser, settings: Any, logged: Logged
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = backends
+
+    assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
+
+    assert logged() == [f"sign-in failed: backend_missing: AUTHENTICATION_BACKENDS {said}"]
+
+
 class AnotherBackend(ProviderBackend):
     def authenticate(self, *_args: Any, **_credentials: Any) -> None:
         return None
