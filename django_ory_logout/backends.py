@@ -40,7 +40,7 @@ def is_configured() -> bool:
 
 def require_importable() -> None:
     """Raises :exc:`SetupError` (``backend_missing``) for ``AUTHENTICATION_BACKENDS`` that Django cannot import."""
-    names = settings.AUTHENTICATION_BACKENDS
+    names: Any = settings.AUTHENTICATION_BACKENDS
     if isinstance(names, str):
         wrong = f"AUTHENTICATION_BACKENDS is a text, {names!r}"
         raise SetupError("backend_missing", f"{wrong}. Write: AUTHENTICATION_BACKENDS = [{names!r}]")

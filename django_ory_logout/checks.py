@@ -126,17 +126,18 @@ def _is(name: str, kind: type) -> bool:
 @register(Tags.security)
 def check_backend(**_kwargs: Any) -> list[CheckMessage]:
     """E052: somebody has to know who a subject is, and Django imports all backends to ask one."""
-    names = settings.AUTHENTICATION_BACKENDS
+    names: Any = settings.AUTHENTICATION_BACKENDS
     if isinstance(names, str) or any(_is(name, ProviderBackend) for name in names):
         try:
             require_importable()
         except SetupError as error:
-            return [_error("E052", error.detail, f"One of them has to be {BACKEND}, or a subclass of it.")]
-        return []
-    message = f"AUTHENTICATION_BACKENDS has no {BACKEND}{_not_imported(settings.AUTHENTICATION_BACKENDS)}."
-    return [
-        _error("E052", message, f"Add it, or a subclass of it. Write: AUTHENTICATION_BACKENDS = [{BACKEND!r}, ...]")
-    ]
+            message, hint = error.detail, f"One of them has to be {BACKEND}, or a subclass of it."
+        else:
+            return []
+    else:
+        message = f"AUTHENTICATION_BACKENDS has no {BACKEND}{_not_imported(names)}."
+        hint = f"Add it, or a subclass of it. Write: AUTHENTICATION_BACKENDS = [{BACKEND!r}, ...]"
+    return [_error("E052", message, hint)]
 
 
 @register(Tags.security)

@@ -333,9 +333,11 @@ def _invalid(user: AbstractBaseUser | None, error: ValidationError) -> SignInRef
     if _is_rule(user, wrong):
         who = "the user model" if user else "create_user, or the model,"
         return SignInRefused("user_refused", f"{who} refuses: {detail}")
-    constraint = _broken_in_meta(user) if user and wrong.keys() == {NON_FIELD_ERRORS} else None
+    constraint = _broken_in_meta(user) if user else None
+    if constraint is None or wrong.keys() != {NON_FIELD_ERRORS}:
+        return SetupError("user_invalid", detail)
     if not isinstance(constraint, UniqueConstraint):
-        return SetupError("user_invalid", f"constraint {constraint.name} does not hold" if constraint else detail)
+        return SetupError("user_invalid", f"constraint {constraint.name} does not hold")
     if all(getattr(user, name) == "" for name in _fields_of(constraint)):
         return SetupError("user_invalid", _NOTHING_TWICE_IN_META % constraint.name)
     return SignInRefused("user_exists", f"constraint {constraint.name}")
@@ -368,8 +370,9 @@ def _broken_in_meta(user: AbstractBaseUser) -> BaseConstraint | None:
 
 
 def _fields_of(constraint: UniqueConstraint) -> list[str]:
-    parts = [part for one in constraint.expressions for part in getattr(one, "flatten", lambda one=one: [one])()]
-    return [*constraint.fields, *(part.name for part in parts if isinstance(part, F))]
+    parts: list[Any] = list(constraint.expressions)
+    parts += [part for one in parts if hasattr(one, "flatten") for part in one.flatten()]
+    return [*constraint.fields, *(part.name for part in parts if isinstance(part, F))]  # type: ignore[attr-defined]
 
 
 #: What stands for the code of an error that ``clean()`` of the model has given none.

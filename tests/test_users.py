@@ -121,14 +121,15 @@ def test_name_that_the_database_cannot_even_look_up(monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def latin1(monkeypatch: pytest.MonkeyPatch) -> None:
     """Columns that hold few characters, as MySQL and MariaDB have them."""
-    fetch_all, exists = models.QuerySet._fetch_all, models.QuerySet.exists  # type: ignore[attr-defined]
-
-    def compare(queryset: Any) -> None:
-        if not str(queryset.query).isascii():
-            raise OperationalError(1267, "Illegal mix of collations")
+    fetch_all, exists = models.QuerySet._fetch_all, models.QuerySet.exists
 
     def checked(method: Any) -> Any:
-        return lambda queryset: (compare(queryset), method(queryset))[1]
+        def compared(queryset: Any) -> Any:
+            if not str(queryset.query).isascii():
+                raise OperationalError(1267, "Illegal mix of collations")
+            return method(queryset)
+
+        return compared
 
     def save(user: User, *args: Any, **kwargs: Any) -> None:
         if not user.first_name.isascii():
@@ -152,8 +153,10 @@ def test_values_that_the_character_set_of_the_database_lacks(configure: Configur
 
 
 def test_operational_fault_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def exists(_queryset: Any) -> bool:
-        raise OperationalError(2006, "Server has gone away")
+    def exists(queryset: Any) -> bool:
+        if queryset.model is User:
+            raise OperationalError(2006, "Server has gone away")
+        return False
 
     monkeypatch.setattr(models.QuerySet, "exists", exists)
 

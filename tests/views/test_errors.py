@@ -229,17 +229,35 @@ def test_receiver_that_raises_anything(
     assert get_user_model().objects.count() == 0
 
 
-class NotFoundBackend(ProviderBackend):
+class BrokenBackend(ProviderBackend):
+    error: Exception
+
     def user_fields(self, claims: Any) -> dict[str, Any]:
-        raise Http404
+        raise self.error
 
 
-def test_hook_of_the_site_that_raises_an_answer_of_django(browser: SiteBrowser, settings: Any, logged: Logged) -> None:
-    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.NotFoundBackend"]
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Http404(), "user_invalid: code of this site raises Http404"),
+        (KeyError("a secret"), "internal_error: KeyError"),  # with its traceback, which Django reports
+    ],
+)
+def test_hook_of_the_site_that_fails(
+    error: Exception,
+    said: str,
+    browser: SiteBrowser,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.BrokenBackend"]
+    monkeypatch.setattr(BrokenBackend, "error", error, raising=False)
+    browser.raise_request_exception = False
 
-    assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
+    assert browser.sign_in("amber").status_code == 500
 
-    assert logged()[-1] == "sign-in failed: user_invalid: code of this site raises Http404"
+    assert any(message.startswith(f"sign-in failed: {said} (reference") for message in caplog.messages)
 
 
 @pytest.mark.parametrize("error", [IntegrityError("x"), KeyError("x")])
