@@ -269,7 +269,7 @@ def start_session(
         request.session = session = before.successor(user)
         with users.receiver_faults():
             auth.login(request, cast(Any, user))
-        row = opening.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
+            row = opening.open_login_session(session, user, authentication, kept, row_id=row_id, user_agent=user_agent)
         before.end(EndReason.SUPERSEDED)
         if replaces and not came:
             replaced = SessionName(replaces, None)

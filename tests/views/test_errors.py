@@ -23,6 +23,7 @@ from django.urls import reverse_lazy
 from django_ory_logout import exceptions
 from django_ory_logout.backends import ProviderBackend
 from django_ory_logout.flows import login as journey
+from django_ory_logout.models import LoginSession
 from django_ory_logout.testing import Network
 from django_ory_logout.views import errors
 from django_ory_logout.views.errors import Group
@@ -227,6 +228,21 @@ def test_receiver_that_raises_anything(
     name = f"{__name__}.{receiver.__qualname__}, a receiver of a signal,"
     assert logged()[-1] == f"sign-in failed: {'user_refused' if refused else 'user_invalid'}: {name} {reason}"
     assert get_user_model().objects.count() == 0
+
+
+@pytest.mark.parametrize("error", [IntegrityError("x"), KeyError("x")])
+def test_receiver_of_the_login_session_that_fails(
+    error: Exception, browser: SiteBrowser, connect_receiver: Connect, logged: Logged
+) -> None:
+    def receiver(*, sender: type, **_arguments: Any) -> None:
+        if sender is LoginSession:
+            raise error
+
+    connect_receiver(post_save, receiver)
+
+    assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
+
+    assert logged()[-1].startswith(f"sign-in failed: user_invalid: {__name__}.{receiver.__qualname__}, a receiver of")
 
 
 class BrokenBackend(ProviderBackend):
