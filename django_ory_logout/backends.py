@@ -11,6 +11,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest
+from django.utils.module_loading import import_string
 
 from . import users
 from .conf import KratosConfig, ProviderConfig
@@ -35,6 +36,20 @@ _REFUSAL = "_ory_logout_refusal"
 def is_configured() -> bool:
     """Whether :class:`ProviderBackend` is in ``AUTHENTICATION_BACKENDS``, or a subclass of it."""
     return any(isinstance(load_backend(name), ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS)
+
+
+def require_importable() -> None:
+    """Raises :exc:`SetupError` (``backend_missing``) for ``AUTHENTICATION_BACKENDS`` that Django cannot import."""
+    names: Any = settings.AUTHENTICATION_BACKENDS
+    if isinstance(names, str):
+        wrong = f"AUTHENTICATION_BACKENDS is a text, {names!r}"
+        raise SetupError("backend_missing", f"{wrong}. Write: AUTHENTICATION_BACKENDS = [{names!r}]")
+    for name in names:
+        try:
+            import_string(name)
+        except (ImportError, ValueError, AttributeError, TypeError) as error:
+            wrong = f"AUTHENTICATION_BACKENDS has {name!r}, which cannot be imported"
+            raise SetupError("backend_missing", f"{wrong} ({type(error).__name__}). Correct or remove it.") from error
 
 
 def refusal_of(request: HttpRequest) -> OryLogoutError:
@@ -198,7 +213,11 @@ class ProviderBackend(ModelBackend):
             return None
         model = get_user_model()
         field = model.get_email_field_name()
-        alike = model._default_manager.filter(**{f"{field}__iexact": email})
+        try:
+            with users.unstorable_values():
+                alike = list(model._default_manager.filter(**{f"{field}__iexact": email}))
+        except users.UNSTORABLE:
+            return None
         # bytes.lower() knows ASCII alone: to some databases more letters are the same (CVE-2019-19844).
         found = [user for user in alike if getattr(user, field).encode().lower() == email.encode().lower()]
         return found[0] if len(found) == 1 else None

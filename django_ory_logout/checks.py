@@ -25,7 +25,8 @@ from django.utils import translation
 from django.utils.module_loading import import_string
 
 from . import conf
-from .backends import ProviderBackend
+from .backends import ProviderBackend, require_importable
+from .exceptions import SetupError
 from .middleware import KratosMiddleware, LoginSessionMiddleware
 from .models import LoginSession
 
@@ -104,7 +105,7 @@ def _not_imported(names: Iterable[str]) -> str:
 def _imported(name: str) -> Any:
     try:
         return import_string(name)
-    except ImportError:
+    except (ImportError, ValueError, AttributeError, TypeError):  # the latter for what is no dotted name
         return None
 
 
@@ -166,13 +167,19 @@ def check_templates(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_backend(**_kwargs: Any) -> list[CheckMessage]:
-    """E052: somebody has to know who a subject is."""
-    if any(_is(name, ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS):
-        return []
-    message = f"AUTHENTICATION_BACKENDS has no {BACKEND}{_not_imported(settings.AUTHENTICATION_BACKENDS)}."
-    return [
-        _error("E052", message, f"Add it, or a subclass of it. Write: AUTHENTICATION_BACKENDS = [{BACKEND!r}, ...]")
-    ]
+    """E052: somebody has to know who a subject is, and Django imports all backends to ask one."""
+    names: Any = settings.AUTHENTICATION_BACKENDS
+    if isinstance(names, str) or any(_is(name, ProviderBackend) for name in names):
+        try:
+            require_importable()
+        except SetupError as error:
+            message, hint = error.detail, f"One of them has to be {BACKEND}, or a subclass of it."
+        else:
+            return []
+    else:
+        message = f"AUTHENTICATION_BACKENDS has no {BACKEND}{_not_imported(names)}."
+        hint = f"Add it, or a subclass of it. Write: AUTHENTICATION_BACKENDS = [{BACKEND!r}, ...]"
+    return [_error("E052", message, hint)]
 
 
 @register(Tags.security)

@@ -27,9 +27,6 @@ def database_fault(error: DatabaseFault) -> TemporaryError:
         return SetupError("not_migrated", f"{missing[0]}. Run: python manage.py migrate{_database_of(missing[0])}")
     if isinstance(error, ProgrammingError) or "readonly database" in str(error):
         return SetupError("database_unusable", type(error).__name__)
-    receiver = receiver_of(error)
-    if isinstance(error, IntegrityError) and receiver:
-        return SetupError("database_unusable", f"{receiver} fails: {broken_constraint(error)}")
     return TemporaryError("database_fault", type(error).__name__)
 
 

@@ -46,6 +46,19 @@ logger = logging.getLogger("django_ory_logout")
 _UNSHOWN = frozenset({"Cc", "Cs"})
 #: What a database, or its driver, says of a value that it cannot store.
 UNSTORABLE = (DataError, ValueError)
+#: The same of MySQL and MariaDB, about a character that a column cannot hold: for Django they are operational faults.
+_UNSTORABLE_CODES = {1267, 1271, 1366, 3988}
+
+
+@contextmanager
+def unstorable_values() -> Iterator[None]:
+    """Each fault about a value that cannot be stored is one of :data:`UNSTORABLE`."""
+    try:
+        yield
+    except OperationalError as error:
+        if error.args and error.args[0] in _UNSTORABLE_CODES:
+            raise DataError(error.args[0]) from error
+        raise
 
 
 class Fitted(NamedTuple):
@@ -189,7 +202,8 @@ def is_free(name: str, besides: AbstractBaseUser | None = None) -> bool:
     others = model._default_manager.using(router.db_for_write(model))
     if besides is not None:
         others = others.exclude(pk=besides.pk)
-    return not any(others.filter(**{f"{field}__iexact": name}).exists() for field in fields)
+    with unstorable_values():
+        return not any(others.filter(**{f"{field}__iexact": name}).exists() for field in fields)
 
 
 def is_name(field_name: str) -> bool:
@@ -265,7 +279,8 @@ def create(candidates: Iterable[str], values: Mapping[str, Any]) -> AbstractBase
         named = {**values, get_user_model().USERNAME_FIELD: name}
         for given in (named, _required_of(named)):
             try:
-                return _created(_valid(given))
+                with unstorable_values():
+                    return _created(_valid(given))
             except (
                 IntegrityError,
                 ValidationError,
@@ -318,9 +333,11 @@ def _invalid(user: AbstractBaseUser | None, error: ValidationError) -> SignInRef
     if _is_rule(user, wrong):
         who = "the user model" if user else "create_user, or the model,"
         return SignInRefused("user_refused", f"{who} refuses: {detail}")
-    constraint = _broken_in_meta(user) if user and wrong.keys() == {NON_FIELD_ERRORS} else None
+    constraint = _broken_in_meta(user) if user else None
+    if constraint is None or wrong.keys() != {NON_FIELD_ERRORS}:
+        return SetupError("user_invalid", detail)
     if not isinstance(constraint, UniqueConstraint):
-        return SetupError("user_invalid", f"constraint {constraint.name} does not hold" if constraint else detail)
+        return SetupError("user_invalid", f"constraint {constraint.name} does not hold")
     if all(getattr(user, name) == "" for name in _fields_of(constraint)):
         return SetupError("user_invalid", _NOTHING_TWICE_IN_META % constraint.name)
     return SignInRefused("user_exists", f"constraint {constraint.name}")
@@ -353,7 +370,8 @@ def _broken_in_meta(user: AbstractBaseUser) -> BaseConstraint | None:
 
 
 def _fields_of(constraint: UniqueConstraint) -> list[str]:
-    parts = [part for one in constraint.expressions for part in getattr(one, "flatten", lambda one=one: [one])()]
+    parts: list[Any] = list(constraint.expressions)
+    parts += [part for one in parts if hasattr(one, "flatten") for part in one.flatten()]
     return [*constraint.fields, *(str(vars(part)["name"]) for part in parts if isinstance(part, F))]
 
 
@@ -438,7 +456,7 @@ def save(user: AbstractBaseUser, values: Mapping[str, Any]) -> list[str]:
 def _save(user: AbstractBaseUser, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         setattr(user, name, value)
-    with transaction.atomic(using=router.db_for_write(type(user))):
+    with unstorable_values(), transaction.atomic(using=router.db_for_write(type(user))):
         user.save(update_fields=list(values))
 
 

@@ -276,6 +276,27 @@ def test_a_configured_backend_passes(backend: str) -> None:
     assert found(checks.check_backend, AUTHENTICATION_BACKENDS=[backend]) == []
 
 
+@pytest.mark.parametrize(
+    ("backends", "said"),
+    [
+        (checks.BACKEND, f"AUTHENTICATION_BACKENDS = [{checks.BACKEND!r}]"),
+        ("ModelBackend", "AUTHENTICATION_BACKENDS = ['ModelBackend']"),
+        ([checks.BACKEND, "axes.backends.Missing"], "'axes.backends.Missing', which cannot be imported"),
+        ([checks.BACKEND, f"{__name__}.Missing"], f"'{__name__}.Missing', which cannot be imported"),
+        ([checks.BACKEND, ".x.Y"], "'.x.Y', which cannot be imported"),
+        ([checks.BACKEND, ""], "'', which cannot be imported"),
+        ([None, checks.BACKEND], "None, which cannot be imported"),
+        ([None, ".x.Y", "."], "where None, '.x.Y', '.' cannot be imported"),
+    ],
+)
+def test_backends_that_cannot_be_imported(backends: Any, said: str) -> None:
+    with override_settings(AUTHENTICATION_BACKENDS=backends):
+        (message,) = checks.check_backend()
+
+    assert message.id == "ory_logout.E052"
+    assert said in message.msg
+
+
 # URLs
 
 

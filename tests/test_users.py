@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import AbstractBaseUser, User, UserManager
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
-from django.db import DataError, IntegrityError, models
+from django.db import DataError, IntegrityError, OperationalError, models
 from django.db.models import F
 from django.db.models.functions import Lower
 from django.db.models.signals import post_save
@@ -116,6 +116,52 @@ def test_a_name_that_the_database_cannot_look_up_is_changed(monkeypatch: pytest.
     monkeypatch.setattr(users, "is_free", is_free)
 
     assert signed_in(id_token(preferred_username="Амбер")).username == "amber"
+
+
+@pytest.fixture
+def latin1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns that hold few characters, as MySQL and MariaDB have them."""
+    fetch_all, exists = models.QuerySet._fetch_all, models.QuerySet.exists
+
+    def checked(method: Any) -> Any:
+        def compared(queryset: Any) -> Any:
+            if not str(queryset.query).isascii():
+                raise OperationalError(1267, "Illegal mix of collations")
+            return method(queryset)
+
+        return compared
+
+    def save(user: User, *args: Any, **kwargs: Any) -> None:
+        if not user.first_name.isascii():
+            raise OperationalError(1366, "Incorrect string value")
+        models.Model.save(user, *args, **kwargs)
+
+    monkeypatch.setattr(models.QuerySet, "exists", checked(exists))
+    monkeypatch.setattr(models.QuerySet, "_fetch_all", checked(fetch_all))
+    monkeypatch.setattr(User, "save", save)
+
+
+@pytest.mark.usefixtures("latin1")
+def test_values_that_the_character_set_of_the_database_lacks(configure: Configure, logged: Logged) -> None:
+    configure(ASSOCIATE_BY_EMAIL=True)
+    claims = {"preferred_username": "Ж", "given_name": "Ж", "family_name": "Stone", **verified("amber@ж.example")}
+
+    user = signed_in(id_token(**claims))
+
+    assert (user.username, user.first_name, user.last_name) == ("amber", "", "Stone")
+    assert "user updated in part: first_name left out: a value cannot be stored" in logged()
+
+
+def test_operational_fault_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exists(queryset: Any) -> bool:
+        if queryset.model is User:
+            raise OperationalError(2006, "Server has gone away")
+        return False
+
+    monkeypatch.setattr(models.QuerySet, "exists", exists)
+
+    with pytest.raises(OperationalError):
+        sign_in(id_token())
 
 
 def test_a_name_that_is_taken_meanwhile_gets_a_suffix(monkeypatch: pytest.MonkeyPatch) -> None:

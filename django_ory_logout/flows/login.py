@@ -239,6 +239,7 @@ def _sign_in(request: HttpRequest, pending: PendingSignIn, response: Mapping[str
     metadata = config.provider.metadata(time.time())
     code = messages.authorization_code(response, metadata, iss_required=config.iss_required)
     tokens, id_token = _exchange(config, code, pending)
+    backends.require_importable()
     user = auth.authenticate(request, id_token=id_token, provider=config)
     if user is None:
         raise backends.refusal_of(request)
@@ -270,7 +271,7 @@ def start_session(
         request.session = session = previous.new_session_for(user)
         with users.receiver_faults():
             auth.login(request, cast(Any, user))
-        row = opening.open_login_session(session, user, authentication, login, row_id=row_id, user_agent=user_agent)
+            row = opening.open_login_session(session, user, authentication, login, row_id=row_id, user_agent=user_agent)
         previous.end(EndReason.SUPERSEDED)
         if replaces and not has_previous:
             replaced = SessionName(replaces, None)

@@ -102,6 +102,7 @@ def _start_session(request: Any, kratos: KratosConfig, credential: Credential, r
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
     stored = StoredLogin.of(kratos_session, provider=kratos.alias, expires_at=kratos_session.expires_at)
     try:
+        backends.require_importable()
         user = auth.authenticate(request, kratos_session=kratos_session, provider=kratos)
         if user is None:
             raise backends.refusal_of(request)

@@ -23,6 +23,7 @@ from django.urls import reverse_lazy
 from django_ory_logout import exceptions
 from django_ory_logout.backends import ProviderBackend
 from django_ory_logout.flows import login as journey
+from django_ory_logout.models import LoginSession
 from django_ory_logout.testing import Network
 from django_ory_logout.views import errors
 from django_ory_logout.views.errors import Group
@@ -127,6 +128,31 @@ def test_a_site_without_the_backend_is_explained(browser: SiteBrowser, settings:
     assert logged() == [f"sign-in failed: backend_missing: {missing}. Add it, or a subclass of it."]
 
 
+@pytest.mark.parametrize(
+    ("backends", "said"),
+    [
+        (
+            "django_ory_logout.backends.ProviderBackend",
+            "is a text, 'django_ory_logout.backends.ProviderBackend'. "
+            "Write: AUTHENTICATION_BACKENDS = ['django_ory_logout.backends.ProviderBackend']",
+        ),
+        (
+            ["django_ory_logout.backends.ProvderBackend"],
+            "has 'django_ory_logout.backends.ProvderBackend', which cannot be imported (ImportError). "
+            "Correct or remove it.",
+        ),
+    ],
+)
+def test_site_whose_backends_cannot_be_imported(
+    backends: Any, said: str, browser: SiteBrowser, settings: Any, logged: Logged
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = backends
+
+    assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
+
+    assert logged() == [f"sign-in failed: backend_missing: AUTHENTICATION_BACKENDS {said}"]
+
+
 class AnotherBackend(ProviderBackend):
     def authenticate(self, *_args: Any, **_credentials: Any) -> None:
         return None
@@ -208,17 +234,50 @@ def test_receiver_that_raises_anything(
     assert get_user_model().objects.count() == 0
 
 
-class NotFoundBackend(ProviderBackend):
-    def user_fields(self, claims: Any) -> dict[str, Any]:
-        raise Http404
+@pytest.mark.parametrize("error", [IntegrityError("x"), KeyError("x")])
+def test_receiver_of_the_login_session_that_fails(
+    error: Exception, browser: SiteBrowser, connect_receiver: Connect, logged: Logged
+) -> None:
+    def receiver(*, sender: type, **_arguments: Any) -> None:
+        if sender is LoginSession:
+            raise error
 
-
-def test_hook_of_the_site_that_raises_an_answer_of_django(browser: SiteBrowser, settings: Any, logged: Logged) -> None:
-    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.NotFoundBackend"]
+    connect_receiver(post_save, receiver)
 
     assert_page(browser.sign_in("amber"), 500, SET_UP_WRONGLY)
 
-    assert logged()[-1] == "sign-in failed: user_invalid: code of this site raises Http404"
+    assert logged()[-1].startswith(f"sign-in failed: user_invalid: {__name__}.{receiver.__qualname__}, a receiver of")
+
+
+class BrokenBackend(ProviderBackend):
+    error: Exception
+
+    def user_fields(self, claims: Any) -> dict[str, Any]:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Http404(), "user_invalid: code of this site raises Http404"),
+        (KeyError("a secret"), "internal_error: KeyError"),  # with its traceback, which Django reports
+    ],
+)
+def test_hook_of_the_site_that_fails(
+    error: Exception,
+    said: str,
+    browser: SiteBrowser,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.BrokenBackend"]
+    monkeypatch.setattr(BrokenBackend, "error", error, raising=False)
+    browser.raise_request_exception = False
+
+    assert browser.sign_in("amber").status_code == 500
+
+    assert any(message.startswith(f"sign-in failed: {said} (reference") for message in caplog.messages)
 
 
 @pytest.mark.parametrize("error", [IntegrityError("x"), KeyError("x")])
