@@ -1,6 +1,6 @@
-"""The admin pages, all read-only: login sessions, receipts, events, subjects. Deleting a login session ends it.
+"""The admin pages for login sessions, receipts, events and subjects. Nothing can be changed; deleting ends a session.
 
-``force_logout_everywhere`` is an action for the login sessions here, and for the site's own admin of users.
+``force_logout_everywhere`` is an action for login sessions, and for the site's own admin of users.
 """
 
 import logging
@@ -29,46 +29,46 @@ else:
 
 logger = logging.getLogger("django_ory_logout")
 
-#: Each person costs several calls; so many can be waited for.
-MAX_PEOPLE = 20
+#: Each user needs several calls, so a request handles at most this many.
+MAX_USERS = 20
 
 
 @admin.action(description=_("Log out everywhere"))
 def force_logout_everywhere(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-    """Log out the users that are chosen, or whose login sessions are: shown first, done when just these are confirmed.
+    """Log out the selected users, or the users of the selected login sessions. A first page asks for confirmation.
 
-    For those who may delete login sessions; ``PermissionDenied`` for others.
+    Raises ``PermissionDenied`` if the administrator may not delete login sessions.
     """
     if not request.user.has_perm("ory_logout.delete_loginsession"):
         raise PermissionDenied
     chosen = _chosen(queryset)
     if not chosen:
-        messages.error(request, _("Nobody has been logged out: what was chosen is gone."))
+        messages.error(request, _("No user was logged out: the selected entries no longer exist."))
         return None
-    if len(chosen) > MAX_PEOPLE:
-        messages.error(request, _("Choose at most %(count)d people.") % {"count": MAX_PEOPLE})
+    if len(chosen) > MAX_USERS:
+        messages.error(request, _("Select at most %(count)d users.") % {"count": MAX_USERS})
         return None
     return _page(modeladmin, request, chosen, _is_confirmed(request, chosen))
 
 
 def _is_confirmed(request: HttpRequest, chosen: Mapping[AbstractBaseUser, Any]) -> bool:
-    """Whether these are the people who were shown, no more and no less."""
+    """Whether the administrator confirmed exactly these users."""
     shown = request.POST.getlist("confirmed")
     if not shown:
         return False
     if set(shown) == {str(user.pk) for user in chosen}:
         return True
-    messages.warning(request, _("Nobody has been logged out yet: these are other people than were shown before."))
+    messages.warning(request, _("No user was logged out yet: these users are not the same as on the page before."))
     return False
 
 
 def _page(
     modeladmin: Any, request: HttpRequest, chosen: Mapping[AbstractBaseUser, Any], confirmed: bool
 ) -> HttpResponse:
-    """What would be done; or once it is ``confirmed``, what has been."""
+    """The page with the planned steps; if ``confirmed``, do them and show the results."""
     results = [(user, force_logout(user=user, dry_run=not confirmed)) for user in chosen]
     if confirmed:
-        _note(modeladmin, request, chosen)
+        _log(modeladmin, request, chosen)
     context = {
         **modeladmin.admin_site.each_context(request),
         "title": _("Log out everywhere"),
@@ -84,17 +84,17 @@ def _page(
 
 
 def _chosen(queryset: QuerySet[Any]) -> Mapping[AbstractBaseUser, Any]:
-    """The users, each with a row that stands for them; no more than it takes to see that they are too many."""
+    """The users, each with the key of a selected row; at most ``MAX_USERS + 1``."""
     if queryset.model is not LoginSession:
-        return {user: user.pk for user in queryset[: MAX_PEOPLE + 1]}
+        return {user: user.pk for user in queryset[: MAX_USERS + 1]}
     rows = dict(queryset.values_list("user_id", "pk"))
-    users = get_user_model()._default_manager.filter(pk__in=list(rows)[: MAX_PEOPLE + 1])
+    users = get_user_model()._default_manager.filter(pk__in=list(rows)[: MAX_USERS + 1])
     return {user: rows[user.pk] for user in users}
 
 
-def _note(modeladmin: Any, request: HttpRequest, people: Iterable[AbstractBaseUser]) -> None:
-    """What was done to whom, in the admin's own history."""
-    for user in people:
+def _log(modeladmin: Any, request: HttpRequest, users: Iterable[AbstractBaseUser]) -> None:
+    """Add the logout to the history of each user in the admin."""
+    for user in users:
         modeladmin.log_change(request, user, str(_("Logged out everywhere.")))
 
 
@@ -107,7 +107,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 class OfUserAdmin(ReadOnlyAdmin):
-    """Users may be in another database: they come by a query of their own, and nothing is joined with them."""
+    """Loads users by a separate query: they may be in another database, where no join is possible."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("user")
@@ -140,7 +140,7 @@ class LogoutReceiptAdmin(ReadOnlyAdmin):
 
 
 class LogAdmin(ReadOnlyAdmin):
-    """What ``ory_purge`` alone deletes."""
+    """Rows that only ``ory_purge`` deletes."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -153,7 +153,7 @@ class LogoutEventAdmin(LogAdmin):
     search_fields = ["subject", "sid"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LogoutEvent]:
-        """Without who follows."""
+        """Leave out the rows of doctors that follow a logout."""
         return super().get_queryset(request).exclude(kind=EventKind.FOLLOWED)
 
 
@@ -165,7 +165,7 @@ class RefusalCountAdmin(LogAdmin):
 
 @admin.register(Subject)
 class SubjectAdmin(OfUserAdmin):
-    """Added by hand where ``CREATE_USERS`` is off."""
+    """Administrators add subjects here if ``CREATE_USERS`` is off."""
 
     raw_id_fields = ["user"]
     fields = ["user", "issuer", "subject"]

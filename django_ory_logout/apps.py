@@ -12,11 +12,11 @@ class OryLogoutConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401 - registers itself
+        from . import checks  # noqa: F401 - the import registers the checks
         from .sessions.store import end_at_logout
-        from .users import forget_deleted
+        from .users import delete_user_data
 
         user_logged_out.connect(end_at_logout, dispatch_uid="ory_logout_end_at_logout")
         for model in apps.get_models():
             if issubclass(model, get_user_model()):  # a proxy sends its own signal
-                post_delete.connect(forget_deleted, model, dispatch_uid="ory_logout_forget_deleted")
+                post_delete.connect(delete_user_data, model, dispatch_uid="ory_logout_delete_user_data")

@@ -1,4 +1,4 @@
-"""``ProviderBackend``: who a provider's subject is here. It knows no password."""
+"""``ProviderBackend`` finds or creates the user of a provider's subject. It accepts no password."""
 
 import logging
 from contextlib import ExitStack
@@ -21,7 +21,7 @@ from .oidc.tokens import Claims, IDToken
 
 logger = logging.getLogger("django_ory_logout")
 
-#: Why nobody was signed in, by the code that a cache can keep.
+#: The class of each error with which this backend refuses a sign-in, by its code. A cache can keep the code.
 REFUSALS: dict[str, type[OryLogoutError]] = {
     "backend_missing": SetupError,
     "user_exists": SignInRefused,
@@ -29,7 +29,7 @@ REFUSALS: dict[str, type[OryLogoutError]] = {
     "user_refused": SignInRefused,
     "username_unusable": SignInRefused,
 }
-#: The attribute of a request that keeps it: ``authenticate()`` says no more than ``None``.
+#: The attribute of a request that keeps the refusal, because ``authenticate()`` can only return ``None``.
 _REFUSAL = "_ory_logout_refusal"
 
 
@@ -53,18 +53,18 @@ def require_importable() -> None:
 
 
 def refusal_of(request: HttpRequest) -> OryLogoutError:
-    """Why Django's ``authenticate()`` has just found nobody for ``request``."""
-    kept: OryLogoutError | None = vars(request).pop(_REFUSAL, None)
-    if kept:
-        return kept
+    """Why Django's ``authenticate()`` has just returned ``None`` for ``request``."""
+    refusal: OryLogoutError | None = vars(request).pop(_REFUSAL, None)
+    if refusal:
+        return refusal
     if not is_configured():
         missing = "AUTHENTICATION_BACKENDS has no django_ory_logout.backends.ProviderBackend"
         return SetupError("backend_missing", f"{missing}. Add it, or a subclass of it.")
-    return SignInRefused("user_refused", "no authentication backend lets this subject in")
+    return SignInRefused("user_refused", "no authentication backend accepts this subject")
 
 
 class ProviderBackend(ModelBackend):
-    """Turns ``(issuer, subject)`` into a user through :class:`~.models.Subject`. Permissions are ``ModelBackend``'s.
+    """Finds the user of ``(issuer, subject)`` by :class:`~.models.Subject`. Permissions are those of ``ModelBackend``.
 
     Subclass it, and name the subclass in ``AUTHENTICATION_BACKENDS``, to override :meth:`username` and
     :meth:`user_fields`.
@@ -78,9 +78,10 @@ class ProviderBackend(ModelBackend):
         kratos_session: Authentication | None = None,
         **credentials: Any,
     ) -> AbstractBaseUser | None:
-        """The user whom the verified ``id_token`` or ``kratos_session`` is about.
+        """The user of the verified ``id_token`` or ``kratos_session``.
 
-        ``None``: unknown, inactive, or other credentials. Raises as :func:`users.receiver_faults`.
+        ``None`` if there is none, the user is inactive, or ``credentials`` are for another backend. Raises like
+        :func:`.users.receiver_faults`.
         """
         authentication = id_token or kratos_session
         if authentication is None or provider is None:
@@ -102,7 +103,7 @@ class ProviderBackend(ModelBackend):
             with users.receiver_faults():
                 self.update_user(user, authentication.claims)
         except Exception:
-            users.discard(user)
+            users.delete_if_new(user)
             raise
         return user
 
@@ -110,9 +111,9 @@ class ProviderBackend(ModelBackend):
         return await sync_to_async(self.authenticate)(request, **credentials)
 
     def username(self, authentication: Authentication) -> str:
-        """The name that a new user should have; it is made valid, and free where somebody else has it.
+        """The preferred user name of a new user. The caller changes it if it is not valid or another user has it.
 
-        An address counts only if the provider verified it: anybody could choose another person's.
+        An e-mail address is used only if the provider verified it, because anyone could enter another user's address.
         """
         claims, email = authentication.claims, users.verified_email(authentication.claims)
         preferred = claims.get("preferred_username")
@@ -123,9 +124,9 @@ class ProviderBackend(ModelBackend):
         return email or authentication.subject
 
     def user_fields(self, claims: Claims) -> dict[str, Any]:
-        """User fields from ``claims``, set at every sign-in. An e-mail address only when the provider verified it.
+        """User fields from ``claims``, set at every sign-in. An e-mail address only if the provider verified it.
 
-        A value that the field cannot take is cut, cleaned or left out, and never keeps anybody out.
+        A value that does not fit the field is cut, cleaned or left out. It never stops the sign-in.
         """
         fields = {
             "first_name": claims.get("given_name"),
@@ -135,7 +136,7 @@ class ProviderBackend(ModelBackend):
         return {name: value for name, value in fields.items() if isinstance(value, str) and value}
 
     def linked_user(self, authentication: Authentication) -> AbstractBaseUser | None:
-        """The user whom the subject was linked with before. A link with a user who is gone is deleted."""
+        """The user that the subject is linked with. If that user does not exist any more, the link is deleted."""
         link = self._links().filter(subject_digest=digest(authentication.issuer, authentication.subject)).first()
         if link is None:
             return None
@@ -150,28 +151,27 @@ class ProviderBackend(ModelBackend):
     ) -> AbstractBaseUser | None:
         """Link the subject with a user: one found by e-mail or a new one, as the provider's settings allow.
 
-        Nobody is linked by e-mail with a user who may not sign in. If the link fails, the new user is deleted.
+        A user who may not sign in is never linked by e-mail. If the link fails, the new user is deleted.
 
         Raises :exc:`SignInRefused` and :exc:`SetupError` as :func:`users.create`.
         """
         try:
             return self._link(authentication, provider)
         except (IntegrityError, SignInRefused, SetupError) as error:
-            linked = self.linked_user(
-                authentication
-            )  # where the same person signs in for the first time, twice at once
+            # The same user may have signed in for the first time in two requests at once.
+            linked = self.linked_user(authentication)
             if linked is None:
                 raise users.refusal(error) if isinstance(error, IntegrityError) else error from error
             return linked
 
     def _link(self, authentication: Authentication, provider: ProviderConfig | KratosConfig) -> AbstractBaseUser | None:
         user = None
-        # The one entered last commits first: a link that others can see names a user whom they can see.
+        # The last one commits first. So when others can see the link, they can also see its user.
         databases = dict.fromkeys([router.db_for_write(Subject), router.db_for_write(get_user_model())])
         try:
-            with ExitStack() as all_or_nothing:
+            with ExitStack() as transactions:
                 for alias in databases:
-                    all_or_nothing.enter_context(transaction.atomic(using=alias))
+                    transactions.enter_context(transaction.atomic(using=alias))
                 user = self._user_by_email(authentication.claims) if provider.associate_by_email else None
                 if user is not None and not self.user_can_authenticate(user):  # type: ignore[arg-type]
                     return user
@@ -181,33 +181,34 @@ class ProviderBackend(ModelBackend):
                 if user is not None:
                     self._links().create(user=user, issuer=authentication.issuer, subject=authentication.subject)
         except Exception:
-            users.discard(user)  # committed in their database, before the commit of the link failed in another one
+            users.delete_if_new(user)  # in another database, the user can be committed although the link failed
             raise
         return user
 
     def update_user(self, user: AbstractBaseUser, claims: Claims) -> None:
-        """Bring the user's fields up to date with ``claims``."""
-        values, notes = users.fitted(self.user_fields(claims))
+        """Update the user's fields from ``claims``."""
+        values, messages = users.clean_fields(self.user_fields(claims))
         changed = {name: value for name, value in values.items() if getattr(user, name) != value}
         for name in [name for name in changed if users.is_name(name) and not users.is_free(changed[name], user)]:
             del changed[name]
-            notes.append(f"{name} left out: a field must be unique, and its value is taken")
+            messages.append(f"{name} left out: a field must be unique, and its value is taken")
         if changed:
-            notes += users.save(user, changed)
-        for note in notes:
-            logger.warning("user updated in part: %s", note)
+            messages += users.save(user, changed)
+        for message in messages:
+            logger.warning("user updated in part: %s", message)
 
     def _create_user(self, authentication: Authentication) -> AbstractBaseUser:
         unique = digest(authentication.issuer, authentication.subject)
-        wishes = [self.username(authentication)]
-        if users.names_are_addresses() and not wishes[0]:
+        preferred = [self.username(authentication)]
+        if users.names_are_addresses() and not preferred[0]:
             raise SignInRefused("username_unusable", users.address_missing(authentication.claims))
         if not users.names_are_addresses():
-            wishes += [users.verified_email(authentication.claims) or "", authentication.subject]
-        return users.create(users.names(wishes, unique), users.fitted(self.user_fields(authentication.claims)).values)
+            preferred += [users.verified_email(authentication.claims) or "", authentication.subject]
+        values = users.clean_fields(self.user_fields(authentication.claims)).values
+        return users.create(users.names(preferred, unique), values)
 
     def _user_by_email(self, claims: Claims) -> AbstractBaseUser | None:
-        """The one user with the e-mail address that the provider verified; two of them are none."""
+        """The user with the e-mail address that the provider verified; ``None`` if several users have it."""
         email = users.verified_email(claims)
         if email is None:
             return None
@@ -215,12 +216,12 @@ class ProviderBackend(ModelBackend):
         field = model.get_email_field_name()
         try:
             with users.unstorable_values():
-                alike = list(model._default_manager.filter(**{f"{field}__iexact": email}))
+                similar = list(model._default_manager.filter(**{f"{field}__iexact": email}))
         except users.UNSTORABLE:
             return None
-        # bytes.lower() knows ASCII alone: to some databases more letters are the same (CVE-2019-19844).
-        found = [user for user in alike if getattr(user, field).encode().lower() == email.encode().lower()]
-        return found[0] if len(found) == 1 else None
+        # Some databases treat more letters as equal (CVE-2019-19844). bytes.lower() changes only ASCII letters.
+        equal = [user for user in similar if getattr(user, field).encode().lower() == email.encode().lower()]
+        return equal[0] if len(equal) == 1 else None
 
     def _links(self) -> Any:
         return Subject.objects.using(router.db_for_write(Subject))

@@ -1,4 +1,4 @@
-"""Django's cache, shared by all processes, whose faults are ours to tell."""
+"""Django's cache, which all processes share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ PREFIX = "ory_logout:"
 
 
 class SharedCache:
-    """``cache`` under our prefix. Each call raises :exc:`TemporaryError` (``cache_fault``) when it does not answer.
+    """``cache`` with our key prefix. Each call raises :exc:`TemporaryError` (``cache_fault``) if the cache fails.
 
     :exc:`SetupError` (``cache_unusable``) when it never can.
     """
@@ -33,14 +33,14 @@ class SharedCache:
             self._cache.delete(PREFIX + key)
 
     def add(self, key: str, value: object, seconds: float) -> bool:
-        """Whether ``key`` was not there, and is now."""
+        """Add ``key`` if it is not there. Return whether it was added."""
         with _faults():
             return bool(self._cache.add(PREFIX + key, value, seconds))
 
 
 @contextmanager
 def _faults() -> Iterator[None]:
-    # Every backend has exceptions of its own; their text can hold an address with a password.
+    # Each backend has its own exceptions. Their text can hold a URL with a password.
     try:
         yield
     except Exception as error:

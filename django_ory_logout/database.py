@@ -1,4 +1,4 @@
-"""What a fault of the database means: one that passes, or one that the people who run the site have to repair."""
+"""Turn faults of the database into our errors: temporary ones, and ones that an administrator must fix."""
 
 import re
 from traceback import walk_tb
@@ -13,7 +13,7 @@ from django.dispatch import dispatcher
 
 from .exceptions import SetupError, TemporaryError
 
-#: What SQLite, PostgreSQL and MySQL say of a table or a column that is not there. Nothing else of their text is kept.
+#: The messages of SQLite, PostgreSQL and MySQL for a missing table or column. We show only this part of their text.
 _MISSING = re.compile(
     r"no such (?:table|column): [\w.]+|has no column named \w+|(?:relation|column) [\w.\"]+(?: of [\w. \"]+)? "
     r"does not exist|Table '[\w.]+' doesn't exist|Unknown column '[\w.]+'"
@@ -21,7 +21,7 @@ _MISSING = re.compile(
 
 
 def database_fault(error: DatabaseFault) -> TemporaryError:
-    """``error`` without its text, which can hold a session key. :exc:`SetupError`: another try does not help."""
+    """Our error for ``error``, without its text, which can hold a session key. :exc:`SetupError`: retrying fails."""
     missing = _MISSING.search(str(error))
     if missing:
         return SetupError("not_migrated", f"{missing[0]}. Run: python manage.py migrate{_database_of(missing[0])}")
@@ -39,50 +39,50 @@ def _database_of(missing: str) -> str:
     return "" if alias == DEFAULT_DB_ALIAS else f" --database {alias}"
 
 
-#: What databases say first of a constraint, without the value that they say next.
+#: Words in the messages of databases about a constraint, and our text for it, which never has a value.
 _CONSTRAINTS = {
     "unique|duplicate": "a field must be unique, and its value is taken",
     "null|default value": "a required field has no value",
     "foreign key": "what a field refers to is not there",
     "check": "a value is not allowed",
 }
-#: Where SQLite, PostgreSQL and MySQL name a column or a constraint.
+#: The name of the column or constraint in the messages of SQLite, PostgreSQL and MySQL.
 _NAME = re.compile(
     r"failed: ([\w., ]+)$|column \"(\w+)\"|constraint \"(\w+)\"|(?:Field|Column) '(\w+)'|for key '([\w.]+)'"
 )
 
 
 def broken_constraint(error: IntegrityError) -> str:
-    """Which constraint ``error`` is about, in our words: the database's own can hold values."""
-    said = re.sub("Duplicate entry '.*' for", "Duplicate for", str(error).partition("\n")[0])
-    reason = next((words for pattern, words in _CONSTRAINTS.items() if re.search(pattern, said.lower())), "")
+    """The constraint that ``error`` is about, in our own text: the database's text can hold values."""
+    message = re.sub("Duplicate entry '.*' for", "Duplicate for", str(error).partition("\n")[0])
+    reason = next((text for pattern, text in _CONSTRAINTS.items() if re.search(pattern, message.lower())), "")
     if not reason:
         return f"the database refuses it ({type(error).__name__})"
-    name = _NAME.search(said)
+    name = _NAME.search(message)
     return f"{reason} ({next(filter(None, name.groups()))})" if name else reason
 
 
 def is_taken(error: Exception) -> bool:
-    """Whether a value that must be unique is that of another row."""
+    """Whether another row has a value that must be unique."""
     return isinstance(error, IntegrityError) and broken_constraint(error).startswith(_CONSTRAINTS["unique|duplicate"])
 
 
 def receiver_of(error: Exception) -> str:
-    """The receiver of a signal that ``error`` comes from, by its name; empty: from none."""
-    found, before = "", ""
+    """The name of the signal receiver that raised ``error``; empty if none did."""
+    receiver, caller = "", ""
     for frame, _line in walk_tb(error.__traceback__):
         module = frame.f_globals.get("__name__", "")
-        if before == dispatcher.__name__ != module:
-            found = f"{module}.{frame.f_code.co_qualname}"
-        before = module
-    return found
+        if caller == dispatcher.__name__ != module:
+            receiver = f"{module}.{frame.f_code.co_qualname}"
+        caller = module
+    return receiver
 
 
 def model_of(error: Exception) -> type[Model] | None:
-    """The model whose rows the statement that ended with ``error`` is about."""
-    found = None
+    """The model of the statement that raised ``error``."""
+    model = None
     for frame, _line in walk_tb(error.__traceback__):
         compiler = frame.f_locals.get("self")
         if isinstance(compiler, SQLCompiler):
-            found = compiler.query.model
-    return found
+            model = compiler.query.model
+    return model

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. A caller branches on the class; people and the documentation go by the ``code``.
+"""The exceptions of this package. Code checks the class; users and the documentation refer to the ``code``.
 
 ``code`` is stable and public. ``str(error)`` is for the log: exact, and never a token, a secret or a claim's value.
 """
@@ -7,13 +7,13 @@ from typing import Any
 
 
 class OryLogoutError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The base class of all errors that this package raises on purpose."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
-        #: What finds its line in the log; empty until it is logged for a page.
+        #: The reference of its log line; empty until it is logged for a page.
         self.reference = ""
 
     def __str__(self) -> str:
@@ -21,35 +21,35 @@ class OryLogoutError(Exception):
 
 
 def fault_name(error: Exception) -> str:
-    """``error`` for the log: ours in full, and of any other its type, for its text can hold a session key."""
+    """The text of our own errors for the log; of others only the type, because their text can hold a session key."""
     return str(error) if isinstance(error, OryLogoutError) else type(error).__name__
 
 
 class InvalidMessage(OryLogoutError):
-    """The message itself is wrong; sent again it would be wrong again. Answered with 400."""
+    """The message is invalid. Sending it again does not help. Answered with 400."""
 
 
 class InvalidToken(InvalidMessage):
-    """A token that must not be trusted: form, signature or a claim."""
+    """A token with an invalid format, signature or claim."""
 
 
 class TemporaryError(OryLogoutError):
-    """Cannot be decided now, through no fault of the message; worth another try. Answered with 503."""
+    """Nothing can be decided now, but the message may be valid. Trying again may help. Answered with 503."""
 
 
 class ProviderUnavailable(TemporaryError):
-    """The provider is out of reach, answers with a fault, or was asked too recently to be asked again."""
+    """The provider is not reachable, answers with a fault, or may not be called again yet (cool-down)."""
 
 
 class SetupError(ProviderUnavailable):
-    """This site or the provider is set up wrongly: another try does not help, their operators have to repair it.
+    """This site or the provider is set up wrongly. Trying again does not help; an administrator must fix it.
 
-    Answered with 500; a provider's notice with 503 like any :exc:`TemporaryError`, for the notice itself is not wrong.
+    Answered with 500. A logout notice is answered with 503, like any :exc:`TemporaryError`: the notice may be valid.
     """
 
 
 class LogoutUnconfirmed(TemporaryError):
-    """A logout here that could not be written down. ``name`` and ``reason`` are what it takes to try it again."""
+    """The database could not record a logout. A retry needs ``name`` and ``reason``."""
 
     def __init__(self, code: str, detail: str = "", *, name: Any = None, reason: str = "") -> None:
         super().__init__(code, detail)
@@ -58,19 +58,19 @@ class LogoutUnconfirmed(TemporaryError):
 
 
 class SignInRefused(OryLogoutError):
-    """The provider or this site does not let this person in. Answered with 403."""
+    """The provider or this site does not accept this user. Answered with 403."""
 
 
 class LoggedOutMeanwhile(OryLogoutError):
-    """The provider logged the person out while they were signing in. Answered with 409."""
+    """The provider logged the user out during the sign-in. Answered with 409."""
 
 
 class HydraError(OryLogoutError):
-    """Hydra's admin API refuses a call, and would refuse it again."""
+    """Hydra's admin API refuses a call. Trying again does not help."""
 
 
 class ChallengeHandled(HydraError):
-    """This login, consent or logout request was answered before. ``redirect_to`` starts anew what it was part of."""
+    """This login, consent or logout request was answered before. ``redirect_to`` starts a new one."""
 
     def __init__(self, redirect_to: str) -> None:
         super().__init__("challenge_handled")
@@ -78,11 +78,11 @@ class ChallengeHandled(HydraError):
 
 
 class KratosError(OryLogoutError):
-    """Kratos refuses a call, and would refuse it again."""
+    """Kratos refuses a call. Trying again does not help."""
 
 
 class SecondFactorRequired(KratosError):
-    """The session is alive, and this call asks for a second factor, which is given at ``redirect_browser_to``."""
+    """The session is active, but this call needs a second factor. ``redirect_browser_to`` is the page for it."""
 
     def __init__(self, redirect_browser_to: str) -> None:
         super().__init__("session_aal2_required")

@@ -12,14 +12,14 @@ else:
 
 
 class UserDescriptor(Descriptor):
-    """Reads the user where the router has users; Django would look in the database of the row."""
+    """Reads the user from the router's database for users. Django would read from the database of the row."""
 
     def get_queryset(self, **hints: Any) -> models.QuerySet[Any]:
         users = super().get_queryset(**hints)
         return users.using(router.db_for_read(users.model))
 
     def __set__(self, instance: models.Model, value: Any) -> None:
-        """Take a user of any database. Django would ask the router's ``allow_relation``, which refuses by default."""
+        """Accept a user of any database. Django would call the router's ``allow_relation``: by default, it refuses."""
         if not isinstance(value, self.field.remote_field.model._meta.concrete_model):
             super().__set__(instance, value)
             return
@@ -28,11 +28,11 @@ class UserDescriptor(Descriptor):
 
 
 class UserKey(models.ForeignKey[Any, Any]):
-    """Give it ``db_constraint=False`` and ``DO_NOTHING``: no database and no query reaches into another one."""
+    """Use it with ``db_constraint=False`` and ``DO_NOTHING``: a database can check and delete only its own rows."""
 
     forward_related_accessor_class = UserDescriptor
 
     def deconstruct(self) -> tuple[str, str, Any, dict[str, Any]]:
-        """In migrations it is Django's own."""
+        """Migrations contain Django's ``ForeignKey``."""
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.ForeignKey", args, kwargs

@@ -1,4 +1,4 @@
-"""The one door to the network: every call has a time limit, a size limit and no redirects."""
+"""All HTTP calls of this package. Each has a time limit and a size limit, and follows no redirects."""
 
 import queue
 import re
@@ -24,15 +24,15 @@ from urllib3.exceptions import HTTPError, LocationValueError
 from . import strict_json
 from .exceptions import ProviderUnavailable, SetupError, TemporaryError
 
-#: What one wait may take: for a connection, and for the next bytes.
+#: How long a call waits for a connection, and for the next bytes.
 CONNECT_SECONDS = 3.05
 READ_SECONDS = 5.0
-#: What a whole call may take, from the look-up of the name to the last byte.
+#: How long a whole call may take, from the DNS lookup to the last byte.
 TOTAL_SECONDS = 10.0
 MAX_BYTES = 1024 * 1024
 CHUNK_BYTES = 16 * 1024
 
-_MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_TEMPORARY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _STAYS = frozenset(
     {
         HTTPStatus.NOT_IMPLEMENTED,
@@ -40,7 +40,7 @@ _STAYS = frozenset(
         HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
     }
 )
-#: Of what :mod:`.strict_json` refuses.
+#: The error code for each reason of :mod:`.strict_json`.
 _CODES: dict[str, str] = {
     "encoding": "answer_encoding_invalid",
     "depth": "answer_too_deep",
@@ -52,10 +52,10 @@ _CODES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Response:
-    """An answer, read whole. ``body`` in bytes, decoded from its transfer and content encodings.
+    """A complete response. ``body`` is in bytes, after the transfer and content encodings are removed.
 
-    ``url`` has no query. ``set_cookies`` are the values of the ``Set-Cookie`` headers, which ``headers`` folds into one
-    that none can part.
+    ``url`` has no query. ``set_cookies`` are the values of the ``Set-Cookie`` headers. ``headers`` joins them into one
+    text, which cannot be split again.
     """
 
     status: int
@@ -69,18 +69,18 @@ class Response:
         return self.status == HTTPStatus.OK
 
     @property
-    def may_pass(self) -> bool:
-        """Whether the status is of a fault that may be over when the same is asked again."""
+    def is_temporary(self) -> bool:
+        """Whether the status is a fault after which trying again may help."""
         if self.status in _STAYS:
             return False
-        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _MAY_PASS
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _TEMPORARY_STATUSES
 
     @sensitive_variables()
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises :exc:`SetupError`, with a code for each reason."""
         value = self._parsed()
         if not isinstance(value, dict):
-            raise SetupError("not_json", self._said("is not a JSON object"))
+            raise SetupError("not_json", self._detail("is not a JSON object"))
         return value
 
     @sensitive_variables()
@@ -88,27 +88,27 @@ class Response:
         """The body as a JSON array of objects. Raises like :meth:`json`."""
         values = self._parsed()
         if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-            raise SetupError("not_json", self._said("is not a JSON array of objects"))
+            raise SetupError("not_json", self._detail("is not a JSON array of objects"))
         return values
 
     def _parsed(self) -> object:
         try:
             return strict_json.parse(self.body)
         except strict_json.NotJSON as error:
-            raise SetupError(_CODES[error.reason], self._said(str(error))) from error
+            raise SetupError(_CODES[error.reason], self._detail(str(error))) from error
 
-    def _said(self, fault: str) -> str:
-        """``fault`` of this answer, and what tells a wrong address: a page, where JSON was to come."""
+    def _detail(self, fault: str) -> str:
+        """``fault``, with the status and type of the response: an HTML page, for example, shows a wrong URL."""
         content_type = self.headers.get("Content-Type", "")[:100]
         return f"the answer {fault}; {self.url or 'it'} answers {self.status}, Content-Type: {content_type!r}"
 
 
 @sensitive_variables()
 def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Fetch ``url``. Raises :exc:`ProviderUnavailable` when no complete answer comes in time.
+    """Fetch ``url``. Raises :exc:`ProviderUnavailable` if no complete response comes in time.
 
-    :exc:`SetupError` when none can come: the address or the certificate is wrong, the two sides
-    cannot agree on TLS, or the answer is too large.
+    Raises :exc:`SetupError` if the URL is unusable, the certificate is not trusted, the two sides
+    cannot agree on TLS, or the response is too large.
     """
     return _send("GET", url, headers=headers)
 
@@ -121,7 +121,7 @@ def post(url: str, body: str, headers: Mapping[str, str]) -> Response:
 
 @sensitive_variables()
 def send(method: str, url: str, document: object = None, headers: Mapping[str, str] | None = None) -> Response:
-    """Ask ``url`` by ``method``, with ``document`` as JSON unless it is ``None``. Raises like :func:`get`."""
+    """Send a request to ``url``, with ``document`` as JSON unless it is ``None``. Raises like :func:`get`."""
     if document is None:
         return _send(method, url, headers=headers)
     return _send(method, url, headers={"Content-Type": "application/json", **(headers or {})}, body=dumps(document))
@@ -129,38 +129,38 @@ def send(method: str, url: str, document: object = None, headers: Mapping[str, s
 
 @sensitive_variables()
 def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str | None = None) -> Response:
-    in_time = _InTime()
+    adapter = _DeadlineAdapter()
     try:
         with requests.Session() as session:
-            session.mount("https://", in_time)
-            session.mount("http://", in_time)
+            session.mount("https://", adapter)
+            session.mount("http://", adapter)
             with session.request(
                 method,
                 url,
                 data=body,
                 headers={"Accept": "application/json", **(headers or {})},
-                auth=_as_it_is,
+                auth=_no_auth,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 set_cookies = tuple(response.raw.headers.getlist("Set-Cookie"))
-                answer = Response(
+                result = Response(
                     response.status_code, response.headers, _read(response), set_cookies, url.partition("?")[0]
                 )
-    except (OSError, HTTPError) as error:  # the first: all of requests' own, and a certificate file that is not there
-        # The exception's own text can hold the URL with its query; its type says enough.
+    except (OSError, HTTPError) as error:  # OSError: all errors of requests, and a missing certificate file
+        # The exception's own text can hold the URL with its query, so only its type is shown.
         detail = f"{method} {url.partition('?')[0]}: {type(error).__name__}"
-        raise _failure(error, detail, is_over=in_time.is_over) from error
-    if in_time.is_over:  # a body without a length ends like this too
+        raise _failure(error, detail, is_over=adapter.is_over) from error
+    if adapter.is_over:  # a body without Content-Length ends without an exception
         raise ProviderUnavailable("too_slow", f"the answer took longer than {TOTAL_SECONDS} s")
-    return answer
+    return result
 
 
-class _InTime(HTTPAdapter):
-    """Ends a call after ``TOTAL_SECONDS``, whatever it waits for: name, connection, proxy, TLS, headers or body.
+class _DeadlineAdapter(HTTPAdapter):
+    """Ends a call after ``TOTAL_SECONDS``, in every phase: DNS, connection, proxy, TLS, headers and body.
 
-    The timeouts of ``requests`` limit one wait only. An answer of one byte a second never reaches them.
+    The timeouts of ``requests`` limit only a single wait. A response of one byte a second never reaches them.
     """
 
     def __init__(self) -> None:
@@ -180,55 +180,55 @@ class _InTime(HTTPAdapter):
 
     def _connection(self, kind: type[HTTPConnection], **options: Any) -> HTTPConnection:
         connection = kind(**options)
-        connection._new_conn = partial(self._opened, connection._new_conn)  # type: ignore[method-assign]
+        connection._new_conn = partial(self._open, connection._new_conn)  # type: ignore[method-assign]
         return connection
 
-    def _opened(self, connect: Callable[[], socket.socket]) -> socket.socket:
-        """A socket of ``connect``, which a thread shuts at the deadline. No timeout limits the look-up of a name."""
+    def _open(self, connect: Callable[[], socket.socket]) -> socket.socket:
+        """The socket of ``connect``. A thread connects and closes it at the deadline: no timeout limits DNS."""
         opened: queue.SimpleQueue[socket.socket | Exception] = queue.SimpleQueue()
         threading.Thread(target=self._watch, args=(connect, opened), daemon=True).start()
         try:
-            found = opened.get(timeout=self._left())
+            result = opened.get(timeout=self._seconds_left())
         except queue.Empty as error:
             self.is_over = True
             raise TimeoutError from error
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def _watch(
         self, connect: Callable[[], socket.socket], opened: "queue.SimpleQueue[socket.socket | Exception]"
     ) -> None:
         try:
             connected = connect()
-            same = connected.dup()  # TLS takes the first one over. To shut a duplicate shuts the connection.
+            duplicate = connected.dup()  # TLS replaces the original. Shutting a duplicate down ends the connection.
         except Exception as error:
             opened.put(error)
             return
-        with same:
+        with duplicate:
             if self.is_over:
                 connected.close()
             else:
                 opened.put(connected)
-            if not self._done.wait(self._left()):
+            if not self._done.wait(self._seconds_left()):
                 self.is_over = True
                 with suppress(OSError):  # the other side has closed it
-                    same.shutdown(socket.SHUT_RDWR)
+                    duplicate.shutdown(socket.SHUT_RDWR)
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
 
 
 def addresses(host: str) -> list[str]:
-    """The IP addresses that this machine knows for ``host``; none where it knows none."""
+    """The IP addresses of ``host``, as this machine resolves it; an empty list if it cannot."""
     try:
-        return sorted({str(one[4][0]).partition("%")[0] for one in socket.getaddrinfo(host, None)})
+        return sorted({str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)})
     except (OSError, UnicodeError):
         return []
 
 
-def nobody_listens(error: BaseException | None) -> bool:
-    """Whether the connection was refused, by whatever ``error`` a call ended. Of a proxy it says nothing."""
+def is_connection_refused(error: BaseException | None) -> bool:
+    """Whether ``error`` of a call comes from a refused connection, not counting a connection to a proxy."""
     while error and not isinstance(error, ConnectionRefusedError | requests.exceptions.ProxyError):
         error = error.__cause__ or error.__context__
     return isinstance(error, ConnectionRefusedError)
@@ -245,8 +245,8 @@ def _failure(error: Exception, detail: str, *, is_over: bool) -> TemporaryError:
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
-    """Whether a certificate was refused, or the file of those to trust is not there."""
-    if type(error) is OSError:  # requests has classes of its own for all that happens on the network
+    """Whether a certificate is not trusted, or the file of trusted certificates is missing."""
+    if type(error) is OSError:  # a missing file: for network errors, requests has its own classes
         return True
     while error and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
@@ -261,14 +261,14 @@ def _tls_mismatch(error: BaseException | None) -> str:
     return reason if re.search("VERSION|PROTOCOL|HANDSHAKE_FAILURE|CIPHER|HTTP|RECORD_LAYER", reason) else ""
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Authentication that does nothing, so that ``requests`` does not put one from ``~/.netrc`` in place of ours."""
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Add no authentication. Without this, ``requests`` would replace our header by credentials from ``~/.netrc``."""
     return request
 
 
 def _read(response: requests.Response) -> bytes:
     body = b""
-    # What has come so far, and not iter_content(): that waits for a whole chunk, however slowly it drips.
+    # Not iter_content(): it waits until a whole chunk has arrived, even from a very slow server.
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > MAX_BYTES:

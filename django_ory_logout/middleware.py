@@ -27,12 +27,12 @@ from .views.responses import error_json, error_page
 
 logger = logging.getLogger("django_ory_logout")
 
-#: What stands on Django's page for a ``NoReverseMatch`` where the namespace of our URLs is not there.
+#: A part of Django's error page for a ``NoReverseMatch`` if the site does not include our URLs.
 _NO_URLS = b"ory_logout&#x27; is not a registered namespace"
 
 
 class LoginSessionMiddleware:
-    """Puts a session store that asks the index in place of ``request.session``. Touches neither store nor database."""
+    """Replaces ``request.session`` by a session store that asks the session index. It reads nothing by itself."""
 
     sync_capable = True
     async_capable = True
@@ -51,8 +51,8 @@ class LoginSessionMiddleware:
         try:
             response = self.get_response(request)
         except Exception:
-            # Django's own page for a fault can need the session, too.
-            response = _own_answer(request) if session.has_failed else None
+            # Django's own error page can need the session, too.
+            response = _own_response(request) if session.has_failed else None
             if response is None:
                 raise
         return self._leave(request, response, session, is_confirmed)
@@ -61,23 +61,23 @@ class LoginSessionMiddleware:
         is_confirmed = await sync_to_async(unconfirmed.retry)(request) if unconfirmed.is_pending(request) else False
         session = self._enter(request)
         response = await self.get_response(request)
-        if is_confirmed or session.has_failed or _is_detached(request) or _set_up_wrongly(request, response):
+        if is_confirmed or session.has_failed or _is_detached(request) or _setup_error(request, response):
             return await sync_to_async(self._leave)(request, response, session, is_confirmed)
         return response
 
     def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
-        """Keep a fault from middleware that asks who is signed in, as Django's ``LoginRequiredMiddleware`` does."""
+        """Load the user now, so that ``LoginRequiredMiddleware`` and other middleware cannot fail when they read it."""
         return read_user(request, view)
 
     async def _aprocess_view(self, request: HttpRequest, view: Any, *_args: Any) -> HttpResponse | None:
         return await sync_to_async(read_user)(request, view) if answers_faults(view) else None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a logout that no view, ours or the site's, could confirm."""
+        """Answer a logout that a view could not confirm, ours or the site's."""
         return unconfirmed.page(request, exception) if isinstance(exception, LogoutUnconfirmed) else None
 
     def _enter(self, request: HttpRequest) -> LoginSessionStore:
-        error_reports.hide_cookies(request, *(one.cookie_name for one in conf.get().kratos))
+        error_reports.hide_cookies(request, *(kratos.cookie_name for kratos in conf.get().kratos))
         session = LoginSessionStore.install_on(getattr(request, "session", None))
         request.session = session
         return session
@@ -86,7 +86,7 @@ class LoginSessionMiddleware:
         self, request: Any, response: HttpResponse, session: LoginSessionStore, is_confirmed: bool
     ) -> HttpResponse:
         if session.has_failed and response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
-            response = _own_answer(request) or response
+            response = _own_response(request) or response
         if _is_detached(request):
             if not isinstance(request.session, LoginSessionStore):
                 request.session = session.transfer_to(request.session)
@@ -94,7 +94,7 @@ class LoginSessionMiddleware:
                 request.session.reattach_or_end()
             except LogoutUnconfirmed as refused:
                 response = unconfirmed.page(request, refused)
-        error = _set_up_wrongly(request, response)
+        error = _setup_error(request, response)
         if error:
             flow = "sign-in" if error.code == "login_url_unknown" else request.path
             response = error_page(request, error, flow=flow)
@@ -103,8 +103,8 @@ class LoginSessionMiddleware:
         return response
 
 
-def _own_answer(request: Any) -> HttpResponse | None:
-    """The answer of a view of ours that ``request`` did not reach: middleware read the session, which failed."""
+def _own_response(request: Any) -> HttpResponse | None:
+    """The response of our view, if middleware failed before the view because it could not read the session."""
     if request.resolver_match is not None:
         return None
     try:
@@ -120,15 +120,15 @@ def _own_answer(request: Any) -> HttpResponse | None:
         return unconfirmed.page(request, error)
 
 
-def _set_up_wrongly(request: HttpRequest, response: HttpResponse) -> SetupError | None:
-    """What the site forgot, where ``response`` is Django's own page for it under ``DEBUG``."""
+def _setup_error(request: HttpRequest, response: HttpResponse) -> SetupError | None:
+    """Under ``DEBUG``, our error if ``response`` is Django's error page for a missing ``LOGIN_URL`` or our URLs."""
     if not settings.DEBUG:
         return None
-    # A lazy one would be resolved by the comparison, which may raise.
+    # Comparing a lazy LOGIN_URL would resolve it, which may raise.
     is_login = isinstance(settings.LOGIN_URL, str) and request.path == settings.LOGIN_URL
     if response.status_code == HTTPStatus.NOT_FOUND and is_login:
-        written = f"there is no page at LOGIN_URL, which is {settings.LOGIN_URL!r}"
-        return SetupError("login_url_unknown", f'{written}. Write: LOGIN_URL = "ory_logout:login"')
+        missing = f"there is no page at LOGIN_URL, which is {settings.LOGIN_URL!r}"
+        return SetupError("login_url_unknown", f'{missing}. Write: LOGIN_URL = "ory_logout:login"')
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and _NO_URLS in getattr(response, "content", b""):
         return SetupError("urls_missing", conf.URLS_MISSING)
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and _fails_at_login_url(response):
@@ -148,15 +148,15 @@ def _fails_at_login_url(response: HttpResponse) -> bool:
 
 
 def _is_detached(request: HttpRequest) -> bool:
-    """Whether the session was emptied, or replaced by one that does not ask the index."""
+    """Whether the session was emptied, or replaced by a store that does not ask the index."""
     return not isinstance(request.session, LoginSessionStore) or request.session.is_detached
 
 
 class KratosMiddleware(MiddlewareMixin):
-    """Signs in whom Kratos' cookie or an ``X-Session-Token`` stands for, and asks for neither where there is none.
+    """Signs in the user of Kratos' session cookie or of an ``X-Session-Token``. Without both, it makes no call.
 
-    What cannot be decided now is answered with 503. ``request.kratos`` is a :class:`~.request_user.KratosState`: its
-    ``refusal`` says why somebody with a credential is not signed in by it.
+    It answers 503 if nothing can be decided now. ``request.kratos`` is a :class:`~.request_user.KratosState`; its
+    ``refusal`` says why a cookie or token signs nobody in.
     """
 
     @sensitive_variables()
@@ -173,37 +173,37 @@ class KratosMiddleware(MiddlewareMixin):
             return None
         if credential.is_token:
             return self._enter_by_token(request, kratos, credential)
-        return _entered(request, kratos, credential)
+        return _sign_in(request, kratos, credential)
 
     @sensitive_variables()
     def process_response(self, request: Any, response: HttpResponse) -> HttpResponse:
-        by_token = request_user.state_of(request).token_session
-        if by_token is None:
+        token_session = request_user.state_of(request).token_session
+        if token_session is None:
             return response
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-            token_sessions.save(request.session, by_token.kratos, by_token.credential)
-        request.session = by_token.cookie_session
+            token_sessions.save(request.session, token_session.kratos, token_session.credential)
+        request.session = token_session.cookie_session
         request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
         patch_vary_headers(response, ["X-Session-Token"])
         return response
 
     @sensitive_variables()
     def _enter_by_token(self, request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
-        """The session of a token takes the place of a cookie's until the response, which sets no cookie."""
+        """Use the session of the token in place of the cookie's, until the response. The response sets no cookie."""
         try:
             with database_faults():
                 request.kratos.token_session = token_sessions.load(request, kratos, credential)
         except TemporaryError as error:
             return _temporary_error(request, error)
-        response = _entered(request, kratos, credential)
+        response = _sign_in(request, kratos, credential)
         if response is None and request.kratos.refusal is None:
-            # Who can send this header is no page of somebody else's, and needs no cookie.
+            # A page of another site cannot send this header, so the request needs no CSRF check.
             request._dont_enforce_csrf_checks = True
         return response
 
 
 @sensitive_variables()
-def _entered(request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
+def _sign_in(request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
     try:
         with database_faults():
             request.kratos.refusal = login.sign_in(request, kratos, credential)
@@ -213,7 +213,7 @@ def _entered(request: Any, kratos: KratosConfig, credential: Credential) -> Http
 
 
 def _asks_kratos(request: HttpRequest) -> bool:
-    """Whether the view wants to know: ours that end sessions do not wait for Kratos."""
+    """Whether to ask Kratos before this view: our views that end sessions do not wait for Kratos."""
     try:
         return asks_kratos(resolve(request.path_info, getattr(request, "urlconf", None)).func)
     except Resolver404:

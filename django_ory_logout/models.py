@@ -1,7 +1,7 @@
-"""The session index, the receipts of back-channel notices, and whom a provider's subject is here.
+"""The session index, the receipts of back-channel notices, and the links between subjects and users.
 
-Issuers, subjects and ``sid`` are looked up by digest: some databases compare text without case and without trailing
-blanks, which would make two people one.
+Lookups use digests of issuer, subject and ``sid``. Some databases ignore case and trailing spaces when they compare
+text, so two subjects could look equal.
 """
 
 import hashlib
@@ -28,17 +28,17 @@ if not apps.is_installed("django_ory_logout"):
         'Write: INSTALLED_APPS = [..., "django_ory_logout"]'
     )
 
-#: A notice about a subject spares what was signed in later; clocks and rounding get this much.
+#: A notice about a subject ends no session that was opened later. This is the tolerance for clocks and rounding.
 IAT_TOLERANCE = timedelta(seconds=2)
 
 
 def digest(*values: str) -> str:
-    """SHA-256 of ``values``, in hexadecimal: equal for the same values only."""
+    """SHA-256 of ``values``, in hexadecimal. Different values have different digests."""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def moment(seconds: float) -> datetime:
-    """``seconds`` since the epoch, as the database takes it: with a time zone, or in the site's own without one."""
+    """``seconds`` since the epoch as the datetime for the database: aware, or naive in the site's zone (``USE_TZ``)."""
     aware = datetime.fromtimestamp(seconds, UTC)
     return aware if settings.USE_TZ else timezone.make_naive(aware, timezone.get_default_timezone())
 
@@ -64,7 +64,7 @@ class Channel(models.TextChoices):
 
 
 class Authentication(Protocol):
-    """A provider's word for who signed in: a verified ID token, or a session at Kratos. ``iat`` in seconds."""
+    """A verified ID token or a session at Kratos: it says who signed in. ``iat`` is in seconds since the epoch."""
 
     @property
     def issuer(self) -> str: ...
@@ -80,7 +80,7 @@ class Authentication(Protocol):
 
 @dataclass(frozen=True)
 class LogoutNotice:
-    """What a channel brings: ``(issuer, sid)`` or ``(issuer, subject)`` or both names, and when it was issued."""
+    """A logout notice. It names ``(issuer, sid)``, ``(issuer, subject)`` or both. ``iat``: when it was issued."""
 
     issuer: str
     subject: str | None
@@ -89,7 +89,7 @@ class LogoutNotice:
 
 
 class SessionName(NamedTuple):
-    """How the index knows the session of a browser: by the row in its mark or, if that cannot be read, by its key."""
+    """The row of a browser's session: its id, which is stored in the session, or else the session key."""
 
     row_id: str | None
     key: str | None
@@ -105,7 +105,7 @@ class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
     def named_by(self, notice: LogoutNotice) -> Self:
         """The login sessions that ``notice`` ends (Back-Channel Logout 2.4).
 
-        A row without ``sid`` ends by its subject, whatever ``sid`` the notice has: nothing else can name that row.
+        A notice with any ``sid`` ends a row without ``sid`` by its subject: no ``sid`` can name that row.
         """
         by_sid = Q(sid_digest=digest(notice.issuer, notice.sid or ""))
         if notice.subject is None:
@@ -118,10 +118,10 @@ class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
 
 
 class LoginSession(models.Model):
-    """One Django session that a provider opened. Once it has ended, or is gone, that session is not signed in."""
+    """A Django session that a provider opened. When the row has ended or is deleted, the session is not signed in."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    #: Its rows go when the user is deleted: :func:`.users.forget_deleted`.
+    #: :func:`.users.delete_user_data` deletes the rows of a deleted user.
     user = UserKey(
         settings.AUTH_USER_MODEL,
         models.DO_NOTHING,
@@ -165,7 +165,7 @@ class LoginSession(models.Model):
 
 class LogoutReceiptQuerySet(models.QuerySet["LogoutReceipt"]):
     def naming(self, row: LoginSession) -> Self:
-        """The receipts of notices that end ``row``: :meth:`LoginSessionQuerySet.named_by`, seen from the other side."""
+        """The receipts of notices that end ``row``: the reverse of :meth:`LoginSessionQuerySet.named_by`."""
         by_subject = Q(subject_digest=row.subject_digest, iat__gte=row.iat - IAT_TOLERANCE)
         if row.sid_digest is None:
             return self.filter(by_subject)
@@ -175,9 +175,10 @@ class LogoutReceiptQuerySet(models.QuerySet["LogoutReceipt"]):
 
 
 class LogoutReceipt(models.Model):
-    """One back-channel notice, or a logout here that Kratos may not know of. Until completed, its work is not done.
+    """A back-channel notice, or a logout here that Kratos may not know. ``completed_at`` is set when all has ended.
 
-    It refuses sign-ins: those that a notice overtook, and all by a session at Kratos that was logged out here.
+    A sign-in is refused if a receipt names it: the notice came during the sign-in, or the session at Kratos was logged
+    out here.
     """
 
     issuer = models.TextField(_("issuer"))
@@ -213,7 +214,7 @@ class LogoutReceipt(models.Model):
 
 
 class Subject(models.Model):
-    """Which user a provider's subject is here."""
+    """The link between a provider's subject and a user of this site."""
 
     user = UserKey(
         settings.AUTH_USER_MODEL,
@@ -240,7 +241,7 @@ class Subject(models.Model):
 
 
 class EventKind(models.TextChoices):
-    """What happened on the way of a logout."""
+    """The steps of a logout."""
 
     BACK_CHANNEL = "back-channel", _("back-channel notice accepted")
     FRONT_CHANNEL = "front-channel", _("front-channel notice accepted")
@@ -254,9 +255,10 @@ class EventKind(models.TextChoices):
 
 
 class LogoutEvent(models.Model):
-    """What the doctor reads: each accepted notice, once, and each browser that was sent to the provider to log out.
+    """A step of a logout, for the doctor. It contains no token.
 
-    Other steps only while it follows. Never a token.
+    Each accepted notice is recorded once, and each browser that is sent to the provider to log out. Other steps are
+    recorded only while the doctor follows a logout.
     """
 
     at = models.DateTimeField(_("when"), db_index=True)
@@ -267,7 +269,7 @@ class LogoutEvent(models.Model):
     ended = models.PositiveIntegerField(_("login sessions ended"), default=0)
     seconds = models.FloatField(_("duration in seconds"), default=0)
     code = models.CharField(_("outcome"), max_length=64, blank=True)
-    #: One row for one notice, however often it comes.
+    #: A notice that comes again gets no second row.
     key = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001 - none equals none
 
     class Meta:
@@ -279,7 +281,7 @@ class LogoutEvent(models.Model):
 
 
 class RefusalCount(models.Model):
-    """How many notices were refused in an hour, or sign-ins failed, by code: few rows, whoever asks."""
+    """How many notices were refused or sign-ins failed in an hour, by code. So many requests make only a few rows."""
 
     hour = models.DateTimeField(_("hour"), db_index=True)
     channel = models.CharField(_("channel"), max_length=16)

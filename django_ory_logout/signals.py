@@ -1,11 +1,11 @@
-"""Signals of this package. Sent after the database has committed; a receiver that raises is logged, no more."""
+"""The signals of this package. They are sent after the commit. An exception of a receiver is only logged."""
 
 from django.dispatch import Signal
 
-#: A person signed in through a provider. Arguments: ``request``, ``login_session`` (:class:`~.models.LoginSession`).
+#: A user signed in through a provider. Arguments: ``request``, ``login_session`` (:class:`~.models.LoginSession`).
 login_session_opened = Signal()
 
-#: A login session ended, at least once for each. Arguments: ``login_session`` (its row is deleted already), ``reason``
+#: A login session ended. It can be sent more than once. Arguments: ``login_session`` (its row is deleted), ``reason``
 #: (:class:`~.models.EndReason`).
 login_session_ended = Signal()
 

@@ -1,25 +1,25 @@
-"""JSON that others wrote, read strictly: whatever parsers read differently is refused (RFC 8259, RFC 7493)."""
+"""A strict JSON parser. It refuses everything that parsers read differently (RFC 8259, RFC 7493)."""
 
 import json
 import math
 import re
 from typing import Any
 
-#: Arrays and objects inside one another. Tokens, discovery documents and Ory's answers need fewer than ten.
+#: The deepest nesting of arrays and objects. Tokens, discovery documents and Ory's responses need fewer than ten.
 MAX_DEPTH = 64
-#: A whole string, closed or not, or one bracket. It never backtracks: each character is read once.
+#: A string, complete or not, or a bracket. It never backtracks: each character is read once.
 _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 
 
 class NotJSON(ValueError):
-    """Why the content is refused: a ``reason`` that callers give a code, and never a value of the content."""
+    """The content is refused. Callers turn ``reason`` into an error code. The message has no value of the content."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(_SAID[reason])
+        super().__init__(_MESSAGES[reason])
         self.reason = reason
 
 
-_SAID = {
+_MESSAGES = {
     "encoding": "is not UTF-8 without a byte order mark",
     "depth": f"is nested more than {MAX_DEPTH} deep",
     "member": "has an object with a member twice",
@@ -53,12 +53,12 @@ def _decoded(content: bytes) -> str:
 
 def _check_depth(text: str) -> None:
     depth = 0
-    for found in _STRUCTURE.finditer(text):
-        if found[0] in "[{":
+    for token in _STRUCTURE.finditer(text):
+        if token[0] in "[{":
             depth += 1
             if depth > MAX_DEPTH:
                 raise NotJSON("depth")
-        elif found[0] in "]}":
+        elif token[0] in "]}":
             depth -= 1
 
 
@@ -83,5 +83,5 @@ def _float(digits: str) -> float:
 def _integer(digits: str) -> int:
     try:
         return int(digits)
-    except ValueError as error:  # more digits than Python turns into a number
+    except ValueError as error:  # more digits than Python converts
         raise NotJSON("number") from error

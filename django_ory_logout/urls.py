@@ -6,7 +6,7 @@ from .views import kratos, login, logout, notices, sessions
 
 app_name = "ory_logout"
 
-# The receivers answer without the last slash too: Hydra turns a redirected POST into a GET, and calls it a success.
+# The receivers also answer without the last slash: Hydra follows a redirect of its POST by a GET and reports success.
 urlpatterns = [
     path("login/", login.login, name="login"),
     path("callback/", login.callback, name="callback"),

@@ -61,7 +61,7 @@ def unstorable_values() -> Iterator[None]:
         raise
 
 
-class Fitted(NamedTuple):
+class CleanedFields(NamedTuple):
     """Values for fields that the user model has, and what had to be done to them, as lines for the log."""
 
     values: dict[str, Any]
@@ -69,21 +69,21 @@ class Fitted(NamedTuple):
 
 
 @sensitive_variables()
-def fitted(fields: Mapping[str, Any]) -> Fitted:
+def clean_fields(fields: Mapping[str, Any]) -> CleanedFields:
     """``fields`` as the user model can store them: cleaned and cut, or left out where a part would be another value."""
     values, notes = {}, []
     for field in get_user_model()._meta.concrete_fields:
         if field.name not in fields:
             continue
-        value, note = _fitted(field, fields[field.name])
+        value, note = _clean(field, fields[field.name])
         if note:
             notes.append(f"{field.name} {note}")
         if note != "left out":
             values[field.name] = value
-    return Fitted(values, notes)
+    return CleanedFields(values, notes)
 
 
-def _fitted(field: Field[Any, Any], value: Any) -> tuple[Any, str]:
+def _clean(field: Field[Any, Any], value: Any) -> tuple[Any, str]:
     if not isinstance(value, str):
         return value, ""
     storable = "".join(one for one in value if unicodedata.category(one) not in _UNSHOWN).strip()
@@ -238,7 +238,7 @@ def find(pk: Any) -> AbstractBaseUser | None:
     return model._base_manager.using(router.db_for_write(model)).filter(pk=pk).first()
 
 
-def discard(user: AbstractBaseUser | None) -> None:
+def delete_if_new(user: AbstractBaseUser | None) -> None:
     """Delete ``user`` if this very sign-in made them, because it has failed. Raises nothing."""
     if user is None or not getattr(user, IS_NEW, False):
         return
@@ -248,7 +248,7 @@ def discard(user: AbstractBaseUser | None) -> None:
         logger.warning("user not deleted after a failed sign-in: %s", fault_name(error))
 
 
-def forget_deleted(*, instance: AbstractBaseUser, using: str, **_kwargs: Any) -> None:
+def delete_user_data(*, instance: AbstractBaseUser, using: str, **_kwargs: Any) -> None:
     """Receive ``post_delete`` of users: their login sessions and links go too.
 
     Django's own cascade would look for these in the database of the user. In another database they go after the

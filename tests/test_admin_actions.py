@@ -159,7 +159,7 @@ def test_other_users_than_shown_are_shown_again(
 
     answer = confirm(staff, SESSIONS, shown)
 
-    assert "these are other people than were shown before" in answer.text
+    assert "these users are not the same as on the page before" in answer.text
     assert "would be done" in answer.text
     assert amber.user is not None
     assert not any(call.startswith("DELETE") for call in hydra.calls)
@@ -176,7 +176,10 @@ def test_no_user_is_no_success(staff: SiteBrowser, amber: SiteBrowser, hydra: Fa
 
     assert answer.status_code == 302
     (message,) = staff.get(answer["Location"]).context["messages"]
-    assert (message.level_tag, str(message)) == ("error", "Nobody has been logged out: what was chosen is gone.")
+    assert (message.level_tag, str(message)) == (
+        "error",
+        "No user was logged out: the selected entries no longer exist.",
+    )
     assert not any(call.startswith("DELETE") for call in hydra.calls)
 
 
@@ -216,12 +219,12 @@ def test_one_user_with_many_sessions_is_shown_once(
 def test_too_many_users_are_refused(
     staff: SiteBrowser, amber: SiteBrowser, monkeypatch: pytest.MonkeyPatch, hydra: FakeHydra
 ) -> None:
-    monkeypatch.setattr(admin, "MAX_PEOPLE", 0)
+    monkeypatch.setattr(admin, "MAX_USERS", 0)
 
     row = LoginSession.objects.get()
     answer = choose(staff, SESSIONS, row.pk, confirmed=row.user_id)
 
     assert answer.status_code == 302
-    assert "Choose at most 0 people." in staff.get(reverse("admin:ory_logout_loginsession_changelist")).text
+    assert "Select at most 0 users." in staff.get(reverse("admin:ory_logout_loginsession_changelist")).text
     assert amber.user is not None
     assert hydra.calls == []

@@ -222,7 +222,7 @@ def test_a_kratos_without_its_middleware_is_named() -> None:
     with override_settings(ORY_LOGOUT=KRATOS_ALONE):
         (message,) = checks.check_kratos()
 
-    assert message.msg == "People sign in at Kratos ('people'), and nothing asks it."
+    assert message.msg == "Users sign in at Kratos ('people'), but MIDDLEWARE has no KratosMiddleware."
 
 
 def test_a_kratos_that_cannot_sign_in_is_named() -> None:

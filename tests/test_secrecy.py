@@ -470,7 +470,7 @@ def front_channel(browser: SiteBrowser) -> Any:
         (post_logout, index, "mark_ended"),
         (post_logout, index, "delete_ended"),
         (post_logout, messages, "end_session_request"),
-        (post_logout, logout_views, "_WithHint"),
+        (post_logout, logout_views, "_EndSessionRedirect"),
         (return_by_link, index, "mark_ended"),
         (look, index, "get_active"),
         (look, index, "confirm_alive"),

@@ -299,16 +299,16 @@ def problems() -> list[Problem]:
     if at_top:
         rest = {"PROVIDERS": {"default": {}}, **{name: given[name] for name in given.keys() - at_top}}
         return [*problems_in(rest, SETTINGS, "ORY_LOGOUT"), _without_alias(at_top, "ORY_LOGOUT")]
-    found = list(problems_in(given, SETTINGS, "ORY_LOGOUT"))
+    result = list(problems_in(given, SETTINGS, "ORY_LOGOUT"))
     providers = given.get("PROVIDERS")
     if not isinstance(providers, dict):
-        return found
+        return result
     misplaced = [name for name, entry in providers.items() if _is_misplaced(name, entry)]
     if misplaced:
-        return [*found, _without_alias(misplaced, "ORY_LOGOUT['PROVIDERS']")]
+        return [*result, _without_alias(misplaced, "ORY_LOGOUT['PROVIDERS']")]
     for alias, entry in providers.items():
-        found += _provider_problems(alias, entry)
-    return found or [*_repeated(providers), *_aliases_without_redirect_uri(providers)]
+        result += _provider_problems(alias, entry)
+    return result or [*_repeated(providers), *_aliases_without_redirect_uri(providers)]
 
 
 def _is_misplaced(name: Any, entry: Any) -> bool:
@@ -334,12 +334,12 @@ def _provider_problems(alias: Any, entry: Any) -> Iterator[Problem]:
         return
     alone = is_kratos_alone(entry)
     names = KRATOS_ALONE if alone else PROVIDER_SETTINGS.keys()
-    found = list(problems_in(entry, {name: PROVIDER_SETTINGS[name] for name in names}, where))
+    result = list(problems_in(entry, {name: PROVIDER_SETTINGS[name] for name in names}, where))
     for name, known in (("HYDRA", HYDRA_SETTINGS), ("KRATOS", KRATOS_SETTINGS)):
         if isinstance(entry.get(name), dict):
-            found += _api_problems(entry[name], known, f"{where}[{name!r}]")
-    yield from found
-    if not found and not alone:
+            result += _api_problems(entry[name], known, f"{where}[{name!r}]")
+    yield from result
+    if not result and not alone:
         yield from _registration_problems(entry, where)
 
 
@@ -381,15 +381,15 @@ def _registration_problems(entry: Mapping[str, Any], where: str) -> Iterator[Pro
 
 
 def _api_problems(entry: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> Iterator[Problem]:
-    found = list(problems_in(entry, known, where))
-    yield from found
-    if not found and entry.get("ADMIN_TOKEN"):
+    result = list(problems_in(entry, known, where))
+    yield from result
+    if not result and entry.get("ADMIN_TOKEN"):
         if not entry.get("ADMIN_URL"):
             hint = f"Write: 'ADMIN_URL': {known['ADMIN_URL'].example}, or remove ADMIN_TOKEN."
             yield Problem(known["ADMIN_URL"].code, f"{where} has ADMIN_TOKEN, but no ADMIN_URL.", hint)
         elif not is_secure(entry["ADMIN_URL"]):
             yield in_the_clear("E008", where, "ADMIN_URL", entry, "ADMIN_TOKEN")
-    if not found and not is_secure(entry.get("PUBLIC_URL", "https:")):
+    if not result and not is_secure(entry.get("PUBLIC_URL", "https:")):
         yield in_the_clear("E015", where, "PUBLIC_URL", entry, "Cookies")
 
 

@@ -84,10 +84,10 @@ def differences(registered: OAuth2Client | None, metadata: ClientMetadata) -> li
 
 
 def write(
-    hydra: HydraAdmin, config: conf.ProviderConfig, registered: OAuth2Client | None, found: Sequence[Difference]
+    hydra: HydraAdmin, config: conf.ProviderConfig, registered: OAuth2Client | None, changed: Sequence[Difference]
 ) -> OAuth2Client:
-    """Update the fields ``found``, or create the client from this site's settings. Raises like Hydra's calls."""
-    changes = {difference.name: difference.wanted for difference in found}
+    """Update the fields ``changed``, or create the client from this site's settings. Raises like Hydra's calls."""
+    changes = {difference.name: difference.wanted for difference in changed}
     registration = config.registration
     if registered:
         return hydra.update_client(registration.client_id, ClientMetadata(**changes))
@@ -103,9 +103,11 @@ def write(
     return hydra.create_client(registration.client_id, created)
 
 
-def as_dict(found: Sequence[Difference]) -> dict[str, dict[str, Any]]:
+def as_dict(changed: Sequence[Difference]) -> dict[str, dict[str, Any]]:
     """The differences for JSON, by the name of the field."""
-    return {difference.name: {"registered": difference.registered, "wanted": difference.wanted} for difference in found}
+    return {
+        difference.name: {"registered": difference.registered, "wanted": difference.wanted} for difference in changed
+    }
 
 
 def _with(uris: Sequence[str], uri: str) -> Sequence[str]:

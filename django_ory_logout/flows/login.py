@@ -87,7 +87,7 @@ class PendingSignIn:
 
     @property
     def without_secrets(self) -> Self:
-        """What the browser keeps after the sign-in, in case it opens the callback again."""
+        """A copy for the browser to keep after the sign-in, in case it opens the callback again."""
         return replace(self, login_session="", nonce="", code_verifier="")
 
     def use(self) -> bool:
@@ -313,7 +313,7 @@ def _exchange(config: conf.ProviderConfig, code: str, pending: PendingSignIn) ->
 
 @sensitive_variables()
 def _stored_login(config: conf.ProviderConfig, id_token: IDToken, tokens: Tokens) -> StoredLogin:
-    """The data that the Django session keeps for a logout. Only ``KEEP_TOKENS`` adds the access and refresh token."""
+    """The data that the Django session keeps for a logout. ``KEEP_TOKENS`` adds the other tokens."""
     login = StoredLogin.of(
         id_token, provider=config.alias, client_id=config.registration.client_id, id_token=id_token.raw
     )

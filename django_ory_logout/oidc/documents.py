@@ -144,7 +144,7 @@ class CachedDocument(Generic[T]):
             detail = f"{self.url} answers {response.status}"
             raise (
                 ProviderUnavailable("document_fault", detail)
-                if response.may_pass
+                if response.is_temporary
                 else SetupError("document_unusable", detail)
             )
         document = response.json()

@@ -203,7 +203,7 @@ def check_userinfo_subject(claims: Claims, subject: str) -> None:
 
 def _fault(response: Response, name: str, where: str) -> TemporaryError:
     detail = f"{where} answers {response.status}"
-    if response.may_pass or _says_try_again(response):
+    if response.is_temporary or _says_try_again(response):
         return ProviderUnavailable(f"{name}_fault", detail)
     return SetupError(f"{name}_unusable", detail)
 

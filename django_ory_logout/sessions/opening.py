@@ -70,7 +70,7 @@ def discard_login_session(session: LoginSessionStore | None, row_id: UUID, user:
             row.delete()
         finally:
             if not index.rows().filter(user_id=user.pk).exclude(pk=row_id).exists():
-                users.discard(user)
+                users.delete_if_new(user)
     except Exception as error:
         logger.warning("failed sign-in not deleted, ory_purge will delete it: %s", fault_name(error))
 

@@ -1,4 +1,4 @@
-"""``{% load ory_logout %}``: ``logout_button``, ``logout_link``, ``logout_url``; ``browser_name`` for our own page."""
+"""The template tags ``logout_button``, ``logout_link`` and ``logout_url``, and the filter ``browser_name``."""
 
 import logging
 from typing import Any
@@ -13,14 +13,14 @@ from django.views.decorators.debug import sensitive_variables
 from .. import conf
 from ..exceptions import OryLogoutError
 from ..flows import logout
-from ..kratos import logout as at_kratos
+from ..kratos import logout as kratos_logout
 from ..sessions.stored_login import StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
 register = template.Library()
 
-#: What a ``User-Agent`` contains and what people call it; the first that fits, for browsers name their ancestors too.
+#: A part of ``User-Agent``, and the name to show. The first match counts, because browsers also send older names.
 BROWSERS = {
     "Edg": "Edge",
     "OPR": "Opera",
@@ -42,8 +42,8 @@ SYSTEMS = {
 
 
 @register.inclusion_tag("ory_logout/logout_button.html", takes_context=True)
-def logout_button(context: RequestContext, label: str = "", next: str = "") -> dict[str, Any]:  # noqa: A002 - Django's word
-    """A form that posts to this site's logout: it ends the session here first, then at the provider."""
+def logout_button(context: RequestContext, label: str = "", next: str = "") -> dict[str, Any]:  # noqa: A002 - Django's name
+    """A form that posts to this site's logout, which ends the session here first, and then at the provider."""
     return {"label": label or _("Log out"), "next": next, "csrf_token": context.get("csrf_token")}
 
 
@@ -59,9 +59,11 @@ def logout_link(context: RequestContext, label: str = "") -> dict[str, Any]:
 def logout_url(context: RequestContext) -> str:
     """The provider's end session URL with hint, redirect URI and ``state`` (RP-Initiated Logout 2).
 
-    The session here ends when the browser comes back, so :func:`logout_button` is the better choice. Where the end
-    session endpoint is not known without a call, the URL would be too long, or the template has no ``request``, it is
-    this site's own logout page. For a session that Kratos opened it ends the session here first, and then at Kratos.
+    The session here ends only when the browser returns, so :func:`logout_button` is the better choice.
+
+    It is the URL of this site's logout page if the provider's metadata is not cached, the end session URL would be too
+    long, or the template has no ``request``. For a session that Kratos opened, it is a URL of this site that ends the
+    session here first, and then at Kratos.
     """
     login = StoredLogin.read(context["request"].session) if "request" in context else None
     if login and conf.get().kratos_of(login.issuer):
@@ -72,9 +74,9 @@ def logout_url(context: RequestContext) -> str:
 
 @sensitive_variables()
 def _kratos_logout_url(request: HttpRequest) -> str:
-    """Our URL that ends the session here and at Kratos, by a token that is fetched once in the session's life."""
+    """Our URL that ends the session here and at Kratos. Its logout token is fetched once for each session."""
     try:
-        return at_kratos.logout_url(at_kratos.logout_token(request))
+        return kratos_logout.logout_url(kratos_logout.logout_token(request))
     except OryLogoutError as error:
         logger.warning("logout link without Kratos' token: %s", error)
         return reverse("ory_logout:logout")
@@ -82,7 +84,7 @@ def _kratos_logout_url(request: HttpRequest) -> str:
 
 @register.filter
 def browser_name(user_agent: str) -> str:
-    """What a person may recognise in a ``User-Agent``: browser and system, or else its beginning."""
+    """The browser and the system of a ``User-Agent``, such as *Firefox on Linux*; if unknown, its beginning."""
     browser, system = _first(BROWSERS, user_agent), _first(SYSTEMS, user_agent)
     if browser and system:
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}

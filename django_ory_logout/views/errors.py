@@ -192,7 +192,7 @@ def title_and_message(error: OryLogoutError, flow: str) -> tuple[Any, Any]:
 
 
 def log(level: int, message: str, error: OryLogoutError) -> str:
-    """Log ``message`` and ``error``. Return the reference by which an administrator finds the line."""
+    """Log ``message`` and ``error``. Return the reference that the line has."""
     reference = get_random_string(8, _REFERENCE_ALPHABET)
     error.reference = reference
     logger.log(level, "%s: %s (reference %s)", message, error, reference)

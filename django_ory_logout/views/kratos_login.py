@@ -51,7 +51,7 @@ def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
 
 
 def _log_out_again(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
-    """End the session at Kratos that has already ended here. Only then can a new sign-in start."""
+    """End the session at Kratos that has already ended here, then start a new sign-in."""
     result = pending_logout(request).send()
     if result.failed:
         again_url = "" if "retried" in request.GET else login_url(kratos, next_url, retried="1")

@@ -654,11 +654,11 @@ def test_an_unexpected_answer_is_a_fault(hydra: FakeServer, admin: HydraAdmin, n
 
     refused = refusal(lambda: CALLS[name].ours(admin))
 
-    may_pass = status in {408, 425, 429, 500, 503}
+    is_temporary = status in {408, 425, 429, 500, 503}
     assert (type(refused), refused.code) == (
-        (ProviderUnavailable, "hydra_fault") if may_pass else (SetupError, "hydra_unusable")
+        (ProviderUnavailable, "hydra_fault") if is_temporary else (SetupError, "hydra_unusable")
     )
-    assert may_pass or refused.detail.endswith(f" at {without_query(hydra)}")
+    assert is_temporary or refused.detail.endswith(f" at {without_query(hydra)}")
     assert len(hydra.requests) == 1
 
 

@@ -179,7 +179,7 @@ def provider_accepts_all() -> Iterator[None]:
         return LogoutToken(settings.ISSUER, subject, sid, time.time(), jti="the jti")
 
     with (
-        patch.object(notices, "_verified", verified),
+        patch.object(notices, "_verify", verified),
         patch.object(login.PendingSignIn, "use"),
         patch.object(conf.ProviderConfig, "provider"),
         patch.object(messages, "authorization_code"),

@@ -165,7 +165,7 @@ def test_a_backend_of_the_site_that_gives_no_reason_is_explained(
 
     assert_page(browser.sign_in("amber"), 403, REFUSED[403])
 
-    assert logged() == ["sign-in failed: user_refused: no authentication backend lets this subject in"]
+    assert logged() == ["sign-in failed: user_refused: no authentication backend accepts this subject"]
 
 
 @pytest.mark.parametrize("debug", [False, True])

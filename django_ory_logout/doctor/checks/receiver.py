@@ -46,7 +46,7 @@ def inside(site: SiteTarget) -> Iterator[CheckResult]:
 def backchannel(site: SiteTarget) -> Iterator[CheckResult]:
     """Whether the receiver at the public URL answers an invalid token with its own 400."""
     url, outcome = site.config.absolute("backchannel_logout"), site.receiver.outcome
-    if isinstance(outcome, ProviderUnavailable) and http.nobody_listens(outcome):
+    if isinstance(outcome, ProviderUnavailable) and http.is_connection_refused(outcome):
         yield failed(
             _("The connection to %(url)s is refused.") % {"url": url},
             _("Check that the site and its proxy run, and that SITE_URL is right, with its port."),

@@ -86,7 +86,7 @@ def _checked(
 def _refusal(response: http.Response, call: str, codes: Codes) -> OryLogoutError:
     status, error = response.status, _word(response, "error")
     detail = f"{call} answers {status} {error[:100]!r}" if error else f"{call} answers {status}"
-    if response.may_pass:
+    if response.is_temporary:
         return ProviderUnavailable("hydra_fault", detail)
     if not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return SetupError("hydra_unusable", f"{detail} at {response.url}")

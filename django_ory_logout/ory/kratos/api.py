@@ -108,7 +108,7 @@ def _refusal(response: http.Response, call: str, codes: Codes) -> OryLogoutError
     key = next(((response.status, text) for text in texts if (response.status, text) in codes), None)
     if key:
         return KratosError(codes[key], detail)
-    if response.may_pass or response.status == HTTPStatus.UNAUTHORIZED:
+    if response.is_temporary or response.status == HTTPStatus.UNAUTHORIZED:
         return ProviderUnavailable("kratos_fault", detail)
     return SetupError("kratos_unusable", f"{detail} at {response.url}")
 
