@@ -30,7 +30,7 @@ from .exceptions import SetupError
 from .middleware import KratosMiddleware, LoginSessionMiddleware
 from .models import LoginSession
 
-#: What Django allows under DEBUG where ALLOWED_HOSTS is empty.
+#: The hosts that Django allows under DEBUG if ALLOWED_HOSTS is empty.
 _LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 #: By vendor: the setting that says whether a commit survives a crash of the server, and the line to write.
 _DURABILITY = {

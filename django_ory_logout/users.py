@@ -42,17 +42,17 @@ from .models import LoginSession, Subject
 
 logger = logging.getLogger("django_ory_logout")
 
-#: The Unicode categories of what no name shows: control characters, NUL among them, and halves of surrogate pairs.
-_UNSHOWN = frozenset({"Cc", "Cs"})
-#: What a database, or its driver, says of a value that it cannot store.
+#: The Unicode categories of characters that a name must not have: control characters and halves of surrogate pairs.
+_REMOVED_CATEGORIES = frozenset({"Cc", "Cs"})
+#: The exceptions of a database, or of its driver, for a value that it cannot store.
 UNSTORABLE = (DataError, ValueError)
-#: The same of MySQL and MariaDB, about a character that a column cannot hold: for Django they are operational faults.
+#: The error codes of MySQL and MariaDB for a character that a column cannot store. Django raises OperationalError.
 _UNSTORABLE_CODES = {1267, 1271, 1366, 3988}
 
 
 @contextmanager
 def unstorable_values() -> Iterator[None]:
-    """Each fault about a value that cannot be stored is one of :data:`UNSTORABLE`."""
+    """Raise one of :data:`UNSTORABLE` for each value that the database cannot store."""
     try:
         yield
     except OperationalError as error:
@@ -86,7 +86,7 @@ def clean_fields(fields: Mapping[str, Any]) -> CleanedFields:
 def _clean(field: Field[Any, Any], value: Any) -> tuple[Any, str]:
     if not isinstance(value, str):
         return value, ""
-    storable = "".join(one for one in value if unicodedata.category(one) not in _UNSHOWN).strip()
+    storable = "".join(one for one in value if unicodedata.category(one) not in _REMOVED_CATEGORIES).strip()
     cut = storable[: field.max_length].strip()
     # A part of an address is the address of somebody else.
     if isinstance(field, EmailField):
@@ -228,7 +228,7 @@ def _email_field() -> str | None:
 
 # Users
 
-#: The attribute of a user whom this very sign-in made, and whom the database has by now.
+#: The attribute of a user that this sign-in created and saved.
 IS_NEW = "_ory_logout_is_new"
 
 
@@ -322,7 +322,7 @@ _NOTHING_TWICE = "%s: it must be unique, and another user has none. Write null=T
 
 
 def _invalid(user: AbstractBaseUser | None, error: ValidationError) -> SignInRefused | SetupError:
-    """What the model says of a user: values of another account, a rule of its own for users, or a field set wrongly."""
+    """The error for a user that the model refuses: a value of another account, a rule, or a wrong set-up."""
     wrong = _codes(error)
     detail = _named(wrong)
     nothing_twice = [name for name, codes in wrong.items() if codes == ["unique"] and getattr(user, name, None) == ""]
@@ -375,7 +375,7 @@ def _fields_of(constraint: UniqueConstraint) -> list[str]:
     return [*constraint.fields, *(str(vars(part)["name"]) for part in parts if isinstance(part, F))]
 
 
-#: What stands for the code of an error that ``clean()`` of the model has given none.
+#: The text for an error of the model's ``clean()`` that has no code.
 _NO_CODE = "refused without a code"
 
 
@@ -427,7 +427,7 @@ def _created(values: Mapping[str, Any]) -> AbstractBaseUser:
 
 
 def _accepted(make: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What of ``values`` a ``create_user`` takes; :func:`save` brings the others."""
+    """The ``values`` that ``create_user`` has a parameter for. :func:`save` saves the others."""
     called = signature(make)
     takes_all = any(one.kind is Parameter.VAR_KEYWORD for one in called.parameters.values())
     accepted = {name: value for name, value in values.items() if takes_all or name in called.parameters}
@@ -494,13 +494,13 @@ def _described(error: Exception) -> str:
     return broken_constraint(error) if isinstance(error, IntegrityError) else type(error).__name__
 
 
-#: What Django would answer by itself: with a page that shows no code, and without a line in our log.
+#: Django answers these itself, with a page that shows no code, and without a line in our log.
 _ANSWERS = (Http404, SuspiciousOperation, BadRequest)
 
 
 @contextmanager
 def receiver_faults() -> Iterator[None]:
-    """What a receiver of a signal raises during a sign-in, and any answer of Django's own, becomes :func:`refusal`."""
+    """Raise :func:`refusal` for exceptions of signal receivers, and for those that Django would answer itself."""
     try:
         yield
     except (OryLogoutError, OperationalError, ProgrammingError, InterfaceError, InternalError):

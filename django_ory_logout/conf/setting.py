@@ -17,7 +17,7 @@ LONGEST_SHOWN = 100
 _SECRET_NAME = re.compile("secret|token|passw|key", re.IGNORECASE)
 #: Messages show only smaller numbers. Python refuses to convert much longer ones to text.
 _LONGEST_NUMBER: int = 10**LONGEST_SHOWN
-#: What comes before a host: a scheme without its colon, or with too few slashes.
+#: The start of a URL whose scheme lacks its colon, or a slash.
 _SCHEME = re.compile("(?:(https?)(?::/?|//))?(.*)", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
 _SWITCHES = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
