@@ -1,4 +1,4 @@
-"""System checks: what would lose a sign-in or a logout later is said at start-up, with an id and what to do."""
+"""System checks: they find settings that would make sign-ins or logouts fail, and say what to change."""
 
 import re
 import sys
@@ -48,61 +48,61 @@ AUTHENTICATION_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddle
 @register(Tags.security)
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     """E001 to E049, E075, E076, E080, E081, E085: ``ORY_LOGOUT`` itself."""
-    return [Error(one.message, hint=one.hint, id=f"ory_logout.{one.code}") for one in conf.problems()]
+    return [_error(problem.code, problem.message, problem.hint) for problem in conf.problems()]
 
 
 @register(Tags.security)
 def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
-    """E050, E051, W090 to W093: ended sessions are turned away by ``LoginSessionMiddleware``."""
+    """E050, E051, W090 to W093: ``LoginSessionMiddleware`` refuses ended sessions. It follows session middleware."""
     names = list(settings.MIDDLEWARE)
-    place = next((place for place, name in enumerate(names) if _is(name, LoginSessionMiddleware)), None)
-    if place is None:
+    position = next((index for index, name in enumerate(names) if _is(name, LoginSessionMiddleware)), None)
+    if position is None:
         hint = f"Put it directly after {SESSION_MIDDLEWARE}."
         return [_error("E050", f"{MIDDLEWARE} is not in MIDDLEWARE{_not_imported(names)}.", hint)]
-    before = names[place - 1] if place else ""
+    before = names[position - 1] if position else ""
     if _sets_session(before):
-        return _repeated(before, names[place], names[place + 1 :])
-    setting = [name for name in names if _sets_session(name)]
+        return _repeated(before, names[position], names[position + 1 :])
+    session_middleware = [name for name in names if _sets_session(name)]
     seen = f"it stands directly after {before}" if before else "it is the first of MIDDLEWARE"
-    if setting:
-        message = f"{names[place]} is in the wrong place: {seen}."
-        return [_error("E051", message, f"Put it directly after {setting[0]}.")]
+    if session_middleware:
+        message = f"{names[position]} is in the wrong place: {seen}."
+        return [_error("E051", message, f"Put it directly after {session_middleware[0]}.")]
     if not before or before.startswith(("django.", "django_ory_logout.")):
-        hint = f"Put it, or another middleware that sets request.session, directly before {names[place]}."
+        hint = f"Put it, or another middleware that sets request.session, directly before {names[position]}."
         return [_error("E091", f"{SESSION_MIDDLEWARE} is not in MIDDLEWARE{_not_imported(names)}.", hint)]
     hint = f"Put it directly after the middleware that sets request.session. If {before} does, silence this."
-    if _imported(before) is None:
+    if _import(before) is None:
         seen, hint = f"{seen}, which cannot be imported", "Correct its name in MIDDLEWARE, or install its package."
-    return [_warning("W090", f"It is not known whether {names[place]} is in the right place: {seen}.", hint)]
+    return [_warning("W090", f"It is not known whether {names[position]} is in the right place: {seen}.", hint)]
 
 
 def _repeated(before: str, ours: str, later: list[str]) -> list[CheckMessage]:
-    found = []
+    messages = []
     again = [name for name in later if name == before or _is(name, SessionMiddleware)]
     if again:
         message = f"{again[0]} is in MIDDLEWARE after {ours}, and replaces its session."
-        found.append(_error("E092", message, f"Remove {again[0]} after {ours}."))
+        messages.append(_error("E092", message, f"Remove {again[0]} after {ours}."))
     twice = [name for name in later if _is(name, LoginSessionMiddleware)]
     if twice:
         message = f"MIDDLEWARE has {ours}, and after it {twice[0]}, which does the same."
-        found.append(_warning("W093", message, f"Remove {twice[0]} after the first."))
-    return found
+        messages.append(_warning("W093", message, f"Remove {twice[0]} after the first."))
+    return messages
 
 
 def _sets_session(name: str) -> bool:
-    """Whether this middleware sets ``request.session``: Django's and its subclasses, and others that are so called."""
+    """Whether this middleware sets ``request.session``: Django's, a subclass of it, or one with a similar name."""
     if not name or _is(name, LoginSessionMiddleware):
         return False
     return _is(name, SessionMiddleware) or re.search("session_?middleware$", name, re.IGNORECASE) is not None
 
 
 def _not_imported(names: Iterable[str]) -> str:
-    """For a message: which of ``names`` cannot be imported, as if they are misspelt."""
-    wrong = [repr(name) for name in names if _imported(name) is None]
+    """For a message: the ``names`` that cannot be imported, for example because of a typing error."""
+    wrong = [repr(name) for name in names if _import(name) is None]
     return f", where {', '.join(wrong)} cannot be imported" if wrong else ""
 
 
-def _imported(name: str) -> Any:
+def _import(name: str) -> Any:
     try:
         return import_string(name)
     except (ImportError, ValueError, AttributeError, TypeError):  # the latter for what is no dotted name
@@ -111,36 +111,38 @@ def _imported(name: str) -> Any:
 
 @register(Tags.security)
 def check_kratos(**_kwargs: Any) -> list[CheckMessage]:
-    """E065 to E067, W068: who signs in at Kratos is known by ``KratosMiddleware``, after authentication."""
+    """E065 to E067, W068: ``KratosMiddleware`` finds who is signed in at Kratos. It must follow authentication."""
     if conf.problems():
         return []
     names = list(settings.MIDDLEWARE)
-    kratos = next((place for place, name in enumerate(names) if _is(name, KratosMiddleware)), None)
-    if kratos is None:
-        alone = [one.alias for one in conf.get().kratos if one.alias not in conf.get().providers]
+    position = next((index for index, name in enumerate(names) if _is(name, KratosMiddleware)), None)
+    if position is None:
+        alone = [kratos.alias for kratos in conf.get().kratos if kratos.alias not in conf.get().providers]
         hint = f"Put {KRATOS_MIDDLEWARE} after {AUTHENTICATION_MIDDLEWARE}."
-        return [_error("E065", f"People sign in at Kratos ({alone[0]!r}), and nothing asks it.", hint)] if alone else []
+        message = "Users sign in at Kratos (%r), but MIDDLEWARE has no KratosMiddleware."
+        return [_error("E065", message % alone[0], hint)] if alone else []
     if not conf.get().kratos:
-        return [_error("E066", f"{names[kratos]} has no Kratos to ask.", "Add KRATOS to one of PROVIDERS.")]
-    if not any(_is(name, AuthenticationMiddleware) for name in names[:kratos]):
+        message = f"{names[position]} is in MIDDLEWARE, but no provider has KRATOS."
+        return [_error("E066", message, "Add KRATOS to one of PROVIDERS.")]
+    if not any(_is(name, AuthenticationMiddleware) for name in names[:position]):
         hint = f"Put it directly after {AUTHENTICATION_MIDDLEWARE}."
-        return [_error("E067", f"{names[kratos]} is in the wrong place.", hint)]
-    return _further_kratos(conf.get())
+        return [_error("E067", f"{names[position]} is in the wrong place.", hint)]
+    return _unused_kratos(conf.get())
 
 
-def _further_kratos(config: conf.Config) -> list[CheckMessage]:
-    first, *further = config.kratos
-    hint = f"KratosMiddleware asks the first Kratos of PROVIDERS alone, which is {first.alias!r}: remove the others."
+def _unused_kratos(config: conf.Config) -> list[CheckMessage]:
+    first, *others = config.kratos
+    hint = f"KratosMiddleware uses only the first Kratos of PROVIDERS, which is {first.alias!r}: remove the others."
     return [
-        _warning("W068", f"Nobody can sign in at the Kratos {one.alias!r}.", hint)
-        for one in further
-        if one.alias not in config.providers
+        _warning("W068", f"Nobody can sign in at the Kratos {kratos.alias!r}.", hint)
+        for kratos in others
+        if kratos.alias not in config.providers
     ]
 
 
-def _is(name: str, kind: type) -> bool:
-    middleware = _imported(name)
-    return isinstance(middleware, type) and issubclass(middleware, kind)
+def _is(name: str, base: type) -> bool:
+    imported = _import(name)
+    return isinstance(imported, type) and issubclass(imported, base)
 
 
 @register(Tags.security)
@@ -184,7 +186,7 @@ def check_backend(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_urls(**_kwargs: Any) -> list[CheckMessage]:
-    """E053 to E055: the provider has to find the receivers, in one place and without a redirect."""
+    """E053 to E055: the provider must reach the receivers, at one URL and without a redirect."""
     path = _receiver()
     if path is None:
         message = f"ROOT_URLCONF, which is {settings.ROOT_URLCONF!r}, does not include the URLs of django_ory_logout."
@@ -192,15 +194,15 @@ def check_urls(**_kwargs: Any) -> list[CheckMessage]:
     if len({_path_in(language) for language, _ in settings.LANGUAGES}) > 1:
         hint = "Include django_ory_logout.urls outside of i18n_patterns: a provider has no language."
         return [_error("E054", "The back-channel logout URL depends on the language.", hint)]
-    found = _match(path)
+    match = _match(path)
     without_slash = _match(path.rstrip("/"))
     if (
-        not found
-        or [*found.app_names, found.url_name] != RECEIVER.split(":")
+        not match
+        or [*match.app_names, match.url_name] != RECEIVER.split(":")
         or not without_slash
-        or without_slash.func != found.func
+        or without_slash.func != match.func
     ):
-        hint = "With and without its last slash it has to reach our view, or the logout is lost: move other patterns."
+        hint = "With and without its last slash, the URL must reach our view, or logouts are lost: move other patterns."
         return [_error("E055", "Another URL pattern takes the back-channel logout URL.", hint)]
     return []
 
@@ -226,16 +228,18 @@ def _match(path: str) -> ResolverMatch | None:
 
 @register(Tags.security)
 def check_redirect_uris(**_kwargs: Any) -> list[CheckMessage]:
-    """W077: a hostile provider may want the code of another (RFC 9700, 4.4)."""
+    """W077: a malicious provider may want the code of another provider (mix-up attack, RFC 9700, 4.4)."""
     if conf.problems() or _receiver() is None:
         return []
     hint = "Sign-ins there need iss (RFC 9207). Register %s at the provider and remove SHARED_REDIRECT_URI."
     return [
         _warning(
-            "W077", f"The provider {one.alias!r} shares its redirect URI with others.", hint % one.own_redirect_uri
+            "W077",
+            f"The provider {provider.alias!r} shares its redirect URI with others.",
+            hint % provider.own_redirect_uri,
         )
-        for one in conf.get().providers.values()
-        if one.iss_required
+        for provider in conf.get().providers.values()
+        if provider.iss_required
     ]
 
 
@@ -269,7 +273,7 @@ def check_ssl_redirect(**_kwargs: Any) -> list[CheckMessage]:
     if not settings.SECURE_PROXY_SSL_HEADER:
         hint = (
             "Behind a proxy that ends TLS, set SECURE_PROXY_SSL_HEADER, or every back-channel POST is redirected and "
-            "lost. Silence this where Django itself speaks TLS."
+            "lost. Silence this if no proxy ends TLS."
         )
         return [_warning("W057", "SECURE_SSL_REDIRECT is on without SECURE_PROXY_SSL_HEADER.", hint)]
     return []
@@ -277,25 +281,25 @@ def check_ssl_redirect(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_host(**_kwargs: Any) -> list[CheckMessage]:
-    """E062, E063: at the host of ``SITE_URL``, neither a redirect nor a refusal may answer the provider."""
+    """E062, E063: Django must not redirect or refuse the provider's requests to the host of ``SITE_URL``."""
     host = urlsplit(_site_url()).hostname
     if not host:
         return []
-    found = []
+    messages = []
     if settings.PREPEND_WWW and not host.startswith("www."):
         hint = "The provider's POST would be redirected and lost: begin the host of SITE_URL with www."
-        found.append(_error("E062", "PREPEND_WWW is on, and SITE_URL has no www.", hint))
+        messages.append(_error("E062", "PREPEND_WWW is on, and SITE_URL has no www.", hint))
     allowed = settings.ALLOWED_HOSTS or (_LOCAL_HOSTS if settings.DEBUG else [])
     if not validate_host(host, allowed):
-        hint = f"Django would refuse what browsers and the provider send there. Write: ALLOWED_HOSTS = [{host!r}]"
+        hint = f"Django would refuse all requests to that host. Write: ALLOWED_HOSTS = [{host!r}]"
         message = f"The host of SITE_URL, {host!r}, is not in ALLOWED_HOSTS, which is {settings.ALLOWED_HOSTS!r}."
-        found.append(_error("E063", message, hint))
-    return found
+        messages.append(_error("E063", message, hint))
+    return messages
 
 
 @register(Tags.security)
 def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
-    """W083: people who have to sign in are sent to ``LOGIN_URL``."""
+    """W083: Django redirects users who must sign in to ``LOGIN_URL``."""
     try:
         url = resolve_url(settings.LOGIN_URL)
     except (NoReverseMatch, TypeError):
@@ -304,16 +308,16 @@ def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
         url = ""
     path = urlsplit(url).path
     paths = [path, f"{path}/"] if settings.APPEND_SLASH else [path]
-    if urlsplit(url).netloc or (url and any(_match(one) for one in paths)):
+    if urlsplit(url).netloc or (url and any(map(_match, paths))):
         return []
-    hint = 'People who have to sign in are sent there. Write: LOGIN_URL = "ory_logout:login"'
+    hint = 'Django redirects users who must sign in to this URL. Write: LOGIN_URL = "ory_logout:login"'
     return [_warning("W083", f"There is no page at LOGIN_URL, which is {conf.named(settings.LOGIN_URL)}.", hint)]
 
 
 @register(Tags.security)
 def check_redirect_urls(**_kwargs: Any) -> list[CheckMessage]:
     """E094: where sign-ins and logouts without ``next`` end."""
-    found = []
+    messages = []
     for name, journeys in (("LOGIN_REDIRECT_URL", "Sign-ins"), ("LOGOUT_REDIRECT_URL", "Logouts")):
         value: Any = getattr(settings, name)
         try:
@@ -321,24 +325,24 @@ def check_redirect_urls(**_kwargs: Any) -> list[CheckMessage]:
                 resolve_url(value)
         except (NoReverseMatch, TypeError):
             hint = f'{journeys} without next end there. Write: {name} = "/"'
-            found.append(_error("E094", f"{name} is {conf.named(value)}, which names no page.", hint))
-    return found
+            messages.append(_error("E094", f"{name} is {conf.named(value)}, which names no page.", hint))
+    return messages
 
 
 @register(Tags.security)
 def check_migrations(**_kwargs: Any) -> list[CheckMessage]:
-    """W084: the tables are there. Asked under ``DEBUG``: a build has no database."""
+    """W084: the tables exist. This runs only under ``DEBUG``, because a build has no database."""
     return _missing_tables() if settings.DEBUG else []
 
 
 @register(Tags.database)
 def check_migrated_databases(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
-    """W084, asked by ``check --database``. Django 5.2 calls it without, too, and names no database then."""
+    """W084 for ``check --database``. Django 5.2 also calls it without that option; then ``databases`` is empty."""
     return _missing_tables() if databases and not settings.DEBUG else []
 
 
 def _missing_tables() -> list[CheckMessage]:
-    """``migrate`` itself runs the checks first, and needs no such hint."""
+    """The warning if migrations are missing. ``migrate`` itself also runs the checks, but does not need it."""
     if sys.argv[1:2] == ["migrate"]:
         return []
     connection = connections[router.db_for_write(LoginSession)]
@@ -356,20 +360,20 @@ def _missing_tables() -> list[CheckMessage]:
 @register(Tags.security)
 def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
     """E058, E059, E064, E095, W096: cookies have to come back from the provider with the browser."""
-    found = []
+    messages = []
     if str(settings.SESSION_COOKIE_SAMESITE).lower() == "strict":
-        hint = 'Use "Lax": a browser that comes back from the provider does not send a strict cookie.'
-        found.append(_error("E058", 'SESSION_COOKIE_SAMESITE is "Strict".', hint))
+        hint = 'Use "Lax": a browser that returns from the provider does not send a strict cookie.'
+        messages.append(_error("E058", 'SESSION_COOKIE_SAMESITE is "Strict".', hint))
     site_url = _site_url()
     if settings.SESSION_COOKIE_SECURE and site_url.startswith("http:") and not conf.is_secure(site_url):
         hint = "The browser would never send the cookie: make SITE_URL https."
-        found.append(_error("E059", "SESSION_COOKIE_SECURE is on, and SITE_URL is http.", hint))
+        messages.append(_error("E059", "SESSION_COOKIE_SECURE is on, and SITE_URL is http.", hint))
     if site_url.startswith("http:") and not conf.is_secure(site_url) and _has_form_post():
-        hint = "Browsers send the cookie of such a sign-in over https alone: make SITE_URL https."
-        found.append(_error("E064", "RESPONSE_MODE is form_post, and SITE_URL is http.", hint))
+        hint = "Browsers send the cookie of such a sign-in only over https: make SITE_URL https."
+        messages.append(_error("E064", "RESPONSE_MODE is form_post, and SITE_URL is http.", hint))
     for kind in ["SESSION_COOKIE"] if settings.CSRF_USE_SESSIONS else ["SESSION_COOKIE", "CSRF_COOKIE"]:
-        found += _elsewhere(kind, urlsplit(site_url).hostname, _receiver() or "")
-    return found
+        messages += _elsewhere(kind, urlsplit(site_url).hostname, _receiver() or "")
+    return messages
 
 
 def _elsewhere(kind: str, host: str | None, receiver: str) -> Iterator[CheckMessage]:
@@ -388,20 +392,22 @@ def _elsewhere(kind: str, host: str | None, receiver: str) -> Iterator[CheckMess
 
 
 def _has_form_post() -> bool:
-    return not conf.problems() and any(one.response_mode == "form_post" for one in conf.get().providers.values())
+    return not conf.problems() and any(
+        provider.response_mode == "form_post" for provider in conf.get().providers.values()
+    )
 
 
 @register(Tags.caches)
 def check_cache(**_kwargs: Any) -> list[CheckMessage]:
-    """E060, W061: what all processes have to know together stands in the cache."""
+    """E060, W061: all processes of the site share data in the cache."""
     try:
         alias = conf.get().cache_alias
     except ImproperlyConfigured:
         return []
     backend = settings.CACHES[alias]["BACKEND"]
     if backend == "django.core.cache.backends.dummy.DummyCache":
-        hint = "Use a cache that keeps what it is given, or name one in ORY_LOGOUT['CACHE_ALIAS']."
-        return [_error("E060", f"The cache {alias!r} keeps nothing.", hint)]
+        hint = "Use a cache that stores values, or name one in ORY_LOGOUT['CACHE_ALIAS']."
+        return [_error("E060", f"The cache {alias!r} stores nothing.", hint)]
     if backend == "django.core.cache.backends.locmem.LocMemCache" and not settings.DEBUG:
         hint = "Use Redis, Memcached or the database as soon as more than one process serves the site."
         return [_warning("W061", f"The cache {alias!r} is not shared by processes.", hint)]
@@ -410,26 +416,29 @@ def check_cache(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_databases(**_kwargs: Any) -> list[CheckMessage]:
-    """E086, E087: sign-in and notice have to see each other's rows, in tables that are there."""
+    """E086, E087: sign-ins and notices must see each other's rows, so all tables must be in one database."""
     if not apps.is_installed("django_ory_logout"):
         return []
     models = list(apps.get_app_config("ory_logout").get_models())
-    places = {model.__name__: router.db_for_write(model) for model in models}
-    if len(set(places.values())) > 1:
-        found = ", ".join(f"{name} in {alias!r}" for name, alias in places.items())
+    databases = {model.__name__: router.db_for_write(model) for model in models}
+    if len(set(databases.values())) > 1:
+        seen = ", ".join(f"{name} in {alias!r}" for name, alias in databases.items())
         hint = "Let db_for_write of your router return one database for all models of the app ory_logout."
-        return [_error("E087", f"The models of django_ory_logout are in several databases: {found}.", hint)]
-    alias = places[LoginSession.__name__]
+        return [_error("E087", f"The models of django_ory_logout are in several databases: {seen}.", hint)]
+    alias = databases[LoginSession.__name__]
     if not all(router.allow_migrate_model(alias, model) for model in models):
         hint = f"Let allow_migrate of your router return True for the app ory_logout in the database {alias!r}."
-        message = f"django_ory_logout writes to the database {alias!r}, where the router allows it no tables."
+        message = f"django_ory_logout writes to the database {alias!r}, but the router allows no tables for it there."
         return [_error("E086", message, hint)]
     return []
 
 
 @register(Tags.database)
 def check_durability(databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
-    """W089: a notice that is answered 200 is not sent again. Asked by ``check --database``, and by ``migrate``."""
+    """W089: the provider does not send a notice again that was answered with 200, so a crash must not lose it.
+
+    It runs only by ``check --database`` and ``migrate``.
+    """
     connection = connections[router.db_for_write(LoginSession)]
     if connection.alias not in (databases or ()) or connection.vendor not in _DURABILITY:
         return []

@@ -264,4 +264,4 @@ def test_first_sign_in_whose_session_can_be_neither_stored_nor_deleted(
     assert "session_store_fault" in browser.sign_in("amber").text
 
     assert (User.objects.count(), Subject.objects.count(), LoginSession.objects.count()) == (0, 0, 0)
-    assert "sign-in not taken back, ory_purge will: session_store_fault: ConnectionError" in logged()
+    assert "failed sign-in not deleted, ory_purge will delete it: session_store_fault: ConnectionError" in logged()

@@ -301,7 +301,7 @@ def a_middleware_checks_the_notice(deployment: Deployment) -> None:
     deployment.end_at_hydra_only()
 
 
-@proof(CSRF, "site.cookies", red={"site.cookies": FAIL})
+@proof(CSRF, "site.cookies", red={"site.checks": FAIL, "site.cookies": FAIL})
 def the_cookie_is_of_another_host(deployment: Deployment) -> None:
     deployment.settings.CSRF_COOKIE_DOMAIN = "www.rp.example"
 

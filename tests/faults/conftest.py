@@ -100,7 +100,7 @@ class FaultySite:
             if record.name == "django_ory_logout" and record.levelno >= logging.WARNING
         ]
         if self.faults.failed:
-            names |= {"the engine kept nothing"} if self.faults.kind in ("file", EVERYTHING) else set()
+            names |= {"the engine stored nothing"} if self.faults.kind in ("file", EVERYTHING) else set()
             assert [line for line in lines if not any(name in line for name in names)] == [], self.faults.failed
         else:
             assert lines == []
