@@ -37,7 +37,7 @@ def test_a_sign_in_returns_to_the_page_that_required_it(deployment: KratosDeploy
     deployment.kratos.choose(browser.open(deployment.site.path("/private/")), "amber")
 
     assert browser.url == deployment.site.path("/private/")
-    assert "You are Amber" in browser.text
+    assert "you are signed in as Amber" in browser.text
 
 
 def test_a_user_signed_in_at_kratos_is_signed_in_here(deployment: KratosDeployment, browser: Browser) -> None:
