@@ -161,7 +161,7 @@ class ProviderBackend(ModelBackend):
             # The same user may have signed in for the first time in two requests at once.
             linked = self.linked_user(authentication)
             if linked is None:
-                raise users.refusal(error) if isinstance(error, IntegrityError) else error from error
+                raise users.sign_in_error(error) if isinstance(error, IntegrityError) else error from error
             return linked
 
     def _link(self, authentication: Authentication, provider: ProviderConfig | KratosConfig) -> AbstractBaseUser | None:
@@ -187,11 +187,12 @@ class ProviderBackend(ModelBackend):
 
     def update_user(self, user: AbstractBaseUser, claims: Claims) -> None:
         """Update the user's fields from ``claims``."""
-        values, messages = users.clean_fields(self.user_fields(claims))
+        values, messages = users.storable_values(self.user_fields(claims))
         changed = {name: value for name, value in values.items() if getattr(user, name) != value}
-        for name in [name for name in changed if users.is_name(name) and not users.is_free(changed[name], user)]:
-            del changed[name]
-            messages.append(f"{name} left out: a field must be unique, and its value is taken")
+        username_field = get_user_model().USERNAME_FIELD
+        if username_field in changed and not users.is_free(changed[username_field], user):
+            del changed[username_field]
+            messages.append(f"{username_field} left out: a field must be unique, and its value is taken")
         if changed:
             messages += users.save(user, changed)
         for message in messages:
@@ -204,8 +205,8 @@ class ProviderBackend(ModelBackend):
             raise SignInRefused("username_unusable", users.address_missing(authentication.claims))
         if not users.names_are_addresses():
             preferred += [users.verified_email(authentication.claims) or "", authentication.subject]
-        values = users.clean_fields(self.user_fields(authentication.claims)).values
-        return users.create(users.names(preferred, unique), values)
+        values, _messages = users.storable_values(self.user_fields(authentication.claims))
+        return users.create(users.available_usernames(preferred, unique), values)
 
     def _user_by_email(self, claims: Claims) -> AbstractBaseUser | None:
         """The user with the e-mail address that the provider verified; ``None`` if several users have it."""

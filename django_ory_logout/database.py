@@ -9,7 +9,6 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, ProgrammingError, router
 from django.db import Error as DatabaseFault
 from django.db.models import Model
 from django.db.models.sql.compiler import SQLCompiler
-from django.dispatch import dispatcher
 
 from .exceptions import SetupError, TemporaryError
 
@@ -65,17 +64,6 @@ def broken_constraint(error: IntegrityError) -> str:
 def is_taken(error: Exception) -> bool:
     """Whether another row has a value that must be unique."""
     return isinstance(error, IntegrityError) and broken_constraint(error).startswith(_CONSTRAINTS["unique|duplicate"])
-
-
-def receiver_of(error: Exception) -> str:
-    """The name of the signal receiver that raised ``error``; empty if none did."""
-    receiver, caller = "", ""
-    for frame, _line in walk_tb(error.__traceback__):
-        module = frame.f_globals.get("__name__", "")
-        if caller == dispatcher.__name__ != module:
-            receiver = f"{module}.{frame.f_code.co_qualname}"
-        caller = module
-    return receiver
 
 
 def model_of(error: Exception) -> type[Model] | None:

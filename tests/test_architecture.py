@@ -54,6 +54,7 @@ INSIDE = {
         {"store"},
         {"opening"},
     ],
+    "users": [{"fields", "refusals"}, {"creation", "usernames"}],
     "conf": [{"setting"}, {"rules"}, {"lookup"}],
     "flows": [{"client_registration", "logout", "notices"}, {"login"}],
     "views": [

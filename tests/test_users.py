@@ -19,10 +19,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from django_ory_logout import backends, users
+from django_ory_logout import backends
 from django_ory_logout.backends import ProviderBackend
 from django_ory_logout.models import Authentication, Subject, digest
 from django_ory_logout.oidc.tokens import Claims
+from django_ory_logout.users import creation, fields, refusals, usernames
 
 from .conftest import Configure, Connect, Logged
 from .members.models import Blank, Member, Nameless, Plain
@@ -108,12 +109,12 @@ def test_a_name_with_a_character_that_the_database_cannot_store_is_changed(monke
 
 
 def test_a_name_that_the_database_cannot_look_up_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def is_free(name: str, besides: object = None) -> bool:
+    def is_free(name: str, exclude: object = None) -> bool:
         if not name.isascii():
             raise DataError
         return True
 
-    monkeypatch.setattr(users, "is_free", is_free)
+    monkeypatch.setattr(usernames, "is_free", is_free)
 
     assert signed_in(id_token(preferred_username="Амбер")).username == "amber"
 
@@ -280,7 +281,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SignIn]:
     """Sign in at a site with this user model and these hooks."""
 
     def at(model: type, base: type[ProviderBackend] = ProviderBackend) -> SignIn:
-        for module in (backends, users):
+        for module in (backends, creation, fields, refusals, usernames):
             monkeypatch.setattr(module, "get_user_model", lambda: model)
         links = Links()
         monkeypatch.setattr(base, "_links", lambda _backend: links)
@@ -411,10 +412,10 @@ def test_a_model_without_create_user_works(at: Callable[..., SignIn]) -> None:
 def test_names_of_any_length_are_valid(length: int, preferred: str | None, subject: str) -> None:
     field = models.CharField(max_length=length)
     with (
-        patch.object(users, "_name_field", lambda: field),
-        patch.object(users, "is_free", lambda _: True),
+        patch.object(usernames, "_username_field", lambda: field),
+        patch.object(usernames, "is_free", lambda _: True),
     ):
-        found = list(users.names([preferred or "", subject], digest("https://op.example", subject)))
+        found = list(usernames.available_usernames([preferred or "", subject], digest("https://op.example", subject)))
 
     assert found
     assert all(0 < len(name) <= length for name in found)
@@ -667,7 +668,7 @@ def test_a_name_that_the_database_cannot_store_is_reported(monkeypatch: pytest.M
     def is_free(_name: str) -> bool:
         raise DataError("a value")
 
-    monkeypatch.setattr(users, "is_free", is_free)
+    monkeypatch.setattr(usernames, "is_free", is_free)
 
     assert sign_in(id_token()) is None
 
