@@ -170,7 +170,7 @@ def check_templates(**_kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security)
 def check_backend(**_kwargs: Any) -> list[CheckMessage]:
     """E052: somebody has to know who a subject is, and Django imports all backends to ask one."""
-    names: Any = settings.AUTHENTICATION_BACKENDS
+    names: Any = settings.AUTHENTICATION_BACKENDS or []
     if isinstance(names, str) or any(_is(name, ProviderBackend) for name in names):
         try:
             require_importable()
@@ -306,9 +306,7 @@ def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
         if _receiver() is None:
             return []  # E053 comes first
         url = ""
-    path = urlsplit(url).path
-    paths = [path, f"{path}/"] if settings.APPEND_SLASH else [path]
-    if urlsplit(url).netloc or (url and any(map(_match, paths))):
+    if url and (urlsplit(url).netloc or (url.startswith("/") and _has_page(url))):
         return []
     hint = 'Django redirects users who must sign in to this URL. Write: LOGIN_URL = "ory_logout:login"'
     return [_warning("W083", f"There is no page at LOGIN_URL, which is {conf.named(settings.LOGIN_URL)}.", hint)]
@@ -318,15 +316,28 @@ def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
 def check_redirect_urls(**_kwargs: Any) -> list[CheckMessage]:
     """E094: where sign-ins and logouts without ``next`` end."""
     messages = []
-    for name, journeys in (("LOGIN_REDIRECT_URL", "Sign-ins"), ("LOGOUT_REDIRECT_URL", "Logouts")):
+    for name, flows in (("LOGIN_REDIRECT_URL", "Sign-ins"), ("LOGOUT_REDIRECT_URL", "Logouts")):
         value: Any = getattr(settings, name)
-        try:
-            if value or name == "LOGIN_REDIRECT_URL":
-                resolve_url(value)
-        except (NoReverseMatch, TypeError):
-            hint = f'{journeys} without next end there. Write: {name} = "/"'
+        is_off = name == "LOGOUT_REDIRECT_URL" and (value is None or (isinstance(value, str) and not value))
+        if not is_off and not _leads_somewhere(value):
+            hint = f'{flows} without next end there. Write: {name} = "/"'
             messages.append(_error("E094", f"{name} is {conf.named(value)}, which names no page.", hint))
     return messages
+
+
+def _leads_somewhere(value: Any) -> bool:
+    """Whether ``value`` is the name of a view, a path from the root of the site, or a URL with a host."""
+    try:
+        url = resolve_url(value)
+    except (NoReverseMatch, TypeError):
+        return False
+    return url.startswith("/") or bool(urlsplit(url).netloc)
+
+
+def _has_page(url: str) -> bool:
+    """Whether this site has a page at the path of ``url``, with or without a slash at the end if Django adds it."""
+    path = urlsplit(url).path
+    return any(map(_match, [path, f"{path}/"] if settings.APPEND_SLASH else [path]))
 
 
 @register(Tags.security)
@@ -378,12 +389,12 @@ def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
 
 def _elsewhere(kind: str, host: str | None, receiver: str) -> Iterator[CheckMessage]:
     domain, path = getattr(settings, f"{kind}_DOMAIN"), getattr(settings, f"{kind}_PATH")
-    if domain and host and not f".{host}".endswith(f".{domain.lower().removeprefix('.')}"):
+    if domain and host and not f".{host}".endswith(f".{str(domain).lower().removeprefix('.')}"):
         message = f"{kind}_DOMAIN is {domain!r}, and the host of SITE_URL is {host!r}."
         hint = f"Browsers drop the cookie. Write: {kind}_DOMAIN = None"
         yield _error("E095", message, hint)
     ours = receiver.removesuffix("logout/backchannel/")
-    if ours and not ours.startswith(f"{path.rstrip('/')}/"):
+    if path and ours and not ours.startswith(f"{path.rstrip('/')}/"):
         message = f"{kind}_PATH is {path!r}, and the URLs of this app are below {ours!r}."
         hint = (
             f'Browsers do not send the cookie there. Write: {kind}_PATH = "/". Silence this if the server adds a path.'
@@ -404,7 +415,7 @@ def check_cache(**_kwargs: Any) -> list[CheckMessage]:
         alias = conf.get().cache_alias
     except ImproperlyConfigured:
         return []
-    backend = settings.CACHES[alias]["BACKEND"]
+    backend = settings.CACHES.get(alias, {}).get("BACKEND")  # Django's own checks report a missing cache
     if backend == "django.core.cache.backends.dummy.DummyCache":
         hint = "Use a cache that stores values, or name one in ORY_LOGOUT['CACHE_ALIAS']."
         return [_error("E060", f"The cache {alias!r} stores nothing.", hint)]

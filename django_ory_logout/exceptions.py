@@ -3,7 +3,7 @@
 ``code`` is stable and public. ``str(error)`` is for the log: exact, and never a token, a secret or a claim's value.
 """
 
-from typing import Any
+from typing import Any, Self
 
 
 class OryLogoutError(Exception):
@@ -55,6 +55,11 @@ class LogoutUnconfirmed(TemporaryError):
         super().__init__(code, detail)
         self.name = name
         self.reason = reason
+
+    @classmethod
+    def because_of(cls, fault: TemporaryError, *, name: Any, reason: str) -> Self:
+        """The same code and detail as ``fault``."""
+        return cls(fault.code, fault.detail, name=name, reason=reason)
 
 
 class SignInRefused(OryLogoutError):

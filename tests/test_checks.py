@@ -420,6 +420,7 @@ def test_a_host_outside_allowed_hosts_is_named() -> None:
         ([], "https://login.example/"),
         ([], "/auth/login"),
         (["ory_logout.W083"], "/accounts/login/"),
+        (["ory_logout.W083"], "auth/login/"),
         (["ory_logout.W083"], "ory_logout:logn"),
         (["ory_logout.W083"], None),
         (["ory_logout.W083"], 7),
@@ -447,6 +448,7 @@ def test_login_url_where_our_urls_are_not_included(url: Any) -> None:
         ([], "ory_logout:login"),
         ([], "https://www.example/"),
         (["ory_logout.E094"], "dashboard"),
+        (["ory_logout.E094"], "home/"),
         (["ory_logout.E094"], 7),
         (["ory_logout.E094"], reverse_lazy("dashboard")),
     ],
@@ -457,6 +459,7 @@ def test_redirect_urls(name: str, expected: list[str], url: Any) -> None:
 
 def test_redirect_urls_of_none() -> None:
     assert found(checks.check_redirect_urls, LOGOUT_REDIRECT_URL=None) == []
+    assert found(checks.check_redirect_urls, LOGOUT_REDIRECT_URL="") == []
     with override_settings(LOGIN_REDIRECT_URL=None):
         (message,) = checks.check_redirect_urls()
 
@@ -742,3 +745,20 @@ def test_guarantees_that_are_only_requested(
 
 def test_guarantees_of_settings_that_cannot_be_read() -> None:
     assert found(checks.check_parameters, ORY_LOGOUT={}) == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"SESSION_COOKIE_PATH": None},
+        {"CSRF_COOKIE_PATH": None},
+        {"SESSION_COOKIE_DOMAIN": ["x"]},
+        {"AUTHENTICATION_BACKENDS": None},
+        {"CACHES": {"other": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}},
+    ],
+    ids=lambda odd: next(iter(odd)),
+)
+def test_no_check_ends_with_a_traceback(odd: dict[str, Any]) -> None:
+    with override_settings(**odd):
+        for check in (checks.check_cookies, checks.check_backend, checks.check_cache):
+            check()

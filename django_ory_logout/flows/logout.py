@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
+from ..database import database_fault
 from ..exceptions import LogoutUnconfirmed, TemporaryError, fault_name
 from ..models import EndReason, EventKind
 from ..oidc import messages
@@ -177,8 +178,8 @@ def _end_after_link(request: HttpRequest, row_id: str) -> None:
     try:
         is_current = session.belongs_to(row_id)
     except DatabaseFault as error:
-        reason = EndReason.RP_INITIATED
-        raise LogoutUnconfirmed("database_fault", type(error).__name__, name=session.name, reason=reason) from error
+        fault, reason = database_fault(error), EndReason.RP_INITIATED
+        raise LogoutUnconfirmed.because_of(fault, name=session.name, reason=reason) from error
     if is_current:
         login = session.login or StoredLogin()
         end_current(request, EndReason.RP_INITIATED)

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
+from ..database import database_fault
 from ..exceptions import LogoutUnconfirmed, TemporaryError, fault_name
 from ..models import EndReason, LoginSessionQuerySet, LogoutReceipt, SessionName, moment
 from . import engines, index, receipts, token_revocation
@@ -58,14 +59,11 @@ def end_session(name: SessionName, login: StoredLogin | None, reason: EndReason)
             if name.key and not (count or name.row_id or rows.exists()):
                 engines.delete_stored(engines.site_store(), [name.key])
     except DatabaseFault as error:
-        raise LogoutUnconfirmed("database_fault", type(error).__name__, name=name, reason=reason) from error
+        raise LogoutUnconfirmed.because_of(database_fault(error), name=name, reason=reason) from error
+    except TemporaryError as error:
+        raise LogoutUnconfirmed.because_of(error, name=name, reason=reason) from error
     except Exception as error:
-        raise LogoutUnconfirmed(
-            "session_store_fault" if isinstance(error, TemporaryError) else "internal_error",
-            error.detail if isinstance(error, TemporaryError) else type(error).__name__,
-            name=name,
-            reason=reason,
-        ) from error
+        raise LogoutUnconfirmed("internal_error", type(error).__name__, name=name, reason=reason) from error
     return Cleanup(rows, reason, count, written, token_revocation.tokens_of(login, reason))
 
 

@@ -73,6 +73,19 @@ def test_the_page_reports_it_and_the_browser_is_signed_out(
     assert "logout not confirmed: database_fault: OperationalError" in logged()
 
 
+def test_a_missing_migration_is_named(signed_in: SiteBrowser, logged: Logged) -> None:
+    def fail(*_args: Any) -> Any:
+        raise OperationalError("no such column: ory_logout_loginsession.end_reason")
+
+    with connection.execute_wrapper(fail):
+        answer = signed_in.post("/auth/logout/")
+
+    assert_page(answer, 503, TITLE)
+    assert "not_migrated" in answer.text
+    missing = "no such column: ory_logout_loginsession.end_reason. Run: python manage.py migrate"
+    assert f"logout not confirmed: not_migrated: {missing}" in logged()
+
+
 def test_the_button_completes_the_logout(signed_in: SiteBrowser, copy: SiteBrowser, down: Down) -> None:
     with down():
         signed_in.post("/auth/logout/")
