@@ -111,7 +111,7 @@ class Cookie(NamedTuple):
 
     @property
     def is_persistent(self) -> bool:
-        """Whether browsers keep it when they are closed."""
+        """Whether browsers keep the cookie when they are closed."""
         return "max-age" in self.attributes or "expires" in self.attributes
 
     @property

@@ -145,7 +145,7 @@ class ProviderTarget:
 
     @property
     def hydra(self) -> HydraAdmin:
-        """Hydra's admin API; checks of the scope ``hydra`` have one."""
+        """Hydra's admin API. The targets of the scope ``hydra`` have it."""
         if self.config.hydra is None:
             raise NotKnown(_("No HYDRA is configured for this provider."))
         return self.config.hydra

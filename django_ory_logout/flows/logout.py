@@ -80,8 +80,8 @@ def end_session_request(login: StoredLogin, state: str) -> EndSessionRequest | N
 def _hydra_request(alias: str) -> EndSessionRequest | None:
     """The request to Hydra for a session that Kratos opened, if Hydra uses Kratos as its login page.
 
-    There is no ID token, so Hydra finds its session by its own cookie. Without the hint it accepts neither ``state``
-    nor a redirect URI: the browser stays at Hydra.
+    There is no ID token, so Hydra finds its session by its own cookie. Without the hint, Hydra accepts no ``state`` and
+    no redirect URI: the browser stays at Hydra.
     """
     config = conf.get().providers.get(alias)
     metadata = _metadata(config) if config else None

@@ -39,7 +39,7 @@ class DocumentCopy(Generic[T]):
 #: The states of a call to the provider, in the shared cache. A successful call leaves no state.
 #: A process is fetching the document now.
 FETCHING = "fetching"
-#: The last call failed, or its document was not enough for the caller.
+#: The last call failed, or its document did not have what the caller needs.
 FAILED = "failed"
 #: The last call brought a document that cannot be used.
 UNUSABLE = "unusable"
@@ -83,7 +83,10 @@ class CachedDocument(Generic[T]):
         return parsed
 
     def read(self, now: float) -> DocumentCopy[T]:
-        """The document, at most an hour old while the provider answers. Raises :exc:`TemporaryError`."""
+        """The document, at most an hour old while the provider answers, otherwise up to a day.
+
+        Raises :exc:`TemporaryError`.
+        """
         cached = self.cached(now)
         if cached and now < cached.fetched_at + FRESH_SECONDS:
             return cached
@@ -97,7 +100,10 @@ class CachedDocument(Generic[T]):
     def fetch_or_wait(
         self, now: float, old: DocumentCopy[T] | None, is_enough: Callable[[T], bool] = _accept_any
     ) -> DocumentCopy[T]:
-        """Like :meth:`fetch`. If another process is fetching now, wait for its copy and use that if it is enough."""
+        """Like :meth:`fetch`. If another process is fetching now, wait for its copy.
+
+        That copy is used if it has what the caller needs.
+        """
         try:
             return self.fetch(now, old, is_enough)
         except ProviderUnavailable as error:
@@ -111,8 +117,9 @@ class CachedDocument(Generic[T]):
     ) -> DocumentCopy[T]:
         """Fetch the document from the provider; only one process does so at a time. Raises :exc:`TemporaryError`.
 
-        If the call fails, or its document is not enough for the caller, no process fetches again during the cool-down.
-        No call is made if another process has just stored a copy that is newer than ``old`` and enough.
+        If the call fails, or its document lacks what the caller needs, no process fetches again during the cool-down.
+        No call is made if another process has just stored a copy that is newer than ``old`` and has what
+        the caller needs.
         """
         if not self.cache.add(self.call_key, FETCHING, CALL_SECONDS):
             raise self._cool_down_error()
@@ -155,7 +162,7 @@ class CachedDocument(Generic[T]):
     def _wait_for_newer(self, now: float, old: DocumentCopy[T] | None) -> DocumentCopy[T] | None:
         """Wait until another process has stored a copy newer than ``old``; ``None`` if none came.
 
-        At a cold start or after a key rotation, many requests need it at once. At most :data:`MAX_WAITING` may wait.
+        At a cold start or after a key rotation, many requests need the copy. At most :data:`MAX_WAITING` may wait.
         """
         if not _waiting.acquire(blocking=False):
             return None

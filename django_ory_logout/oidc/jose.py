@@ -48,7 +48,7 @@ class _JWSRegistry(jws.JWSRegistry):
 
 
 class _JWERegistry(jwe.JWERegistry):
-    """The same for encrypted tokens (RFC 7516, 4)."""
+    """Encrypted tokens may also have unknown headers (RFC 7516, 4). They have the same size limit."""
 
     max_protected_header_length = max_ciphertext_length = MAX_TOKEN_LENGTH
 

@@ -220,7 +220,7 @@ def revocation_request(registration: Registration, token: str, token_type_hint: 
 
 
 def check_revocation_response(response: Response) -> None:
-    """Check that the provider calls a token revoked (RFC 7009, 2.2). It does so for an unknown token too.
+    """Check that the provider says that a token is revoked (RFC 7009, 2.2). It says this for an unknown token too.
 
     Raises :exc:`InvalidMessage` (``revocation_refused``) if it refuses, :exc:`ProviderUnavailable` for any other answer
     that is not a success.

@@ -29,11 +29,11 @@ class Provider:
         )
 
     def metadata(self, now: float) -> ProviderMetadata:
-        """Its metadata. Raises :exc:`ProviderUnavailable`."""
+        """The provider's metadata. Raises :exc:`ProviderUnavailable`."""
         return self._discovery.read(now).value
 
     def cached_metadata(self, now: float) -> ProviderMetadata | None:
-        """Its metadata if it is cached. This does not call the provider."""
+        """The provider's metadata if it is cached. This does not call the provider."""
         cached = self._discovery.cached(now)
         return cached.value if cached else None
 
@@ -116,7 +116,7 @@ class Provider:
             raise InvalidToken("kid_unknown", f"the issuer's JWKS has no fitting {alg} key for this token")
 
     def key_ids(self, now: float) -> frozenset[str]:
-        """The ids of the keys in its JWKS. Each call fetches it, so do not use this for unauthenticated requests.
+        """The ids of the keys in the JWKS. Each call fetches the JWKS, so do not use this for unauthenticated requests.
 
         Raises :exc:`TemporaryError`.
         """

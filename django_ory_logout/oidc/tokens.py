@@ -1,6 +1,6 @@
-"""Verify ID tokens, logout tokens and signed userinfo: each returns a value, or is refused with a code for the reason.
+"""Verify ID tokens, logout tokens and signed userinfo: each function returns a value, or raises.
 
-:mod:`.jose` checks form, headers and signature first.
+The error has a code for the reason. :mod:`.jose` checks form, headers and signature first.
 """
 
 from collections.abc import Collection, Mapping
@@ -55,7 +55,7 @@ class LogoutToken:
 def verify_id_token(
     token: str, registration: Registration, keys: Keys, *, nonce: str, access_token: str | None, now: float
 ) -> IDToken:
-    """Verify an ID token of the token endpoint (Core 3.1.3.7). Raises :exc:`InvalidToken`, or like ``keys``."""
+    """Verify an ID token of the token endpoint (Core 3.1.3.7). Raises :exc:`InvalidToken`, or what ``keys`` raises."""
     token = jose.decrypt_if_registered(token, registration)
     header, claims = jose.verify_signature(token, registration, keys)
     _check_type(header, {"JWT"})
@@ -141,11 +141,11 @@ def unverified_recipient(token: str, registrations: Collection[Registration]) ->
     return claims.get("iss"), _audience(claims)
 
 
-# One claim each
+# One function for each claim
 
 
 def _check_type(header: Header, accepted: Collection[str]) -> None:
-    """Refuse only a different explicit type (BCL 2.4; RFC 8725, 3.11), because many providers send ``JWT`` or none."""
+    """Refuse ``typ`` only if it names another type (BCL 2.4; RFC 8725, 3.11): many providers send ``JWT`` or none."""
     typ = header.get("typ")
     if typ is not None and typ.upper().removeprefix("APPLICATION/") not in accepted:
         raise InvalidToken("typ_mismatch", "typ in the header names another kind of token")

@@ -69,7 +69,7 @@ def end_session(name: SessionName, login: StoredLogin | None, reason: EndReason)
 
 @sensitive_variables()
 def _end_with_stored(name: SessionName, rows: LoginSessionQuerySet, reason: EndReason) -> int:
-    """Mark the row and delete the stored session in one transaction: with this engine, not each load asks the index."""
+    """Mark the row and delete the stored session in one transaction: a load does not always ask the index."""
     with transaction.atomic(using=rows.db):
         keys = {name.key, *rows.values_list("session_key", flat=True)}
         count = index.mark_ended(rows, reason)
@@ -106,9 +106,9 @@ def end_rows(
     """End login sessions for a reason at this site. Says how many had not ended before.
 
     ``ended`` is called with the number of sessions that have ended. ``refused`` is called with the number of sessions
-    whose Kratos cookie is refused, twice: while the receipts are recorded, and while they are processed.
+    whose Kratos cookie is refused, in two phases: while the receipts are recorded, and while they are processed.
 
-    ``rows`` must not be filtered by ``ended_at``: once marked, the rows would not be found again.
+    ``rows`` must not be filtered by ``ended_at``: after they are marked, the rows would not be found again.
     """
     deleted = index.with_total(ended, rows.count()) if ended else None
     written = _record(None, rows, reason, refused)

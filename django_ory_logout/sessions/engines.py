@@ -31,8 +31,7 @@ def site_store() -> type[SessionBase]:
 def session_without_request(store: type[SessionBase], key: str | None = None) -> SessionBase:
     """A session of ``store`` under ``key``, made without a request.
 
-    If the constructor of ``store`` needs other arguments, the first constructor of its bases that needs only a key is
-    called.
+    If the constructor of ``store`` needs other arguments, call the first base constructor that needs only a key.
     """
     session = store.__new__(store)
     bases = [base for base in store.__mro__ if "__init__" in vars(base)]
@@ -60,7 +59,7 @@ def has_keys(store: type[SessionBase]) -> bool:
 
 
 def deleted_stay_deleted(store: type[SessionBase]) -> bool:
-    """Whether a late save cannot store a deleted session again. Then not each load has to ask the index.
+    """Whether a late save cannot store a deleted session again. Then a load does not always ask the index.
 
     True only for Django's own database engine in the same database as the index and without a replica. With every other
     engine, a request that loaded the session before the deletion can store it again.
@@ -79,7 +78,7 @@ def is_stored(session: SessionBase) -> bool:
 
 @contextmanager
 def translate_faults() -> Iterator[None]:
-    """Raise a fault of a session engine as what it is: a fault of the database, or ``session_store_fault``."""
+    """Raise a fault of a session engine as the right class: a fault of the database, or ``session_store_fault``."""
     try:
         yield
     except UpdateError as error:

@@ -1,8 +1,8 @@
 """The events that the doctor reads later. Nothing here raises, so nothing can stop a logout.
 
-Each accepted notice is stored once, also if it is sent again. So is each logout that goes from this site to a provider.
-Both need an earlier sign-in. Anyone can cause refusals, so these are only counted, by hour and code; there are few
-codes. The other steps of a logout are stored only while ``ory_doctor --follow`` runs.
+Each accepted notice is stored once, also if it is sent again. Each logout that goes from this site to a provider is
+also stored once. Both need an earlier sign-in. Anyone can cause refusals, so these are only counted, by hour and code;
+there are few codes. The other steps of a logout are stored only while ``ory_doctor --follow`` runs.
 """
 
 import logging
@@ -44,12 +44,12 @@ _recent_counts: dict[tuple[str, ...], tuple[int, int]] = {}
 
 
 def rows() -> QuerySet[LogoutEvent]:
-    """The events. They are also read from the writing database."""
+    """The events, read from the writing database."""
     return LogoutEvent._default_manager.using(router.db_for_write(LogoutEvent))
 
 
 def counts() -> QuerySet[RefusalCount]:
-    """The counters. They are also read from the writing database."""
+    """The counters, read from the writing database."""
     return RefusalCount._default_manager.using(router.db_for_write(RefusalCount))
 
 
@@ -115,7 +115,7 @@ def note(kind: EventKind, *, issuer: str = "", subject: str = "", sid: str = "",
 
 
 def note_ended(ended: Sequence[LoginSession]) -> None:
-    """Store the end of these sessions while somebody follows. One statement asks that for all of them.
+    """Store the end of these sessions while somebody follows. One statement checks this for all.
 
     Forced logouts are always stored: an operator needs their ``sid`` for what could not be ended at Hydra.
     """
@@ -135,7 +135,7 @@ def note_ended(ended: Sequence[LoginSession]) -> None:
 
 
 def has_sid(issuer: str, sid: str) -> bool:
-    """Whether a stored event names ``sid`` of ``issuer``, and it is known from the provider or from a row."""
+    """Whether a stored event names ``sid`` of ``issuer``, and the name comes from the provider or from a row."""
     kinds = {EventKind.BACK_CHANNEL, EventKind.TO_PROVIDER, EventKind.ENDED, EventKind.SIGNED_IN}
     named = rows().filter(Q(kind__in=kinds) | Q(kind=EventKind.FRONT_CHANNEL, ended__gt=0), issuer=issuer, sid=sid)
     return (issuer, sid) in named.values_list("issuer", "sid")  # some databases ignore case when they compare
@@ -146,7 +146,7 @@ def has_sid(issuer: str, sid: str) -> bool:
 
 @contextmanager
 def follow(seconds: float) -> Iterator[Callable[[], None]]:
-    """Store steps while the block runs, for ``seconds``. Each call of the yielded function starts these anew."""
+    """Store steps while the block runs, for ``seconds``. Each call of the yielded function starts ``seconds`` again."""
     row = rows().create(at=_until(seconds), kind=EventKind.FOLLOWED)
 
     def prolong() -> None:
@@ -164,7 +164,7 @@ def is_followed() -> bool:
 
 
 def _active_followers() -> QuerySet[LogoutEvent]:
-    """The rows of all that follow now. The index of ``at`` finds them: no other row is in the future."""
+    """The rows of all that follow now. The database index on ``at`` finds them: no other row is in the future."""
     return rows().filter(kind=EventKind.FOLLOWED, at__gt=timezone.now())
 
 
@@ -194,7 +194,7 @@ def purge() -> None:
 
 
 def is_purged() -> bool:
-    """Whether :func:`purge` is called, at most a day late."""
+    """Whether :func:`purge` runs regularly (a day late is accepted)."""
     before = timezone.now() - LIFETIME - GRACE
     return not (rows().filter(at__lt=before).exists() or counts().filter(hour__lt=before).exists())
 

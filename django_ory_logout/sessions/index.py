@@ -49,7 +49,7 @@ _seen = LocMemCache("django_ory_logout.seen", {"OPTIONS": {"MAX_ENTRIES": 20_000
 
 
 def rows() -> LoginSessionQuerySet:
-    """The index. It reads only from the writing database, too: a replica may lag behind a logout."""
+    """The index, read from the writing database: a replica may lag behind a logout."""
     return LoginSession.objects.using(router.db_for_write(LoginSession))
 
 
@@ -64,7 +64,7 @@ def end(notice: LogoutNotice, reason: EndReason, progress: "Progress | None" = N
 
 
 def process(receipt: LogoutReceipt, reason: EndReason, progress: "Progress | None" = None) -> int:
-    """End the login sessions that ``receipt`` names, and complete it. Says how many ended."""
+    """End the login sessions that ``receipt`` names, and complete the receipt. Says how many ended."""
     ended = end(receipt.notice, reason, progress)
     receipts.complete(receipt)
     return ended
@@ -115,7 +115,10 @@ def revoke_after_commit(to_revoke: list[token_revocation.TokensToRevoke]) -> Non
 
 @sensitive_variables()
 def _tokens_to_revoke(store: type[SessionBase], row: LoginSession) -> list[token_revocation.TokensToRevoke]:
-    """The tokens in the stored session of ``row`` that have to be revoked. Loads it only if a setting asks for that."""
+    """The tokens in the stored session of ``row`` that have to be revoked.
+
+    Loads that session only if a setting asks to revoke tokens.
+    """
     if not row.session_key or not token_revocation.revoking_config(row.issuer, row.client_id):
         return []
     try:
@@ -172,7 +175,7 @@ def current(request: HttpRequest) -> LoginSession | None:
 def extend_expiry(row_id: str, age: int) -> None:
     """Extend the row after a save of its session, which now expires in ``age`` seconds. The row must not expire first.
 
-    A row gets a tenth more time, so that not every save writes to it.
+    A row lasts 10 % longer than its session, so that a save seldom has to update the row.
     """
     now = timezone.now()
     too_early = rows().filter(pk=row_id, ended_at=None, expires_at__lt=now + timedelta(seconds=age))

@@ -17,7 +17,7 @@ UNKNOWN_LIFETIME = timedelta(days=400)
 
 
 def rows() -> LogoutReceiptQuerySet:
-    """The receipts. They are also read from the writing database."""
+    """The receipts, read from the writing database."""
     return LogoutReceipt.objects.using(router.db_for_write(LogoutReceipt))
 
 
@@ -30,7 +30,7 @@ def record_logout(issuer: str, sid: str, session_expires_at: datetime | None = N
 
 
 def record_credential_logout(issuer: str, name: str) -> LogoutReceipt:
-    """Record a logout at this site of the unknown session of a credential, by the digest ``name`` of the credential.
+    """Record that a credential was logged out here, if its session is unknown. ``name``: its digest.
 
     The receipt is kept only for a short time: anyone can invent credentials.
     """
@@ -49,7 +49,7 @@ def _record_local(issuer: str, sid: str, expires_at: datetime) -> LogoutReceipt:
 
 
 def is_logged_out(issuer: str, sid: str) -> bool:
-    """Whether a receipt names ``sid``. Nobody can sign in by that session then."""
+    """Whether a receipt names ``sid``. Then nobody can sign in by that session."""
     return rows().filter(sid_digest=digest(issuer, sid)).exists()
 
 
@@ -62,7 +62,7 @@ def prolong(issuer: str, sid: str, session_expires_at: datetime) -> None:
 def record(
     notice: LogoutNotice, jti: str, *, expires_at: datetime | None = None, durable: bool = True
 ) -> LogoutReceipt:
-    """Insert and return the receipt of a notice, or return the one that exists already.
+    """Insert and return the receipt of a notice, or return the receipt that exists already.
 
     If ``durable``, raises ``RuntimeError`` in a transaction.
     """

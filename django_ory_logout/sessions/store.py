@@ -99,7 +99,7 @@ class LoginSessionStore(SessionBase):
         return other
 
     def transfer_to(self, session: SessionBase) -> Self:
-        """Prepare ``session`` for :meth:`reattach_or_end`. Other code has replaced this session with it."""
+        """Prepare ``session`` for :meth:`reattach_or_end`. Other code has replaced this session with ``session``."""
         other = self.install_on(session)
         other._login_entries, other._flushed_name = self.login_entries, self.name
         return other
@@ -149,7 +149,7 @@ class LoginSessionStore(SessionBase):
         return engines.load_from_writer(self, self._sent_key)
 
     def _has_active_row(self) -> bool:
-        """Whether the key that the browser sent has an active row. Called when the engine found nothing under it.
+        """Whether the key that the browser sent has an active row. Called when the engine found no session under it.
 
         Some engines report no faults. Without this check Django would delete the cookie, and the session would be lost.
         """
@@ -348,7 +348,7 @@ class LoginSessionStore(SessionBase):
 
     @property
     def is_detached(self) -> bool:
-        """Whether the session was emptied, and its login session is neither attached to it again nor ended."""
+        """Whether the session was emptied, and its login session is still open, but not attached to it."""
         data = getattr(self, "_session_cache", {INDEX_KEY: None})
         was_cleared = self._login_entries is not None and INDEX_KEY not in data and not self._missing_in_engine
         return was_cleared or self._flushed_name is not None
@@ -405,7 +405,7 @@ def _unwrap(session: Any) -> SessionBase:
 
 @cache
 def indexed(store: type[SessionBase]) -> type[LoginSessionStore]:
-    """A subclass of :class:`LoginSessionStore` and ``store``. Its ``__qualname__`` stays, which salts the signature."""
+    """A subclass of :class:`LoginSessionStore` and ``store``. It keeps ``__qualname__``, the salt of the signature."""
     return type(
         store.__name__,
         (LoginSessionStore, store),

@@ -8,7 +8,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..models import Authentication
 
-#: The entry of the Django session that holds it.
+#: The entry of the Django session that holds the value.
 LOGIN_KEY = "_ory_logout_login"
 
 
@@ -56,7 +56,7 @@ class StoredLogin:
     @classmethod
     @sensitive_variables()
     def read(cls, session: Mapping[str, Any] | Any) -> Self | None:
-        """Read it from ``session`` or from the data of a session; ``None`` if no provider opened that session."""
+        """Read the value from ``session`` or from a session's data; ``None`` if no provider opened that session."""
         stored = session.get(LOGIN_KEY)
         if not isinstance(stored, Mapping):
             return None
@@ -65,7 +65,7 @@ class StoredLogin:
     @classmethod
     @sensitive_variables()
     def read_if_opened_by(cls, session: Mapping[str, Any] | Any, issuer: str) -> Self | None:
-        """Like :meth:`read`, but also ``None`` if another provider than ``issuer`` opened the session."""
+        """Like :meth:`read`, but also ``None`` if a provider other than ``issuer`` opened the session."""
         login = cls.read(session)
         return login if login and login.issuer == issuer else None
 

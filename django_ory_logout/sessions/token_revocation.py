@@ -89,7 +89,7 @@ def revoke(to_revoke: Sequence[TokensToRevoke]) -> None:
 
 @contextmanager
 def deferred() -> Iterator[list[TokensToRevoke]]:
-    """Collect the tokens that :func:`revoke` is called with in a list, which the caller has to revoke later."""
+    """Collect in a list the tokens passed to :func:`revoke`. The caller has to revoke them later."""
     to_revoke: list[TokensToRevoke] = []
     token = _waiting.set(to_revoke)
     try:
@@ -134,7 +134,10 @@ def _revoke_token(config: conf.ProviderConfig, hint: str, token: str) -> bool:
 
 @sensitive_variables()
 def _check_revoked(hydra: HydraAdmin, hint: str, token: str) -> bool:
-    """Ask Hydra whether ``token`` is revoked: its 200 does not prove that. Says whether Hydra answered."""
+    """Ask Hydra whether ``token`` is revoked: the answer 200 to the revocation does not prove it.
+
+    Says whether Hydra answered.
+    """
     try:
         if hydra.introspect(token).active:
             logger.error("%s not revoked: token_still_alive", hint)

@@ -24,7 +24,7 @@ MAX_PENDING_BYTES = 4 * 1024
 
 
 def set_pending(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
-    """Set the cookie of ``pending``. It keeps the newest sign-in, and the newest that a user started by a click."""
+    """Set the cookie of ``pending``. Delete the oldest cookies above the limits, but never the newest of a click."""
     signed = pending.signed()
     free_bytes = MAX_PENDING_BYTES - len(signed)
     others = sorted(_sent(request, PENDING).items(), reverse=True)

@@ -44,7 +44,7 @@ def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResp
 
 
 def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
-    """Redirect to ``next_url`` after a sign-in. Without one, that page would send the browser here again and again."""
+    """Redirect to ``next_url`` after a sign-in. Without a sign-in, that page would send the browser here again."""
     if "returned" not in request.GET and not state_of(request).has_signed_in:
         return signed_in_already(request, next_url)
     return HttpResponseRedirect(url_after_login(next_url))
@@ -69,7 +69,7 @@ def login_url(kratos: KratosConfig, next_url: str, **query: str) -> str:
 
 
 def at_kratos(kratos: KratosConfig, next_url: str, **query: str) -> str:
-    """The URL of Kratos' login page. The browser returns by our login page to ``next_url``."""
+    """The URL of Kratos' login page. The browser returns to our login page, which sends it to ``next_url``."""
     return_to = conf.get().site_url + login_url(kratos, next_url, returned="1")
     return f"{kratos.public_url}/self-service/login/browser?{urlencode({**query, 'return_to': return_to})}"
 
@@ -80,5 +80,5 @@ def step_up_url(kratos: KratosConfig, next_url: str) -> str:
 
 
 def second_factor_url(request: HttpRequest) -> str:
-    """The same for a JSON response. ``return_to`` of ``request`` says where the browser goes afterwards."""
+    """Like :func:`step_up_url`, for a JSON response. ``return_to`` of ``request`` says where to go afterwards."""
     return step_up_url(next(iter(conf.get().kratos)), safe_next(request.GET.get("return_to")))

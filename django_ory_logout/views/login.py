@@ -81,7 +81,7 @@ def _login_required_json(request: HttpRequest, alias: str) -> HttpResponse:
 
 
 def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: str) -> bool:
-    """Whether a page that this user may not open may have sent the browser here: another sign-in would start a loop.
+    """Whether the browser may come from a page that the user has no right to open. Another sign-in would start a loop.
 
     Such a page sends no POST and no parameters of a third party. A sign-in at another provider may help, once.
     """

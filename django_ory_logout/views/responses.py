@@ -139,12 +139,12 @@ def is_temporary(error: OryLogoutError) -> bool:
 
 
 def url_after_login(next_url: str) -> str:
-    """Where a browser goes that is signed in."""
+    """Where a signed-in browser goes."""
     return next_url or _configured_url("LOGIN_REDIRECT_URL") or get_script_prefix()
 
 
 def _configured_url(name: str) -> str:
-    """The URL that Django's setting ``name`` gives. Nothing where it names no page: a log line, and the check E094."""
+    """The URL of Django's setting ``name``; empty, with a log line, if it names no page. E094 reports that too."""
     value = getattr(settings, name)
     try:
         return resolve_url(value) if value else ""
@@ -154,7 +154,7 @@ def _configured_url(name: str) -> str:
 
 
 def redirect_after_logout(request: HttpRequest, next_url: str, **context: bool | str) -> HttpResponse:
-    """Redirect to ``next_url`` or ``LOGOUT_REDIRECT_URL``. With ``context``, or without both, render our own page."""
+    """Redirect to ``next_url`` or ``LOGOUT_REDIRECT_URL``. With ``context`` or without a URL, render our own page."""
     url = next_url or _configured_url("LOGOUT_REDIRECT_URL")
     if url and not context:
         return HttpResponseRedirect(url)
@@ -167,7 +167,7 @@ def logged_out(request: HttpRequest, **context: bool | str) -> HttpResponse:
 
 
 def signed_in_already(request: HttpRequest, next_url: str, provider: str = "") -> HttpResponse:
-    """403 for a signed-in user that a page sent to the login page. This stops a loop with a page they may not open.
+    """403 if a page sent a signed-in user to the login page. This stops a loop with a page that the user may not open.
 
     ``provider``: the alias of the provider at which the user can sign in again.
     """

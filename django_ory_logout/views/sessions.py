@@ -88,7 +88,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
 
 
 def _login_sessions(request: HttpRequest) -> tuple[LoginSessionQuerySet, str | None]:
-    """The login sessions of the user, and the id of this browser's."""
+    """The login sessions of the user, and the id of this browser's login session."""
     return index.rows().filter(user_id=str(request.user.pk)), request.session.get(INDEX_KEY, {}).get("id")
 
 
@@ -118,7 +118,10 @@ def _session_list(
 
 
 def _distinct(request: HttpRequest, active: LoginSessionQuerySet, current: str | None) -> list[LoginSession]:
-    """The row of this browser, and the last seen row of each other session. Some rows share a session at Kratos."""
+    """The row of this browser and, for each other session, the row that was used last.
+
+    Several rows can share a session at Kratos.
+    """
     this = active.filter(pk=current) if current else active.none()
     others = kratos_sessions.exclude_current(request, active.exclude(pk__in=this)).order_by("-last_seen_at")
     rows = [*this, *others]

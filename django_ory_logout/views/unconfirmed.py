@@ -1,4 +1,4 @@
-"""A logout that the database did not record: an encrypted cookie that names the session replaces its session cookie.
+"""If the database did not record a logout, an encrypted cookie replaces the session cookie. It names the session.
 
 Each request with that cookie tries again, until the session has certainly ended. The cookie is encrypted because it can
 hold the key of a session that is still signed in.
@@ -38,7 +38,7 @@ MAX_NAMES = 4
 
 @sensitive_variables()
 def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
-    """503: this browser is signed out, but the server could not confirm it. A button tries again."""
+    """503: this browser is signed out, but the server could not store that. A button tries again."""
     reference = errors.log(logging.ERROR, "logout not confirmed", error)
     next_url = safe_next(request.POST.get("next") or request.GET.get("next"))
     was_opened = request.session.may_have_login_session or "was_opened" in request.POST

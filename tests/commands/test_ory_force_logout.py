@@ -54,7 +54,7 @@ def test_a_user_is_logged_out(amber: SiteBrowser, hydra: FakeHydra) -> None:
     assert amber.user is None
     assert hydra.logins == {}
     assert output.startswith("done  sessions on this site")
-    assert "Still alive:" not in output
+    assert "Still active:" not in output
     assert "Not known:" in output
 
 
@@ -71,7 +71,7 @@ def test_a_login_session_is_ended(amber: SiteBrowser, hydra: FakeHydra) -> None:
 
     assert amber.user is None
     assert hydra.logins == {}
-    assert "Still alive:\n  Consents, access and refresh tokens of the login session" in output
+    assert "Still active:\n  Consents, access and refresh tokens of the login session" in output
 
 
 def test_dry_run_ends_nothing(amber: SiteBrowser, hydra: FakeHydra) -> None:
@@ -97,7 +97,7 @@ def test_a_failed_step_exits_with_1(amber: SiteBrowser, hydra: FakeHydra) -> Non
 
     assert failed.value.returncode == 1
     assert "failed: unreachable  all login sessions at Hydra amber\n" in output.getvalue()
-    assert "Still alive:\n  Login sessions of amber at Hydra may be alive.\n" in output.getvalue()
+    assert "Still active:\n  Login sessions of amber at Hydra may be alive.\n" in output.getvalue()
 
     assert str(failed.value) == "Not everything could be done. Fix the cause, then run the command again."
 
@@ -391,7 +391,7 @@ def test_an_identity_is_logged_out(kratos: KratosNetwork, session: Session, furt
 def test_an_entry_without_admin_api_is_reported(kratos: KratosNetwork, session: Session) -> None:
     output, error = failed_run("--subject", session.identity.id, "--provider", "here")
 
-    assert f"Still alive:\n  Sessions at {KRATOS_URL}: no admin API is configured" in output
+    assert f"Still active:\n  Sessions at {KRATOS_URL}: no admin API is configured" in output
     assert "this id is unknown" in error
 
 

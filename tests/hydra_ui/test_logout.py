@@ -41,7 +41,7 @@ def test_a_logout_that_started_at_the_provider_shows_a_question(
 
     page = browser.get(hydra.logout(str(amber.pk), by_client=False)).content.decode()
 
-    assert "This browser asks to log you out." in page
+    assert "Your browser was sent here to log you out." in page
     assert is_signed_in(browser)
 
 
@@ -113,14 +113,14 @@ def test_reject_ends_nothing(
 
     assert hydra.answer.what == "logout/reject"
     assert "You are still signed in" in answer.content.decode()
-    assert "The &lt;em&gt;site&lt;/em&gt; itself may have" in answer.content.decode()
+    assert "The &lt;em&gt;site&lt;/em&gt; may have" in answer.content.decode()
     assert is_signed_in(browser)
 
 
 def test_reject_of_a_logout_that_started_at_the_provider_ends_nothing(hydra: FakeHydra, browser: Client) -> None:
     answer = browser.post(hydra.logout("1", by_client=False), {"answer": "reject"})
 
-    assert "Nothing was ended here or in any application." in answer.content.decode()
+    assert "You were not logged out anywhere." in answer.content.decode()
 
 
 def test_a_post_without_csrf_token_is_refused(hydra: FakeHydra, db: None) -> None:

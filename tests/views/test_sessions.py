@@ -116,7 +116,7 @@ def test_the_page_of_the_only_session_has_no_button(browsers: list[SiteBrowser])
 def test_the_page_works_for_a_session_that_no_provider_opened(browser: SiteBrowser) -> None:
     browser.force_login(get_user_model().objects.create_user("cedar"), "django.contrib.auth.backends.ModelBackend")
 
-    assert "You did not sign in through a provider." in browser.get(PATH).text
+    assert "You signed in in another way" in browser.get(PATH).text
 
 
 def test_a_browser_without_a_name_is_listed(new_browser: NewBrowser) -> None:

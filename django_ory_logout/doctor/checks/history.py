@@ -27,7 +27,7 @@ MAX_EVENTS = 1000
 
 @check("history.sid", gettext_lazy("Login sessions with sid"), Scope.PROVIDER)
 def sessions_with_sid(target: ProviderTarget) -> Iterator[CheckResult]:
-    """A notice that names a ``sid`` does not end login sessions without a ``sid``."""
+    """A notice that names only a ``sid`` does not end login sessions without a ``sid``."""
     live = live_sessions(target).aggregate(all=Count("pk"), named=Count("sid"))
     missing = live["all"] - live["named"]
     if not missing:

@@ -64,7 +64,7 @@ def _probe_results(target: ProviderTarget, probes: list[tuple[LoginSession, Logo
 
 
 def _summary(results: list[CheckResult], count: int) -> CheckResult:
-    """The first result, with its number of ``count``. A failure that only some of them have becomes a warning."""
+    """The first result, with how many of ``count`` have it. A failure that only some of them have becomes a warning."""
     first = results[0]
     if count == 1:
         return first
@@ -144,7 +144,7 @@ def _in_time() -> Callable[[object], bool]:
 def _problems(
     target: ProviderTarget, row: LoginSession, consents: dict[str, list[ConsentSession]]
 ) -> Iterator[CheckResult]:
-    """Problems of ``row``, which Hydra does not list. A sign-in that reuses a consent is not listed either."""
+    """Problems of ``row``, which Hydra does not list. Hydra also does not list a sign-in that reuses a consent."""
     ours = [consent for consent in consents[row.subject] if _client_id(consent) == target.registration.client_id]
     has_expired = _may_have_expired(row, [consent for of_subject in consents.values() for consent in of_subject])
     probe = probe_logout(target, row)

@@ -28,7 +28,7 @@ CSRF_COOKIE_PREFIX = "csrf_token"
 
 @check("kratos.public", gettext_lazy("Kratos' public API"), Scope.KRATOS)
 def public(target: KratosTarget) -> Iterator[CheckResult]:
-    """Whether it answers as Kratos does, for a session that does not exist."""
+    """Whether the public API answers as Kratos does, for a session that does not exist."""
     url = target.config.public.base_url
     try:
         target.config.public.whoami(Credential(UNKNOWN_TOKEN))
@@ -105,7 +105,7 @@ def _has_recent_sign_in(target: KratosTarget) -> bool:
 
 @check("kratos.admin", gettext_lazy("Kratos' admin API"), Scope.KRATOS)
 def admin(target: KratosTarget) -> Iterator[CheckResult]:
-    """Whether it answers. Without it, a forced logout does not end sessions at Kratos."""
+    """Whether the admin API answers. Without it, a forced logout does not end sessions at Kratos."""
     if target.config.admin is None:
         yield passed(_("None is configured: a forced logout of a user does not end the user's sessions at Kratos."))
         return

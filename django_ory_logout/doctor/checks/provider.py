@@ -39,7 +39,7 @@ LOGOUT = (
 
 @check("provider.discovery", gettext_lazy("Discovery document"), Scope.PROVIDER)
 def discovery(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Whether this machine can fetch it, and it is a JSON object."""
+    """Whether this machine can fetch the discovery document, and it is a JSON object."""
     url = {"url": target.registration.discovery_url}
     outcome = target.discovery_result.outcome
     if isinstance(outcome, ProviderUnavailable):
@@ -78,7 +78,7 @@ def _read(fetched: FetchResult, url: Mapping[str, str]) -> CheckResult:
 
 @check("provider.issuer", gettext_lazy("Issuer, byte for byte"), Scope.PROVIDER)
 def issuer(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Whether the provider's ``issuer`` is exactly that of the settings (Discovery 4.3)."""
+    """Whether the provider's ``issuer`` is exactly the issuer of the settings (Discovery 4.3)."""
     named, configured = target.discovery.get("issuer"), target.registration.issuer
     if named == configured:
         yield passed(_("Both are %(issuer)s.") % {"issuer": configured})
@@ -92,7 +92,7 @@ def issuer(target: ProviderTarget) -> Iterator[CheckResult]:
 
 @check("provider.endpoints", gettext_lazy("Endpoints"), Scope.PROVIDER)
 def endpoints(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Whether they are valid, and the pages for browsers are on the issuer's host."""
+    """Whether the endpoints are valid, and the pages for browsers are on the issuer's host."""
     issuer_url, document = target.registration.issuer, target.discovery
     try:
         ProviderMetadata.parse({**document, "issuer": issuer_url}, issuer_url)
@@ -216,7 +216,10 @@ def _date(headers: Mapping[str, str]) -> float:
 
 
 def _ahead(fetched: FetchResult, date: float) -> float:
-    """How many seconds this machine is ahead at least. ``date`` is between request and response, to the second."""
+    """At least how many seconds this machine is ahead; negative if behind.
+
+    ``date``, to the second, is between the request and the response.
+    """
     too_early, too_late = fetched.started_at - (date + 1), fetched.finished_at - date
     return max(too_early, 0) or min(too_late, 0)
 

@@ -67,7 +67,10 @@ def backchannel(site: SiteTarget) -> Iterator[CheckResult]:
 
 @check("receiver.slash", gettext_lazy("Back-channel receiver, without the last slash"))
 def without_slash(site: SiteTarget) -> Iterator[CheckResult]:
-    """The same without the last slash. Hydra follows a redirect by GET, and treats that as a success."""
+    """Whether the receiver answers the POST without the last slash.
+
+    Hydra follows a redirect by GET, and treats that as a success.
+    """
     site.must_be_reachable()
     url = site.config.absolute("backchannel_logout").rstrip("/")
     yield _receiver_result(url, http.post(url, probe_form(), PROBE_HEADERS))
@@ -172,7 +175,7 @@ def logout(site: SiteTarget) -> Iterator[CheckResult]:
 
 @check("receiver.frontchannel", gettext_lazy("Front-channel page in a frame"), Scope.PROVIDER)
 def frontchannel(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Whether browsers show it in a frame of the provider's page, with all headers that proxies add."""
+    """Whether browsers show the page in a frame of the provider's page, with all headers that proxies add."""
     issuer, url = target.registration.issuer, target.site.config.absolute("frontchannel_logout")
     target.site.must_be_reachable()
     response = http.get(f"{url}?{urlencode({'iss': issuer, 'sid': DOCTOR_PROBE_TOKEN})}", {"Accept": "text/html"})

@@ -54,7 +54,7 @@ def _what_to_do(error: OryLogoutError) -> str:
 
 @check("registration.redirect_uri", gettext_lazy("Redirect URI"), Scope.HYDRA)
 def redirect_uri(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Whether it is registered exactly. Otherwise no sign-in comes back to this site."""
+    """Whether the redirect URI is registered exactly. Otherwise no sign-in comes back to this site."""
     yield _registered_exactly(client_urls(target.config).redirect_uri, target.client.redirect_uris)
     if target.config.iss_required and not target.metadata.authorization_response_iss_parameter_supported:
         yield failed(
@@ -66,7 +66,7 @@ def redirect_uri(target: ProviderTarget) -> Iterator[CheckResult]:
 
 @check("registration.post_logout_redirect_uri", gettext_lazy("Post-logout redirect URI"), Scope.HYDRA)
 def post_logout_redirect_uri(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Whether it is registered exactly. Otherwise Hydra shows an error page at each logout."""
+    """Whether the post-logout redirect URI is registered exactly. Otherwise each logout ends on Hydra's error page."""
     wanted = client_urls(target.config).post_logout_redirect_uri
     yield _registered_exactly(wanted, target.client.post_logout_redirect_uris)
 
@@ -106,7 +106,7 @@ def _other_uri(target: ProviderTarget, registered: str, wanted: str) -> CheckRes
 
 
 def _answers_to_own_probe(url: str) -> bool | None:
-    """``None``: there is no answer."""
+    """Whether ``url`` answers as this site's receiver does; ``None`` if there is no answer."""
     try:
         response = http.post(url, probe_form(), PROBE_HEADERS)
     except ProviderUnavailable:
@@ -119,7 +119,7 @@ def _answers_to_own_probe(url: str) -> bool | None:
 
 @check("registration.frontchannel", gettext_lazy("Front-channel URI"), Scope.HYDRA)
 def frontchannel(target: ProviderTarget) -> Iterator[CheckResult]:
-    """Whether a registered URI is this site's. If a back channel is registered, none is needed."""
+    """Whether the registered front-channel URI is this site's. With a back channel, no front channel is needed."""
     registered, wanted = target.client.frontchannel_logout_uri, client_urls(target.config).frontchannel_logout_uri
     if not registered and target.client.backchannel_logout_uri:
         yield passed(_("None is registered. The back channel is enough."))

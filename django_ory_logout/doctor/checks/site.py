@@ -75,7 +75,7 @@ def _is_ours(message: checks.CheckMessage) -> bool:
 
 @check("site.sessions", gettext_lazy("Session engine"))
 def session_engine(_site: SiteTarget) -> Iterator[CheckResult]:
-    """Whether it works, and all processes and servers have the same sessions."""
+    """Whether the session engine works, and all processes and servers have the same sessions."""
     name = settings.SESSION_ENGINE
     try:
         store = engines.site_store()

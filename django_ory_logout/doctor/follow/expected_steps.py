@@ -48,7 +48,7 @@ class MissingStep:
 
 
 def steps_of_first_logout(seen: Sequence[LogoutEvent]) -> list[LogoutEvent]:
-    """The events of the first logout. Events without sid and subject may belong to another one."""
+    """The events of the first logout. Events without sid and subject may belong to another logout."""
     steps = [event for event in seen if _is_of_logout(event)]
     named = [event for event in steps if event.sid or event.subject]
     first = min(named, key=_reliability, default=None)
@@ -168,7 +168,7 @@ def _missing(name: str, step: str, message: str = "", code: str = "") -> Missing
 
 
 def _available(rows: Sequence[str]) -> tuple[str, ...]:
-    """Those of ``rows`` that the doctor shows with the present settings."""
+    """The ids in ``rows`` that the doctor shows with the present settings."""
     config = conf.get()
     providers = config.providers.values()
     has_targets = {

@@ -56,7 +56,7 @@ def clean_up(test_user: TestUser) -> CheckResult:
 
 
 def _counted_refusals(test_user: TestUser) -> list[str]:
-    """Refusals of the trial that stay in the counters. A counter has only a number for each hour."""
+    """Refusals of the trial that stay in the counters. A counter does not say whose refusals it counts."""
     since = test_user.started_at.replace(minute=0, second=0, microsecond=0)
     with suppress(DatabaseFault):
         codes = set(_events(test_user).filter(kind=EventKind.REFUSED).values_list("code", flat=True))
@@ -94,7 +94,7 @@ def _succeeds(delete: Callable[[], object]) -> bool:
 
 
 def _named(test_user: TestUser) -> Q:
-    """The filter for rows of the index, and receipts, of ``test_user``."""
+    """The filter that finds the index rows and receipts of ``test_user``."""
     issuer = test_user.target.registration.issuer
     sids = [digest(issuer, sid) for sid in test_user.sids]
     return Q(sid_digest__in=sids) | Q(subject_digest__in=[digest(issuer, subject) for subject in test_user.subjects])

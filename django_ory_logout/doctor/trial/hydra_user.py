@@ -78,7 +78,7 @@ class TestUser:
     started_at: datetime = field(default_factory=timezone.now)
     #: The id of the newest event before the trial.
     last_event_id: int = field(default_factory=lambda: newest_event_id())
-    #: The subjects in ID tokens: with pairwise subjects, this site sees another one than Hydra.
+    #: The subjects in ID tokens: with pairwise subjects, this site does not see the same subject as Hydra.
     subjects: set[str] = field(default_factory=set)
     sids: list[str] = field(default_factory=list)
     #: Whether Hydra may know the subject.
@@ -173,7 +173,7 @@ class TestBrowser:
     sid: str = ""
 
     def whoami(self) -> Mapping[str, Any] | None:
-        """The login of this browser, as this site's ``whoami`` says; ``None`` without one.
+        """The login of this browser, as this site's ``whoami`` says; ``None`` without a login.
 
         Raises :exc:`UnexpectedResponse`.
         """

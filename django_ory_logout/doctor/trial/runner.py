@@ -44,7 +44,7 @@ NOTICE_SECONDS, POLL_SECONDS = 12.0, 0.2
 def run_trials(
     *, alias: str | None = None, when_stopped: Callable[[Finding], None] = lambda _row: None
 ) -> Generator[Finding, None, None]:
-    """Run a trial for each provider and Kratos, or those of ``alias``. Raises ``ValueError`` for an unknown alias.
+    """Run a trial for each provider and Kratos, or only for ``alias``. Raises ``ValueError`` for an unknown alias.
 
     Yields each row as soon as it is there. The caller must close the generator: it cleans up before it ends. If it is
     stopped, it calls ``when_stopped`` with the row of the cleanup.
@@ -262,7 +262,7 @@ class HydraTrial:
         return self._second, self._after_logout
 
     def _await_notice(self, test_browser: TestBrowser) -> None:
-        """Hydra sends a notice for this logout too. Its receipt must exist before the cleanup, which deletes it."""
+        """Hydra sends a notice for this logout too. The cleanup deletes its receipt, so wait for that receipt."""
         issuer = self.test_user.target.registration.issuer
         if self._receives_notices:
             self._wait_for(lambda: receipts.rows().filter(sid_digest=digest(issuer, test_browser.sid)).exists())

@@ -102,7 +102,7 @@ class Command(BaseCommand):
             count = "" if step.count is None else f" ({step.count})"
             code = f": {step.code}" if step.code else ""
             self.stdout.write(f"{step.outcome.label}{code}  {step.name.label} {step.target}{count}")
-        self._list("Still alive:", [remark.text for remark in result.still_alive])
+        self._list("Still active:", [remark.text for remark in result.still_alive])
         self._list("Not known:", [remark.text for remark in result.unknown])
 
     def _list(self, title: str, lines: Sequence[str]) -> None:
