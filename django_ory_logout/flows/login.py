@@ -19,7 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 
 from .. import backends, conf, users
-from ..exceptions import InvalidMessage, TemporaryError
+from ..exceptions import InvalidMessage, SetupError, TemporaryError
 from ..models import Authentication, EndReason, SessionName, digest
 from ..oidc import messages
 from ..oidc.messages import Tokens
@@ -37,6 +37,10 @@ SIGN_IN_SECONDS = 10 * 60
 #: The longest ``next``, in bytes, that fits into the cookie of a pending sign-in.
 MAX_NEXT_LENGTH = 2000
 SALT = "django_ory_logout.login"
+#: A browser that starts a sign-in this soon after it completed one, in seconds, did not keep its session ...
+REPEAT_SECONDS = 10
+#: ... and after so many in a row, a person has to see it. Otherwise pages and provider redirect it without end.
+MAX_REPEATS = 3
 #: The value in the cache while the callback of a sign-in runs.
 IN_PROGRESS = "under way"
 #: The attributes in which Django keeps the user of a request.
@@ -55,6 +59,8 @@ class PendingSignIn:
     oldest_auth_time: float | None = field(default=None, repr=False)
     #: Whether an error page started it by itself. It does so only once.
     is_retry: bool = field(default=False, repr=False)
+    #: How many sign-ins this browser completed before, each less than :data:`REPEAT_SECONDS` before the next.
+    repeats: int = field(default=0, repr=False)
     state: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     code_verifier: str = field(default_factory=lambda: secrets.token_urlsafe(64), repr=False)
@@ -89,6 +95,22 @@ class PendingSignIn:
     def without_secrets(self) -> Self:
         """A copy for the browser to keep after the sign-in, in case it opens the callback again."""
         return replace(self, login_session="", nonce="", code_verifier="")
+
+    @classmethod
+    @sensitive_variables()
+    def repeats_after(cls, signed: str) -> int:
+        """The ``repeats`` of a sign-in that starts now, after the completed one in ``signed``; 0 if that was long ago.
+
+        Raises :exc:`SetupError` (``session_not_kept``) above :data:`MAX_REPEATS`.
+        """
+        try:
+            repeats = cls(**signing.loads(signed, salt=SALT, max_age=REPEAT_SECONDS)).repeats + 1
+        except (signing.BadSignature, TypeError):
+            return 0
+        if repeats > MAX_REPEATS:
+            detail = f"this browser completed {repeats} sign-ins within seconds, and came back without its session"
+            raise SetupError("session_not_kept", f"{detail}. Compare the SESSION_ settings with SITE_URL")
+        return repeats
 
     def use(self) -> bool:
         """Whether this is its first callback. ``False``: an earlier one still runs, or its login session is active.
@@ -182,9 +204,14 @@ def begin(
     login_hint: str | None,
     *,
     is_retry: bool = False,
+    last: str = "",
 ) -> tuple[PendingSignIn, str]:
-    """A new sign-in, and the URL to send the browser to. Raises :exc:`~.exceptions.TemporaryError`."""
-    pending = PendingSignIn(provider.alias, next_url, is_retry=is_retry)
+    """A new sign-in, and the URL to send the browser to. Raises :exc:`~.exceptions.TemporaryError`.
+
+    ``last``: the signed value of the sign-in that the browser completed last.
+    """
+    repeats = 0 if is_retry or request.user.is_authenticated else PendingSignIn.repeats_after(last)
+    pending = PendingSignIn(provider.alias, next_url, is_retry=is_retry, repeats=repeats)
     if provider.response_mode == "form_post":
         pending = replace(pending, login_session=request.session.get(INDEX_KEY, {}).get("id", ""))
     extra = dict(provider.authorization_parameters)

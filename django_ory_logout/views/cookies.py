@@ -42,6 +42,11 @@ def set_done(request: HttpRequest, response: HttpResponse, pending: PendingSignI
     _set(response, f"{DONE}{_digest(pending.state)}", pending, pending.without_secrets.signed())
 
 
+def last_done(request: HttpRequest) -> str:
+    """The value of the cookie of the sign-in that the browser completed last; empty if it sent none."""
+    return next(iter(_sent(request, DONE).values()), "")
+
+
 def _set(response: HttpResponse, name: str, pending: PendingSignIn, signed: str) -> None:
     by_post = pending.config.response_mode == "form_post"
     response.set_cookie(

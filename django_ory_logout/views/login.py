@@ -60,7 +60,8 @@ def login(request: HttpRequest) -> HttpResponse:
             if not is_retry and _is_sent_back(request, parameters, provider.alias):
                 return signed_in_already(request, next_url, provider.alias)
             hint = parameters.get("login_hint")
-            pending, url = flow.begin(request, provider, next_url, hint, is_retry=is_retry)
+            last = cookies.last_done(request)
+            pending, url = flow.begin(request, provider, next_url, hint, is_retry=is_retry, last=last)
             flow.note_other_host(request, pending)
     except OryLogoutError as error:
         return _failed(request, error, next_url, provider.alias, is_retry=is_retry)

@@ -16,6 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection, connections
 from django.test import override_settings
 
+from django_ory_logout.backends import ProviderBackend
 from django_ory_logout.flows.login import SALT, PendingSignIn
 from django_ory_logout.models import LoginSession
 from django_ory_logout.sessions import engines
@@ -1247,3 +1248,46 @@ def test_other_claims_become_user_fields(browser: SiteBrowser, provider: Provide
     browser.sign_in("dune")
 
     assert LoginSession.objects.get().user.email == ""
+
+
+@pytest.mark.parametrize(
+    "settings_of_site",
+    [
+        {"SESSION_COOKIE_AGE": 0},
+        {"SESSION_COOKIE_NAME": "sessionid", "AUTHENTICATION_BACKENDS": [f"{__name__}.ForgetfulBackend"]},
+    ],
+    ids=["the session expires at once", "the backend does not find its user"],
+)
+def test_a_browser_that_does_not_keep_its_session_is_stopped(
+    browser: SiteBrowser, network: Network, settings: Any, settings_of_site: dict[str, Any], logged: Logged
+) -> None:
+    for name, value in settings_of_site.items():
+        setattr(settings, name, value)
+
+    for _ in range(4):
+        callback = network.follow(browser.start(next="/private/"), "amber")
+        assert browser.visit(callback).status_code == 302
+    answer = browser.get("/auth/login/?next=/private/")
+
+    assert answer.status_code == 500
+    assert "This site is set up wrongly" in answer.text
+    assert "session_not_kept" in answer.text
+    assert "session_not_kept: this browser completed 4 sign-ins within seconds" in " ".join(logged())
+
+
+def test_sign_ins_with_time_between_them_are_not_counted(
+    browser: SiteBrowser, network: Network, settings: Any, clock: Clock
+) -> None:
+    settings.SESSION_COOKIE_AGE = 0
+
+    for _ in range(6):
+        callback = network.follow(browser.start(next="/private/"), "amber")
+        browser.visit(callback)
+        clock.advance(11)
+
+    assert browser.get("/auth/login/?next=/private/").status_code == 302
+
+
+class ForgetfulBackend(ProviderBackend):
+    def get_user(self, user_id: Any) -> None:
+        return None
