@@ -96,22 +96,6 @@ class PendingSignIn:
         """A copy for the browser to keep after the sign-in, in case it opens the callback again."""
         return replace(self, login_session="", nonce="", code_verifier="")
 
-    @classmethod
-    @sensitive_variables()
-    def repeats_after(cls, signed: str) -> int:
-        """The ``repeats`` of a sign-in that starts now, after the completed one in ``signed``; 0 if that was long ago.
-
-        Raises :exc:`SetupError` (``session_not_kept``) above :data:`MAX_REPEATS`.
-        """
-        try:
-            repeats = cls(**signing.loads(signed, salt=SALT, max_age=REPEAT_SECONDS)).repeats + 1
-        except (signing.BadSignature, TypeError):
-            return 0
-        if repeats > MAX_REPEATS:
-            detail = f"this browser completed {repeats} sign-ins within seconds, and came back without its session"
-            raise SetupError("session_not_kept", f"{detail}. Compare the SESSION_ settings with SITE_URL")
-        return repeats
-
     def use(self) -> bool:
         """Whether this is its first callback. ``False``: an earlier one still runs, or its login session is active.
 
@@ -197,6 +181,22 @@ def _host_key(state: str) -> str:
 
 
 @sensitive_variables()
+def _repeats_after(last: str) -> int:
+    """The ``repeats`` of a sign-in that starts now, after the completed one in ``last``; 0 if that was long ago.
+
+    Raises :exc:`SetupError` (``session_not_kept``) above :data:`MAX_REPEATS`.
+    """
+    try:
+        repeats = PendingSignIn(**signing.loads(last, salt=SALT, max_age=REPEAT_SECONDS)).repeats + 1
+    except (signing.BadSignature, TypeError):
+        return 0
+    if repeats > MAX_REPEATS:
+        detail = f"this browser completed {repeats} sign-ins within seconds, and came back without its session"
+        raise SetupError("session_not_kept", f"{detail}. Compare the SESSION_ settings with SITE_URL")
+    return repeats
+
+
+@sensitive_variables()
 def begin(
     request: HttpRequest,
     provider: conf.ProviderConfig,
@@ -210,8 +210,9 @@ def begin(
 
     ``last``: the signed value of the sign-in that the browser completed last.
     """
-    repeats = 0 if is_retry or request.user.is_authenticated else PendingSignIn.repeats_after(last)
-    pending = PendingSignIn(provider.alias, next_url, is_retry=is_retry, repeats=repeats)
+    pending = PendingSignIn(provider.alias, next_url, is_retry=is_retry)
+    if not is_retry and not request.user.is_authenticated:
+        pending = replace(pending, repeats=_repeats_after(last))
     if provider.response_mode == "form_post":
         pending = replace(pending, login_session=request.session.get(INDEX_KEY, {}).get("id", ""))
     extra = dict(provider.authorization_parameters)
