@@ -99,7 +99,10 @@ class PendingSignIn:
     @classmethod
     @sensitive_variables()
     def repeats_after(cls, signed: str) -> int:
-        """The ``repeats`` of a sign-in that starts now, after the completed one in ``signed``; 0 if that was long ago.
+        """The ``repeats`` of a sign-in that starts now, after the completed one in ``signed``.
+
+        ``repeats`` counts the sign-ins that this browser completed directly before, each within
+        :data:`REPEAT_SECONDS` of the next; 0 if the completed one is older.
 
         Raises :exc:`SetupError` (``session_not_kept``) above :data:`MAX_REPEATS`.
         """
@@ -113,10 +116,12 @@ class PendingSignIn:
         return repeats
 
     def use(self) -> bool:
-        """Whether this is its first callback. ``False``: an earlier one still runs, or its login session is active.
+        """Whether this is its first callback.
 
-        Raises :exc:`InvalidMessage` (``state_used``) if the earlier callback failed or its login session has ended.
-        Raises like :class:`SharedCache`.
+        ``False``: an earlier one still runs, or the session that it opened is active.
+
+        Raises :exc:`InvalidMessage` (``state_used``) if the earlier callback failed or the session that it opened has
+        ended. Raises like :class:`SharedCache`.
         """
         if self.code_verifier and self.config.cache.add(self._used_key, IN_PROGRESS, SIGN_IN_SECONDS):
             return True
@@ -178,7 +183,7 @@ def note_other_host(request: HttpRequest, pending: PendingSignIn) -> None:
 
 
 def _other_host_detail(state: str) -> str:
-    """For the error of a callback without its cookie: the host that :func:`note_other_host` cached, or nothing."""
+    """The host that :func:`note_other_host` cached. Used in the error message when the cookie is missing."""
     host = None
     if settings.DEBUG and state:
         with suppress(TemporaryError):
