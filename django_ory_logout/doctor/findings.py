@@ -84,7 +84,10 @@ class Check:
         return self.id.partition(".")[0]
 
     def findings(self, target: Any, about: str) -> Iterator[Finding]:
-        """Run the check. If it raises, one more row says *not known*; results from before and other checks stay."""
+        """Run the check.
+
+        If it raises, one more row says *not known*; earlier results are kept, and the other checks still run.
+        """
         results: list[CheckResult] = []
         try:
             for result in self.function(target):
@@ -104,7 +107,7 @@ class NotKnown(Exception):
 
 
 def refer_to(*checks: str) -> NotKnown:
-    """The exception to raise when the rows of ``checks`` have the cause."""
+    """The exception of a check that cannot be done, whose text points to the rows of ``checks``."""
     return NotKnown(_("See %(checks)s.") % {"checks": ", ".join(checks)})
 
 

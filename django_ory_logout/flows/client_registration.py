@@ -74,7 +74,7 @@ def wanted(config: conf.ProviderConfig, registered: OAuth2Client | None, choices
 
 
 def differences(registered: OAuth2Client | None, metadata: ClientMetadata) -> list[Difference]:
-    """The fields of ``metadata`` that are not registered like this."""
+    """The fields of ``metadata`` whose registered value differs."""
     result = []
     for name, value in metadata.given().items():
         current = getattr(registered, name) if registered else None

@@ -97,10 +97,12 @@ class PendingSignIn:
         return replace(self, login_session="", nonce="", code_verifier="")
 
     def use(self) -> bool:
-        """Whether this is its first callback. ``False``: an earlier one still runs, or its login session is active.
+        """Whether this is its first callback.
 
-        Raises :exc:`InvalidMessage` (``state_used``) if the earlier callback failed or its login session has ended.
-        Raises like :class:`SharedCache`.
+        ``False``: an earlier one still runs, or the session that it opened is active.
+
+        Raises :exc:`InvalidMessage` (``state_used``) if the earlier callback failed or the session that it opened has
+        ended. Raises like :class:`SharedCache`.
         """
         if self.code_verifier and self.config.cache.add(self._used_key, IN_PROGRESS, SIGN_IN_SECONDS):
             return True
@@ -162,7 +164,7 @@ def note_other_host(request: HttpRequest, pending: PendingSignIn) -> None:
 
 
 def _other_host_detail(state: str) -> str:
-    """For the error of a callback without its cookie: the host that :func:`note_other_host` cached, or nothing."""
+    """The host that :func:`note_other_host` cached. Used in the error message when the cookie is missing."""
     host = None
     if settings.DEBUG and state:
         with suppress(TemporaryError):
@@ -182,7 +184,7 @@ def _host_key(state: str) -> str:
 
 @sensitive_variables()
 def _repeats_after(last: str) -> int:
-    """The ``repeats`` of a sign-in that starts now, after the completed one in ``last``; 0 if that was long ago.
+    """The ``repeats`` of a sign-in that starts now, after the completed one in ``last``; 0 if that one is older.
 
     Raises :exc:`SetupError` (``session_not_kept``) above :data:`MAX_REPEATS`.
     """

@@ -103,9 +103,10 @@ def _metadata(config: conf.ProviderConfig) -> ProviderMetadata | None:
 
 @sensitive_variables()
 def held_end_session_request(login: StoredLogin, state: str) -> EndSessionRequest | None:
-    """The same for ``logout_link``. The session here ends when the browser returns to ``logout_callback``.
+    """The end-session request for ``logout_link``.
 
-    It uses only cached metadata, so a page with the link makes no call and no log line.
+    The session here ends when the browser returns to ``logout_callback``. It uses only cached metadata, so a page
+    with the link makes no call and no log line.
     """
     config = conf.get().of_client(login.issuer, login.client_id)
     if config is None or config.post_logout_redirect_uri:
@@ -147,7 +148,10 @@ def state_id(state: str) -> str:
 
 @dataclass(frozen=True)
 class LogoutCallback:
-    """The ``state`` of a post-logout redirect. ``started_here``: it is ours. The rest is as for :func:`new_state`."""
+    """The ``state`` of a post-logout redirect.
+
+    ``started_here``: it is ours. See :func:`new_state` for the other fields.
+    """
 
     started_here: bool
     next: str = ""

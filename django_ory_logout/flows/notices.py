@@ -124,7 +124,10 @@ def _ends_cookie_session(session: LoginSessionStore) -> bool:
 
 
 def frame_ancestors(issuer: str | None) -> list[str]:
-    """The origins that may frame our front-channel page: of the providers of ``issuer``, or of all. Makes no call."""
+    """The origins that may frame our front-channel page. Makes no call.
+
+    Those of the providers of ``issuer``; without ``issuer``, or for an unknown one, of all providers.
+    """
     config = conf.get()
     origins = set()
     for provider in config.of_issuer(issuer) or config.providers.values():

@@ -77,7 +77,7 @@ def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Ses
 
 
 def _refuse_all(report: Report, issuer: str, sessions: Sequence[Session]) -> int:
-    """Refuse each session, also if others fail. Raises the last fault."""
+    """Refuse each session, even if others fail. Raises the last fault."""
     fault: Exception | None = None
     for number, session in enumerate(sessions, start=1):
         try:

@@ -39,7 +39,7 @@ class AuthorizationPrompt:
 
     @property
     def consent(self) -> bool:
-        """Whether the consent page must be shown, also after an earlier consent. Not known if ``opaque``."""
+        """Whether the consent page must be shown, even after an earlier consent. Not known if ``opaque``."""
         return "consent" in self.prompt
 
 

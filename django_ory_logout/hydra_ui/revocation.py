@@ -1,6 +1,6 @@
 """A session that ends at this site ends at Hydra, and so in every application.
 
-The session here ends first, also if Hydra fails. If a login session could not be revoked, Hydra still remembers it. At
+The session here ends first, even if Hydra fails. If a login session could not be revoked, Hydra still remembers it. At
 its next login request, no session here knows this login session, and it is revoked (:func:`.views.login.login`).
 """
 

@@ -39,7 +39,10 @@ Keys = Callable[[str | None], Iterable[Key]]
 
 
 class _JWSRegistry(jws.JWSRegistry):
-    """Headers may have unknown parameters (RFC 7515, 4). The only size limit is :data:`MAX_TOKEN_LENGTH`."""
+    """The rules for signed tokens.
+
+    Headers may have unknown parameters (RFC 7515, 4). The only size limit is :data:`MAX_TOKEN_LENGTH`.
+    """
 
     max_header_length = max_payload_length = max_signature_length = MAX_TOKEN_LENGTH
 
@@ -48,7 +51,7 @@ class _JWSRegistry(jws.JWSRegistry):
 
 
 class _JWERegistry(jwe.JWERegistry):
-    """Encrypted tokens may also have unknown headers (RFC 7516, 4). They have the same size limit."""
+    """The rules for encrypted tokens: headers as above (RFC 7516, 4), and the same size limit."""
 
     max_protected_header_length = max_ciphertext_length = MAX_TOKEN_LENGTH
 

@@ -151,7 +151,7 @@ def parse_token_response(response: Response) -> Tokens:
     """Read the answer to a token request.
 
     Raises :exc:`InvalidMessage` if the provider refuses the code (``token_request_refused``) or this client
-    (``client_refused``). Raises :exc:`SignInRefused` (``provider_refused``) when it denies the person, and
+    (``client_refused``). Raises :exc:`SignInRefused` (``provider_refused``) when it refuses the user, and
     :exc:`ProviderUnavailable` or :exc:`SetupError` if the answer is not complete.
     """
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:

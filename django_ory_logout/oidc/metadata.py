@@ -89,7 +89,7 @@ def _endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str:
 
 
 def is_web_url(value: str) -> bool:
-    """Whether ``value`` is an absolute http or https URL with a host, also as a browser reads it."""
+    """Whether ``value`` is an absolute http or https URL with a host, both for Python and for a browser."""
     if not value.isprintable() or " " in value or "\\" in value:
         return False
     try:

@@ -93,8 +93,9 @@ class Provider:
     def verification_keys(self, kid: str | None, now: float) -> Iterator[Key]:
         """The keys to try for a signature of the registered algorithm, one after the other.
 
-        If none verifies it and the JWKS may have changed, the JWKS is fetched again: for an unknown ``kid``, and for a
-        token without ``kid`` (Core 10.1.1). If that brings no other matching key, the cool-down begins.
+        If no key verifies it, fetch the JWKS again in two cases: the ``kid`` is unknown, or the token has no ``kid``
+        (Core 10.1.1). If that brings no other matching key, the cool-down begins. A JWKS that was fetched for this
+        token is not fetched again.
 
         Raises :exc:`InvalidToken` (``kid_unknown``) if a JWKS that was fetched for this token has no matching key, and
         :exc:`ProviderUnavailable` if the JWKS cannot be fetched now.

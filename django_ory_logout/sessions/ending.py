@@ -103,7 +103,7 @@ def end_row(row_id: str, reason: EndReason) -> None:
 def end_rows(
     rows: LoginSessionQuerySet, reason: EndReason, ended: Progress | None = None, refused: Progress = _no_progress
 ) -> int:
-    """End login sessions for a reason at this site. Says how many had not ended before.
+    """End login sessions for a reason at this site. Return the number of those that had not ended before.
 
     ``ended`` is called with the number of sessions that have ended. ``refused`` is called with the number of sessions
     whose Kratos cookie is refused, in two phases: while the receipts are recorded, and while they are processed.

@@ -1,8 +1,8 @@
 """The events that the doctor reads later. Nothing here raises, so nothing can stop a logout.
 
-Each accepted notice is stored once, also if it is sent again. Each logout that goes from this site to a provider is
-also stored once. Both need an earlier sign-in. Anyone can cause refusals, so these are only counted, by hour and code;
-there are few codes. The other steps of a logout are stored only while ``ory_doctor --follow`` runs.
+Each accepted notice is stored once, even if it is sent again. Each logout that goes from this site to a provider is
+also stored once. Both can happen only after a sign-in. Anyone can cause refusals, so these are only counted, by hour
+and code; there are few codes. The other steps of a logout are stored only while ``ory_doctor --follow`` runs.
 """
 
 import logging
@@ -115,7 +115,7 @@ def note(kind: EventKind, *, issuer: str = "", subject: str = "", sid: str = "",
 
 
 def note_ended(ended: Sequence[LoginSession]) -> None:
-    """Store the end of these sessions while somebody follows. One statement checks this for all.
+    """Store the end of these sessions while somebody follows. One statement handles all sessions.
 
     Forced logouts are always stored: an operator needs their ``sid`` for what could not be ended at Hydra.
     """
@@ -135,7 +135,10 @@ def note_ended(ended: Sequence[LoginSession]) -> None:
 
 
 def has_sid(issuer: str, sid: str) -> bool:
-    """Whether a stored event names ``sid`` of ``issuer``, and the name comes from the provider or from a row."""
+    """Whether a stored event names ``sid`` of ``issuer``.
+
+    Count only names that come from the provider or from a row.
+    """
     kinds = {EventKind.BACK_CHANNEL, EventKind.TO_PROVIDER, EventKind.ENDED, EventKind.SIGNED_IN}
     named = rows().filter(Q(kind__in=kinds) | Q(kind=EventKind.FRONT_CHANNEL, ended__gt=0), issuer=issuer, sid=sid)
     return (issuer, sid) in named.values_list("issuer", "sid")  # some databases ignore case when they compare
@@ -164,7 +167,10 @@ def is_followed() -> bool:
 
 
 def _active_followers() -> QuerySet[LogoutEvent]:
-    """The rows of all that follow now. The database index on ``at`` finds them: no other row is in the future."""
+    """The rows of all that follow now.
+
+    Followers have a date in the future, so the database index on ``at`` finds them.
+    """
     return rows().filter(kind=EventKind.FOLLOWED, at__gt=timezone.now())
 
 
@@ -203,7 +209,12 @@ def is_purged() -> bool:
 
 
 def _count_to_write(*name: str) -> int:
-    """The number to write now for ``name``: 1, or all that were not written yet, or 0. This limits the writes."""
+    """The number to write now for ``name``. This limits the writes.
+
+    - 1: one of the first :data:`BURST` in a minute, written at once.
+    - 0: a later one, not written yet.
+    - :data:`BURST`: a later one that completes :data:`BURST` of them. Write all that were not written yet.
+    """
     minute = int(time.monotonic() // 60)
     with _lock:
         counted_in, count = _recent_counts.get(name, (minute, 0))

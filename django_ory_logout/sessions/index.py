@@ -57,14 +57,14 @@ def rows() -> LoginSessionQuerySet:
 
 
 def end(notice: LogoutNotice, reason: EndReason, progress: "Progress | None" = None) -> int:
-    """End the login sessions that ``notice`` names. Says how many. Safe to repeat and to run in parallel."""
+    """End the login sessions that ``notice`` names. Return their number. Safe to repeat and to run in parallel."""
     named = rows().named_by(notice)
     mark_ended(named, reason)
     return delete_ended(named, _notice_progress(progress, named) if progress else None)
 
 
 def process(receipt: LogoutReceipt, reason: EndReason, progress: "Progress | None" = None) -> int:
-    """End the login sessions that ``receipt`` names, and complete the receipt. Says how many ended."""
+    """End the login sessions that ``receipt`` names, and complete the receipt. Return the number of sessions ended."""
     ended = end(receipt.notice, reason, progress)
     receipts.complete(receipt)
     return ended
@@ -79,13 +79,13 @@ def forget_seen(row_id: str | None) -> None:
 
 
 def mark_ended(login_sessions: LoginSessionQuerySet, reason: EndReason) -> int:
-    """Mark ``login_sessions`` as ended, so that none is signed in any more. Says how many had not ended before."""
+    """Mark ``login_sessions`` as ended, so that none is signed in any more. Return the number of rows changed."""
     return login_sessions.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
 
 
 @sensitive_variables()
 def delete_ended(login_sessions: LoginSessionQuerySet, progress: Callable[[int], None] | None = None) -> int:
-    """Delete the stored sessions of those ``login_sessions`` that have ended, then their rows. Says how many.
+    """Delete the stored sessions of those ``login_sessions`` that have ended, then their rows. Return their number.
 
     ``progress`` is called with the number so far.
     """
@@ -141,7 +141,10 @@ def _report_ended(row: LoginSession) -> None:
 
 @sensitive_variables()
 def update_key(mark: Mapping[str, Any], key: str) -> bool:
-    """Write ``key`` to the row of ``mark``, unless the row has ended or another rotation was first. Says whether."""
+    """Write ``key`` to the row of ``mark``, unless the row has ended or another rotation was first.
+
+    Return whether the key was written.
+    """
     return bool(rows().filter(pk=mark["id"], session_key=mark["key"], ended_at=None).update(session_key=key))
 
 
@@ -274,7 +277,10 @@ def _notice_progress(progress: Progress, login_sessions: LoginSessionQuerySet) -
 
 
 def with_total(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
-    """``progress`` with a fixed ``total``. The count may pass it: other processes can end sessions meanwhile."""
+    """``progress`` with a fixed ``total``.
+
+    The count may become larger than ``total``, because other processes can end sessions too.
+    """
     return lambda count: progress(count, max(count, total))
 
 

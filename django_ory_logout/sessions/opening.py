@@ -57,7 +57,7 @@ def _require_no_notice(row: LoginSession) -> None:
 
 
 def discard_login_session(session: LoginSessionStore | None, row_id: UUID, user: AbstractBaseUser) -> None:
-    """End a login session whose sign-in failed. Its key never left this process, so this need not succeed.
+    """End a login session whose sign-in failed. No other process knows its key, so a failure here does no harm.
 
     If this sign-in created ``user``, delete that user, unless another sign-in of the same person succeeded meanwhile.
     """

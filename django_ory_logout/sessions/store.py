@@ -199,7 +199,7 @@ class LoginSessionStore(SessionBase):
         return conf.get().session_recheck_seconds
 
     def _accept_rotated_key(self, mark: dict[str, Any]) -> bool:
-        """Other code rotated the session key: write the new key to the row. Says whether the row is active.
+        """Other code rotated the session key: write the new key to the row. Return whether the row is active.
 
         If another rotation was first, the row keeps its key. This session is still signed in.
         """
@@ -282,7 +282,7 @@ class LoginSessionStore(SessionBase):
 
     @property
     def login_entries(self) -> dict[str, Any] | None:
-        """The mark and the login of this session, also when the index cannot confirm them now. Raises nothing."""
+        """The mark and the login of this session, even when the index cannot confirm them now. Raises nothing."""
         if "_session_cache" not in vars(self):
             try:
                 self.keys()
@@ -302,13 +302,13 @@ class LoginSessionStore(SessionBase):
 
     @property
     def name(self) -> SessionName:
-        """The row id and the key that find the row of this session, also if it cannot be read. Raises nothing."""
+        """The row id and the key that find the row of this session, even if it cannot be read. Raises nothing."""
         entries = self.login_entries
         key = (self.session_key or self._sent_key) if engines.has_keys(self.engine) else None
         return SessionName(entries[INDEX_KEY]["id"] if entries else None, key)
 
     def belongs_to(self, row_id: str) -> bool:
-        """Whether ``row_id`` is the row of this session, also if the session cannot be read now."""
+        """Whether ``row_id`` is the row of this session, even if the session cannot be read now."""
         entries = self.login_entries
         if entries:
             return bool(entries[INDEX_KEY]["id"] == row_id)
@@ -317,7 +317,7 @@ class LoginSessionStore(SessionBase):
 
     @sensitive_variables()
     def end(self, reason: EndReason) -> bool:
-        """End the login session of this session. Says whether there was one.
+        """End the login session of this session. Return whether there was one.
 
         After this call the session is not signed in, whatever fails later. Raises :exc:`LogoutUnconfirmed`.
         """

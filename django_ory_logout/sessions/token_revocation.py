@@ -121,7 +121,7 @@ def revoke_now(to_revoke: Sequence[TokensToRevoke]) -> None:
 
 @sensitive_variables()
 def _revoke_token(config: conf.ProviderConfig, hint: str, token: str) -> bool:
-    """Revoke ``token``. Says whether the provider answered, also if it refused."""
+    """Revoke ``token``. Return whether the provider answered, even if it refused."""
     try:
         config.provider.revoke(token, hint, time.time())
     except OryLogoutError as error:
@@ -136,7 +136,7 @@ def _revoke_token(config: conf.ProviderConfig, hint: str, token: str) -> bool:
 def _check_revoked(hydra: HydraAdmin, hint: str, token: str) -> bool:
     """Ask Hydra whether ``token`` is revoked: the answer 200 to the revocation does not prove it.
 
-    Says whether Hydra answered.
+    Return whether Hydra answered.
     """
     try:
         if hydra.introspect(token).active:

@@ -54,7 +54,10 @@ def _required_fields() -> set[str]:
 
 @sensitive_variables()
 def _accepted_by_model(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``values`` without optional ones that the model refuses. Raises for a required one and for the e-mail address."""
+    """``values`` without the optional ones that the model refuses.
+
+    Raises if the model refuses a required one or the e-mail address.
+    """
     user = get_user_model()(**values)
     user.set_unusable_password()
     try:

@@ -39,7 +39,10 @@ _ANSWERED_BY_DJANGO = (Http404, SuspiciousOperation, BadRequest)
 
 @contextmanager
 def receiver_faults() -> Iterator[None]:
-    """Raise :func:`sign_in_error` for exceptions of signal receivers, and for those that Django answers itself."""
+    """Raise :func:`sign_in_error` for some exceptions.
+
+    These are all exceptions of signal receivers, and ``Http404``, ``SuspiciousOperation`` and ``BadRequest``.
+    """
     try:
         yield
     except (OryLogoutError, OperationalError, ProgrammingError, InterfaceError, InternalError):
@@ -143,7 +146,8 @@ def _codes_text(codes: Mapping[str, list[str]]) -> str:
 def _is_rule_of_site(user: AbstractBaseUser | None, codes: Mapping[str, list[str]]) -> bool:
     """Whether a rule of the site raised ``codes``, and not Django's own validation.
 
-    With ``user``, ``clean()`` must raise them again. Without it, all are for the whole user, or all have no code.
+    With ``user``, ``clean()`` must raise them again. Without it, every error belongs to the whole user, or no error
+    has a code.
     """
     if user is None:
         return codes.keys() == {NON_FIELD_ERRORS} or all(found == [_NO_CODE] for found in codes.values())

@@ -24,7 +24,10 @@ MAX_PENDING_BYTES = 4 * 1024
 
 
 def set_pending(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
-    """Set the cookie of ``pending``. Delete the oldest cookies above the limits, but never the newest of a click."""
+    """Set the cookie of ``pending``.
+
+    Delete the oldest cookies above the limits, but never the newest that a click started.
+    """
     signed = pending.signed()
     free_bytes = MAX_PENDING_BYTES - len(signed)
     others = sorted(_sent(request, PENDING).items(), reverse=True)
@@ -75,14 +78,18 @@ def delete(response: HttpResponse, name: str) -> None:
 def _sent(request: HttpRequest, kind: str) -> dict[str, str]:
     """The cookies that the browser sent whose names begin with ``kind``.
 
-    Not from ``request.COOKIES``: Django strips Unicode spaces from names, so another host could fake the prefix.
+    Reads the header and not ``request.COOKIES``: Django strips Unicode spaces from names, so another host could fake
+    the prefix.
     """
     pairs = (pair.strip(" \t").partition("=") for pair in request.META.get("HTTP_COOKIE", "").split(";"))
     return {name: value for name, _, value in pairs if name.startswith(_prefixed(kind))}
 
 
 def _rank(request: HttpRequest) -> str:
-    """The sort key of a sign-in: 1 if a user clicked or typed (``Sec-Fetch-User``) or else 0, then microseconds."""
+    """The sort key of a sign-in.
+
+    One digit (1: a user clicked or typed, by ``Sec-Fetch-User``; 0: otherwise), followed by the time in microseconds.
+    """
     by_user = request.headers.get("Sec-Fetch-User") == "?1"
     return f"{int(by_user)}{int(time.time() * 1_000_000):017d}"
 

@@ -117,7 +117,7 @@ def logout(request: HttpRequest) -> HttpResponse:
 @answering_in_json
 @require_http_methods(["DELETE"])
 def native_logout(request: HttpRequest) -> HttpResponse:
-    """``{"session_token": …}``: end the session of a native application. 204, also if it has already ended."""
+    """``{"session_token": …}``: end the session of a native application. 204, even if it has already ended."""
     kratos = kratos_login.default_kratos()
     if kratos is None:
         raise InvalidMessage("kratos_not_configured", "no provider of the settings has a KRATOS")

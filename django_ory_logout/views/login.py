@@ -84,7 +84,8 @@ def _login_required_json(request: HttpRequest, alias: str) -> HttpResponse:
 def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: str) -> bool:
     """Whether the browser may come from a page that the user has no right to open. Another sign-in would start a loop.
 
-    Such a page sends no POST and no parameters of a third party. A sign-in at another provider may help, once.
+    Such a page sends no POST and no parameters of a third party. One sign-in at another provider is still allowed,
+    because it may help.
     """
     if request.method == "POST" or not request.user.is_authenticated:
         return False

@@ -67,7 +67,10 @@ def flow_of(request: HttpRequest) -> str:
 
 
 def forget_query(request: HttpRequest) -> None:
-    """Remove the query from ``request``. Django reports each 5xx with its request, and that must hold no code."""
+    """Remove the query from ``request``.
+
+    Django reports each 5xx with its request, and the report must not contain a code.
+    """
     request.GET = QueryDict()
     for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI", "HTTP_REFERER"):
         request.META[name] = ""

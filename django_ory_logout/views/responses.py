@@ -87,7 +87,8 @@ def error_page(
 
     ``said``: title and message, if they are not those of ``error``.
 
-    ``again_url``: the page opens it by itself if ``error`` is temporary. That URL must not do the same again.
+    ``again_url``: the page opens it by itself if ``error`` is temporary. The page at that URL must not reload by itself
+    again.
     """
     if wants_json(request):
         return _logged_once(error_json(error, flow=flow))

@@ -38,7 +38,7 @@ MAX_NAMES = 4
 
 @sensitive_variables()
 def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
-    """503: this browser is signed out, but the server could not store that. A button tries again."""
+    """503: this browser is signed out, but the server could not save the logout. A button tries again."""
     reference = errors.log(logging.ERROR, "logout not confirmed", error)
     next_url = safe_next(request.POST.get("next") or request.GET.get("next"))
     was_opened = request.session.may_have_login_session or "was_opened" in request.POST
@@ -85,7 +85,10 @@ def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirm
 
 @sensitive_variables()
 def retry(request: HttpRequest) -> bool:
-    """End the sessions that the cookie names. If that is done, return ``True`` and remove it from ``request``."""
+    """End the sessions that the cookie names.
+
+    If that is done, return ``True`` and remove the cookie from ``request``.
+    """
     if COOKIE not in request.COOKIES:
         return False
     names = _names(request)

@@ -85,7 +85,7 @@ def test_makes_no_call_even_with_an_empty_cache(
     assert signed_in.user is None
 
 
-NOTHING_CAN_BE_USED = "This logout request cannot be used."
+REQUEST_FAILED = "This logout request failed."
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_these_requests_end_nothing(
 ) -> None:
     answer = signed_in.get(f"{PATH}?{query.replace('SID', sid)}")
 
-    assert_framed(answer, 400, NOTHING_CAN_BE_USED)
+    assert_framed(answer, 400, REQUEST_FAILED)
     assert logged() == [f"front-channel logout refused: {line}"]
     assert channels_and_codes(refused) == [("front-channel", line.partition(":")[0])]
     assert signed_in.user
@@ -180,7 +180,7 @@ def test_only_the_named_issuer_may_frame_it(frame: SiteBrowser, settings: Any) -
     unnamed = frame.get(PATH)
 
     assert_framed(named, 200, "Logged out.", "https://other.example")
-    assert_framed(unnamed, 400, NOTHING_CAN_BE_USED, "https://op.example https://other.example")
+    assert_framed(unnamed, 400, REQUEST_FAILED, "https://op.example https://other.example")
 
 
 @pytest.mark.parametrize("method", ["post", "put"])

@@ -135,7 +135,7 @@ def uncompleted_receipts(_site: SiteTarget) -> Iterator[CheckResult]:
 
 @check("history.late", gettext_lazy("Sessions ended late"))
 def late(_site: SiteTarget) -> Iterator[CheckResult]:
-    """The time from the making of the logout token to the end of its sessions."""
+    """The time from the creation of the logout token to the end of its sessions."""
     found = receipts.rows().filter(completed_at__gt=F("iat") + LATE, received_at__gt=timezone.now() - RECENT)
     count = found.exclude(jti__startswith=receipts.LOCAL_JTI_PREFIX).count()
     if count:

@@ -144,7 +144,7 @@ def _in_time() -> Callable[[object], bool]:
 def _problems(
     target: ProviderTarget, row: LoginSession, consents: dict[str, list[ConsentSession]]
 ) -> Iterator[CheckResult]:
-    """Problems of ``row``, which Hydra does not list. Hydra also does not list a sign-in that reuses a consent."""
+    """Problems of a row that Hydra does not list. Hydra also does not list a sign-in that reuses a consent."""
     ours = [consent for consent in consents[row.subject] if _client_id(consent) == target.registration.client_id]
     has_expired = _may_have_expired(row, [consent for of_subject in consents.values() for consent in of_subject])
     probe = probe_logout(target, row)

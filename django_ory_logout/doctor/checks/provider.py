@@ -216,7 +216,7 @@ def _date(headers: Mapping[str, str]) -> float:
 
 
 def _ahead(fetched: FetchResult, date: float) -> float:
-    """At least how many seconds this machine is ahead; negative if behind.
+    """The smallest possible lead of this machine, in seconds; negative if it is behind.
 
     ``date``, to the second, is between the request and the response.
     """

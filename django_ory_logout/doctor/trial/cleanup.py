@@ -29,7 +29,10 @@ KINDS_WITHOUT_SUBJECT = (EventKind.REFUSED, EventKind.RETURNED)
 
 
 def clean_up(test_user: TestUser) -> CheckResult:
-    """Delete all parts of ``test_user``, also if some parts fail. Hydra is first: then it sends no more notices."""
+    """Delete all parts of ``test_user``, even if some parts fail.
+
+    Delete at Hydra first, so that it sends no more notices.
+    """
     if not test_user.is_at_hydra:
         return passed(_("Nothing was created."))
     parts: list[tuple[str, Callable[[], object]]] = [
@@ -129,7 +132,10 @@ def _delete_users(test_user: TestUser) -> bool:
 
 
 def _is_created_for(link: Subject, user: AbstractBaseUser, test_user: TestUser) -> bool:
-    """Whether the trial created the user: the username is a digest of the subject, or the user joined since."""
+    """Whether the trial created the user.
+
+    Then the username is a digest of the subject, or the user was created after the trial began.
+    """
     joined = getattr(user, "date_joined", None)
     has_digest_name = user.get_username() == digest(link.issuer, link.subject)[:30]
     return has_digest_name or (joined is not None and joined >= test_user.started_at - CLOCK_DIFFERENCE)

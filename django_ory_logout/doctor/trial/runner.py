@@ -1,7 +1,7 @@
 """A test user signs in and out with real tokens, by this site's public URLs, on all three channels.
 
 The provider must be Hydra. The doctor accepts logins and logouts by its admin API. The trial changes no other user's
-sessions. At the end, also after a failure, it deletes what it has created.
+sessions. At the end, even after a failure, it deletes what it has created.
 """
 
 import time

@@ -46,7 +46,7 @@ def _is_skipped(request: HttpRequest, logout: LogoutRequest) -> bool:
 
 
 def _log_out(request: HttpRequest, challenge: str) -> HttpResponse:
-    """End the session here first, for any user, also if Hydra fails.
+    """End the session here first, for any user, even if Hydra fails.
 
     Hydra ends the requested login session and that of this browser, and notifies only the applications of the first.
     So this site revokes the other login sessions before that, and Hydra notifies their applications too.

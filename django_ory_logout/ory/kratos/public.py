@@ -108,7 +108,7 @@ class KratosPublic:
     ) -> http.Response:
         response = self._send(method, path, credential, query)
         if response.status == HTTPStatus.UNAUTHORIZED:
-            # Below /sessions, Kratos sends this 401 for any problem, also when its database is down. The logout flow
+            # Below /sessions, Kratos sends this 401 for any problem, even when its database is down. The logout flow
             # shows the difference: it answers session_inactive for an ended session, and fails if Kratos fails. If it
             # finds an active session, the problem is over or, after v26.2, the identity has been deactivated.
             self.logout_flow(credential)

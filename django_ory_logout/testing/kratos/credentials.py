@@ -19,7 +19,7 @@ def cookie(kratos: Kratos, request: Request) -> cookies.Content | None:
 
 
 def session_of(kratos: Kratos, request: Request) -> Session | None:
-    """The active session. The first credential decides, also if it is bad and another one is good."""
+    """The active session. The first credential decides, even if it is bad and another one is good."""
     content = cookie(kratos, request)
     token = request.headers.get("X-Session-Token") or (content.token if content else bearer_token(request))
     session = kratos.session_of_token(token)

@@ -17,7 +17,7 @@ _UNKNOWN = "The provided Ory Session Token could not be found, is invalid, or ot
 
 
 def begin(kratos: Kratos, request: Request) -> Answer:
-    """The logout URL of the browser's session as JSON, also if the browser wants HTML. It is always the same URL."""
+    """The logout URL of the browser's session as JSON, even if the browser wants HTML. It is always the same URL."""
     session = session_of(kratos, request)
     if session is None:
         raise session_inactive()

@@ -320,7 +320,7 @@ def test_a_missing_front_channel_page_turns_red(proxy: Proxy) -> None:
 
 def test_a_running_site_with_other_settings_turns_red(proxy: Proxy) -> None:
     policy = {"Content-Security-Policy": "frame-ancestors https://other.example"}
-    proxy.replace(FRONTCHANNEL, b"This logout request cannot be used.", status=400, headers=policy)
+    proxy.replace(FRONTCHANNEL, b"This logout request failed.", status=400, headers=policy)
 
     assert red() == {"receiver.frontchannel": ["fail"]}
     assert "other settings than the doctor" in row("receiver.frontchannel").todo
