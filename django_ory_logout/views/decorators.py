@@ -29,7 +29,7 @@ from ..exceptions import (
     fault_name,
 )
 from ..sessions import token_revocation
-from .requests import check_charset, flow_of, forget_query
+from .requests import again_url, check_charset, flow_of, forget_query
 from .responses import error_page
 
 logger = logging.getLogger("django_ory_logout")
@@ -173,8 +173,8 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 
 @sensitive_variables()
 def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None) -> HttpResponse:
-    retry_url = request.path
+    retry_url, again = request.path, "" if request.GET else again_url(request)  # a query can have a code
     forget_query(request)
-    response = error_page(request, error, retry_url=retry_url, flow=flow_of(request))
+    response = error_page(request, error, retry_url=retry_url, again_url=again, flow=flow_of(request))
     response.status_code = status or response.status_code
     return response

@@ -66,6 +66,14 @@ def flow_of(request: HttpRequest) -> str:
     return "sign-in" if name in {"login", "callback", "provider_callback"} else name
 
 
+def again_url(request: HttpRequest) -> str:
+    """Where the error page of ``request`` tries again by itself, once; empty for a form, and for the second time."""
+    if request.method != "GET" or "retried" in request.GET:
+        return ""
+    path = request.get_full_path()
+    return f"{path}{'&' if '?' in path else '?'}retried=1"
+
+
 def forget_query(request: HttpRequest) -> None:
     """Remove the query from ``request``.
 

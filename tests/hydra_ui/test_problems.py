@@ -240,3 +240,16 @@ def test_a_redirect_to_no_url_is_refused(hydra: FakeHydra, browser: Client, to: 
     hydra.refuses("logout", 410, {"redirect_to": to})
 
     assert browser.get(open_page(hydra, "logout")).status_code == 502
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_of_a_hydra_that_is_down_tries_again_once(hydra: FakeHydra, browser: Client, kind: str) -> None:
+    url = open_page(hydra, kind)
+    hydra.is_down = True
+
+    first = browser.get(url)
+    second = browser.get(f"{url}&retried=1")
+
+    assert (first.status_code, first["Refresh"]) == (503, f"5; url={url}&retried=1")
+    assert "tries again by itself in 5 seconds" in first.content.decode()
+    assert (second.status_code, second.get("Refresh")) == (503, None)

@@ -618,3 +618,22 @@ def test_no_request_causes_a_fault(anybody: SiteBrowser, text: str, header: str)
     assert answer.status_code == 401
     assert not LoginSession.objects.exists()
     cache.clear()
+
+
+@pytest.mark.parametrize(
+    ("url", "again"),
+    [
+        ("/private/", "5; url=/private/?retried=1"),
+        ("/private/?page=2", "5; url=/private/?page=2&retried=1"),
+        ("/private/?retried=1", None),
+    ],
+)
+def test_the_page_of_a_kratos_that_is_down_tries_again_once(
+    browser: SiteBrowser, kratos_network: KratosNetwork, url: str, again: str | None
+) -> None:
+    kratos_network.down()
+
+    answer = browser.get(url)
+
+    assert (answer.status_code, answer.get("Refresh")) == (503, again)
+    assert browser.post(url).get("Refresh") is None

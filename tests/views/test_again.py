@@ -5,7 +5,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from django_ory_logout.flows import login as journey
 from django_ory_logout.models import LoginSession
@@ -212,3 +212,17 @@ def test_next_cannot_inject_a_header(browser: SiteBrowser, network: Network, nex
     answer = browser.visit(network.follow(browser.get(refresh.partition("url=")[2])["Location"]))
     assert answer.status_code == 302
     assert LoginSession.objects.count() == 1
+
+
+def test_the_page_of_the_sessions_tries_again_once(browser: SiteBrowser) -> None:
+    browser.sign_in("amber")
+
+    def fail(*_args: Any) -> Any:
+        raise OperationalError("away")
+
+    with connection.execute_wrapper(fail):
+        first = browser.get("/auth/sessions/")
+        second = browser.get("/auth/sessions/?retried=1")
+
+    assert (first.status_code, first["Refresh"]) == (503, "5; url=/auth/sessions/?retried=1")
+    assert (second.status_code, second.get("Refresh")) == (503, None)

@@ -30,7 +30,7 @@ from ...exceptions import (
 )
 from ...views import errors
 from ...views.csrf import csrf_or
-from ...views.requests import check_charset, forget_query
+from ...views.requests import again_url, check_charset, forget_query
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -192,6 +192,8 @@ def _answered(
     request: HttpRequest, error: OryLogoutError, kind: str, status: HTTPStatus, retry_url: str
 ) -> HttpResponse:
     is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    may_pass = bool(retry_url) and status == HTTPStatus.SERVICE_UNAVAILABLE
+    again = again_url(request) if may_pass else ""
     if is_fault:
         forget_query(request)
     reference = errors.log(logging.ERROR if is_fault else logging.WARNING, f"{kind} page", error)
@@ -202,8 +204,11 @@ def _answered(
         "facts": errors.details(error, reference),
         "kind": kind,
         "retry_url": retry_url,
+        "again_seconds": 5 if again else 0,
     }
     response = errors.render_safely(request, "ory_hydra_ui/problem.html", context, status)
-    if retry_url and status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if may_pass:
         response["Retry-After"] = "5"
+    if again:
+        response["Refresh"] = f"5; url={again}"
     return response
