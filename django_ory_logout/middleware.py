@@ -23,7 +23,7 @@ from .ory.kratos import Credential
 from .sessions.store import LoginSessionStore
 from .views import unconfirmed
 from .views.decorators import answers_faults, asks_kratos, database_faults, read_user
-from .views.requests import again_url
+from .views.requests import again_url, own_url
 from .views.responses import error_json, error_page
 
 logger = logging.getLogger("django_ory_logout")
@@ -226,6 +226,6 @@ def _temporary_error(request: HttpRequest, error: TemporaryError) -> HttpRespons
     if "X-Session-Token" in request.headers:
         response: HttpResponse = error_json(error)
     else:
-        response = error_page(request, error, retry_url=request.get_full_path(), again_url=again_url(request))
+        response = error_page(request, error, retry_url=own_url(request), again_url=again_url(request))
     add_never_cache_headers(response)
     return response

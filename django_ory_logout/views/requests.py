@@ -3,6 +3,7 @@
 import codecs
 
 from django.http import HttpRequest, QueryDict
+from django.utils.http import escape_leading_slashes
 
 from ..exceptions import InvalidMessage
 
@@ -70,8 +71,13 @@ def again_url(request: HttpRequest) -> str:
     """Where the error page of ``request`` tries again by itself, once; empty for a form, and for the second time."""
     if request.method != "GET" or "retried" in request.GET:
         return ""
-    path = request.get_full_path()
-    return f"{path}{'&' if '?' in path else '?'}retried=1"
+    url = own_url(request)
+    return f"{url}{'&' if '?' in url else '?'}retried=1"
+
+
+def own_url(request: HttpRequest) -> str:
+    """Path and query of ``request``. A path that begins with two slashes must not lead to another host."""
+    return escape_leading_slashes(request.get_full_path())
 
 
 def forget_query(request: HttpRequest) -> None:

@@ -637,3 +637,15 @@ def test_the_page_of_a_kratos_that_is_down_tries_again_once(
 
     assert (answer.status_code, answer.get("Refresh")) == (503, again)
     assert browser.post(url).get("Refresh") is None
+
+
+def test_the_page_of_a_kratos_that_is_down_leads_to_no_other_host(
+    browser: SiteBrowser, kratos_network: KratosNetwork
+) -> None:
+    kratos_network.down()
+
+    answer = browser.get("/", PATH_INFO="//evil.example/x")
+
+    assert answer.status_code == 503
+    assert answer["Refresh"] == "5; url=/%2Fevil.example/x?retried=1"
+    assert 'href="/%2Fevil.example/x"' in answer.text
