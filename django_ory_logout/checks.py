@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from inspect import isfunction
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -147,10 +148,10 @@ def _is(name: str, base: type) -> bool:
 
 @register(Tags.security)
 def check_authentication(**_kwargs: Any) -> list[CheckMessage]:
-    """E097: our pages ask who is signed in. Middleware of another class is known by its name."""
+    """E097: our pages need ``request.user``. A middleware that is a function may set it, so it is not reported."""
     names = settings.MIDDLEWARE
     by_name = re.compile("authentication_?middleware$", re.IGNORECASE)
-    if any(by_name.search(name) or _is(name, AuthenticationMiddleware) for name in names):
+    if any(by_name.search(name) or _is(name, AuthenticationMiddleware) or isfunction(_import(name)) for name in names):
         return []
     hint = f"Put it after {MIDDLEWARE}."
     return [_error("E097", f"{AUTHENTICATION_MIDDLEWARE} is not in MIDDLEWARE{_not_imported(names)}.", hint)]
@@ -243,22 +244,28 @@ def check_redirect_uris(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-#: Parameters that ask for a guarantee, if this is in their value.
-_UNVERIFIED = {"hd": "", "acr_values": "", "claims": '"acr"'}
-
-
 @register(Tags.security)
 def check_parameters(**_kwargs: Any) -> list[CheckMessage]:
-    """W097: what is only requested, anybody can take out of the URL."""
+    """W097: anybody can take a parameter out of the URL, so the answer must be verified."""
     if conf.problems():
         return []
-    hint = "Anybody can change the URL. Set ACR_VALUES_REQUIRED for acr, or verify the claim in a backend of your own."
+    hint = (
+        "Anybody can change the URL. Set ACR_VALUES_REQUIRED for acr, use max_age for auth_time, "
+        "or verify the claim in a backend of your own."
+    )
     return [
-        _warning("W097", f"{name} of the provider {one.alias!r} is requested, and nothing verifies it.", hint)
-        for one in conf.get().providers.values()
-        for name, value in one.authorization_parameters.items()
-        if name in _UNVERIFIED and _UNVERIFIED[name] in value and (name == "hd" or not one.acr_values_required)
+        _warning("W097", f"{name} of the provider {provider.alias!r} is requested, and nothing verifies it.", hint)
+        for provider in conf.get().providers.values()
+        for name, value in provider.authorization_parameters.items()
+        if _is_unverified(provider, name, value)
     ]
+
+
+def _is_unverified(provider: conf.ProviderConfig, name: str, value: str) -> bool:
+    """Whether the parameter asks for ``hd``, ``auth_time`` or ``acr``, and this site does not verify the answer."""
+    is_acr = name == "acr_values" or (name == "claims" and '"acr"' in value)
+    is_other = name == "hd" or (name == "claims" and '"auth_time"' in value)
+    return is_other or (is_acr and not provider.acr_values_required)
 
 
 @register(Tags.security)

@@ -241,12 +241,17 @@ class OwnAuthentication(AuthenticationMiddleware):
     """A site's own."""
 
 
+def function_that_sets_the_user(get_response: Any) -> Any:
+    return get_response
+
+
 @pytest.mark.parametrize(
     ("expected", "middleware"),
     [
         ([], [SESSIONS, OURS, AUTHENTICATION]),
         ([], [SESSIONS, OURS, f"{__name__}.OwnAuthentication"]),
         ([], [SESSIONS, OURS, "a.site.authentication_middleware"]),
+        ([], [SESSIONS, OURS, f"{__name__}.function_that_sets_the_user"]),
         (["ory_logout.E097"], [SESSIONS, OURS, COMMON]),
     ],
 )
@@ -728,6 +733,7 @@ def test_the_command_reports_nothing_with_a_shared_cache() -> None:
         ({"hd": "example.org"}, (), ["ory_logout.W097"]),
         ({"hd": "example.org"}, ("phr",), ["ory_logout.W097"]),
         ({"acr_values": "phr"}, (), ["ory_logout.W097"]),
+        ({"claims": '{"id_token": {"auth_time": {"essential": true}}}'}, ("phr",), ["ory_logout.W097"]),
         ({"acr_values": "phr"}, ("phr",), []),
         ({"claims": '{"id_token": {"acr": {"essential": true, "values": ["phr"]}}}'}, (), ["ory_logout.W097"]),
         ({"claims": '{"id_token": {"acr": {"essential": true, "values": ["phr"]}}}'}, ("phr",), []),

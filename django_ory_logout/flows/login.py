@@ -106,10 +106,15 @@ class PendingSignIn:
         """
         if self.code_verifier and self.config.cache.add(self._used_key, IN_PROGRESS, SIGN_IN_SECONDS):
             return True
-        login_session = self.config.cache.get(self._used_key)
-        if login_session == IN_PROGRESS or (login_session and index.get_active(login_session)):
+        if self.is_active:
             return False
         raise InvalidMessage("state_used", "this sign-in came back before")
+
+    @property
+    def is_active(self) -> bool:
+        """Whether its callback runs, or the session that it opened is active. Raises like :class:`SharedCache`."""
+        login_session = self.config.cache.get(self._used_key)
+        return bool(login_session == IN_PROGRESS or (login_session and index.get_active(login_session)))
 
     def record_result(self, login_session: str) -> None:
         """Keep the id of the login session that the callback opened; empty if it failed. Raises nothing."""
@@ -189,13 +194,16 @@ def _repeats_after(last: str) -> int:
     Raises :exc:`SetupError` (``session_not_kept``) above :data:`MAX_REPEATS`.
     """
     try:
-        repeats = PendingSignIn(**signing.loads(last, salt=SALT, max_age=REPEAT_SECONDS)).repeats + 1
+        done = PendingSignIn(**signing.loads(last, salt=SALT, max_age=REPEAT_SECONDS))
     except (signing.BadSignature, TypeError):
         return 0
-    if repeats > MAX_REPEATS:
-        detail = f"this browser completed {repeats} sign-ins within seconds, and came back without its session"
-        raise SetupError("session_not_kept", f"{detail}. Compare the SESSION_ settings with SITE_URL")
-    return repeats
+    repeats = done.repeats + 1
+    if repeats <= MAX_REPEATS:
+        return repeats
+    if not done.is_active:
+        return 0  # a logout is between them
+    detail = f"this browser completed {repeats} sign-ins within seconds, and came back without its session"
+    raise SetupError("session_not_kept", f"{detail}. Compare the SESSION_ settings with SITE_URL")
 
 
 @sensitive_variables()

@@ -35,6 +35,8 @@ START_AGAIN = frozenset(
         "request_unauthorized",
     }
 )
+#: The statuses of the token endpoint that come with an error of RFC 6749, 5.2.
+_TOKEN_REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 #: Servers and proxies often limit all request headers together to 8 KiB.
 MAX_URL_LENGTH = 4096
 
@@ -154,17 +156,16 @@ def parse_token_response(response: Response) -> Tokens:
     (``client_refused``). Raises :exc:`SignInRefused` (``provider_refused``) when it refuses the user, and
     :exc:`ProviderUnavailable` or :exc:`SetupError` if the answer is not complete.
     """
-    if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        document = response.json()
+    if not response.ok and response.status not in _TOKEN_REFUSALS:
+        raise _fault(response, "token_endpoint", "the token endpoint")
+    document = response.json()
+    if not response.ok or _text(document, "error"):  # some providers send errors with status 200
         if _text(document, "error") in TRY_AGAIN:
             raise ProviderUnavailable("token_endpoint_fault", _described(document))
         if _text(document, "error") in DENIED:
             raise SignInRefused("provider_refused", _described(document))
         is_code = document.get("error") == "invalid_grant"
         raise InvalidMessage("token_request_refused" if is_code else "client_refused", _described(document))
-    if not response.ok:
-        raise _fault(response, "token_endpoint", "the token endpoint")
-    document = response.json()
     if not _text(document, "id_token") or not _text(document, "access_token"):
         raise SetupError("token_response_invalid", "the token response lacks id_token or access_token")
     return Tokens(

@@ -161,11 +161,6 @@ def follow(seconds: float) -> Iterator[Callable[[], None]]:
         rows().filter(pk=row.pk).delete()
 
 
-def is_followed() -> bool:
-    """Whether an ``ory_doctor`` follows now."""
-    return _active_followers().exists()
-
-
 def _active_followers() -> QuerySet[LogoutEvent]:
     """The rows of all that follow now.
 

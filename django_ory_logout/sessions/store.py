@@ -391,10 +391,10 @@ class LoginSessionStore(SessionBase):
 
 def _unwrap(session: Any) -> SessionBase:
     """The session store inside ``session``, if middleware of the site wrapped it in a ``SimpleLazyObject``."""
+    is_session = isinstance(session, SessionBase)  # creates what a lazy object wraps
     while isinstance(session, LazyObject):
-        session.__class__  # noqa: B018 - creates the wrapped object
         session = vars(session)["_wrapped"]
-    if not issubclass(type(session), SessionBase):
+    if not is_session:
         kind = f"{type(session).__module__}.{type(session).__qualname__}"
         raise ImproperlyConfigured(
             f"request.session is a {kind}, which is not a session of Django's. In MIDDLEWARE, put "

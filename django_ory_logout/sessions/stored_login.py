@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from django.contrib.sessions.backends.base import SessionBase
 from django.views.decorators.debug import sensitive_variables
 
 from ..models import Authentication
@@ -55,7 +56,7 @@ class StoredLogin:
 
     @classmethod
     @sensitive_variables()
-    def read(cls, session: Mapping[str, Any] | Any) -> Self | None:
+    def read(cls, session: SessionBase | Mapping[str, Any]) -> Self | None:
         """Read the value from ``session`` or from a session's data; ``None`` if no provider opened that session."""
         stored = session.get(LOGIN_KEY)
         if not isinstance(stored, Mapping):
@@ -64,15 +65,15 @@ class StoredLogin:
 
     @classmethod
     @sensitive_variables()
-    def read_if_opened_by(cls, session: Mapping[str, Any] | Any, issuer: str) -> Self | None:
+    def read_if_opened_by(cls, session: SessionBase | Mapping[str, Any], issuer: str) -> Self | None:
         """Like :meth:`read`, but also ``None`` if a provider other than ``issuer`` opened the session."""
         login = cls.read(session)
         return login if login and login.issuer == issuer else None
 
     @sensitive_variables()
     def as_dict(self) -> dict[str, Any]:
-        """As data for the session, without empty fields. ``sid`` is always included."""
-        return {name: value for name, value in asdict(self).items() if value or name == "sid"}
+        """As data for the session, without empty fields."""
+        return {name: value for name, value in asdict(self).items() if value}
 
 
 _NAMES = [field.name for field in fields(StoredLogin)]

@@ -327,9 +327,11 @@ def test_steps_are_stored_while_the_doctor_follows(
 def test_following_ends_by_itself(browser: SiteBrowser) -> None:
     with events.follow(60) as prolong:
         LogoutEvent.objects.update(at=timezone.now() - timedelta(seconds=1))
-        assert not events.is_followed()
+        events.note(EventKind.RETURNED)
+        assert not events.rows().filter(kind=EventKind.RETURNED).exists()
         prolong()
-        assert events.is_followed()
+        events.note(EventKind.RETURNED)
+        assert events.rows().filter(kind=EventKind.RETURNED).exists()
 
 
 def test_following_uses_a_database_index() -> None:

@@ -796,6 +796,8 @@ NO_NUMBER = "has a number that is NaN, infinite or too long"
             f"not_json: the answer is not a JSON object; {ANSWERS} 200, Content-Type: ''",
         ),
         (200, b"{}", 500, f"token_response_invalid: {LACKS}"),
+        (200, b'{"error": "temporarily_unavailable"}', 503, "token_endpoint_fault: 'temporarily_unavailable'"),
+        (200, b'{"error": "access_denied"}', 403, "provider_refused: 'access_denied'"),
         (302, b"", 500, "token_endpoint_unusable: the token endpoint answers 302"),
         (404, b"", 500, "token_endpoint_unusable: the token endpoint answers 404"),
         (500, b"", 503, "token_endpoint_fault: the token endpoint answers 500"),
@@ -1273,6 +1275,19 @@ def test_a_browser_that_does_not_keep_its_session_is_stopped(
     assert "This site is set up wrongly" in answer.text
     assert "session_not_kept" in answer.text
     assert "session_not_kept: this browser completed 4 sign-ins within seconds" in " ".join(logged())
+
+
+def test_sign_ins_with_a_logout_between_them_are_not_counted(browser: SiteBrowser) -> None:
+    for _ in range(6):
+        assert browser.sign_in("amber").status_code == 302
+        assert browser.post("/auth/logout/").status_code == 302
+
+
+def test_sign_ins_with_a_logout_by_link_between_them_are_not_counted(browser: SiteBrowser) -> None:
+    for _ in range(6):
+        assert browser.sign_in("amber").status_code == 302
+        browser.get("/auth/logout/callback/", {"state": browser.session[LOGIN_KEY]["logout_state"]})
+        assert browser.user is None
 
 
 def test_sign_ins_with_time_between_them_are_not_counted(
