@@ -54,7 +54,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_middleware(**_kwargs: Any) -> list[CheckMessage]:
-    """E050, E051, W090 to W093: ``LoginSessionMiddleware`` refuses ended sessions. It follows session middleware."""
+    """E050, E051, W090, E091, E092, W093: ``LoginSessionMiddleware``, directly after the session middleware."""
     names = list(settings.MIDDLEWARE)
     position = next((index for index, name in enumerate(names) if _is(name, LoginSessionMiddleware)), None)
     if position is None:

@@ -43,8 +43,10 @@ _CONSTRAINTS = {
     "unique|duplicate": "a field must be unique, and its value is taken",
     "null|default value": "a required field has no value",
     "foreign key": "what a field refers to is not there",
-    "check": "a value is not allowed",
+    "check|constraint +failed for": "a value is not allowed",
 }
+#: The parts of these messages that a model or a user chose: quoted names, and the columns in those of SQLite.
+_CHOSEN = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|(?<=failed:).*")
 #: The name of the column or constraint in the messages of SQLite, PostgreSQL and MySQL.
 _NAME = re.compile(
     r"failed: ([\w., ]+)$|column \"(\w+)\"|constraint \"(\w+)\"|(?:Field|Column) '(\w+)'|for key '([\w.]+)'"
@@ -53,8 +55,10 @@ _NAME = re.compile(
 
 def broken_constraint(error: IntegrityError) -> str:
     """The constraint that ``error`` is about, in our own text: the database's text can hold values."""
-    message = re.sub("Duplicate entry '.*' for", "Duplicate for", str(error).partition("\n")[0])
-    reason = next((text for pattern, text in _CONSTRAINTS.items() if re.search(pattern, message.lower())), "")
+    message = str(error.args[-1] if error.args else "").partition("\n")[0]
+    message = re.sub("Duplicate entry '.*' for", "Duplicate for", message)
+    words = _CHOSEN.sub("", message).lower()
+    reason = next((text for pattern, text in _CONSTRAINTS.items() if re.search(pattern, words)), "")
     if not reason:
         return f"the database refuses it ({type(error).__name__})"
     name = _NAME.search(message)

@@ -170,8 +170,7 @@ class KratosMiddleware(MiddlewareMixin):
             return None
         credential = whoami.credential_of(request, kratos)
         if credential is None:
-            login.end_session_without_credential(request, kratos)
-            return None
+            return _end_session(request, kratos)
         if credential.is_token:
             return self._enter_by_token(request, kratos, credential)
         return _sign_in(request, kratos, credential)
@@ -201,6 +200,14 @@ class KratosMiddleware(MiddlewareMixin):
             # A page of another site cannot send this header, so the request needs no CSRF check.
             request._dont_enforce_csrf_checks = True
         return response
+
+
+def _end_session(request: Any, kratos: KratosConfig) -> HttpResponse | None:
+    try:
+        login.end_session_without_credential(request, kratos)
+    except LogoutUnconfirmed as error:  # Django calls process_exception only for views
+        return unconfirmed.page(request, error)
+    return None
 
 
 @sensitive_variables()

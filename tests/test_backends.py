@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth import aauthenticate, authenticate
 from django.contrib.auth.models import User
 from django.db import IntegrityError, models
 
-from django_ory_logout import conf
+from django_ory_logout import conf, users
 from django_ory_logout.backends import ProviderBackend
 from django_ory_logout.conf import KratosConfig, ProviderConfig
+from django_ory_logout.exceptions import SetupError, SignInRefused
 from django_ory_logout.kratos.whoami import KratosSession
 from django_ory_logout.models import Authentication, Subject
 from django_ory_logout.oidc.tokens import Claims, IDToken
@@ -438,21 +440,32 @@ def test_permissions_are_those_of_django() -> None:
 # Concurrent requests, and unique fields
 
 
+class LateBackend(ProviderBackend):
+    """Another request links the subject after this one has looked for it."""
+
+    looks = 0
+
+    def linked_user(self, authentication: Authentication) -> Any:
+        self.looks += 1
+        return None if self.looks == 1 else super().linked_user(authentication)
+
+
 def test_two_concurrent_first_sign_ins_create_one_user() -> None:
-    """The other request links the subject after this request has looked for it."""
-
-    class Late(ProviderBackend):
-        looks = 0
-
-        def linked_user(self, authentication: Authentication) -> Any:
-            self.looks += 1
-            return None if self.looks == 1 else super().linked_user(authentication)
-
     first = signed_in(id_token())
 
-    assert signed_in(id_token(), Late()) == first
+    assert signed_in(id_token(), LateBackend()) == first
     assert User.objects.count() == 1
     assert Subject.objects.count() == 1
+
+
+@pytest.mark.parametrize("refusal", [SignInRefused("user_exists"), SetupError("user_invalid")])
+def test_a_user_that_another_request_created_signs_in_although_this_one_is_refused(
+    refusal: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = signed_in(id_token())
+    monkeypatch.setattr(users, "create", Mock(side_effect=refusal))
+
+    assert signed_in(id_token(), LateBackend()) == first
 
 
 @pytest.fixture

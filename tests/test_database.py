@@ -4,9 +4,9 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.db import Error, OperationalError, ProgrammingError
+from django.db import Error, IntegrityError, OperationalError, ProgrammingError
 
-from django_ory_logout.database import database_fault
+from django_ory_logout.database import broken_constraint, database_fault, is_taken
 
 MIGRATE = "Run: python manage.py migrate"
 COLUMN = 'column "code" of relation "t" does not exist'
@@ -58,3 +58,39 @@ def test_a_missing_migration_of_one_of_several_databases_cannot_be_retried(
 )
 def test_other_faults_can_be_retried(error: Error, said: str) -> None:
     assert str(database_fault(error)) == said
+
+
+TAKEN, MISSING = "a field must be unique, and its value is taken", "a required field has no value"
+GONE, REFUSED = "what a field refers to is not there", "a value is not allowed"
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("UNIQUE constraint failed: m.null_check", f"{TAKEN} (m.null_check)"),
+        ("NOT NULL constraint failed: m.unique_id", f"{MISSING} (m.unique_id)"),
+        ("CHECK constraint failed: duplicate_free", f"{REFUSED} (duplicate_free)"),
+        ("FOREIGN KEY constraint failed", GONE),
+        ('duplicate key value violates unique constraint "a_null_key"\nDETAIL: a value', f"{TAKEN} (a_null_key)"),
+        (
+            'null value in column "unique_name" of relation "m" violates not-null constraint\nDETAIL: a value',
+            f"{MISSING} (unique_name)",
+        ),
+        ('new row for relation "m" violates check constraint "unique_or_empty"', f"{REFUSED} (unique_or_empty)"),
+        (
+            'insert or update on table "m" violates foreign key constraint "a_nullable_fk"',
+            f"{GONE} (a_nullable_fk)",
+        ),
+        ("Duplicate entry 'a null value' for key 'm.a_check'", f"{TAKEN} (m.a_check)"),
+        ("Column 'unique_id' cannot be null", f"{MISSING} (unique_id)"),
+        ("Field 'unique_id' doesn't have a default value", f"{MISSING} (unique_id)"),
+        ("Cannot add or update a child row: a foreign key constraint fails (`s`.`unique`, CONSTRAINT `null`", GONE),
+        ("CONSTRAINT `unique_or_null` failed for `site`.`m`", REFUSED),
+        ("another text", "the database refuses it (IntegrityError)"),
+    ],
+)
+def test_names_do_not_decide_what_a_broken_constraint_means(message: str, said: str) -> None:
+    for error in (IntegrityError(message), IntegrityError(1062, message)):
+        assert broken_constraint(error) == said
+        assert is_taken(error) == said.startswith(TAKEN)
+    assert broken_constraint(IntegrityError()) == "the database refuses it (IntegrityError)"

@@ -122,6 +122,11 @@ class Config:
     def cache(self) -> SharedCache:
         return SharedCache(caches[self.cache_alias])
 
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers open this site by https."""
+        return self.site_url.startswith("https:")
+
     def absolute(self, name: str, *args: str) -> str:
         """The absolute URL of this app's view ``name``, at ``SITE_URL``: never at a host that a request names.
 

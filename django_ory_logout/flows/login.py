@@ -151,9 +151,8 @@ def safe_next(url: str | None) -> str:
     if not url or not url.isprintable() or "\\" in url or url.lstrip().startswith("//"):
         return ""
     config = conf.get()
-    require_https = config.site_url.startswith("https:")
     # Django refuses long URLs and does not check their host.
-    if not url_has_allowed_host_and_scheme(url[:MAX_NEXT_LENGTH], config.next_allowed_hosts, require_https):
+    if not url_has_allowed_host_and_scheme(url[:MAX_NEXT_LENGTH], config.next_allowed_hosts, config.is_https):
         return ""
     if len(url.encode()) > MAX_NEXT_LENGTH:
         logger.warning("next left out: next_too_long: it has more than %d bytes", MAX_NEXT_LENGTH)

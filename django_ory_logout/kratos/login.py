@@ -20,6 +20,7 @@ from ..exceptions import (
     SecondFactorRequired,
     SetupError,
     SignInRefused,
+    TemporaryError,
 )
 from ..flows import login, logout
 from ..models import EndReason
@@ -68,7 +69,8 @@ def sign_in(request: HttpRequest, kratos: KratosConfig, credential: Credential) 
     """Sign in the user of ``credential``, unless this session is already theirs. Otherwise end what Kratos opened.
 
     A user who signed in to this site in another way stays signed in. Returns the reason if the credential signs nobody
-    in: :exc:`KratosError`, :exc:`SignInRefused`, :exc:`LoggedOutMeanwhile`. Raises :exc:`~..exceptions.TemporaryError`.
+    in: :exc:`KratosError`, :exc:`SignInRefused`, :exc:`LoggedOutMeanwhile`, :exc:`SetupError`. Raises
+    :exc:`~..exceptions.TemporaryError`.
     """
     stored = StoredLogin.read(request.session)
     if SESSION_KEY in request.session and (not stored or stored.issuer != kratos.issuer):
@@ -83,6 +85,8 @@ def sign_in(request: HttpRequest, kratos: KratosConfig, credential: Credential) 
     try:
         _start_session(request, kratos, credential, result)
     except OryLogoutError as error:
+        if isinstance(error, TemporaryError) and not isinstance(error, SetupError):
+            raise
         return error
     finally:
         request_user.reset_user(request)

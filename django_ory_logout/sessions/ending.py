@@ -17,9 +17,6 @@ from .stored_login import StoredLogin
 
 logger = logging.getLogger("django_ory_logout")
 
-#: The reasons of a logout that began at this site.
-LOCAL = frozenset({EndReason.USER, EndReason.RP_INITIATED, EndReason.FORCED})
-
 
 #: Called with the number that is done and the total number.
 Progress = Callable[[int, int], None]
@@ -128,7 +125,7 @@ def _record(
     Without ``login`` it is unknown when such a session expires at Kratos.
     """
     at_kratos = {kratos.issuer for kratos in conf.get().kratos}
-    if reason not in LOCAL or not at_kratos:
+    if reason not in token_revocation.LOCAL or not at_kratos:
         return []
     if login:
         if login.issuer not in at_kratos:

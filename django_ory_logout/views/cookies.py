@@ -58,7 +58,7 @@ def _set(response: HttpResponse, name: str, pending: PendingSignIn, signed: str)
         max_age=SIGN_IN_SECONDS,
         path=_path(),
         httponly=True,
-        secure=by_post or _is_https(),
+        secure=by_post or conf.get().is_https,
         samesite="None" if by_post else "Lax",
     )
 
@@ -94,17 +94,13 @@ def _rank(request: HttpRequest) -> str:
     return f"{int(by_user)}{int(time.time() * 1_000_000):017d}"
 
 
-def _is_https() -> bool:
-    return conf.get().site_url.startswith("https:")
-
-
 def _prefixed(name: str) -> str:
-    return HOST_PREFIX + name if _is_https() else name
+    return HOST_PREFIX + name if conf.get().is_https else name
 
 
 def _path() -> str:
     # The login view reads these cookies too, to limit their number.
-    return "/" if _is_https() else reverse("ory_logout:login").removesuffix("login/")
+    return "/" if conf.get().is_https else reverse("ory_logout:login").removesuffix("login/")
 
 
 def _digest(state: str) -> str:

@@ -97,13 +97,14 @@ def always_answering(view: View) -> View:
     @wraps(view)
     @sensitive_variables()
     def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        again = "" if request.META.get("QUERY_STRING") else again_url(request)  # a query can have a token
         try:
             with database_faults():
                 return view(request, *args, **kwargs)
         except (LogoutUnconfirmed, Http404, PermissionDenied, SuspiciousOperation, BadRequest, MultiPartParserError):
             raise
         except OryLogoutError as error:
-            return _fault(request, error)
+            return _fault(request, error, again=again)
         except ImproperlyConfigured as error:
             return _fault(request, SetupError("settings_invalid", str(error)))
         except Exception as error:
@@ -172,8 +173,8 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 @sensitive_variables()
-def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None) -> HttpResponse:
-    retry_url, again = request.path, "" if request.GET else again_url(request)  # a query can have a code
+def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None, *, again: str = "") -> HttpResponse:
+    retry_url = request.path
     forget_query(request)
     response = error_page(request, error, retry_url=retry_url, again_url=again, flow=flow_of(request))
     response.status_code = status or response.status_code

@@ -17,15 +17,13 @@ from ..oidc.messages import FORM
 from ..sessions import events
 from ..signals import logout_notice_refused
 from .decorators import database_faults, public, skip_kratos
-from .errors import json_error, logged_once, render_safely
+from .errors import RETRY_AFTER_SECONDS, json_error, logged_once, render_safely
 from .requests import single_values
 from .unconfirmed import replace_session
 
 logger = logging.getLogger("django_ory_logout")
 
 MAX_BODY_BYTES = 64 * 1024
-#: Hydra makes three attempts and waits this long between them. So they take 10 s instead of 3.
-RETRY_AFTER_SECONDS = 5
 
 
 @csrf_exempt

@@ -23,13 +23,11 @@ from ..exceptions import (
 from ..models import IAT_TOLERANCE, EventKind
 from ..sessions import events
 from . import errors
-from .errors import Group, json_error, logged_once
+from .errors import RETRY_AFTER_SECONDS, Group, json_error, logged_once
 from .requests import wants_json
 
 logger = logging.getLogger("django_ory_logout")
 
-#: After how many seconds a program may try again.
-RETRY_AFTER_SECONDS = 5
 #: The codes of temporary faults, and after how many seconds a page may try again.
 _REFRESH_SECONDS = {
     "subject_logged_out": int(IAT_TOLERANCE.total_seconds()) + 1,
@@ -47,7 +45,7 @@ _REFRESH_SECONDS = {
             "unreachable",
             "userinfo_fault",
         ],
-        5,
+        RETRY_AFTER_SECONDS,
     ),
 }
 #: The status of each class of error, subclasses first.

@@ -53,7 +53,7 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
             "signed_in": False,
         }
         response = render_safely(request, "ory_logout/logout_unconfirmed.html", context, HTTPStatus.SERVICE_UNAVAILABLE)
-    response["Retry-After"] = "5"
+    response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
     add_never_cache_headers(response)
     replace_session(request, response, error)
     return response
@@ -77,7 +77,7 @@ def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirm
             max_age=settings.SESSION_COOKIE_AGE,
             path=settings.SESSION_COOKIE_PATH,
             domain=settings.SESSION_COOKIE_DOMAIN,
-            secure=conf.get().site_url.startswith("https:"),
+            secure=conf.get().is_https,
             httponly=True,
             samesite="Lax",
         )

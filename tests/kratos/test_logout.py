@@ -14,7 +14,7 @@ from django_ory_logout.kratos import whoami
 from django_ory_logout.kratos.logout import KratosLogoutResult
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt, digest
-from django_ory_logout.sessions import ending, index, receipts
+from django_ory_logout.sessions import ending, index, receipts, token_revocation
 from django_ory_logout.sessions.engines import site_store
 from django_ory_logout.sessions.store import indexed
 from django_ory_logout.sessions.stored_login import LOGIN_KEY
@@ -654,7 +654,7 @@ def test_flush_of_a_session_that_kratos_did_not_open_leaves_no_receipt(signed_in
     assert not LogoutReceipt.objects.exists()
 
 
-@pytest.mark.parametrize("reason", [reason for reason in EndReason if reason not in ending.LOCAL])
+@pytest.mark.parametrize("reason", [reason for reason in EndReason if reason not in token_revocation.LOCAL])
 def test_a_session_that_did_not_end_here_leaves_no_receipt(
     signed_in: SiteBrowser, session: Session, reason: EndReason
 ) -> None:
@@ -671,7 +671,7 @@ def test_a_session_that_did_not_end_here_leaves_no_receipt(
     assert not LogoutReceipt.objects.exists()
 
 
-@pytest.mark.parametrize("reason", sorted(ending.LOCAL))
+@pytest.mark.parametrize("reason", sorted(token_revocation.LOCAL))
 def test_a_session_that_an_administrator_ends_here_stays_refused(
     signed_in: SiteBrowser, session: Session, reason: EndReason
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction
@@ -15,11 +16,13 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from django_ory_logout.exceptions import TemporaryError
 from django_ory_logout.kratos import request_user
 from django_ory_logout.middleware import KratosMiddleware
 from django_ory_logout.models import EndReason, LoginSession, LogoutReceipt
 from django_ory_logout.sessions import index
 from django_ory_logout.sessions.receipts import record_logout
+from django_ory_logout.sessions.store import LoginSessionStore
 from django_ory_logout.signals import login_session_ended
 from django_ory_logout.testing import Kratos, KratosNetwork
 from django_ory_logout.testing.kratos import Session
@@ -649,3 +652,26 @@ def test_the_page_of_a_kratos_that_is_down_leads_to_no_other_host(
     assert answer.status_code == 503
     assert answer["Refresh"] == "5; url=/%2Fevil.example/x?retried=1"
     assert 'href="/%2Fevil.example/x"' in answer.text
+
+
+def test_a_session_without_a_credential_whose_end_cannot_be_stored_has_a_page(
+    read_before: None, browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert browser.user
+    del browser.cookies[COOKIE]
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "mark_ended", Mock(side_effect=OperationalError("away")))
+        answer = browser.get("/")
+
+    assert answer.status_code == 503
+    assert "Your logout is not confirmed yet" in answer.text
+    assert browser.user is None
+
+
+def test_a_session_store_that_fails_at_a_sign_in_is_503(browser: SiteBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(LoginSessionStore, "store", Mock(side_effect=TemporaryError("session_store_fault")))
+        answer = browser.get("/auth/whoami/", headers={"accept": "application/json"})
+
+    assert (answer.status_code, answer.json()) == (503, {"error": "session_store_fault"})
+    assert browser.user

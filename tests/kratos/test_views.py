@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from django_ory_logout.kratos.whoami import COOL_DOWN_SECONDS
 from django_ory_logout.models import LoginSession, LogoutReceipt
@@ -770,3 +770,15 @@ def test_the_logout_token_is_stored_with_the_session_and_in_no_receipt(
     complete(signed_in, session.logout_token)
 
     assert session.logout_token not in str([vars(receipt) for receipt in LogoutReceipt.objects.all()])
+
+
+def test_a_logout_link_is_not_tried_again_without_its_token(signed_in: SiteBrowser, session: Session) -> None:
+    def fail(*_args: Any) -> Any:
+        raise OperationalError("away")
+
+    with connection.execute_wrapper(fail):
+        answer = signed_in.get("/auth/kratos/logout/", {"token": session.logout_token})
+
+    assert answer.status_code == 503
+    assert "Refresh" not in answer
+    assert session.logout_token not in answer.text

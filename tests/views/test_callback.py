@@ -1290,6 +1290,20 @@ def test_sign_ins_with_a_logout_by_link_between_them_are_not_counted(browser: Si
         assert browser.user is None
 
 
+def test_a_signed_in_user_can_sign_in_again_as_often_as_they_like(browser: SiteBrowser) -> None:
+    for _ in range(6):
+        assert browser.sign_in("amber").status_code == 302
+
+
+def test_a_browser_that_tries_again_is_not_counted(browser: SiteBrowser, network: Network, settings: Any) -> None:
+    settings.SESSION_COOKIE_AGE = 0
+    for _ in range(4):
+        browser.visit(network.follow(browser.start(), "amber"))
+
+    assert browser.get("/auth/login/").status_code == 500
+    assert browser.get("/auth/login/?retried=1").status_code == 302
+
+
 def test_sign_ins_with_time_between_them_are_not_counted(
     browser: SiteBrowser, network: Network, settings: Any, clock: Clock
 ) -> None:

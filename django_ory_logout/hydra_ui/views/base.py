@@ -204,11 +204,11 @@ def _answered(
         "facts": errors.details(error, reference),
         "kind": kind,
         "retry_url": retry_url,
-        "again_seconds": 5 if again else 0,
+        "again_seconds": errors.RETRY_AFTER_SECONDS if again else 0,
     }
     response = errors.render_safely(request, "ory_hydra_ui/problem.html", context, status)
     if may_pass:
-        response["Retry-After"] = "5"
+        response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
     if again:
-        response["Refresh"] = f"5; url={again}"
+        response["Refresh"] = f"{errors.RETRY_AFTER_SECONDS}; url={again}"
     return response
