@@ -45,7 +45,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Finding:
-    """One row of the report. ``about``: the alias of a provider; empty for the site."""
+    """One row of the report, as the JSON shows it. ``about``: the alias of a provider; empty for the site."""
 
     check: str
     title: str
@@ -53,17 +53,6 @@ class Finding:
     verdict: Verdict
     found: str
     todo: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The row for JSON."""
-        return {
-            "check": self.check,
-            "title": self.title,
-            "about": self.about,
-            "verdict": self.verdict.value,
-            "found": self.found,
-            "todo": self.todo,
-        }
 
 
 CheckFunction = Callable[[Any], Iterable[CheckResult]]

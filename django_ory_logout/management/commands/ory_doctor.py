@@ -118,7 +118,7 @@ class Command(BaseCommand):
         except (ValueError, ImproperlyConfigured, OryLogoutError) as error:
             raise CommandError(str(error), returncode=USAGE) from error
         if options["json"]:
-            self.stdout.write(json.dumps([row.as_dict() for row in rows], indent=2))
+            self.stdout.write(json.dumps([asdict(row) for row in rows], indent=2))
         self._conclude(rows, options)
 
     def _conclude(self, rows: list[Finding], options: dict[str, Any]) -> None:
@@ -180,7 +180,7 @@ class Command(BaseCommand):
 
     def _try(self, options: dict[str, Any]) -> None:
         """Run the trial. If a signal stops it, it cleans up first."""
-        show = (lambda row: self.stdout.write(json.dumps([row.as_dict()]))) if options["json"] else self._show
+        show = (lambda row: self.stdout.write(json.dumps([asdict(row)]))) if options["json"] else self._show
         with raising_keyboard_interrupt(), ExitStack() as stack:
             self._report(
                 lambda: stack.enter_context(closing(run_trials(alias=options["provider"], when_stopped=show))), options
