@@ -16,8 +16,7 @@ from ..flows.notices import own_probe
 from ..oidc.messages import FORM
 from ..oidc.metadata import ProviderMetadata
 from ..ory.hydra import ConsentSession, HydraAdmin, OAuth2Client
-from ..ory.kratos import KratosAdmin
-from .findings import NotKnown, refer_to
+from .findings import NotKnown, Scope, refer_to
 
 
 def probe_form() -> str:
@@ -171,17 +170,27 @@ class ProviderTarget:
         return self._client
 
 
-@dataclass(frozen=True)
-class KratosTarget:
-    """A Kratos of the settings."""
+#: The targets of each scope, with the alias of the provider; empty for the site.
+Targets = dict[Scope, list[tuple[Any, str]]]
 
-    config: conf.KratosConfig
 
-    @property
-    def admin(self) -> KratosAdmin:
-        if self.config.admin is None:
-            raise NotKnown(_("No ADMIN_URL is configured for this Kratos."))
-        return self.config.admin
+def targets_of(config: conf.Config, alias: str | None = None) -> Targets:
+    """The site, and all providers and Kratoses, or only this ``alias``. Raises ``ValueError`` for an unknown one."""
+    site = SiteTarget(config)
+    providers = [
+        (ProviderTarget(provider, site), provider.alias)
+        for provider in config.providers.values()
+        if alias in {None, provider.alias}
+    ]
+    kratoses = [(kratos, kratos.alias) for kratos in config.kratos if alias in {None, kratos.alias}]
+    if alias is not None and not providers and not kratoses:
+        raise ValueError(_("There is no provider %(alias)r in the settings.") % {"alias": alias})
+    return {
+        Scope.SITE: [(site, "")],
+        Scope.PROVIDER: providers,
+        Scope.HYDRA: [(target, name) for target, name in providers if target.config.hydra],
+        Scope.KRATOS: kratoses,
+    }
 
 
 def fetch(send: Callable[[], http.Response]) -> FetchResult:

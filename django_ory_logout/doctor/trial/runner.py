@@ -19,9 +19,9 @@ from ...models import EndReason, digest
 from ...sessions import receipts
 from ..browser import REDIRECTS, Browser, Page, query_of
 from ..checks.registration import REGISTER_CLIENT
-from ..findings import CheckResult, Finding, NotKnown, failed, passed, refer_to, unknown
+from ..findings import CheckResult, Finding, NotKnown, Scope, failed, passed, refer_to, unknown
 from ..redaction import redact
-from ..targets import ProviderTarget
+from ..targets import ProviderTarget, Targets, targets_of
 from .cleanup import clean_up, leftover_test_users, of_earlier_trial
 from .hydra_user import TestBrowser, TestUser, TrialFailed, UnexpectedResponse, is_same_page, recorded_refusals
 from .interrupts import ignoring_stop_signals
@@ -49,25 +49,16 @@ def run_trials(
     Yields each row as soon as it is there. The caller must close the generator: it cleans up before it ends. If it is
     stopped, it calls ``when_stopped`` with the row of the cleanup.
     """
-    config = conf.get()
-    kratos = {entry.alias: entry for entry in config.kratos if alias in {None, entry.alias}}
-    providers = {entry.alias: entry for entry in config.providers.values() if alias in {None, entry.alias}}
-    if not kratos and not providers:
-        raise ValueError(f"There is no provider {alias!r} in the settings.")
-    return _trials(providers, kratos, when_stopped)
+    return _trials(targets_of(conf.get(), alias), when_stopped)
 
 
-def _trials(
-    providers: Mapping[str, conf.ProviderConfig],
-    kratos: Mapping[str, conf.KratosConfig],
-    when_stopped: Callable[[Finding], None],
-) -> Generator[Finding, None, None]:
-    for name, config in providers.items():
-        for row, result in _run_hydra_trial(ProviderTarget(config), _report_cleanup(name, when_stopped)):
+def _trials(targets: Targets, when_stopped: Callable[[Finding], None]) -> Generator[Finding, None, None]:
+    for target, name in targets[Scope.PROVIDER]:
+        for row, result in _run_hydra_trial(target, _report_cleanup(name, when_stopped)):
             yield _finding(row, name, result)
-    for name, kratos_config in kratos.items():
-        is_login_page = name in providers
-        trial = run_kratos_trial(kratos_config, _report_cleanup(name, when_stopped), is_login_page=is_login_page)
+    providers = {name for _target, name in targets[Scope.PROVIDER]}
+    for kratos, name in targets[Scope.KRATOS]:
+        trial = run_kratos_trial(kratos, _report_cleanup(name, when_stopped), is_login_page=name in providers)
         for row, result in trial:
             yield _finding(row, name, result)
 
