@@ -55,7 +55,8 @@ class Finding:
     todo: str = ""
 
 
-CheckFunction = Callable[[Any], Iterable[CheckResult]]
+#: It returns its only result, or yields several.
+CheckFunction = Callable[[Any], CheckResult | Iterable[CheckResult]]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Check:
         """
         results: list[CheckResult] = []
         try:
-            for result in self.function(target):
+            found = self.function(target)
+            for result in [found] if isinstance(found, CheckResult) else found:
                 results.append(result)
         except Exception as error:
             results.append(unknown(_reason(error)))

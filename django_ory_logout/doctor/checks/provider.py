@@ -38,31 +38,30 @@ LOGOUT = (
 
 
 @check("provider.discovery", gettext_lazy("Discovery document"), Scope.PROVIDER)
-def discovery(target: ProviderTarget) -> Iterator[CheckResult]:
+def discovery(target: ProviderTarget) -> CheckResult:
     """Whether this machine can fetch the discovery document, and it is a JSON object."""
     url = {"url": target.registration.discovery_url}
     outcome = target.discovery_result.outcome
     if isinstance(outcome, ProviderUnavailable):
-        yield failed(
+        return failed(
             _("%(url)s does not answer: %(error)s.") % {**url, "error": describe_error(outcome)},
             _(
                 "Check that the provider runs, that this machine reaches it by that name through firewall and proxy, "
                 "and that it trusts the certificate (REQUESTS_CA_BUNDLE)."
             ),
         )
-    elif "Location" in outcome.headers:
+    if "Location" in outcome.headers:
         found = {**url, "status": outcome.status, "target": redact_url(outcome.headers["Location"])}
-        yield failed(
+        return failed(
             _("%(url)s redirects (%(status)d) to %(target)s.") % found,
             _("Compare ISSUER, with its scheme and host: this site does not follow redirects."),
         )
-    elif not outcome.ok:
-        yield failed(
+    if not outcome.ok:
+        return failed(
             _("%(url)s answers %(status)d.") % {**url, "status": outcome.status},
             _("Compare ISSUER: the path after it is fixed."),
         )
-    else:
-        yield _read(target.discovery_result, url)
+    return _read(target.discovery_result, url)
 
 
 def _read(fetched: FetchResult, url: Mapping[str, str]) -> CheckResult:
@@ -77,17 +76,16 @@ def _read(fetched: FetchResult, url: Mapping[str, str]) -> CheckResult:
 
 
 @check("provider.issuer", gettext_lazy("Issuer, byte for byte"), Scope.PROVIDER)
-def issuer(target: ProviderTarget) -> Iterator[CheckResult]:
+def issuer(target: ProviderTarget) -> CheckResult:
     """Whether the provider's ``issuer`` is exactly the issuer of the settings (Discovery 4.3)."""
     named, configured = target.discovery.get("issuer"), target.registration.issuer
     if named == configured:
-        yield passed(_("Both are %(issuer)s.") % {"issuer": configured})
-    else:
-        yield failed(
-            _("The provider's issuer is %(named)s, and ISSUER is %(configured)s.")
-            % {"named": truncate(repr(named)), "configured": repr(configured)},
-            _("Copy it to ISSUER exactly, also the last slash. Until then, this site refuses every token."),
-        )
+        return passed(_("Both are %(issuer)s.") % {"issuer": configured})
+    return failed(
+        _("The provider's issuer is %(named)s, and ISSUER is %(configured)s.")
+        % {"named": truncate(repr(named)), "configured": repr(configured)},
+        _("Copy it to ISSUER exactly, also the last slash. Until then, this site refuses every token."),
+    )
 
 
 @check("provider.endpoints", gettext_lazy("Endpoints"), Scope.PROVIDER)
@@ -155,36 +153,33 @@ def _offered(setting: str, configured: str, offered: object) -> CheckResult:
 
 
 @check("provider.keys", gettext_lazy("Signing keys"), Scope.PROVIDER)
-def keys(target: ProviderTarget) -> Iterator[CheckResult]:
+def keys(target: ProviderTarget) -> CheckResult:
     """Whether the JWK Set has a key for the registered algorithm."""
     algorithm = target.registration.id_token_signed_response_alg
     if algorithm.startswith("HS"):
-        yield passed(_("%(algorithm)s needs none: the client secret is the key.") % {"algorithm": algorithm})
-        return
+        return passed(_("%(algorithm)s needs none: the client secret is the key.") % {"algorithm": algorithm})
     fetched = target.jwks_result
     try:
         published = parse_jwks(fetched.document())
     except ProviderUnavailable as error:
         status = fetched.response.status if fetched.response else 0
         reason = _("status %(status)d") % {"status": status} if status not in {0, 200} else describe_error(error)
-        yield failed(
+        return failed(
             _("%(url)s cannot be read: %(reason)s.") % {"url": redact_url(target.endpoints.jwks_uri), "reason": reason},
             _("This site cannot verify tokens without it. Check that this machine reaches the provider itself."),
         )
-        return
     count = len(matching_keys(published, None, algorithm))
     if count:
         found = ngettext("%(count)d key fits %(algorithm)s.", "%(count)d keys fit %(algorithm)s.", count)
-        yield passed(found % {"algorithm": algorithm, "count": count})
-    else:
-        yield failed(
-            _("The JWK Set has no key that fits %(algorithm)s.") % {"algorithm": algorithm},
-            _("Compare ID_TOKEN_SIGNED_RESPONSE_ALG with the registration, and see the provider's keys."),
-        )
+        return passed(found % {"algorithm": algorithm, "count": count})
+    return failed(
+        _("The JWK Set has no key that fits %(algorithm)s.") % {"algorithm": algorithm},
+        _("Compare ID_TOKEN_SIGNED_RESPONSE_ALG with the registration, and see the provider's keys."),
+    )
 
 
 @check("provider.clock", gettext_lazy("Clocks"), Scope.PROVIDER)
-def clock(target: ProviderTarget) -> Iterator[CheckResult]:
+def clock(target: ProviderTarget) -> CheckResult:
     """Compare this machine's clock with the provider's ``Date``."""
     fetched = target.discovery_result
     if fetched.response is None:
@@ -196,13 +191,12 @@ def clock(target: ProviderTarget) -> Iterator[CheckResult]:
         else _("This machine's clock is %(seconds)d s behind the provider's.")
     ) % {"seconds": round(abs(ahead))}
     if abs(ahead) > FAIL_SECONDS:
-        yield failed(
+        return failed(
             found, _("Set both clocks by NTP: this site refuses tokens as expired, or as issued in the future.")
         )
-    elif abs(ahead) > WARN_SECONDS:
-        yield warned(found, _("Set both clocks by NTP."))
-    else:
-        yield passed(_("The provider's clock agrees with this machine's."))
+    if abs(ahead) > WARN_SECONDS:
+        return warned(found, _("Set both clocks by NTP."))
+    return passed(_("The provider's clock agrees with this machine's."))
 
 
 def _date(headers: Mapping[str, str]) -> float:
@@ -225,24 +219,23 @@ def _ahead(fetched: FetchResult, date: float) -> float:
 
 
 @check("provider.logout", gettext_lazy("Announced kinds of logout"), Scope.PROVIDER)
-def announced(target: ProviderTarget) -> Iterator[CheckResult]:
+def announced(target: ProviderTarget) -> CheckResult:
     """The four discovery fields about logout. Hydra always announces all of them."""
     document = target.discovery
     missing = [name for name in LOGOUT if document.get(name) is not True]
     names = {"names": ", ".join(missing)}
     if not missing and target.config.hydra:
-        yield passed(_("All of them. Hydra always announces all, so this does not show how the client is registered."))
-    elif not missing:
-        yield passed(_("Back channel and front channel, with sid."))
-    elif "backchannel_logout_supported" not in missing:
-        yield passed(_("A back channel. Not announced: %(names)s.") % names)
-    elif "frontchannel_logout_supported" not in missing:
-        yield warned(
+        return passed(_("All of them. Hydra always announces all, so this does not show how the client is registered."))
+    if not missing:
+        return passed(_("Back channel and front channel, with sid."))
+    if "backchannel_logout_supported" not in missing:
+        return passed(_("A back channel. Not announced: %(names)s.") % names)
+    if "frontchannel_logout_supported" not in missing:
+        return warned(
             _("There is only a front channel. Not announced: %(names)s.") % names,
             _("A logout elsewhere reaches this site only if the user's browser loads the provider's frame."),
         )
-    else:
-        yield warned(
-            _("The provider announces no back channel and no front channel."),
-            _("A logout elsewhere never reaches this site. Switch on a back channel at the provider, if it has one."),
-        )
+    return warned(
+        _("The provider announces no back channel and no front channel."),
+        _("A logout elsewhere never reaches this site. Switch on a back channel at the provider, if it has one."),
+    )
