@@ -2,6 +2,7 @@ import json
 import shlex
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -144,11 +145,9 @@ def _alias(provider: str | None, issuer: str | None) -> str | None:
     if issuer is None:
         return provider
     config = conf.get()
-    providers, kratoses = config.of_issuer(issuer), [kratos for kratos in config.kratos if kratos.issuer == issuer]
-    # First those with an admin API.
-    aliases = [provider.alias for provider in providers if provider.hydra]
-    aliases += [kratos.alias for kratos in kratoses if kratos.admin]
-    aliases += [*(provider.alias for provider in providers), *(kratos.alias for kratos in kratoses)]
-    if not aliases:
+    entries = [(bool(provider.hydra), provider.alias) for provider in config.of_issuer(issuer)]
+    entries += [(bool(kratos.admin), kratos.alias) for kratos in config.kratos if kratos.issuer == issuer]
+    if not entries:
         raise ValueError(f"No provider in the settings has the issuer {issuer!r}.")
-    return aliases[0]
+    # The first with an admin API, otherwise the first.
+    return max(entries, key=itemgetter(0))[1]
