@@ -138,11 +138,6 @@ class ProviderTarget:
         return self.endpoints
 
     @property
-    def jwks_result(self) -> FetchResult:
-        """The answer to the request for the JWK Set."""
-        return self.site.document(self.endpoints.jwks_uri)
-
-    @property
     def hydra(self) -> HydraAdmin:
         """Hydra's admin API. The targets of the scope ``hydra`` have it."""
         if self.config.hydra is None:

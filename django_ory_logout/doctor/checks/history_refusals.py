@@ -1,7 +1,7 @@
 """Notices and sign-ins that this site refused in the last 24 hours, by error code."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Max, Sum
@@ -12,9 +12,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from ...sessions import events, index
 from ..findings import CheckResult, check, failed, passed, warned
 from ..targets import SiteTarget
+from .history import RECENT
 
-#: The maximum age of reported refusals.
-RECENT = timedelta(hours=24)
 #: Error codes for tokens with a valid signature of the provider.
 SIGNED = frozenset(
     {
@@ -129,7 +128,12 @@ def _texts(channel: str, code: str, total: int, last_at: datetime) -> tuple[str,
     )
     last = timezone.localtime(last_at) if timezone.is_aware(last_at) else last_at
     todo = _("Run manage.py ory_doctor --explain %(code)s.") % {"code": code}
-    return found % {"channel": channel, "code": code, "count": total, "last": f"{last:%Y-%m-%d %H:%M:%S}"}, todo
+    return found % {
+        "channel": channel,
+        "code": code,
+        "count": total,
+        "last": f"{last:%Y-%m-%d %H:%M:%S}",
+    }, todo
 
 
 def _recent_counts() -> Any:

@@ -158,14 +158,15 @@ def keys(target: ProviderTarget) -> CheckResult:
     algorithm = target.registration.id_token_signed_response_alg
     if algorithm.startswith("HS"):
         return passed(_("%(algorithm)s needs none: the client secret is the key.") % {"algorithm": algorithm})
-    fetched = target.jwks_result
+    url = target.endpoints.jwks_uri
+    fetched = target.site.document(url)
     try:
         published = parse_jwks(fetched.document())
     except ProviderUnavailable as error:
         status = fetched.response.status if fetched.response else 0
         reason = _("status %(status)d") % {"status": status} if status not in {0, 200} else describe_error(error)
         return failed(
-            _("%(url)s cannot be read: %(reason)s.") % {"url": redact_url(target.endpoints.jwks_uri), "reason": reason},
+            _("%(url)s cannot be read: %(reason)s.") % {"url": redact_url(url), "reason": reason},
             _("This site cannot verify tokens without it. Check that this machine reaches the provider itself."),
         )
     count = len(matching_keys(published, None, algorithm))

@@ -16,12 +16,12 @@ from ...exceptions import ProviderUnavailable
 from ...flows.notices import DOCTOR_PROBE_CODE, DOCTOR_PROBE_TOKEN
 from ...oidc.messages import FORM
 from ...oidc.metadata import origin
+from ..browser import REDIRECTS
 from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, unknown, warned
 from ..local_request import post_locally
 from ..redaction import redact_url, truncate
 from ..targets import PROBE_HEADERS, ProviderTarget, SiteTarget, describe_error, probe_form
 
-REDIRECTS = {301, 302, 303, 307, 308}
 #: A host source of a Content Security Policy (CSP 3, 2.3.1).
 _SOURCE = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>[^:/]+)(?::(?P<port>\d+|\*))?(?:/.*)?")
 _PORTS = {"http": 80, "https": 443}

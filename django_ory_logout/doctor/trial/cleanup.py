@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -81,11 +80,6 @@ def leftover_test_users(target: ProviderTarget) -> list[TestUser]:
         for subject, created_at in found.items()
         if TEST_SUBJECT.fullmatch(subject)
     ]
-
-
-def of_earlier_trial(result: CheckResult) -> CheckResult:
-    """``result`` as the cleanup of an earlier trial, which was killed."""
-    return replace(result, found=_("Earlier trial: %(found)s") % {"found": result.found})
 
 
 def _succeeds(delete: Callable[[], object]) -> bool:

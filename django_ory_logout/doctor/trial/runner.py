@@ -6,6 +6,7 @@ sessions. At the end, even after a failure, it deletes what it has created.
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 
 from django.db import Error as DatabaseFault
 from django.utils.functional import Promise
@@ -22,7 +23,7 @@ from ..checks.registration import REGISTER_CLIENT
 from ..findings import CheckResult, Finding, NotKnown, Scope, failed, passed, refer_to, unknown
 from ..redaction import redact
 from ..targets import ProviderTarget, Targets, targets_of
-from .cleanup import clean_up, leftover_test_users, of_earlier_trial
+from .cleanup import clean_up, leftover_test_users
 from .hydra_user import TestBrowser, TestUser, TrialFailed, UnexpectedResponse, is_same_page, recorded_refusals
 from .interrupts import ignoring_stop_signals
 from .kratos_user import run_kratos_trial
@@ -86,7 +87,8 @@ def _run_hydra_trial(
         yield "try.sign_in", unknown(_("See site.database."))
         return
     for leftover in leftovers:
-        yield "try.cleanup", of_earlier_trial(clean_up(leftover))
+        result = clean_up(leftover)
+        yield "try.cleanup", replace(result, found=_("Earlier trial: %(found)s") % {"found": result.found})
     trial = HydraTrial(test_user)
     try:
         for row, step in trial.steps.items():
