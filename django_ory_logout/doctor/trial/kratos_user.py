@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from http.cookiejar import Cookie
 from typing import Any
 
@@ -15,7 +16,7 @@ from ...ory.kratos import KratosAdmin
 from ..browser import Browser
 from ..findings import CheckResult, failed, passed, unknown
 from .hydra_user import PREFIX, UnexpectedResponse
-from .interrupts import ignoring_stop_signals
+from .interrupts import run_and_clean_up
 
 LOGIN = "/self-service/login"
 
@@ -36,16 +37,8 @@ def run_kratos_trial(
         )
         return
     email = f"{PREFIX}{secrets.token_hex(8)}@doctor.invalid"
-    try:
-        result = _sign_in_result(kratos, kratos.admin, email, is_login_page=is_login_page)
-    except BaseException:
-        with ignoring_stop_signals():
-            when_stopped(_clean_up(kratos.admin, email))
-        raise
-    with ignoring_stop_signals():
-        cleanup = _clean_up(kratos.admin, email)
-    yield "try.kratos", result
-    yield "try.cleanup", cleanup
+    sign_in = partial(_sign_in_result, kratos, kratos.admin, email, is_login_page=is_login_page)
+    yield from run_and_clean_up({"try.kratos": sign_in}, partial(_clean_up, kratos.admin, email), when_stopped)
 
 
 @sensitive_variables()

@@ -7,6 +7,7 @@ sessions. At the end, even after a failure, it deletes what it has created.
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from django.db import Error as DatabaseFault
 from django.utils.functional import Promise
@@ -25,7 +26,7 @@ from ..redaction import redact
 from ..targets import ProviderTarget, Targets, targets_of
 from .cleanup import clean_up, leftover_test_users
 from .hydra_user import TestBrowser, TestUser, TrialFailed, UnexpectedResponse, is_same_page, recorded_refusals
-from .interrupts import ignoring_stop_signals
+from .interrupts import run_and_clean_up
 from .kratos_user import run_kratos_trial
 
 #: The titles of the rows, by id.
@@ -89,17 +90,8 @@ def _run_hydra_trial(
     for leftover in leftovers:
         result = clean_up(leftover)
         yield "try.cleanup", replace(result, found=_("Earlier trial: %(found)s") % {"found": result.found})
-    trial = HydraTrial(test_user)
-    try:
-        for row, step in trial.steps.items():
-            yield row, _result_of(step)
-    except BaseException:
-        with ignoring_stop_signals():
-            when_stopped(clean_up(test_user))
-        raise
-    with ignoring_stop_signals():
-        cleanup = clean_up(test_user)
-    yield "try.cleanup", cleanup
+    steps = {row: partial(_result_of, step) for row, step in HydraTrial(test_user).steps.items()}
+    yield from run_and_clean_up(steps, partial(clean_up, test_user), when_stopped)
 
 
 def _result_of(step: Callable[[], CheckResult]) -> CheckResult:
