@@ -24,8 +24,17 @@ def probe_form() -> str:
     return urlencode({"logout_token": own_probe()})
 
 
-#: The headers of a logout notice: providers accept any content type.
-PROBE_HEADERS = {"Content-Type": FORM, "Accept": "*/*"}
+def send_probe(url: str) -> http.Response:
+    """Post the form to ``url`` as providers do: they accept any content type. Raises like :func:`.http.get`."""
+    return http.post(url, probe_form(), {"Content-Type": FORM, "Accept": "*/*"})
+
+
+def document_in(response: http.Response) -> Mapping[str, Any]:
+    """The JSON object in ``response``; empty if there is none."""
+    try:
+        return response.json()
+    except ProviderUnavailable:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class SiteTarget:
     def receiver(self) -> FetchResult:
         """The response of the back-channel receiver to an invalid token that is posted to its public URL."""
         url = self.config.absolute("backchannel_logout")
-        return fetch(lambda: http.post(url, probe_form(), PROBE_HEADERS))
+        return fetch(lambda: send_probe(url))
 
     def must_be_reachable(self) -> None:
         """Raise :exc:`NotKnown` if this machine does not reach the public URL, so that only one check waits for it."""

@@ -50,8 +50,13 @@ def notices(target: ProviderTarget) -> CheckResult:
     if unanswered and target.config.hydra:
         return _unanswered_logouts(target, unanswered)
     if not count["all"]:
-        found = _NO_NOTICE_AFTER_LOGOUTS if unanswered else _("None in the last %(days)d days, and none was expected.")
-        return passed(str(found) % {"days": events.LIFETIME.days})
+        found = _("None in the last %(days)d days, and none was expected.")
+        if unanswered:
+            found = _(
+                "None in the last %(days)d days. Users have logged out here. Some providers send no notice to the site "
+                "where the logout began."
+            )
+        return passed(found % {"days": events.LIFETIME.days})
     if not count["ended"] and not _sids(arrived) & _sids(rows.filter(kind=EventKind.TO_PROVIDER)):
         return warned(
             _(
@@ -68,12 +73,6 @@ def notices(target: ProviderTarget) -> CheckResult:
         _("%(count)d in the last %(days)d days. Login sessions that they ended: %(ended)d.")
         % {"count": count["all"], "days": events.LIFETIME.days, "ended": count["ended"]}
     )
-
-
-_NO_NOTICE_AFTER_LOGOUTS = gettext_lazy(
-    "None in the last %(days)d days. Users have logged out here. Some providers send no notice to the site where the "
-    "logout began."
-)
 
 
 def _unanswered_logouts(target: ProviderTarget, count: int) -> CheckResult:

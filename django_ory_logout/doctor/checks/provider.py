@@ -1,6 +1,6 @@
 """The provider: its documents, its keys, its clock, and the kinds of logout that it announces."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -102,9 +102,7 @@ def endpoints(target: ProviderTarget) -> Iterator[CheckResult]:
             _("There is no end_session_endpoint: a logout here cannot log users out at the provider."),
             _("Switch it on at the provider, if it has one. Until then, users stay signed in there."),
         )
-    other_hosts = [
-        name for name in BROWSER_ENDPOINTS if document.get(name) and _host(document[name]) != _host(issuer_url)
-    ]
+    other_hosts = _on_other_hosts(BROWSER_ENDPOINTS, document, issuer_url)
     if other_hosts:
         yield warned(
             _("These endpoints for browsers are not on the issuer's host: %(names)s.")
@@ -117,12 +115,16 @@ def endpoints(target: ProviderTarget) -> Iterator[CheckResult]:
 
 def _services(document: Mapping[str, Any], issuer_url: str) -> CheckResult:
     host = {"host": urlsplit(issuer_url).hostname or ""}
-    others = [name for name in BACKEND_ENDPOINTS if document.get(name) and _host(document[name]) != _host(issuer_url)]
+    others = _on_other_hosts(BACKEND_ENDPOINTS, document, issuer_url)
     if others:
         return passed(
             _("Pages for browsers are on %(host)s. On other hosts: %(names)s.") % {**host, "names": ", ".join(others)}
         )
     return passed(_("All are on %(host)s.") % host)
+
+
+def _on_other_hosts(names: Iterable[str], document: Mapping[str, Any], issuer_url: str) -> list[str]:
+    return [name for name in names if document.get(name) and _host(document[name]) != _host(issuer_url)]
 
 
 def _host(url: str) -> tuple[str | None, int]:

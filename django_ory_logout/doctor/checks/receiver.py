@@ -1,9 +1,8 @@
 """The receivers of logout notices: through this site's middleware, and by their public URLs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from django.conf import settings
@@ -20,7 +19,7 @@ from ..browser import REDIRECTS
 from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, unknown, warned
 from ..local_request import post_locally
 from ..redaction import redact_url, truncate
-from ..targets import PROBE_HEADERS, ProviderTarget, SiteTarget, describe_error, probe_form
+from ..targets import ProviderTarget, SiteTarget, describe_error, document_in, probe_form, send_probe
 
 #: A host source of a Content Security Policy (CSP 3, 2.3.1).
 _SOURCE = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>[^:/]+)(?::(?P<port>\d+|\*))?(?:/.*)?")
@@ -70,11 +69,11 @@ def without_slash(site: SiteTarget) -> CheckResult:
     """
     site.must_be_reachable()
     url = site.config.absolute("backchannel_logout").rstrip("/")
-    return _receiver_result(url, http.post(url, probe_form(), PROBE_HEADERS))
+    return _receiver_result(url, send_probe(url))
 
 
 def _receiver_result(url: str, response: http.Response) -> CheckResult:
-    document = _json(response)
+    document = document_in(response)
     if response.status == HTTPStatus.BAD_REQUEST and document.get("error") == "invalid_request":
         code = document.get("error_description")
         if code == DOCTOR_PROBE_CODE:
@@ -88,13 +87,6 @@ def _receiver_result(url: str, response: http.Response) -> CheckResult:
             ),
         )
     return unexpected_response(url, response)
-
-
-def _json(response: http.Response) -> Mapping[str, Any]:
-    try:
-        return response.json()
-    except ProviderUnavailable:
-        return {}
 
 
 def unexpected_response(url: str, response: http.Response) -> CheckResult:

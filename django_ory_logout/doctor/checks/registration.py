@@ -13,7 +13,7 @@ from ...flows.client_registration import client_urls
 from ...flows.notices import DOCTOR_PROBE_CODE
 from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, refer_to, warned
 from ..redaction import redact_url
-from ..targets import PROBE_HEADERS, ProviderTarget, probe_form
+from ..targets import ProviderTarget, document_in, send_probe
 from .history import count_unanswered_logouts, has_notices
 from .logout_probe import is_login_forgotten
 
@@ -105,13 +105,10 @@ def _other_uri(target: ProviderTarget, registered: str, wanted: str) -> CheckRes
 def _answers_to_own_probe(url: str) -> bool | None:
     """Whether ``url`` answers as this site's receiver does; ``None`` if there is no answer."""
     try:
-        response = http.post(url, probe_form(), PROBE_HEADERS)
+        response = send_probe(url)
     except ProviderUnavailable:
         return None
-    try:
-        return bool(response.json().get("error_description") == DOCTOR_PROBE_CODE)
-    except ProviderUnavailable:
-        return False
+    return bool(document_in(response).get("error_description") == DOCTOR_PROBE_CODE)
 
 
 @check("registration.frontchannel", gettext_lazy("Front-channel URI"), Scope.HYDRA)

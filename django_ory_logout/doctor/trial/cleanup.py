@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from ... import users
-from ...models import EndReason, EventKind, LoginSessionQuerySet, LogoutEvent, Subject, digest
+from ...models import EndReason, EventKind, LogoutEvent, Subject, digest
 from ...sessions import ending, events, index, receipts
 from ..findings import CheckResult, failed, passed
 from ..targets import ProviderTarget
@@ -37,7 +37,7 @@ def clean_up(test_user: TestUser) -> CheckResult:
     parts: list[tuple[str, Callable[[], object]]] = [
         (_("the login at Hydra"), lambda: test_user.target.hydra.revoke_login_sessions(test_user.subject)),
         (_("the consent at Hydra"), lambda: test_user.target.hydra.revoke_all_consents(test_user.subject)),
-        (_("login sessions"), lambda: ending.end_rows(_login_sessions(test_user), EndReason.USER)),
+        (_("login sessions"), lambda: ending.end_rows(index.rows().filter(_named(test_user)), EndReason.USER)),
         (_("the user"), lambda: _delete_users(test_user)),
         (_("receipts"), lambda: receipts.rows().filter(_named(test_user)).delete()),
         (_("events"), lambda: _events(test_user).delete()),
@@ -95,10 +95,6 @@ def _named(test_user: TestUser) -> Q:
     issuer = test_user.target.registration.issuer
     sids = [digest(issuer, sid) for sid in test_user.sids]
     return Q(sid_digest__in=sids) | Q(subject_digest__in=[digest(issuer, subject) for subject in test_user.subjects])
-
-
-def _login_sessions(test_user: TestUser) -> LoginSessionQuerySet:
-    return index.rows().filter(_named(test_user))
 
 
 def _events(test_user: TestUser) -> QuerySet[LogoutEvent]:

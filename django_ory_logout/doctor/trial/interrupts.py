@@ -1,4 +1,4 @@
-"""Signals that stop a trial: Ctrl-C (SIGINT), a closed terminal (SIGHUP), and SIGTERM."""
+"""Signals that stop a trial: Ctrl-C (SIGINT), a closed terminal (SIGHUP), and SIGTERM. The cleanup runs in any case."""
 
 import signal
 import threading

@@ -1,7 +1,7 @@
 import json
 import shlex
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -12,7 +12,7 @@ from django.db import Error as DatabaseFault
 
 from ... import conf, force
 from ...database import database_fault
-from ...force.report import ForcedLogout, Outcome, StepName, Untold
+from ...force.report import ForcedLogout, Outcome, Untold
 from ..faults import command_errors
 from ..progress import Progress
 
@@ -76,7 +76,7 @@ class Command(BaseCommand):
         common = {
             "provider": _alias(options["provider"], options["issuer"]),
             "dry_run": options["dry_run"],
-            "progress": _report_to(progress),
+            "progress": lambda name, done, total: progress(str(name.label), done, total),
         }
         user = {"user": _user(options["user"]), "subject": options["subject"]}
         if options["client"] and not (options["consents_only"] or options["tokens_only"]):
@@ -111,10 +111,6 @@ class Command(BaseCommand):
             self.stdout.write(title)
         for line in lines:
             self.stdout.write(f"  {line}")
-
-
-def _report_to(progress: Progress) -> Callable[[StepName, int, int | None], None]:
-    return lambda name, done, total: progress(str(name.label), done, total)
 
 
 def _command(untold: Untold) -> str:
