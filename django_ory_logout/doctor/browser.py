@@ -46,7 +46,6 @@ class Page:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query parameters of ``location``."""
         return query_of(self.location)
 
     @property
@@ -73,7 +72,6 @@ class Page:
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The parameters in the query of ``url``."""
     return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
 
 

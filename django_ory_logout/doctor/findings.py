@@ -89,7 +89,6 @@ class Check:
             yield self.as_finding(result, about)
 
     def as_finding(self, result: CheckResult, about: str) -> Finding:
-        """``result`` as a row of the report."""
         return Finding(self.id, str(self.title), about, result.verdict, redact(result.found), redact(result.todo))
 
 
@@ -107,7 +106,6 @@ _CHECK_OF_ERROR_CODE = {"cache_fault": "site.cache", "cache_unusable": "site.cac
 
 
 def _reason(error: Exception) -> str:
-    """Why a check could not be done."""
     if isinstance(error, NotKnown):
         return str(error)
     if isinstance(error, ImproperlyConfigured | NoReverseMatch | ImportError):
