@@ -30,11 +30,9 @@ def public(kratos: conf.KratosConfig) -> CheckResult:
     url = kratos.public.base_url
     try:
         kratos.public.whoami(Credential(UNKNOWN_TOKEN))
-    except KratosError as error:
+    except (KratosError, ProviderUnavailable) as error:
         if error.code == "session_inactive":
             return passed(_("%(url)s answers.") % {"url": url})
-        found = _("%(url)s does not answer as Kratos does: %(error)s.") % {"url": url, "error": error}
-    except ProviderUnavailable as error:
         found = _("%(url)s does not answer as Kratos does: %(error)s.") % {"url": url, "error": error}
     else:
         found = _("%(url)s accepts an invalid session token.") % {"url": url}

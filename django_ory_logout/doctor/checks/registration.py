@@ -27,11 +27,8 @@ def client(target: ProviderTarget) -> CheckResult:
     try:
         registered = target.hydra.client(client_id)
     except OryLogoutError as error:
-        found = _("The client %(id)r cannot be read from Hydra's admin API: %(error)s.") % {
-            "id": client_id,
-            "error": error,
-        }
-        return failed(found, _what_to_do(error))
+        found = _("The client %(id)r cannot be read from Hydra's admin API: %(error)s.")
+        return failed(found % {"id": client_id, "error": error}, _what_to_do(error))
     configured, method = target.registration.token_endpoint_auth_method, registered.token_endpoint_auth_method
     if method and configured != method:
         return failed(

@@ -226,10 +226,8 @@ class HydraTrial:
     def returned(self) -> CheckResult:
         """Whether Hydra redirects to the post-logout redirect URI, with the same ``state``."""
         (test_browser, page), callback = self._second_logout(), conf.get().absolute("logout_callback")
-        wanted, target = (
-            self.test_user.target.config.post_logout_redirect_uri or callback,
-            page.location or page.refresh,
-        )
+        wanted = self.test_user.target.config.post_logout_redirect_uri or callback
+        target = page.location or page.refresh
         if not is_same_page(target, wanted):
             raise UnexpectedResponse(page, _("Hydra should send the browser to %(url)s.") % {"url": wanted})
         if query_of(target).get("state") != self._state:
