@@ -127,12 +127,7 @@ def _found_and_todo(channel: str, code: str, total: int, last_at: datetime) -> t
     )
     last = timezone.localtime(last_at) if timezone.is_aware(last_at) else last_at
     todo = _("Run manage.py ory_doctor --explain %(code)s.") % {"code": code}
-    return found % {
-        "channel": channel,
-        "code": code,
-        "count": total,
-        "last": f"{last:%Y-%m-%d %H:%M:%S}",
-    }, todo
+    return found % {"channel": channel, "code": code, "count": total, "last": f"{last:%Y-%m-%d %H:%M:%S}"}, todo
 
 
 def _recent_counts() -> Any:
