@@ -64,7 +64,7 @@ def _is_signing_algorithm(value: str) -> bool:
 
 def _is_key(value: dict[str, Any]) -> bool:
     try:
-        return not value or JWKRegistry.import_key(value).is_private
+        return JWKRegistry.import_key(value).is_private
     except (JoseError, ValueError, TypeError, LookupError):
         return False
 
@@ -171,7 +171,7 @@ PROVIDER_SETTINGS = {
         str,
         "",
         "a JWE key management algorithm",
-        lambda value: not value or value in JWERegistry.algorithms["alg"],
+        lambda value: value in JWERegistry.algorithms["alg"],
     ),
     "ID_TOKEN_ENCRYPTED_RESPONSE_ENC": Setting(
         "E026",
@@ -210,7 +210,7 @@ PROVIDER_SETTINGS = {
         str,
         "",
         "an absolute URL",
-        lambda value: not value or is_web_url(value),
+        is_web_url,
         example="'https://www.example.org/'",
     ),
     "END_SESSION_REQUEST_METHOD": _choice("E032", "GET", "POST"),
@@ -222,7 +222,7 @@ PROVIDER_SETTINGS = {
         str,
         "",
         "the JWS algorithm registered for userinfo of this client, never none; empty for JSON",
-        lambda value: not value or _is_signing_algorithm(value),
+        _is_signing_algorithm,
     ),
     "CREATE_USERS": _switch("E036", True),
     "ASSOCIATE_BY_EMAIL": _switch("E037", False),
@@ -272,7 +272,7 @@ KRATOS_SETTINGS = {
         str,
         "",
         "the URL of Kratos' public API for this server, if it is another",
-        lambda value: not value or _is_base_url(value),
+        _is_base_url,
         example="'http://kratos:4433'",
     ),
     "ADMIN_URL": Setting(
@@ -280,7 +280,7 @@ KRATOS_SETTINGS = {
         str,
         "",
         "the URL of Kratos' admin API, without /admin",
-        lambda value: not value or _is_admin_url(value),
+        _is_admin_url,
         example="'http://kratos:4434'",
     ),
     "ADMIN_TOKEN": _token("E047", "KRATOS_ADMIN_TOKEN"),

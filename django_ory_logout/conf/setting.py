@@ -48,8 +48,10 @@ class Setting:
 
 
 def fits(value: Any, setting: Setting) -> bool:
-    """Whether ``value`` is valid for ``setting``."""
-    return _is_of_type(value, setting) and setting.is_valid(value)
+    """Whether ``value`` is valid for ``setting``. An empty default is always valid: it means that nothing is set."""
+    if not _is_of_type(value, setting):
+        return False
+    return (not value and value == setting.default) or setting.is_valid(value)
 
 
 def _is_of_type(value: Any, setting: Setting) -> bool:
