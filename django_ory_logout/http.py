@@ -104,25 +104,23 @@ def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
     Raises :exc:`SetupError` if the URL is unusable, the certificate is not trusted, the two sides
     cannot agree on TLS, or the response is too large.
     """
-    return _send("GET", url, headers=headers)
+    return send("GET", url, headers=headers)
 
 
 @sensitive_variables()
 def post(url: str, body: str, headers: Mapping[str, str]) -> Response:
     """Post a form-encoded ``body`` to ``url``. Raises like :func:`get`."""
-    return _send("POST", url, headers=headers, body=body)
+    return send("POST", url, headers=headers, body=body)
 
 
 @sensitive_variables()
-def send(method: str, url: str, document: object = None, headers: Mapping[str, str] | None = None) -> Response:
-    """Send a request to ``url``, with ``document`` as JSON unless it is ``None``. Raises like :func:`get`."""
-    return _send(method, url, headers=headers, document=document)
-
-
-@sensitive_variables()
-def _send(
-    method: str, url: str, *, headers: Mapping[str, str] | None, body: str | None = None, document: object = None
+def send(
+    method: str, url: str, document: object = None, headers: Mapping[str, str] | None = None, body: str | None = None
 ) -> Response:
+    """Send a request to ``url``: with ``body``, or with ``document`` as JSON, or with neither.
+
+    Raises like :func:`get`.
+    """
     adapter = _DeadlineAdapter()
     try:
         with requests.Session() as session:
