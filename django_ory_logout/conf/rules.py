@@ -96,10 +96,6 @@ def _are_seconds(value: float) -> bool:
     return 0 <= value < inf
 
 
-def _is_cookie_name(value: str) -> bool:
-    return _COOKIE_NAME.fullmatch(value) is not None
-
-
 def _is_header(value: str) -> bool:
     return value.isascii() and value.isprintable()
 
@@ -252,7 +248,9 @@ KRATOS_SETTINGS = {
         "E046", "the URL of Kratos' admin API, without /admin", _is_admin_url, "'http://kratos:4434'"
     ),
     "ADMIN_TOKEN": _token("E047", "KRATOS_ADMIN_TOKEN"),
-    "COOKIE_NAME": Setting("E048", str, "ory_kratos_session", "the name of Kratos' session cookie", _is_cookie_name),
+    "COOKIE_NAME": Setting(
+        "E048", str, "ory_kratos_session", "the name of Kratos' session cookie", _COOKIE_NAME.fullmatch
+    ),
     "WHOAMI_SECONDS": Setting("E049", (int, float), 10, "0 or more seconds", _are_seconds),
 }
 
