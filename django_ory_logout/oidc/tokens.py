@@ -57,7 +57,10 @@ def verify_id_token(
 ) -> IDToken:
     """Verify an ID token of the token endpoint (Core 3.1.3.7). Raises :exc:`InvalidToken`, or what ``keys`` raises."""
     token = jose.decrypt_if_registered(token, registration)
-    header, claims = _signed(token, registration, keys, types={"JWT"})
+    header, claims = jose.verify_signature(token, registration, keys)
+    _check_type(header, {"JWT"})
+    _check_issuer(claims, registration)
+    _check_audience(claims, registration)
     _check_authorized_party(claims, registration)
     _check_expiry(claims, now, required=True)
     _check_not_before(claims, now)
@@ -77,7 +80,10 @@ def verify_logout_token(
     ``exp`` may be missing unless ``exp_required``, because Hydra sends none. ``iat`` limits the age.
     """
     token = jose.decrypt_if_registered(token, registration)
-    _, claims = _signed(token, registration, keys, types={"JWT", "LOGOUT+JWT"})
+    header, claims = jose.verify_signature(token, registration, keys)
+    _check_type(header, {"JWT", "LOGOUT+JWT"})
+    _check_issuer(claims, registration)
+    _check_audience(claims, registration)
     _check_expiry(claims, now, required=exp_required)
     iat = _issued_at(claims, oldest=now - LOGOUT_TOKEN_AGE_SECONDS, newest=now + LOGOUT_TOKEN_AHEAD_SECONDS)
     jti = _optional_text(claims, "jti")
@@ -114,7 +120,10 @@ def check_authentication(
 @sensitive_variables()
 def verify_userinfo(token: str, registration: Registration, keys: Keys, *, now: float) -> Claims:
     """Verify a signed userinfo response (Core 5.3.2). Raises :exc:`InvalidToken`, or what ``keys`` raises."""
-    _, claims = _signed(token, registration, keys, types={"JWT"})
+    header, claims = jose.verify_signature(token, registration, keys)
+    _check_type(header, {"JWT"})
+    _check_issuer(claims, registration)
+    _check_audience(claims, registration)
     _check_expiry(claims, now, required=False)
     _check_not_before(claims, now)
     return claims
@@ -130,16 +139,6 @@ def unverified_recipient(token: str, registrations: Collection[Registration]) ->
         token = jose.decrypt_with_any(token, registrations)
     claims = jose.unverified_claims(token)
     return claims.get("iss"), _audience(claims)
-
-
-@sensitive_variables()
-def _signed(token: str, registration: Registration, keys: Keys, *, types: Collection[str]) -> tuple[Header, Claims]:
-    """Header and claims of a token of one of ``types`` that the issuer signed for this client."""
-    header, claims = jose.verify_signature(token, registration, keys)
-    _check_type(header, types)
-    _check_issuer(claims, registration)
-    _check_audience(claims, registration)
-    return header, claims
 
 
 # One function for each claim
