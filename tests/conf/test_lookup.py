@@ -22,6 +22,7 @@ from django_ory_logout.conf import (
     is_secure,
     rules,
 )
+from django_ory_logout.conf.rules import RESERVED_PARAMETERS
 from django_ory_logout.conf.setting import fits
 from django_ory_logout.oidc.metadata import Registration
 
@@ -268,7 +269,7 @@ WRONG_IN_A_PROVIDER: list[tuple[str, str, Any]] = [
     ("E030", "AUTHORIZATION_PARAMETERS", {"max_age": 60}),
     *[("E030", "AUTHORIZATION_PARAMETERS", {"max_age": value}) for value in ("", "a minute", "-1", "1.5", "9" * 10)],
     ("E030", "AUTHORIZATION_PARAMETERS", {7: "seven"}),
-    *[("E030", "AUTHORIZATION_PARAMETERS", {name: "x"}) for name in sorted(conf.RESERVED_PARAMETERS)],
+    *[("E030", "AUTHORIZATION_PARAMETERS", {name: "x"}) for name in sorted(RESERVED_PARAMETERS)],
     ("E081", "ACR_VALUES_REQUIRED", "phr"),
     ("E081", "ACR_VALUES_REQUIRED", [""]),
     ("E081", "ACR_VALUES_REQUIRED", ["phr phrh"]),
