@@ -55,7 +55,7 @@ INSIDE = {
         {"opening"},
     ],
     "users": [{"fields", "refusals"}, {"creation", "usernames"}],
-    "conf": [{"setting"}, {"rules"}, {"lookup"}],
+    "conf": [{"validation"}, {"settings"}, {"lookup"}],
     "flows": [{"client_registration", "logout", "notices"}, {"login"}],
     "views": [
         {"errors", "requests"},

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator
 from django.utils.translation import gettext as _
 
 from .. import conf
-from .checks import history, history_refusals, hydra_sessions, kratos, provider, receiver, registration, site
+from .checks import history, history_hydra, history_refusals, kratos, provider, receiver, registration, site
 from .findings import CHECKS, SECTIONS, Check, Finding, Scope, unknown
 from .targets import SiteTarget, Targets, UnreadProviderTarget, targets_of
 
 #: The modules with the checks, in the order in which the checks run.
-CHECK_MODULES = (site, provider, receiver, registration, kratos, history, history_refusals, hydra_sessions)
+CHECK_MODULES = (site, provider, receiver, registration, kratos, history, history_refusals, history_hydra)
 #: No check starts later than this, in seconds. A check that has started may take as long as its requests take.
 LAST_START_SECONDS = 120
 

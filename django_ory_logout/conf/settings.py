@@ -14,7 +14,7 @@ from joserfc.jwk import JWKRegistry
 from joserfc.jws import JWSRegistry
 
 from ..oidc.metadata import DISCOVERY_PATH, is_web_url, origin
-from .setting import Problem, Setting, in_the_clear, named, not_a_dict, problems_in, shown
+from .validation import Problem, Setting, in_the_clear, named, not_a_dict, problems_in, shown
 
 RESERVED_PARAMETERS = frozenset(
     {
