@@ -25,7 +25,8 @@ Claims = Mapping[str, Any]
 TRY_AGAIN = frozenset({"server_error", "temporarily_unavailable"})
 #: Our code for each error of the provider about the user.
 _REFUSALS: dict[str, str] = {
-    # The user refused, or the provider for the user. ``user_cancelled`` is not registered, but providers send it.
+    # The user refused the sign-in, or the provider refused the user. Providers also send ``user_cancelled``, which is
+    # not registered.
     "access_denied": "provider_refused",
     "user_cancelled": "provider_refused",
     # A new sign-in can succeed after the errors of Core 3.1.2.6, and after Hydra's own for lost cookies and timeouts.

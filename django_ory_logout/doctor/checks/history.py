@@ -18,7 +18,7 @@ from ..targets import ProviderTarget, SiteTarget
 RECENT, RECEIPT_TIMEOUT, DELIVERY_TIME = timedelta(hours=24), timedelta(minutes=5), timedelta(minutes=1)
 #: A notice is late if it took longer than this from the making of its token to the end of its sessions.
 LATE = timedelta(seconds=30)
-#: This many of the newest logouts, or all if there are fewer, must have no notice before the check warns.
+#: The check warns if none of this many newest logouts (or of all, if there are fewer) got a notice.
 NEWEST_LOGOUTS = 3
 #: How many events are compared at most.
 MAX_EVENTS = 1000
@@ -93,7 +93,8 @@ def _unanswered_logouts(target: ProviderTarget, count: int) -> CheckResult:
 
 
 def count_unanswered_logouts(target: ProviderTarget) -> int:
-    """How many of the newest logouts went from here to the provider, if no notice came for any of them.
+    """The number of the newest logouts that this site sent to the provider; 0 if a notice came for any of them.
+
 
     Logouts before the last change of the registration at Hydra do not count.
     """

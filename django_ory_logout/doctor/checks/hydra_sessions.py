@@ -151,7 +151,7 @@ def _problems(
     probe = probe_logout(target, row)
     if row.session_key and not probe:
         return  # it has ended here too, or this process cannot read it
-    # None: Hydra's response to the logout request does not show it.
+    # None: Hydra's response does not show whether the login session still exists.
     is_live = probe.shows_logout_page if probe and (probe.shows_logout_page or probe.redirects_back) else None
     if is_live is None and (has_expired or any(consent.remember for consent in ours)):
         return

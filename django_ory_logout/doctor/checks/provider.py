@@ -17,7 +17,8 @@ from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, refe
 from ..redaction import redact_url, truncate
 from ..targets import FetchResult, ProviderTarget, describe_error
 
-#: A clock difference above the first fails: the site refuses tokens. Above the second it warns. In seconds.
+#: Limits of the clock difference, in seconds. Above the first, the check fails, because the site refuses tokens. Above
+#: the second, the check warns.
 FAIL_SECONDS, WARN_SECONDS = CLOCK_SKEW_SECONDS, 10
 #: The endpoints for browsers.
 BROWSER_ENDPOINTS = ("authorization_endpoint", "end_session_endpoint")

@@ -52,7 +52,10 @@ def system_checks(_site: SiteTarget) -> Iterator[CheckResult]:
 
 
 def _messages() -> Iterator[checks.CheckMessage]:
-    """The messages of all system checks. If a check raises, the others still run. ``site.database`` has the rest."""
+    """The messages of all system checks. If a check raises, the others still run.
+
+    The check ``site.database`` runs the database checks.
+    """
     for system_check in registry.get_checks(include_deployment_checks=True):
         if checks.Tags.database in system_check.tags:
             continue

@@ -21,7 +21,8 @@ from .hydra_user import PREFIX, TestUser
 
 logger = logging.getLogger("django_ory_logout")
 
-#: The possible difference between this machine's clock and the site's. A user who joined before that is not ours.
+#: The possible difference between this machine's clock and the site's. If a user joined more than this before the start
+#: of the trial, the trial did not create the user.
 CLOCK_DIFFERENCE = timedelta(seconds=5)
 TEST_SUBJECT = re.compile(f"{PREFIX}[0-9a-f]{{16}}")
 KINDS_WITHOUT_SUBJECT = (EventKind.REFUSED, EventKind.RETURNED)
@@ -124,7 +125,7 @@ def _delete_users(test_user: TestUser) -> bool:
 def _is_created_for(link: Subject, user: AbstractBaseUser, test_user: TestUser) -> bool:
     """Whether the trial created the user.
 
-    Then the username is a digest of the subject, or the user was created after the trial began.
+    True if the username is a digest of the subject, or the user was created after the trial began.
     """
     joined = getattr(user, "date_joined", None)
     has_digest_name = user.get_username() == digest(link.issuer, link.subject)[:30]
