@@ -121,7 +121,7 @@ class LoginSession(models.Model):
     """A Django session that a provider opened. When the row has ended or is deleted, the session is not signed in."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    #: :func:`.users.delete_user_data` deletes the rows of a deleted user.
+    #: :func:`.users.creation.delete_user_data` deletes the rows of a deleted user.
     user = UserKey(
         settings.AUTH_USER_MODEL,
         models.DO_NOTHING,

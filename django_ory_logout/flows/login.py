@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 
-from .. import backends, conf, users
+from .. import backends, conf
 from ..exceptions import InvalidMessage, SetupError, TemporaryError
 from ..models import Authentication, EndReason, SessionName, digest
 from ..oidc import messages
@@ -28,6 +28,7 @@ from ..sessions import ending, index, opening
 from ..sessions.index import INDEX_KEY
 from ..sessions.store import LoginSessionStore
 from ..sessions.stored_login import StoredLogin
+from ..users import refusals
 from . import logout
 
 logger = logging.getLogger("django_ory_logout")
@@ -306,7 +307,7 @@ def start_session(
     user_agent = request.headers.get("User-Agent", "")
     try:
         request.session = session = previous.new_session_for(user)
-        with users.receiver_faults():
+        with refusals.receiver_faults():
             auth.login(request, cast(Any, user))
             row = opening.open_login_session(session, user, authentication, login, row_id=row_id, user_agent=user_agent)
         previous.end(EndReason.SUPERSEDED)
