@@ -126,12 +126,12 @@ def listed(report: Report, hydra: Hydra, person: Person) -> Sequence[ConsentSess
         return len(found)
 
     if not report.read(StepName.LIST, person.subject, read):
-        report.known()  # it may be known: the list could not be read
+        report.is_known = True  # it may be known: the list could not be read
         report.unknown("listing_incomplete", target=person.subject)
     elif person.sids and not found:
         report.unknown("subject_unlisted", target=person.subject)
     if found:
-        report.known()
+        report.is_known = True
     for consent in found:
         client = consent.consent_request.client
         if not client.backchannel_logout_uri:

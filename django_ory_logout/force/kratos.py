@@ -27,7 +27,7 @@ def end_identity(report: Report, kratos: KratosAdmin | None, person: Person) -> 
         report.unknown("identity_unknown", target=subject)
         return False
     if listed:
-        report.known()
+        report.is_known = True
         refusals = partial(_refuse_all, report, person.issuer, listed)
         report.write(StepName.KRATOS_REFUSED, subject, refusals, planned=lambda: len(listed))
     report.unknown("kratos_tells_nobody")
@@ -69,7 +69,7 @@ def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Ses
         return len(listed)
 
     if not report.read(StepName.KRATOS_LIST, person.subject, read):
-        report.known()  # it may be known: the list could not be read
+        report.is_known = True  # it may be known: the list could not be read
         report.unknown("kratos_listing_incomplete", target=person.subject)
     elif person.sids and not listed:
         report.unknown("identity_unlisted", target=person.subject)
@@ -97,4 +97,4 @@ def _end_session(report: Report, kratos: KratosAdmin, sid: str) -> None:
         if error.code != "session_unknown":  # it has ended before, or never existed
             raise
     else:
-        report.known()
+        report.is_known = True

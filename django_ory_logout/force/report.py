@@ -221,19 +221,16 @@ class Report:
 
     def __init__(self, dry_run: bool, progress: Progress | None = None) -> None:
         self.dry_run = dry_run
-        self._progress = progress or _no_progress
+        self._progress: Progress = progress or (lambda _name, _done, _total: None)
         self._in_parts: set[StepName] = set()
         self._counts: Counter[StepName] = Counter()
         self._expected: Counter[StepName] = Counter()
+        #: Whether the id is known, or may be. Otherwise no step counts as done.
         self.is_known = False
         self._steps: list[Step] = []
         self._untold: list[Untold] = []
         self._still_alive: dict[Remark, None] = {}
         self._unknown: dict[Remark, None] = {}
-
-    def known(self) -> None:
-        """Record that the id is known, or may be. Otherwise no step counts as done."""
-        self.is_known = True
 
     def expect(self, name: StepName, count: int) -> None:
         """Record that ``count`` more steps of this name follow."""
@@ -275,12 +272,18 @@ class Report:
         """Record a step that failed, or that will be :attr:`Outcome.RETRIED`."""
         self._steps.append(Step(name, target, failure, code))
 
-    def failed_here(self, name: StepName, target: str, error: DatabaseFault, failure: Outcome = Outcome.FAILED) -> None:
-        """Record a step that failed at the database of this site."""
-        fault = database_fault(error)
-        logger.error("forced logout: step %s failed: %s", name.value, fault)
-        detail = fault.detail if isinstance(fault, SetupError) else ""
-        self._steps.append(Step(name, target, failure, fault.code, detail=detail))
+    def failed_by(self, name: StepName, target: str, error: Exception, failure: Outcome = Outcome.FAILED) -> None:
+        """Record and log a step that failed because of ``error``."""
+        code, detail = "internal_error", ""
+        if isinstance(error, DatabaseFault):
+            error = database_fault(error)
+            detail = error.detail if isinstance(error, SetupError) else ""
+        if isinstance(error, OryLogoutError):
+            code = error.code
+            logger.error("forced logout: step %s failed: %s", name.value, error)
+        else:
+            logger.exception("forced logout: step %s failed: internal_error", name.value)
+        self._steps.append(Step(name, target, failure, code, detail=detail))
 
     def result(self) -> ForcedLogout:
         steps = self._steps if self.is_known else [_not_known(step) for step in self._steps]
@@ -296,34 +299,16 @@ class Report:
         outcome: Outcome,
         failure: Outcome = Outcome.FAILED,
     ) -> bool:
-        succeeded = self._run_step(name, target, call, outcome, failure)
+        succeeded = True
+        try:
+            self._steps.append(Step(name, target, outcome, count=call()))
+        except Exception as error:
+            succeeded = False
+            self.failed_by(name, target, error, failure)
         self._counts[name] += 1
         if name not in self._in_parts:
             self._progress(name, self._counts[name], max(self._counts[name], self._expected[name]))
         return succeeded
-
-    def _run_step(
-        self, name: StepName, target: str, call: Callable[[], int | None], outcome: Outcome, failure: Outcome
-    ) -> bool:
-        try:
-            count = call()
-        except OryLogoutError as error:
-            logger.error("forced logout: step %s failed: %s", name.value, error)
-            self.failed(name, target, error.code, failure)
-            return False
-        except DatabaseFault as error:
-            self.failed_here(name, target, error, failure)
-            return False
-        except Exception:
-            logger.exception("forced logout: step %s failed: internal_error", name.value)
-            self.failed(name, target, "internal_error", failure)
-            return False
-        self._steps.append(Step(name, target, outcome, count=count))
-        return True
-
-
-def _no_progress(_name: StepName, _done: int, _total: int | None) -> None:
-    """The default: progress is not shown."""
 
 
 def _not_known(step: Step) -> Step:
