@@ -60,7 +60,8 @@ def end(notice: LogoutNotice, reason: EndReason, progress: "Progress | None" = N
     """End the login sessions that ``notice`` names. Return their number. Safe to repeat and to run in parallel."""
     named = rows().named_by(notice)
     mark_ended(named, reason)
-    return delete_ended(named, _notice_progress(progress, named) if progress else None)
+    step = partial(progress, "login sessions of one notice") if progress and named.count() > CHUNK else None
+    return delete_ended(named, step)
 
 
 def process(receipt: LogoutReceipt, reason: EndReason, progress: "Progress | None" = None) -> int:
@@ -84,13 +85,14 @@ def mark_ended(login_sessions: LoginSessionQuerySet, reason: EndReason) -> int:
 
 
 @sensitive_variables()
-def delete_ended(login_sessions: LoginSessionQuerySet, progress: Callable[[int], None] | None = None) -> int:
+def delete_ended(login_sessions: LoginSessionQuerySet, progress: Callable[[int, int], None] | None = None) -> int:
     """Delete the stored sessions of those ``login_sessions`` that have ended, then their rows. Return their number.
 
-    ``progress`` is called with the number so far.
+    ``progress`` is called with the number so far, and the total number.
     """
     store = engines.site_store()
     ended = login_sessions.exclude(ended_at=None).order_by("pk")
+    total = ended.count() if progress else 0
     count, to_revoke = 0, list[token_revocation.TokensToRevoke]()
     while chunk := list(ended[:CHUNK]):
         to_revoke += [tokens for row in chunk for tokens in _tokens_to_revoke(store, row)]
@@ -102,15 +104,9 @@ def delete_ended(login_sessions: LoginSessionQuerySet, progress: Callable[[int],
             _report_ended(row)
         events.note_ended(chunk)
         if progress:
-            progress(count)
-    revoke_after_commit(to_revoke)
+            progress(count, max(count, total))  # other processes can end sessions meanwhile
+    after_commit(partial(token_revocation.revoke, to_revoke))
     return count
-
-
-@sensitive_variables()
-def revoke_after_commit(to_revoke: list[token_revocation.TokensToRevoke]) -> None:
-    """Revoke the tokens of sessions after the commit that ends these sessions."""
-    transaction.on_commit(lambda: token_revocation.revoke(to_revoke), using=rows().db)
 
 
 @sensitive_variables()
@@ -247,41 +243,13 @@ def _purge(progress: Progress | None) -> Purged:
             failed += 1
         if progress:
             progress("notices", number, len(incomplete))
-    already_ended = rows().exclude(ended_at=None)
-    ended = sum(ended_counts) + delete_ended(rows(), _step_progress(progress, "ended login sessions", already_ended))
+    ended = sum(ended_counts) + delete_ended(rows(), partial(progress, "ended login sessions") if progress else None)
     expired = rows().filter(expires_at__lt=now)
     mark_ended(expired, EndReason.EXPIRED)
-    expired_count = delete_ended(expired, _step_progress(progress, "expired login sessions", expired))
+    expired_count = delete_ended(expired, partial(progress, "expired login sessions") if progress else None)
     events.purge()
     deleted, _ = receipts.rows().filter(expires_at__lt=now).exclude(completed_at=None).delete()
     return Purged(len(ended_counts), ended, expired_count, deleted, failed)
-
-
-def _step_progress(
-    progress: Progress | None, step: str, login_sessions: LoginSessionQuerySet
-) -> Callable[[int], None] | None:
-    return with_total(partial(progress, step), login_sessions.count()) if progress else None
-
-
-def _notice_progress(progress: Progress, login_sessions: LoginSessionQuerySet) -> Callable[[int], None]:
-    """Report the progress of a notice only if it ends more sessions than one statement deletes."""
-    totals: list[int] = []
-
-    def report(count: int) -> None:
-        if not totals and count >= CHUNK:
-            totals.append(count + login_sessions.exclude(ended_at=None).count())
-        if totals:
-            progress("login sessions of one notice", count, max(count, *totals))
-
-    return report
-
-
-def with_total(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
-    """``progress`` with a fixed ``total``.
-
-    The count may become larger than ``total``, because other processes can end sessions too.
-    """
-    return lambda count: progress(count, max(count, total))
 
 
 def after_commit(act: Callable[[], object]) -> None:
