@@ -32,14 +32,12 @@ from .targets import (
     Person,
     hydra_of,
     is_kratos,
-    issuers_of_login,
     kratos_of,
     login_sessions_of,
     logins_of,
     named_issuers,
     named_provider,
     people,
-    unread,
 )
 
 logger = logging.getLogger("django_ory_logout")
@@ -152,12 +150,12 @@ def _end_login(report: Report, sid: str, provider: str | None) -> None:
 
 def _issuers_of_login(report: Report, sid: str, provider: str | None) -> list[str]:
     """The issuers of the login session ``sid``: all, if this site does not know it or cannot read its database."""
-    issuers = named = named_issuers(provider)
+    named, known = named_issuers(provider), list[str]()
     with _reading_here(report, sid):
-        issuers = issuers_of_login(sid, provider)
-        if logins_of(sid, named).exists() or any(events.has_sid(issuer, sid) for issuer in named):
+        known = [issuer for issuer in named if logins_of(sid, [issuer]).exists()]
+        if known or any(events.has_sid(issuer, sid) for issuer in named):
             report.is_known = True
-    return issuers
+    return known or named
 
 
 def _end_login_at_provider(report: Report, hydra: Hydra | None, sid: str) -> None:
@@ -191,7 +189,9 @@ def _end_person(report: Report, user_or_subject: AbstractBaseUser | str, provide
 
 def _people(report: Report, user_or_subject: AbstractBaseUser | str, provider: str | None) -> list[Person]:
     """The subjects to end. If the database cannot be read, a given subject is used for each issuer."""
-    persons = unread(user_or_subject, provider) if isinstance(user_or_subject, str) else []
+    persons: list[Person] = []
+    if isinstance(user_or_subject, str):
+        persons = [Person(issuer, user_or_subject, False, []) for issuer in named_issuers(provider)]
     with _reading_here(report, str(user_or_subject)):
         persons = people(user_or_subject, provider)
         if not isinstance(user_or_subject, str) or any(person.is_known for person in persons):
@@ -239,8 +239,7 @@ def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refuse
             raise RuntimeError("sessions have ended and are still stored: ory_purge deletes them")
         return refused + ended
 
-    if not report.write(StepName.LOCAL, target, end, planned=rows.filter(ended_at=None).count):
-        report.alive("local_sessions", target)
+    report.write(StepName.LOCAL, target, end, planned=rows.filter(ended_at=None).count, alive="local_sessions")
 
 
 def _hydra(report: Report, issuer: str, provider: str | None, sids: Sequence[str] = ()) -> Hydra | None:

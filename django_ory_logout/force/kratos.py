@@ -31,10 +31,8 @@ def end_identity(report: Report, kratos: KratosAdmin | None, person: Person) -> 
         refusals = partial(_refuse_all, report, person.issuer, listed)
         report.write(StepName.KRATOS_REFUSED, subject, refusals, planned=lambda: len(listed))
     report.unknown("kratos_tells_nobody")
-    done = report.write(StepName.KRATOS_SESSIONS, subject, partial(kratos.end_sessions, subject))
-    if not done:
-        report.alive("kratos_sessions", subject)
-    return done
+    end = partial(kratos.end_sessions, subject)
+    return report.write(StepName.KRATOS_SESSIONS, subject, end, alive="kratos_sessions")
 
 
 def end_session(report: Report, kratos: KratosAdmin | None, issuer: str, sid: str) -> None:
@@ -43,8 +41,7 @@ def end_session(report: Report, kratos: KratosAdmin | None, issuer: str, sid: st
         report.alive("kratos_unconfigured", issuer)
         return
     report.unknown("kratos_tells_nobody")
-    if not report.write(StepName.KRATOS_SESSION, sid, partial(_end_session, report, kratos, sid)):
-        report.alive("kratos_session", sid)
+    report.write(StepName.KRATOS_SESSION, sid, partial(_end_session, report, kratos, sid), alive="kratos_session")
 
 
 def refuse(issuer: str, sid: str, expires_at: datetime | None = None) -> int:

@@ -38,17 +38,9 @@ class StepName(TextChoices):
     ACCESS_TOKENS = "access_tokens", _("access tokens of an application")
 
 
-#: The steps that end something. Hydra gives the same answer for an id that it does not know.
-ENDING = frozenset(
-    {
-        StepName.LOCAL,
-        StepName.KRATOS_SESSIONS,
-        StepName.KRATOS_SESSION,
-        StepName.SID,
-        StepName.SUBJECT,
-        StepName.CONSENTS,
-        StepName.ACCESS_TOKENS,
-    }
+#: The steps that end nothing. Hydra answers the other steps also for an id that it does not know.
+NOT_ENDING = frozenset(
+    {StepName.INDEX, StepName.KRATOS_LIST, StepName.KRATOS_REFUSED, StepName.KEYS, StepName.CLIENT, StepName.LIST}
 )
 
 
@@ -258,11 +250,17 @@ class Report:
         call: Callable[[], int | None],
         planned: Callable[[], int | None] = lambda: None,
         failure: Outcome = Outcome.FAILED,
+        alive: str = "",
     ) -> bool:
-        """Run a step that ends something. ``call`` and ``planned`` return its count. Return whether it succeeded."""
-        if self.dry_run:
-            return self._run(name, target, planned, Outcome.PLANNED, failure)
-        return self._run(name, target, call, Outcome.DONE, failure)
+        """Run a step that ends something. ``call`` and ``planned`` return its count. Return whether it succeeded.
+
+        ``alive``: the code of what may be alive if it fails.
+        """
+        call, outcome = (planned, Outcome.PLANNED) if self.dry_run else (call, Outcome.DONE)
+        succeeded = self._run(name, target, call, outcome, failure)
+        if alive and not succeeded:
+            self.alive(alive, target)
+        return succeeded
 
     def read(self, name: StepName, target: str, call: Callable[[], int | None]) -> bool:
         """Run a step that only reads, also in a dry run. Return whether it succeeded."""
@@ -312,5 +310,5 @@ class Report:
 
 
 def _not_known(step: Step) -> Step:
-    ended = step.name in ENDING and step.outcome in {Outcome.DONE, Outcome.PLANNED}
+    ended = step.name not in NOT_ENDING and step.outcome in {Outcome.DONE, Outcome.PLANNED}
     return replace(step, outcome=Outcome.NOT_KNOWN) if ended else step
