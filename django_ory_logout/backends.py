@@ -6,12 +6,14 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib import auth
 from django.contrib.auth import get_user_model, load_backend
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
+from django.views.decorators.debug import sensitive_variables
 
 from .conf import KratosConfig, ProviderConfig
 from .exceptions import OryLogoutError, SetupError, SignInRefused
@@ -33,11 +35,6 @@ REFUSALS: dict[str, type[OryLogoutError]] = {
 _REFUSAL = "_ory_logout_refusal"
 
 
-def is_configured() -> bool:
-    """Whether :class:`ProviderBackend` is in ``AUTHENTICATION_BACKENDS``, or a subclass of it."""
-    return any(isinstance(load_backend(name), ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS)
-
-
 def require_importable() -> None:
     """Raises :exc:`SetupError` (``backend_missing``) for ``AUTHENTICATION_BACKENDS`` that Django cannot import."""
     names: Any = settings.AUTHENTICATION_BACKENDS
@@ -52,15 +49,20 @@ def require_importable() -> None:
             raise SetupError("backend_missing", f"{wrong} ({type(error).__name__}). Correct or remove it.") from error
 
 
-def refusal_of(request: HttpRequest) -> OryLogoutError:
-    """Why Django's ``authenticate()`` has just returned ``None`` for ``request``."""
+@sensitive_variables()
+def authenticate(request: HttpRequest, **credentials: Any) -> AbstractBaseUser:
+    """The user whom Django's ``authenticate()`` returns. Raises the refusal of :class:`ProviderBackend` if none."""
+    require_importable()
+    user = auth.authenticate(request, **credentials)
+    if user is not None:
+        return user
     refusal: OryLogoutError | None = vars(request).pop(_REFUSAL, None)
     if refusal:
-        return refusal
-    if not is_configured():
+        raise refusal
+    if not any(isinstance(load_backend(name), ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS):
         missing = "AUTHENTICATION_BACKENDS has no django_ory_logout.backends.ProviderBackend"
-        return SetupError("backend_missing", f"{missing}. Add it, or a subclass of it.")
-    return SignInRefused("user_refused", "no authentication backend accepts this subject")
+        raise SetupError("backend_missing", f"{missing}. Add it, or a subclass of it.")
+    raise SignInRefused("user_refused", "no authentication backend accepts this subject")
 
 
 class ProviderBackend(ModelBackend):
