@@ -15,7 +15,7 @@ session is only the fast path. Each statement commits by itself, in this order:
 import logging
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -214,12 +214,9 @@ def purge(progress: Progress | None = None) -> Purged:
     finally:
         _ended_log_level.reset(log_level)
     logger.info(
-        "purge: %d notices worked off, %d not, %d login sessions ended, %d expired, %d old receipts removed",
-        purged.completed,
-        purged.failed,
-        purged.ended,
-        purged.expired,
-        purged.deleted,
+        "purge: %(completed)d notices worked off, %(failed)d not, %(ended)d login sessions ended, %(expired)d expired, "
+        "%(deleted)d old receipts removed",
+        asdict(purged),
     )
     return purged
 
@@ -227,29 +224,24 @@ def purge(progress: Progress | None = None) -> Purged:
 def _purge(progress: Progress | None) -> Purged:
     now = timezone.now()
     incomplete = list(receipts.rows().filter(completed_at=None))
-    ended_counts = list[int]()
-    failed = 0
+    ended = failed = 0
     for number, receipt in enumerate(incomplete, start=1):
         try:
-            ended_counts.append(process(receipt, EndReason.BACK_CHANNEL, progress))
+            ended += process(receipt, EndReason.BACK_CHANNEL, progress)
         except Exception as error:
             # Go on with the other receipts. Many failures mostly have one cause, so only the first is an ERROR.
-            logger.log(
-                logging.DEBUG if failed else logging.ERROR,
-                "receipt %s not worked off: %s",
-                receipt.pk,
-                fault_name(error),
-            )
+            level = logging.DEBUG if failed else logging.ERROR
+            logger.log(level, "receipt %s not worked off: %s", receipt.pk, fault_name(error))
             failed += 1
         if progress:
             progress("notices", number, len(incomplete))
-    ended = sum(ended_counts) + delete_ended(rows(), partial(progress, "ended login sessions") if progress else None)
+    ended += delete_ended(rows(), partial(progress, "ended login sessions") if progress else None)
     expired = rows().filter(expires_at__lt=now)
     mark_ended(expired, EndReason.EXPIRED)
     expired_count = delete_ended(expired, partial(progress, "expired login sessions") if progress else None)
     events.purge()
     deleted, _ = receipts.rows().filter(expires_at__lt=now).exclude(completed_at=None).delete()
-    return Purged(len(ended_counts), ended, expired_count, deleted, failed)
+    return Purged(len(incomplete) - failed, ended, expired_count, deleted, failed)
 
 
 def after_commit(act: Callable[[], object]) -> None:

@@ -54,19 +54,14 @@ def revoking_config(issuer: str, client_id: str) -> conf.ProviderConfig | None:
 def tokens_of(login: StoredLogin | None, reason: str) -> list[TokensToRevoke]:
     """The tokens in ``login`` that have to be revoked when its session ends for ``reason``. Raises nothing."""
     try:
-        return _tokens_of(login, reason)
+        config = revoking_config(login.issuer, login.client_id) if login else None
+        if not login or not config:
+            return []
+        tokens = {hint: token for hint in _hints(login, reason) if (token := getattr(login, hint))}
     except Exception:
         # The session has to end, even if its stored data is broken.
         logger.exception("tokens not revoked: session_unreadable")
         return []
-
-
-@sensitive_variables()
-def _tokens_of(login: StoredLogin | None, reason: str) -> list[TokensToRevoke]:
-    config = revoking_config(login.issuer, login.client_id) if login else None
-    if not login or not config:
-        return []
-    tokens = {hint: token for hint in _hints(login, reason) if (token := getattr(login, hint))}
     return [TokensToRevoke(config, tokens)] if tokens else []
 
 
