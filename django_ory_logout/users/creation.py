@@ -1,7 +1,5 @@
 """Create, find, save and delete users."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
