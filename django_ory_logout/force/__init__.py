@@ -172,7 +172,8 @@ def _end_person(report: Report, user_or_subject: AbstractBaseUser | str, provide
     persons = _people(report, user_or_subject, provider)
     if not persons:
         _unknown_at_hydra(report, user_or_subject)
-        _unknown_at_kratos(report, user_or_subject)
+        if any(config.admin for config in conf.get().kratos):
+            report.failed(StepName.KRATOS_SESSIONS, str(user_or_subject), "subject_unknown")
     _end_here(report, login_sessions_of(user_or_subject, provider, persons), str(user_or_subject))
     if not isinstance(user_or_subject, str):
         report.unknown("other_sessions", target=str(user_or_subject))
@@ -214,11 +215,6 @@ def _unknown_at_hydra(report: Report, user_or_subject: AbstractBaseUser | str) -
     """Report a failure: without a subject, nothing can be ended, and no application is notified."""
     if any(config.hydra for config in conf.get().providers.values()):
         report.failed(StepName.SUBJECT, str(user_or_subject), "subject_unknown")
-
-
-def _unknown_at_kratos(report: Report, user_or_subject: AbstractBaseUser | str) -> None:
-    if any(config.admin for config in conf.get().kratos):
-        report.failed(StepName.KRATOS_SESSIONS, str(user_or_subject), "subject_unknown")
 
 
 def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refused_of: Sequence[str] = ()) -> None:

@@ -48,16 +48,8 @@ def counts() -> QuerySet[RefusalCount]:
 def accepted(kind: EventKind, notice: LogoutNotice, name: str, *, ended: int, seconds: float) -> None:
     """Store that a notice was accepted and ended ``ended`` sessions. ``name`` is the same if it is sent again."""
     key = digest(kind, notice.issuer, name)
-    new = LogoutEvent(
-        at=timezone.now(),
-        kind=kind,
-        issuer=notice.issuer,
-        subject=notice.subject or "",
-        sid=notice.sid or "",
-        ended=ended,
-        seconds=seconds,
-        key=key,
-    )
+    names = {"issuer": notice.issuer, "subject": notice.subject or "", "sid": notice.sid or ""}
+    new = LogoutEvent(at=timezone.now(), kind=kind, **names, ended=ended, seconds=seconds, key=key)
     _write_or_log(lambda: _update_or_insert(rows().filter(key=key), new, ended=F("ended") + ended))
 
 
@@ -125,10 +117,7 @@ def note_ended(ended: Sequence[LoginSession]) -> None:
 
 
 def has_sid(issuer: str, sid: str) -> bool:
-    """Whether a stored event names ``sid`` of ``issuer``.
-
-    Count only names that come from the provider or from a row.
-    """
+    """Whether a stored event names ``sid`` of ``issuer``. Only names from the provider or from a row count."""
     kinds = {EventKind.BACK_CHANNEL, EventKind.TO_PROVIDER, EventKind.ENDED, EventKind.SIGNED_IN}
     named = rows().filter(Q(kind__in=kinds) | Q(kind=EventKind.FRONT_CHANNEL, ended__gt=0), issuer=issuer, sid=sid)
     return (issuer, sid) in named.values_list("issuer", "sid")  # some databases ignore case when they compare

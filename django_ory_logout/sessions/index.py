@@ -111,10 +111,7 @@ def delete_ended(login_sessions: LoginSessionQuerySet, progress: Callable[[int, 
 
 @sensitive_variables()
 def _tokens_to_revoke(store: type[SessionBase], row: LoginSession) -> list[token_revocation.TokensToRevoke]:
-    """The tokens in the stored session of ``row`` that have to be revoked.
-
-    Loads that session only if a setting asks to revoke tokens.
-    """
+    """The tokens to revoke of the stored session of ``row``. Loads it only if a setting asks to revoke tokens."""
     if not row.session_key or not token_revocation.revoking_config(row.issuer, row.client_id):
         return []
     try:
@@ -137,10 +134,7 @@ def _report_ended(row: LoginSession) -> None:
 
 @sensitive_variables()
 def update_key(mark: Mapping[str, Any], key: str) -> bool:
-    """Write ``key`` to the row of ``mark``, unless the row has ended or another rotation was first.
-
-    Return whether the key was written.
-    """
+    """Write ``key`` to the row of ``mark``. ``False``: the row has ended, or another rotation was first."""
     return bool(rows().filter(pk=mark["id"], session_key=mark["key"], ended_at=None).update(session_key=key))
 
 

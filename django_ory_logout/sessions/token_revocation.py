@@ -39,9 +39,7 @@ class TokensToRevoke:
     tokens: Mapping[str, str] = field(repr=False)
 
 
-_waiting: ContextVar[list[TokensToRevoke] | None] = ContextVar(
-    "django_ory_logout.sessions.token_revocation", default=None
-)
+_waiting: ContextVar[list[TokensToRevoke] | None] = ContextVar("tokens_to_revoke", default=None)
 
 
 def revoking_config(issuer: str, client_id: str) -> conf.ProviderConfig | None:
@@ -129,10 +127,7 @@ def _revoke_token(config: conf.ProviderConfig, hint: str, token: str) -> bool:
 
 @sensitive_variables()
 def _check_revoked(hydra: HydraAdmin, hint: str, token: str) -> bool:
-    """Ask Hydra whether ``token`` is revoked: the answer 200 to the revocation does not prove it.
-
-    Return whether Hydra answered.
-    """
+    """Ask Hydra whether ``token`` is revoked: a 200 does not prove it. Return whether Hydra answered."""
     try:
         if hydra.introspect(token).active:
             logger.error("%s not revoked: token_still_alive", hint)
