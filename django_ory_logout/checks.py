@@ -230,7 +230,7 @@ def _match(path: str) -> ResolverMatch | None:
 @register(Tags.security)
 def check_redirect_uris(**_kwargs: Any) -> list[CheckMessage]:
     """W077: a malicious provider may want the code of another provider (mix-up attack, RFC 9700, 4.4)."""
-    if conf.problems() or _receiver() is None:
+    if _receiver() is None:
         return []
     hint = "Sign-ins there need iss (RFC 9207). Register %s at the provider and remove SHARED_REDIRECT_URI."
     return [
@@ -239,7 +239,7 @@ def check_redirect_uris(**_kwargs: Any) -> list[CheckMessage]:
             f"The provider {provider.alias!r} shares its redirect URI with others.",
             hint % provider.own_redirect_uri,
         )
-        for provider in conf.get().providers.values()
+        for provider in _providers()
         if provider.iss_required
     ]
 
@@ -247,15 +247,13 @@ def check_redirect_uris(**_kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security)
 def check_parameters(**_kwargs: Any) -> list[CheckMessage]:
     """W097: anybody can take a parameter out of the URL, so the answer must be verified."""
-    if conf.problems():
-        return []
     hint = (
         "Anybody can change the URL. Set ACR_VALUES_REQUIRED for acr, use max_age for auth_time, "
         "or verify the claim in a backend of your own."
     )
     return [
         _warning("W097", f"{name} of the provider {provider.alias!r} is requested, and nothing verifies it.", hint)
-        for provider in conf.get().providers.values()
+        for provider in _providers()
         for name, value in provider.authorization_parameters.items()
         if _is_unverified(provider, name, value)
     ]
@@ -307,12 +305,9 @@ def check_host(**_kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security)
 def check_login_url(**_kwargs: Any) -> list[CheckMessage]:
     """W083: Django redirects users who must sign in to ``LOGIN_URL``."""
-    try:
-        url = resolve_url(settings.LOGIN_URL)
-    except (NoReverseMatch, TypeError):
-        if _receiver() is None:
-            return []  # E053 comes first
-        url = ""
+    url = _resolved(settings.LOGIN_URL)
+    if not url and _receiver() is None:
+        return []  # E053 comes first
     if url and (urlsplit(url).netloc or (url.startswith("/") and _has_page(url))):
         return []
     hint = 'Django redirects users who must sign in to this URL. Write: LOGIN_URL = "ory_logout:login"'
@@ -334,11 +329,16 @@ def check_redirect_urls(**_kwargs: Any) -> list[CheckMessage]:
 
 def _leads_somewhere(value: Any) -> bool:
     """Whether ``value`` is the name of a view, a path from the root of the site, or a URL with a host."""
-    try:
-        url = resolve_url(value)
-    except (NoReverseMatch, TypeError):
-        return False
+    url = _resolved(value)
     return url.startswith("/") or bool(urlsplit(url).netloc)
+
+
+def _resolved(value: Any) -> str:
+    """The URL that ``value`` means to Django's redirects. Empty if it names no view."""
+    try:
+        return resolve_url(value)
+    except (NoReverseMatch, TypeError):
+        return ""
 
 
 def _has_page(url: str) -> bool:
@@ -383,10 +383,11 @@ def check_cookies(**_kwargs: Any) -> list[CheckMessage]:
         hint = 'Use "Lax": a browser that returns from the provider does not send a strict cookie.'
         messages.append(_error("E058", 'SESSION_COOKIE_SAMESITE is "Strict".', hint))
     site_url = _site_url()
-    if settings.SESSION_COOKIE_SECURE and site_url.startswith("http:") and not conf.is_secure(site_url):
+    is_in_the_clear = bool(site_url) and not conf.is_secure(site_url)
+    if settings.SESSION_COOKIE_SECURE and is_in_the_clear:
         hint = "The browser would never send the cookie: make SITE_URL https."
         messages.append(_error("E059", "SESSION_COOKIE_SECURE is on, and SITE_URL is http.", hint))
-    if site_url.startswith("http:") and not conf.is_secure(site_url) and _has_form_post():
+    if is_in_the_clear and any(provider.response_mode == "form_post" for provider in _providers()):
         hint = "Browsers send the cookie of such a sign-in only over https: make SITE_URL https."
         messages.append(_error("E064", "RESPONSE_MODE is form_post, and SITE_URL is http.", hint))
     for kind in ["SESSION_COOKIE"] if settings.CSRF_USE_SESSIONS else ["SESSION_COOKIE", "CSRF_COOKIE"]:
@@ -407,12 +408,6 @@ def _elsewhere(kind: str, host: str | None, receiver: str) -> Iterator[CheckMess
             f'Browsers do not send the cookie there. Write: {kind}_PATH = "/". Silence this if the server adds a path.'
         )
         yield _warning("W096", message, hint)
-
-
-def _has_form_post() -> bool:
-    return not conf.problems() and any(
-        provider.response_mode == "form_post" for provider in conf.get().providers.values()
-    )
 
 
 @register(Tags.caches)
@@ -472,6 +467,11 @@ def check_durability(databases: Any = None, **_kwargs: Any) -> list[CheckMessage
     message = f"A crash of the database {connection.alias!r} can lose logouts that this site has confirmed."
     hint = f"The setting is {value!r} now. Write in the configuration of the database server: {line}"
     return [_warning("W089", message, hint)]
+
+
+def _providers() -> list[conf.ProviderConfig]:
+    """The OpenID providers; none if the settings have an error, which :func:`check_settings` reports."""
+    return [] if conf.problems() else list(conf.get().providers.values())
 
 
 def _site_url() -> str:

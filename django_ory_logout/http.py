@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from json import dumps
 from typing import Any
 
 import requests
@@ -33,12 +32,8 @@ MAX_BYTES = 1024 * 1024
 CHUNK_BYTES = 16 * 1024
 
 _TEMPORARY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-_STAYS = frozenset(
-    {
-        HTTPStatus.NOT_IMPLEMENTED,
-        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
-        HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
-    }
+_LASTING_FAULTS = frozenset(
+    {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED}
 )
 #: The error code for each reason of :mod:`.strict_json`.
 _CODES: dict[str, str] = {
@@ -71,9 +66,8 @@ class Response:
     @property
     def is_temporary(self) -> bool:
         """Whether the status is a fault after which trying again may help."""
-        if self.status in _STAYS:
-            return False
-        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _TEMPORARY_STATUSES
+        is_fault = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR and self.status not in _LASTING_FAULTS
+        return is_fault or self.status in _TEMPORARY_STATUSES
 
     @sensitive_variables()
     def json(self) -> dict[str, Any]:
@@ -110,25 +104,23 @@ def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
     Raises :exc:`SetupError` if the URL is unusable, the certificate is not trusted, the two sides
     cannot agree on TLS, or the response is too large.
     """
-    return _send("GET", url, headers=headers)
+    return send("GET", url, headers=headers)
 
 
 @sensitive_variables()
 def post(url: str, body: str, headers: Mapping[str, str]) -> Response:
     """Post a form-encoded ``body`` to ``url``. Raises like :func:`get`."""
-    return _send("POST", url, headers=headers, body=body)
+    return send("POST", url, headers=headers, body=body)
 
 
 @sensitive_variables()
-def send(method: str, url: str, document: object = None, headers: Mapping[str, str] | None = None) -> Response:
-    """Send a request to ``url``, with ``document`` as JSON unless it is ``None``. Raises like :func:`get`."""
-    if document is None:
-        return _send(method, url, headers=headers)
-    return _send(method, url, headers={"Content-Type": "application/json", **(headers or {})}, body=dumps(document))
+def send(
+    method: str, url: str, document: object = None, headers: Mapping[str, str] | None = None, body: str | None = None
+) -> Response:
+    """Send a request to ``url``: with ``body``, or with ``document`` as JSON, or with neither.
 
-
-@sensitive_variables()
-def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str | None = None) -> Response:
+    Raises like :func:`get`.
+    """
     adapter = _DeadlineAdapter()
     try:
         with requests.Session() as session:
@@ -138,8 +130,9 @@ def _send(method: str, url: str, *, headers: Mapping[str, str] | None, body: str
                 method,
                 url,
                 data=body,
+                json=document,
                 headers={"Accept": "application/json", **(headers or {})},
-                auth=_no_auth,
+                auth=lambda request: request,  # without it, requests replaces our header by credentials of ~/.netrc
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,
                 stream=True,
@@ -227,15 +220,22 @@ def addresses(host: str) -> list[str]:
         return []
 
 
-def is_connection_refused(error: BaseException | None) -> bool:
+def is_connection_refused(error: BaseException) -> bool:
     """Whether ``error`` of a call comes from a refused connection, not counting a connection to a proxy."""
-    while error and not isinstance(error, ConnectionRefusedError | requests.exceptions.ProxyError):
-        error = error.__cause__ or error.__context__
-    return isinstance(error, ConnectionRefusedError)
+    return isinstance(_cause(error, ConnectionRefusedError, requests.exceptions.ProxyError), ConnectionRefusedError)
+
+
+def _cause(error: BaseException, *kinds: type[Exception]) -> BaseException | None:
+    """The first error of ``kinds`` in the chain of causes, which begins with ``error`` itself."""
+    found: BaseException | None = error
+    while found and not isinstance(found, kinds):
+        found = found.__cause__ or found.__context__
+    return found
 
 
 def _failure(error: Exception, detail: str, *, is_over: bool) -> TemporaryError:
-    if _is_untrusted(error):
+    # A missing file of trusted certificates is an OSError. For network errors, requests has its own classes.
+    if type(error) is OSError or _cause(error, ssl.SSLCertVerificationError):
         return SetupError("certificate_untrusted", detail)
     if isinstance(error, LocationValueError | InvalidURL | InvalidSchema | MissingSchema):
         return SetupError("address_unusable", detail)
@@ -244,26 +244,11 @@ def _failure(error: Exception, detail: str, *, is_over: bool) -> TemporaryError:
     return ProviderUnavailable("too_slow" if is_over else "unreachable", detail)
 
 
-def _is_untrusted(error: BaseException | None) -> bool:
-    """Whether a certificate is not trusted, or the file of trusted certificates is missing."""
-    if type(error) is OSError:  # a missing file: for network errors, requests has its own classes
-        return True
-    while error and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error is not None
-
-
-def _tls_mismatch(error: BaseException | None) -> str:
+def _tls_mismatch(error: Exception) -> str:
     """Why the two sides can never agree on TLS, in OpenSSL's words: no TLS there, no common version or cipher."""
-    while error and not isinstance(error, ssl.SSLError):
-        error = error.__cause__ or error.__context__
-    reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+    cause = _cause(error, ssl.SSLError)
+    reason = getattr(cause, "reason", None) or ""
     return reason if re.search("VERSION|PROTOCOL|HANDSHAKE_FAILURE|CIPHER|HTTP|RECORD_LAYER", reason) else ""
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Add no authentication. Without this, ``requests`` would replace our header by credentials from ``~/.netrc``."""
-    return request
 
 
 def _read(response: requests.Response) -> bytes:

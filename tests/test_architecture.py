@@ -55,7 +55,7 @@ INSIDE = {
         {"opening"},
     ],
     "users": [{"fields", "refusals"}, {"creation", "usernames"}],
-    "conf": [{"setting"}, {"rules"}, {"lookup"}],
+    "conf": [{"validation"}, {"settings"}, {"lookup"}],
     "flows": [{"client_registration", "logout", "notices"}, {"login"}],
     "views": [
         {"errors", "requests"},
@@ -68,8 +68,8 @@ INSIDE = {
 
 #: Modules that can open a connection.
 NETWORK = {"aiohttp", "http.client", "httpx", "requests", "socket", "urllib.request", "urllib3"}
-#: Modules that only read.
-HARMLESS = {"requests.utils.parse_header_links"}
+#: They open no connection. A cookie jar reads a ``Request``.
+HARMLESS = {"requests.utils.parse_header_links", "urllib.request.Request"}
 HTTP_MODULE = "http"
 
 #: All that ``oidc/`` may import. None of these knows models, settings or requests.

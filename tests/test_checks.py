@@ -25,7 +25,7 @@ from django.urls.base import set_script_prefix
 
 from django_ory_logout import checks, conf
 from django_ory_logout.backends import ProviderBackend
-from django_ory_logout.conf import rules
+from django_ory_logout.conf import settings as conf_settings
 from django_ory_logout.middleware import KratosMiddleware, LoginSessionMiddleware
 
 from .oidc.samples import changed
@@ -701,7 +701,7 @@ def _ids_given_in(module: Any) -> list[object]:
 
 
 def test_each_error_has_its_own_id() -> None:
-    given = [*_ids_given_in(rules), *_ids_given_in(checks)]
+    given = [*_ids_given_in(conf_settings), *_ids_given_in(checks)]
 
     assert len(given) > 40
     assert [code for code, times in Counter(given).items() if times > 1] == []

@@ -263,7 +263,8 @@ def test_the_reference_lists_the_settings(heading: str, known: dict[str, conf.Se
 
 
 def check_ids() -> set[str]:
-    trees = [ast.parse((PACKAGE / name).read_text()) for name in ("conf/rules.py", "conf/setting.py", "checks.py")]
+    files = ("conf/settings.py", "conf/validation.py", "checks.py")
+    trees = [ast.parse((PACKAGE / name).read_text()) for name in files]
     texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[EW]\d{3}", text)}
 

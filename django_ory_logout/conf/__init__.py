@@ -1,23 +1,21 @@
 """The settings of ``ORY_LOGOUT``: :func:`get` returns them, and :func:`problems` finds their errors."""
 
 from .lookup import URLS_LINE, URLS_MISSING, Config, KratosConfig, ProviderConfig, get
-from .rules import (
+from .settings import (
     HYDRA_SETTINGS,
     KRATOS_SETTINGS,
     PROVIDER_SETTINGS,
-    RESERVED_PARAMETERS,
     SETTINGS,
     is_origin,
     is_secure,
     problems,
 )
-from .setting import Problem, Setting, in_the_clear, named, not_a_dict, problems_in
+from .validation import Problem, Setting, in_the_clear, named, not_a_dict, problems_in
 
 __all__ = [
     "HYDRA_SETTINGS",
     "KRATOS_SETTINGS",
     "PROVIDER_SETTINGS",
-    "RESERVED_PARAMETERS",
     "SETTINGS",
     "URLS_LINE",
     "URLS_MISSING",

@@ -19,7 +19,7 @@ from ..oidc.metadata import Registration
 from ..oidc.provider import Provider
 from ..ory.hydra import HydraAdmin
 from ..ory.kratos import KratosAdmin, KratosPublic
-from .rules import KRATOS_SETTINGS, PROVIDER_SETTINGS, SETTINGS, is_kratos_alone, kratos_issuer, problems
+from .settings import KRATOS_SETTINGS, PROVIDER_SETTINGS, SETTINGS, is_kratos_alone, kratos_issuer, problems
 
 #: The line to write if a site has none of our URLs, and the message that says so.
 URLS_LINE = 'path("auth/", include("django_ory_logout.urls"))'

@@ -1,13 +1,15 @@
 """A minimal browser: it keeps cookies and reads forms and frames. It follows no redirect by itself."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
+from email.message import Message
 from functools import cached_property
 from html.parser import HTMLParser
-from typing import NamedTuple
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+from urllib.request import Request
 
 from django.views.decorators.debug import sensitive_variables
 
@@ -44,7 +46,6 @@ class Page:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query parameters of ``location``."""
         return query_of(self.location)
 
     @property
@@ -71,7 +72,6 @@ class Page:
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The parameters in the query of ``url``."""
     return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
 
 
@@ -94,66 +94,30 @@ class _PageParser(HTMLParser):
             self.refresh = attributes.get("content", "")
 
 
-class Cookie(NamedTuple):
-    """A cookie of a ``Set-Cookie`` header (RFC 6265, 5.2)."""
-
-    name: str
-    value: str
-    attributes: Mapping[str, str]
-
-    @classmethod
-    @sensitive_variables()
-    def parse(cls, header: str) -> "Cookie":
-        pair, *rest = (part.strip() for part in header.split(";"))
-        name, _, value = pair.partition("=")
-        attributes = (part.partition("=") for part in rest)
-        return cls(name, value, {key.strip().lower(): text.strip() for key, _, text in attributes})
-
-    @property
-    def is_persistent(self) -> bool:
-        """Whether browsers keep the cookie when they are closed."""
-        return "max-age" in self.attributes or "expires" in self.attributes
-
-    @property
-    def has_expired(self) -> bool:
-        if "max-age" in self.attributes:
-            seconds = self.attributes["max-age"]
-            return not (seconds.isdecimal() and int(seconds) > 0)
-        try:
-            return parsedate_to_datetime(self.attributes.get("expires", "")).timestamp() < time.time()
-        except ValueError:
-            return False
+def _cookie_jar() -> CookieJar:
+    # By default, a cookie without Domain goes to subdomains too.
+    return CookieJar(_Policy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain))
 
 
-class CookieScope(NamedTuple):
-    """The URLs that a cookie is sent to: one host or all hosts of a domain, and a path."""
+class _Policy(DefaultCookiePolicy):
+    """Browsers also keep cookies with ``Domain=localhost``. The default policy refuses a domain without a dot."""
 
-    host: str
-    is_domain: bool
-    path: str
-    is_secure: bool
+    def set_ok_domain(self, cookie: Cookie, request: Request) -> bool:
+        return _is_own_host(cookie, request) or super().set_ok_domain(cookie, request)
 
-    @classmethod
-    def of(cls, cookie: Cookie, url: str) -> "CookieScope":
-        parts, domain = urlsplit(url), cookie.attributes.get("domain", "").lstrip(".").lower()
-        path = cookie.attributes.get("path", "")
-        path = path if path.startswith("/") else parts.path.rpartition("/")[0] or "/"
-        return cls(domain or parts.hostname or "", bool(domain), path, "secure" in cookie.attributes)
+    def return_ok_domain(self, cookie: Cookie, request: Request) -> bool:
+        return _is_own_host(cookie, request) or super().return_ok_domain(cookie, request)
 
-    def matches(self, url: str) -> bool:
-        """Whether a request to ``url`` carries the cookie (RFC 6265, 5.1.3 and 5.1.4)."""
-        parts = urlsplit(url)
-        host, path = parts.hostname or "", parts.path or "/"
-        is_subdomain = self.is_domain and host.endswith(f".{self.host}")
-        is_below_path = path == self.path or path.startswith(self.path.rstrip("/") + "/")
-        return (host == self.host or is_subdomain) and is_below_path and (parts.scheme == "https" or not self.is_secure)
+
+def _is_own_host(cookie: Cookie, request: Request) -> bool:
+    return cookie.domain.removeprefix(".") == urlsplit(request.full_url).hostname
 
 
 @dataclass
 class Browser:
     """Keeps cookies as browsers do. It ignores a cookie for a domain that the host is not part of."""
 
-    _cookies: dict[tuple[str, str, str], tuple[CookieScope, Cookie]] = field(default_factory=dict, repr=False)
+    cookies: CookieJar = field(default_factory=_cookie_jar, repr=False)
 
     @sensitive_variables()
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Page:
@@ -177,17 +141,15 @@ class Browser:
 
     @sensitive_variables()
     def _headers(self, url: str, headers: Mapping[str, str] | None) -> dict[str, str]:
-        cookies = [cookie for scope, cookie in self._cookies.values() if scope.matches(url)]
-        line = "; ".join(f"{cookie.name}={cookie.value}" for cookie in cookies)
-        return {**HEADERS, **(headers or {}), **({"Cookie": line} if line else {})}
+        request = Request(url)  # noqa: S310
+        self.cookies.add_cookie_header(request)
+        return {**HEADERS, **(headers or {}), **dict(request.header_items())}
 
     @sensitive_variables()
     def _keep_cookies(self, url: str, response: http.Response) -> Page:
+        message = Message()
         for header in response.set_cookies:
-            cookie = Cookie.parse(header)
-            scope = CookieScope.of(cookie, url)
-            key = (cookie.name, scope.host, scope.path)
-            self._cookies.pop(key, None)
-            if not cookie.has_expired and scope._replace(path="/", is_secure=False).matches(url):
-                self._cookies[key] = scope, cookie
+            message["Set-Cookie"] = header
+        answer: Any = SimpleNamespace(info=lambda: message)
+        self.cookies.extract_cookies(answer, Request(url))  # noqa: S310
         return Page(url, response)

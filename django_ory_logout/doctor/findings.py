@@ -45,7 +45,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Finding:
-    """One row of the report. ``about``: the alias of a provider; empty for the site."""
+    """One row of the report, as the JSON shows it. ``about``: the alias of a provider; empty for the site."""
 
     check: str
     title: str
@@ -54,19 +54,9 @@ class Finding:
     found: str
     todo: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """The row for JSON."""
-        return {
-            "check": self.check,
-            "title": self.title,
-            "about": self.about,
-            "verdict": self.verdict.value,
-            "found": self.found,
-            "todo": self.todo,
-        }
 
-
-CheckFunction = Callable[[Any], Iterable[CheckResult]]
+#: It returns its only result, or yields several.
+CheckFunction = Callable[[Any], CheckResult | Iterable[CheckResult]]
 
 
 @dataclass(frozen=True)
@@ -90,7 +80,8 @@ class Check:
         """
         results: list[CheckResult] = []
         try:
-            for result in self.function(target):
+            found = self.function(target)
+            for result in [found] if isinstance(found, CheckResult) else found:
                 results.append(result)
         except Exception as error:
             results.append(unknown(_reason(error)))
@@ -98,7 +89,6 @@ class Check:
             yield self.as_finding(result, about)
 
     def as_finding(self, result: CheckResult, about: str) -> Finding:
-        """``result`` as a row of the report."""
         return Finding(self.id, str(self.title), about, result.verdict, redact(result.found), redact(result.todo))
 
 
@@ -116,7 +106,6 @@ _CHECK_OF_ERROR_CODE = {"cache_fault": "site.cache", "cache_unusable": "site.cac
 
 
 def _reason(error: Exception) -> str:
-    """Why a check could not be done."""
     if isinstance(error, NotKnown):
         return str(error)
     if isinstance(error, ImproperlyConfigured | NoReverseMatch | ImportError):

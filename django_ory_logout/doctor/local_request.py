@@ -3,13 +3,10 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
-from typing import Any
 from urllib.parse import urlsplit
-from wsgiref.util import setup_testing_defaults
 
 from django.core.handlers.base import BaseHandler
-from django.core.handlers.wsgi import WSGIRequest
+from django.test import RequestFactory
 from django.urls import get_script_prefix
 from django.utils import translation
 
@@ -18,29 +15,22 @@ from ..http import Response
 
 def post_locally(url: str, body: str, content_type: str) -> Response:
     """This site's response to a POST at ``url``. Raises what its middleware raises."""
+    parts = urlsplit(url)
+    is_secure = parts.scheme == "https"
+    request = RequestFactory().post(
+        "/" + parts.path.removeprefix(get_script_prefix()),
+        body,
+        content_type,
+        secure=is_secure,
+        headers={"Host": parts.netloc},
+        SERVER_NAME=parts.hostname,
+        SERVER_PORT=str(parts.port or (443 if is_secure else 80)),
+    )
     handler = BaseHandler()
     handler.load_middleware()
     with _without_logging():
-        response = handler.get_response(WSGIRequest(_environ(url, body.encode(), content_type)))
+        response = handler.get_response(request)
     return Response(response.status_code, response.headers, getattr(response, "content", b""))
-
-
-def _environ(url: str, body: bytes, content_type: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": "POST",
-        "PATH_INFO": "/" + parts.path.removeprefix(get_script_prefix()),
-        "HTTP_HOST": parts.netloc,
-        "SERVER_NAME": parts.hostname,
-        "SERVER_PORT": str(parts.port or {"https": 443}.get(parts.scheme, 80)),
-        "REMOTE_ADDR": "127.0.0.1",
-        "CONTENT_TYPE": content_type,
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.url_scheme": parts.scheme,
-        "wsgi.input": BytesIO(body),
-    }
-    setup_testing_defaults(environ)
-    return environ
 
 
 @contextmanager

@@ -2,21 +2,18 @@
 
 import time
 from collections.abc import Collection, Iterator
-from typing import Any
 
 from django.utils.translation import gettext as _
 
 from .. import conf
-from .checks import history, history_refusals, hydra_sessions, kratos, provider, receiver, registration, site
+from .checks import history, history_hydra, history_refusals, kratos, provider, receiver, registration, site
 from .findings import CHECKS, SECTIONS, Check, Finding, Scope, unknown
-from .targets import KratosTarget, ProviderTarget, SiteTarget, UnreadProviderTarget
+from .targets import SiteTarget, Targets, UnreadProviderTarget, targets_of
 
 #: The modules with the checks, in the order in which the checks run.
-CHECK_MODULES = (site, provider, receiver, registration, kratos, history, history_refusals, hydra_sessions)
+CHECK_MODULES = (site, provider, receiver, registration, kratos, history, history_refusals, history_hydra)
 #: No check starts later than this, in seconds. A check that has started may take as long as its requests take.
 LAST_START_SECONDS = 120
-
-Targets = dict[Scope, list[tuple[Any, str]]]
 
 
 def run_checks(*, alias: str | None = None, only: Collection[str] = ()) -> Iterator[Finding]:
@@ -49,41 +46,14 @@ def _findings(targets: Targets, checks: list[Check]) -> Iterator[Finding]:
 
 
 def _targets(alias: str | None) -> Targets:
-    config = _config()
-    site_target = SiteTarget(config)
-    if config is None:
+    try:
+        config = conf.get()
+    except Exception:  # the settings can hold anything. The row site.checks has the reason.
         # Without the settings, the providers are not known: each check gets one row for all of them.
         return {
-            Scope.SITE: [(site_target, "")],
+            Scope.SITE: [(SiteTarget(None), "")],
             Scope.PROVIDER: [(UnreadProviderTarget(), "")],
             Scope.HYDRA: [],
             Scope.KRATOS: [],
         }
-    if alias is not None and alias not in {
-        *config.providers,
-        *(kratos_config.alias for kratos_config in config.kratos),
-    }:
-        raise ValueError(_("There is no provider %(alias)r in the settings.") % {"alias": alias})
-    providers = [
-        ProviderTarget(provider_config, site_target)
-        for provider_config in config.providers.values()
-        if alias in {None, provider_config.alias}
-    ]
-    return {
-        Scope.SITE: [(site_target, "")],
-        Scope.PROVIDER: [(target, target.config.alias) for target in providers],
-        Scope.HYDRA: [(target, target.config.alias) for target in providers if target.config.hydra],
-        Scope.KRATOS: [
-            (KratosTarget(kratos_config), kratos_config.alias)
-            for kratos_config in config.kratos
-            if alias in {None, kratos_config.alias}
-        ],
-    }
-
-
-def _config() -> conf.Config | None:
-    """The settings; ``None`` if they cannot be read. The row ``site.checks`` has the reason."""
-    try:
-        return conf.get()
-    except Exception:  # the settings can hold anything
-        return None
+    return targets_of(config, alias)

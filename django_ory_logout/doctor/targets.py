@@ -16,8 +16,7 @@ from ..flows.notices import own_probe
 from ..oidc.messages import FORM
 from ..oidc.metadata import ProviderMetadata
 from ..ory.hydra import ConsentSession, HydraAdmin, OAuth2Client
-from ..ory.kratos import KratosAdmin
-from .findings import NotKnown, refer_to
+from .findings import NotKnown, Scope, refer_to
 
 
 def probe_form() -> str:
@@ -25,8 +24,17 @@ def probe_form() -> str:
     return urlencode({"logout_token": own_probe()})
 
 
-#: The headers of a logout notice: providers accept any content type.
-PROBE_HEADERS = {"Content-Type": FORM, "Accept": "*/*"}
+def send_probe(url: str) -> http.Response:
+    """Post the form to ``url`` as providers do: they accept any content type. Raises like :func:`.http.get`."""
+    return http.post(url, probe_form(), {"Content-Type": FORM, "Accept": "*/*"})
+
+
+def document_in(response: http.Response) -> Mapping[str, Any]:
+    """The JSON object in ``response``; empty if there is none."""
+    try:
+        return response.json()
+    except ProviderUnavailable:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class SiteTarget:
     def receiver(self) -> FetchResult:
         """The response of the back-channel receiver to an invalid token that is posted to its public URL."""
         url = self.config.absolute("backchannel_logout")
-        return fetch(lambda: http.post(url, probe_form(), PROBE_HEADERS))
+        return fetch(lambda: send_probe(url))
 
     def must_be_reachable(self) -> None:
         """Raise :exc:`NotKnown` if this machine does not reach the public URL, so that only one check waits for it."""
@@ -139,11 +147,6 @@ class ProviderTarget:
         return self.endpoints
 
     @property
-    def jwks_result(self) -> FetchResult:
-        """The answer to the request for the JWK Set."""
-        return self.site.document(self.endpoints.jwks_uri)
-
-    @property
     def hydra(self) -> HydraAdmin:
         """Hydra's admin API. The targets of the scope ``hydra`` have it."""
         if self.config.hydra is None:
@@ -171,17 +174,27 @@ class ProviderTarget:
         return self._client
 
 
-@dataclass(frozen=True)
-class KratosTarget:
-    """A Kratos of the settings."""
+#: The targets of each scope, with the alias of the provider; empty for the site.
+Targets = dict[Scope, list[tuple[Any, str]]]
 
-    config: conf.KratosConfig
 
-    @property
-    def admin(self) -> KratosAdmin:
-        if self.config.admin is None:
-            raise NotKnown(_("No ADMIN_URL is configured for this Kratos."))
-        return self.config.admin
+def targets_of(config: conf.Config, alias: str | None = None) -> Targets:
+    """The site, and all providers and Kratoses, or only this ``alias``. Raises ``ValueError`` for an unknown one."""
+    site = SiteTarget(config)
+    providers = [
+        (ProviderTarget(provider, site), provider.alias)
+        for provider in config.providers.values()
+        if alias in {None, provider.alias}
+    ]
+    kratoses = [(kratos, kratos.alias) for kratos in config.kratos if alias in {None, kratos.alias}]
+    if alias is not None and not providers and not kratoses:
+        raise ValueError(_("There is no provider %(alias)r in the settings.") % {"alias": alias})
+    return {
+        Scope.SITE: [(site, "")],
+        Scope.PROVIDER: providers,
+        Scope.HYDRA: [(target, name) for target, name in providers if target.config.hydra],
+        Scope.KRATOS: kratoses,
+    }
 
 
 def fetch(send: Callable[[], http.Response]) -> FetchResult:

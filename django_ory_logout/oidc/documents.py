@@ -48,10 +48,6 @@ _parsed: dict[str, DocumentCopy[Any]] = {}
 _waiting = threading.BoundedSemaphore(MAX_WAITING)
 
 
-def _accept_any(_value: object) -> bool:
-    return True
-
-
 class CachedDocument(Generic[T]):
     """One JSON document of a provider."""
 
@@ -98,7 +94,7 @@ class CachedDocument(Generic[T]):
             return cached
 
     def fetch_or_wait(
-        self, now: float, old: DocumentCopy[T] | None, is_enough: Callable[[T], bool] = _accept_any
+        self, now: float, old: DocumentCopy[T] | None, is_enough: Callable[[T], bool] = lambda _value: True
     ) -> DocumentCopy[T]:
         """Like :meth:`fetch`. If another process is fetching now, wait for its copy.
 
@@ -113,7 +109,7 @@ class CachedDocument(Generic[T]):
         return newer if is_enough(newer.value) else self.fetch(now, newer, is_enough)
 
     def fetch(
-        self, now: float, old: DocumentCopy[T] | None = None, is_enough: Callable[[T], bool] = _accept_any
+        self, now: float, old: DocumentCopy[T] | None = None, is_enough: Callable[[T], bool] = lambda _value: True
     ) -> DocumentCopy[T]:
         """Fetch the document from the provider; only one process does so at a time. Raises :exc:`TemporaryError`.
 

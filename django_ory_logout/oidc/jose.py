@@ -34,7 +34,8 @@ _CODES: dict[str, str] = {
     "syntax": "malformed",
 }
 
-#: Returns the keys to try for a ``kid`` (``None``: the token has none). Raises ``TemporaryError`` if unknown now.
+#: Returns the keys to try for a ``kid`` (``None``: the token has none). Raises ``TemporaryError`` if the keys cannot
+#: be fetched now.
 Keys = Callable[[str | None], Iterable[Key]]
 
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
+from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -22,20 +23,22 @@ JWT = "application/jwt"
 Claims = Mapping[str, Any]
 #: Errors of the provider itself, not about the user (RFC 6749, 4.1.2.1).
 TRY_AGAIN = frozenset({"server_error", "temporarily_unavailable"})
-#: The user refused, or the provider for the user. ``user_cancelled`` is not registered, but providers send it.
-DENIED = frozenset({"access_denied", "user_cancelled"})
-#: A new sign-in can succeed after these errors: those of Core 3.1.2.6, and Hydra's own for lost cookies and timeouts.
-START_AGAIN = frozenset(
-    {
-        "account_selection_required",
-        "consent_required",
-        "interaction_required",
-        "login_required",
-        "request_forbidden",
-        "request_unauthorized",
-    }
-)
-#: The statuses of the token endpoint that come with an error of RFC 6749, 5.2.
+#: Our code for each error of the provider about the user.
+_REFUSALS: dict[str, str] = {
+    # The user refused the sign-in, or the provider refused the user. Providers also send ``user_cancelled``, which is
+    # not registered.
+    "access_denied": "provider_refused",
+    "user_cancelled": "provider_refused",
+    # A new sign-in can succeed after the errors of Core 3.1.2.6, and after Hydra's own for lost cookies and timeouts.
+    "account_selection_required": "authorization_lost",
+    "consent_required": "authorization_lost",
+    "interaction_required": "authorization_lost",
+    "login_required": "authorization_lost",
+    "request_forbidden": "authorization_lost",
+    "request_unauthorized": "authorization_lost",
+    "unmet_authentication_requirements": "authentication_unmet",
+}
+#: The statuses of the token and revocation endpoints that come with an error of RFC 6749, 5.2.
 _TOKEN_REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 #: Servers and proxies often limit all request headers together to 8 KiB.
 MAX_URL_LENGTH = 4096
@@ -89,20 +92,10 @@ def authorization_code(response: Mapping[str, str], metadata: ProviderMetadata, 
     if response.get("error") in TRY_AGAIN:
         raise ProviderUnavailable("provider_fault", _described(response))
     if "error" in response:
-        raise _refusal(response)
+        raise SignInRefused(_REFUSALS.get(response["error"], "authorization_request_refused"), _described(response))
     if not response.get("code"):
         raise InvalidMessage("code_missing", "the response has neither a code nor an error")
     return response["code"]
-
-
-def _refusal(response: Mapping[str, str]) -> SignInRefused:
-    if response["error"] in DENIED:
-        return SignInRefused("provider_refused", _described(response))
-    if response["error"] in START_AGAIN:
-        return SignInRefused("authorization_lost", _described(response))
-    if response["error"] == "unmet_authentication_requirements":
-        return SignInRefused("authentication_unmet", _described(response))
-    return SignInRefused("authorization_request_refused", _described(response))
 
 
 @dataclass(frozen=True)
@@ -159,10 +152,11 @@ def parse_token_response(response: Response) -> Tokens:
     if not response.ok and response.status not in _TOKEN_REFUSALS:
         raise _fault(response, "token_endpoint", "the token endpoint")
     document = response.json()
-    if not response.ok or _text(document, "error"):  # some providers send errors with status 200
-        if _text(document, "error") in TRY_AGAIN:
+    error = _text(document, "error")
+    if not response.ok or error:  # some providers send errors with status 200
+        if error in TRY_AGAIN:
             raise ProviderUnavailable("token_endpoint_fault", _described(document))
-        if _text(document, "error") in DENIED:
+        if error and _REFUSALS.get(error) == "provider_refused":
             raise SignInRefused("provider_refused", _described(document))
         is_code = document.get("error") == "invalid_grant"
         raise InvalidMessage("token_request_refused" if is_code else "client_refused", _described(document))
@@ -226,7 +220,7 @@ def check_revocation_response(response: Response) -> None:
     Raises :exc:`InvalidMessage` (``revocation_refused``) if it refuses, :exc:`ProviderUnavailable` for any other answer
     that is not a success.
     """
-    if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if response.status in _TOKEN_REFUSALS:
         document = response.json()
         if _text(document, "error") in TRY_AGAIN:
             raise ProviderUnavailable("revocation_fault", _described(document))
@@ -245,10 +239,8 @@ class EndSessionRequest:
 
     @property
     def url(self) -> str:
-        if not self.parameters:
-            return self.endpoint
-        separator = "&" if "?" in self.endpoint else "?"
-        return f"{self.endpoint}{separator}{urlencode(self.parameters)}"
+        url: str = add_params_to_uri(self.endpoint, self.parameters.items())
+        return url
 
     @property
     def by_post(self) -> bool:

@@ -142,7 +142,10 @@ def follow(seconds: float) -> Iterator[Callable[[], None]]:
 
 
 def _insert_if_followed(step: LogoutEvent) -> bool:
-    """Insert ``step`` if somebody follows, and return whether. One ``INSERT ... SELECT``, which the ORM lacks."""
+    """Insert ``step`` if somebody follows. Return whether it was inserted.
+
+    This is one ``INSERT ... SELECT``, which the ORM lacks.
+    """
     connection = connections[rows().db]
     fields = [field for field in LogoutEvent._meta.concrete_fields if not field.primary_key]
     values = {f"new_{field.name}": Value(getattr(step, field.attname), field) for field in fields}
@@ -176,9 +179,9 @@ def is_purged() -> bool:
 def _count_to_write(*name: str) -> int:
     """The number to write now for ``name``. This limits the writes.
 
-    - 1: one of the first :data:`BURST` in a minute, written at once.
-    - 0: a later one, not written yet.
-    - :data:`BURST`: a later one that completes :data:`BURST` of them. Write all that were not written yet.
+    - 1: one of the first :data:`BURST` in a minute. Write it at once.
+    - 0: a later one. Do not write it yet.
+    - :data:`BURST`: a later one, and :data:`BURST` are now unwritten. Write all of these.
     """
     minute = int(time.monotonic() // 60)
     with _lock:

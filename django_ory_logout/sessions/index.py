@@ -41,7 +41,8 @@ INDEX_KEY = "_ory_logout_mark"
 CHUNK = 500
 #: The log level of the line about each ended login session. A purge may end very many.
 _ended_log_level = ContextVar("ended_log_level", default=logging.INFO)
-#: How exact ``last_seen_at`` is. Also how often a session asks the index if its engine cannot bring it back.
+#: How exact ``last_seen_at`` is. Also the interval in which a process asks the index about a session whose engine never
+#: stores a deleted session again.
 LAST_SEEN_SECONDS = 5 * 60
 
 #: The rows that this process recently found active. Each entry has its own timeout.

@@ -211,7 +211,7 @@ class LoginSessionStore(SessionBase):
             mark["key"] = key
             self.modified = True
 
-        # If the view's transaction is rolled back, the row keeps the old key, and so must the mark.
+        # If the view's transaction is rolled back, the row keeps the old key. Then the mark must keep the old key too.
         index.after_commit(adopt)
         return True
 

@@ -39,7 +39,10 @@ def set_pending(request: HttpRequest, response: HttpResponse, pending: PendingSi
 
 
 def set_done(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
-    """Set a cookie for the completed sign-in ``pending``. The callback needs it if the browser opens it again."""
+    """Set a cookie for the completed sign-in ``pending``.
+
+    If the browser opens the callback again, the callback needs this cookie.
+    """
     for name in _sent(request, DONE):
         delete(response, name)
     _set(response, f"{DONE}{_digest(pending.state)}", pending, pending.without_secrets.signed())

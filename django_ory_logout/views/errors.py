@@ -28,8 +28,8 @@ from ..exceptions import (
 
 logger = logging.getLogger("django_ory_logout")
 
-#: After how many seconds a page or a program may try again. Hydra makes three attempts at a notice and obeys this: they
-#: then span 10 s instead of 3.
+#: After how many seconds a page or a program may try again. Hydra makes three attempts at a notice and obeys this
+#: number: the attempts then take 10 s instead of 3 s.
 RETRY_AFTER_SECONDS = 5
 #: Letters and digits that are easy to tell apart, also on the telephone.
 _REFERENCE_ALPHABET = "ABCDEFGHJKMNPQRSTVWXYZ23456789"

@@ -24,7 +24,7 @@ from .errors import json_error
 from .requests import forget_query, is_navigation, single_values
 from .responses import error_page, signed_in_already, url_after_login
 
-#: Title and message for somebody who is signed in, and brings a state that is not known here.
+#: Title and message if a signed-in browser comes with an unknown ``state``.
 _SIGNED_IN = (
     gettext_lazy("You are signed in already"),
     gettext_lazy("This sign-in was not completed, and nothing has changed: you are still signed in."),
@@ -96,7 +96,7 @@ def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: st
     return not is_named or (login is not None and login.provider == alias)
 
 
-@csrf_exempt  # the cookie of its state binds it to this browser
+@csrf_exempt  # the cookie of the ``state`` binds the request to this browser
 @skip_kratos
 @public
 @sensitive_post_parameters("code", "state")

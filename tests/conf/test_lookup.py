@@ -20,9 +20,9 @@ from django_ory_logout.conf import (
     Problem,
     is_origin,
     is_secure,
-    rules,
 )
-from django_ory_logout.conf.setting import fits
+from django_ory_logout.conf.settings import KRATOS_ALONE, RESERVED_PARAMETERS
+from django_ory_logout.conf.validation import fits
 from django_ory_logout.oidc.metadata import Registration
 
 from ..oidc.samples import ABSENT, anything, changed
@@ -268,7 +268,7 @@ WRONG_IN_A_PROVIDER: list[tuple[str, str, Any]] = [
     ("E030", "AUTHORIZATION_PARAMETERS", {"max_age": 60}),
     *[("E030", "AUTHORIZATION_PARAMETERS", {"max_age": value}) for value in ("", "a minute", "-1", "1.5", "9" * 10)],
     ("E030", "AUTHORIZATION_PARAMETERS", {7: "seven"}),
-    *[("E030", "AUTHORIZATION_PARAMETERS", {name: "x"}) for name in sorted(conf.RESERVED_PARAMETERS)],
+    *[("E030", "AUTHORIZATION_PARAMETERS", {name: "x"}) for name in sorted(RESERVED_PARAMETERS)],
     ("E081", "ACR_VALUES_REQUIRED", "phr"),
     ("E081", "ACR_VALUES_REQUIRED", [""]),
     ("E081", "ACR_VALUES_REQUIRED", ["phr phrh"]),
@@ -515,7 +515,7 @@ def test_a_provider_with_kratos_alone_needs_no_registration() -> None:
     assert [provider.alias for provider in config.kratos] == ["people"]
 
 
-@pytest.mark.parametrize("name", sorted(PROVIDER_SETTINGS.keys() - rules.KRATOS_ALONE - {"ISSUER", "CLIENT_ID"}))
+@pytest.mark.parametrize("name", sorted(PROVIDER_SETTINGS.keys() - KRATOS_ALONE - {"ISSUER", "CLIENT_ID"}))
 def test_a_provider_with_kratos_alone_has_no_setting_of_a_registration(name: str) -> None:
     (problem,) = problems(site(PROVIDERS={"default": {"KRATOS": AT_KRATOS, name: PROVIDER_SETTINGS[name].default}}))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from urllib3 import HTTPHeaderDict
 
-from django_ory_logout.doctor.browser import Browser, Cookie, Form, Page
+from django_ory_logout.doctor.browser import Browser, Form, Page
 from django_ory_logout.http import Response
 from django_ory_logout.testing.http import Answer, Request
 from django_ory_logout.testing.network import FakeNetwork, Route, connected
@@ -98,10 +98,27 @@ def test_the_browser_does_not_change_a_cookie_value(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "persistent"), [("a=1", False), ("a=1; Max-Age=5", True), ("a=1; expires=Thu, 01 Jan 2970", True)]
+    ("header", "persistent"),
+    [("a=1", False), ("a=1; Max-Age=5", True), ("a=1; expires=Thu, 01 Jan 2970 00:00:01 GMT", True)],
 )
-def test_a_persistent_cookie_outlives_the_browser(header: str, persistent: bool) -> None:
-    assert Cookie.parse(header).is_persistent is persistent
+def test_a_persistent_cookie_outlives_the_browser(server: Server, header: str, persistent: bool) -> None:
+    browser = Browser()
+    server.sets = [header]
+
+    browser.get(URL)
+
+    assert [cookie.expires is not None for cookie in browser.cookies] == [persistent]
+
+
+def test_a_cookie_for_the_domain_localhost_is_kept() -> None:
+    server, browser = Server(), Browser()
+    server.sets = ["a=1; Path=/; Domain=localhost"]
+
+    with connected(FakeNetwork(Route("http://localhost:4433", server.answer))):
+        browser.get("http://localhost:4433/")
+        browser.get("http://localhost:4433/")
+
+    assert server.came == [None, "a=1"]
 
 
 def test_a_form_is_sent_with_referer_and_origin(server: Server) -> None:
@@ -172,4 +189,4 @@ def test_the_repr_of_a_browser_shows_no_cookie(server: Server) -> None:
     shown = repr(browser.get(URL)) + repr(browser)
 
     assert "a-secret" not in shown
-    assert "a-secret" in str(browser._cookies)
+    assert "a-secret" in str(list(browser.cookies))

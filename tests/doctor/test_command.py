@@ -232,9 +232,9 @@ def listed() -> list[dict[str, str]]:
 
 def test_explain_prints_an_explanation() -> None:
     assert run("--explain", "E062") == (
-        "ory_logout.E062 (checks.md, The site around it)\n"
-        "    Said when: PREPEND_WWW is on, and the host of SITE_URL has no www.\n"
-        "    What to do: Begin it with www.: the provider's POST would be redirected and lost\n",
+        "ory_logout.E062 (checks.md, Other settings of the site)\n"
+        "    Reported when: PREPEND_WWW is on, and the host of SITE_URL has no www.\n"
+        "    What to do: Begin this host with www.: the provider's POST would be redirected and lost\n",
         0,
     )
     assert json.loads(run("--explain", "E062", "--json")[0])[0]["name"] == "ory_logout.E062"

@@ -102,8 +102,8 @@ def test_every_name_is_explained(names: object) -> None:
 def test_an_explanation_shows_its_section_and_what_to_do() -> None:
     (found,) = explain("ory_logout.W057")
 
-    assert (found.name, found.page, found.section) == ("ory_logout.W057", "checks.md", "The site around it")
-    assert [text.partition(": ")[0] for text in found.texts] == ["Said when", "What to do"]
+    assert (found.name, found.page, found.section) == ("ory_logout.W057", "checks.md", "Other settings of the site")
+    assert [text.partition(": ")[0] for text in found.texts] == ["Reported when", "What to do"]
     assert explain(" W057 ") == [found]
 
 

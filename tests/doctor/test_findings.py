@@ -1,6 +1,7 @@
 """Rows of the report: unknown results, and no secrets."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -60,7 +61,7 @@ def test_results_before_a_fault_are_kept() -> None:
 def test_a_row_becomes_json() -> None:
     (finding,) = check_of(failed("Something is wrong.", "Mend it.")).findings(None, "default")
 
-    assert finding.as_dict() == {
+    assert asdict(finding) == {
         "check": "site.sample",
         "title": "Sample",
         "about": "default",

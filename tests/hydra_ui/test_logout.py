@@ -113,7 +113,7 @@ def test_reject_ends_nothing(
 
     assert hydra.answer.what == "logout/reject"
     assert "You are still signed in" in answer.content.decode()
-    assert "The &lt;em&gt;site&lt;/em&gt; may have" in answer.content.decode()
+    assert "Perhaps you are logged out of The &lt;em&gt;site&lt;/em&gt;." in answer.content.decode()
     assert is_signed_in(browser)
 
 

@@ -1,1 +1,4 @@
-"""The checks of the doctor: a module for each section of its report. Two sections have several modules."""
+"""The checks of the doctor. The name of a module begins with the section of its checks in the report.
+
+``logout_probe`` has no checks: the sections ``registration`` and ``history`` both need a probe of a logout.
+"""

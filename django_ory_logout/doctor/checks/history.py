@@ -1,6 +1,5 @@
 """Recent events: sessions that no notice can end, notices that arrived, and notices whose work is not done."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,44 +18,47 @@ from ..targets import ProviderTarget, SiteTarget
 RECENT, RECEIPT_TIMEOUT, DELIVERY_TIME = timedelta(hours=24), timedelta(minutes=5), timedelta(minutes=1)
 #: A notice is late if it took longer than this from the making of its token to the end of its sessions.
 LATE = timedelta(seconds=30)
-#: This many of the newest logouts, or all if there are fewer, must have no notice before the check warns.
+#: The check warns if none of this many newest logouts (or of all, if there are fewer) got a notice.
 NEWEST_LOGOUTS = 3
 #: How many events are compared at most.
 MAX_EVENTS = 1000
 
 
 @check("history.sid", gettext_lazy("Login sessions with sid"), Scope.PROVIDER)
-def sessions_with_sid(target: ProviderTarget) -> Iterator[CheckResult]:
+def sessions_with_sid(target: ProviderTarget) -> CheckResult:
     """A notice that names only a ``sid`` does not end login sessions without a ``sid``."""
     live = live_sessions(target).aggregate(all=Count("pk"), named=Count("sid"))
     missing = live["all"] - live["named"]
     if not missing:
-        yield passed(_("%(count)d live login sessions, all with sid.") % {"count": live["all"]})
-        return
+        return passed(_("%(count)d live login sessions, all with sid.") % {"count": live["all"]})
     found = ngettext("%(count)d login session has no sid.", "%(count)d login sessions have no sid.", missing)
     found %= {"count": missing}
     if target.discovery.get("backchannel_logout_session_supported") is True:
-        yield warned(
+        return warned(
             found,
             _("Notices by sid do not end them. Let the provider put sid into ID tokens, or sub into logout tokens."),
         )
-    else:
-        yield passed(f"{found} " + _("The provider does not announce sid, so its notices name the subject."))
+    return passed(f"{found} " + _("The provider does not announce sid, so its notices name the subject."))
 
 
 @check("history.notices", gettext_lazy("Notices that arrived"), Scope.PROVIDER)
-def notices(target: ProviderTarget) -> Iterator[CheckResult]:
+def notices(target: ProviderTarget) -> CheckResult:
     """Without notices, or if no notice names a session here, logouts elsewhere end nothing here."""
     rows, arrived = _events_of(target), _notices_of(target)
     count = arrived.aggregate(all=Count("pk"), ended=Sum("ended"))
     unanswered = count_unanswered_logouts(target)
     if unanswered and target.config.hydra:
-        yield _unanswered_logouts(target, unanswered)
-    elif not count["all"]:
-        found = _NO_NOTICE_AFTER_LOGOUTS if unanswered else _("None in the last %(days)d days, and none was expected.")
-        yield passed(str(found) % {"days": events.LIFETIME.days})
-    elif not count["ended"] and not _sids(arrived) & _sids(rows.filter(kind=EventKind.TO_PROVIDER)):
-        yield warned(
+        return _unanswered_logouts(target, unanswered)
+    if not count["all"]:
+        found = _("None in the last %(days)d days, and none was expected.")
+        if unanswered:
+            found = _(
+                "None in the last %(days)d days. Users have logged out here. Some providers send no notice to the site "
+                "where the logout began."
+            )
+        return passed(found % {"days": events.LIFETIME.days})
+    if not count["ended"] and not _sids(arrived) & _sids(rows.filter(kind=EventKind.TO_PROVIDER)):
+        return warned(
             _(
                 "%(count)d in the last %(days)d days, and none named a session here. The sessions had ended before, or "
                 "the notices name another sid."
@@ -67,17 +69,10 @@ def notices(target: ProviderTarget) -> Iterator[CheckResult]:
                 "expired max_age, Hydra gives a new sid. Then it sends no notice for the old sid."
             ),
         )
-    else:
-        yield passed(
-            _("%(count)d in the last %(days)d days. Login sessions that they ended: %(ended)d.")
-            % {"count": count["all"], "days": events.LIFETIME.days, "ended": count["ended"]}
-        )
-
-
-_NO_NOTICE_AFTER_LOGOUTS = gettext_lazy(
-    "None in the last %(days)d days. Users have logged out here. Some providers send no notice to the site where the "
-    "logout began."
-)
+    return passed(
+        _("%(count)d in the last %(days)d days. Login sessions that they ended: %(ended)d.")
+        % {"count": count["all"], "days": events.LIFETIME.days, "ended": count["ended"]}
+    )
 
 
 def _unanswered_logouts(target: ProviderTarget, count: int) -> CheckResult:
@@ -98,7 +93,8 @@ def _unanswered_logouts(target: ProviderTarget, count: int) -> CheckResult:
 
 
 def count_unanswered_logouts(target: ProviderTarget) -> int:
-    """How many of the newest logouts went from here to the provider, if no notice came for any of them.
+    """The number of the newest logouts that this site sent to the provider; 0 if a notice came for any of them.
+
 
     Logouts before the last change of the registration at Hydra do not count.
     """
@@ -115,31 +111,30 @@ def count_unanswered_logouts(target: ProviderTarget) -> int:
 
 
 @check("history.receipts", gettext_lazy("Receipts not completed"))
-def uncompleted_receipts(_site: SiteTarget) -> Iterator[CheckResult]:
+def uncompleted_receipts(_site: SiteTarget) -> CheckResult:
     """Receipts of notices that were accepted, and whose sessions have not all ended."""
     count = receipts.rows().filter(completed_at=None, received_at__lt=timezone.now() - RECEIPT_TIMEOUT).count()
     if count:
-        yield failed(
+        return failed(
             ngettext("%(count)d is left.", "%(count)d are left.", count) % {"count": count},
             _("Run manage.py ory_purge now, and again every few minutes. The log shows what failed."),
         )
-    elif not events.is_purged():
-        yield warned(
+    if not events.is_purged():
+        return warned(
             _("None is left. Events older than %(days)d days have not been deleted.")
             % {"days": (events.LIFETIME + events.GRACE).days},
             _("Run manage.py ory_purge every few minutes."),
         )
-    else:
-        yield passed(_("None is left."))
+    return passed(_("None is left."))
 
 
 @check("history.late", gettext_lazy("Sessions ended late"))
-def late(_site: SiteTarget) -> Iterator[CheckResult]:
+def late(_site: SiteTarget) -> CheckResult:
     """The time from the creation of the logout token to the end of its sessions."""
     found = receipts.rows().filter(completed_at__gt=F("iat") + LATE, received_at__gt=timezone.now() - RECENT)
     count = found.exclude(jti__startswith=receipts.LOCAL_JTI_PREFIX).count()
     if count:
-        yield warned(
+        return warned(
             ngettext(
                 "%(count)d notice took longer than %(seconds)d s.",
                 "%(count)d notices took longer than %(seconds)d s.",
@@ -151,8 +146,7 @@ def late(_site: SiteTarget) -> Iterator[CheckResult]:
                 "Compare the clocks too."
             ),
         )
-    else:
-        yield passed(_("None in the last 24 hours."))
+    return passed(_("None in the last 24 hours."))
 
 
 def live_sessions(target: ProviderTarget) -> LoginSessionQuerySet:

@@ -1,7 +1,7 @@
 """Notices and sign-ins that this site refused in the last 24 hours, by error code."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Max, Sum
@@ -12,9 +12,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from ...sessions import events, index
 from ..findings import CheckResult, check, failed, passed, warned
 from ..targets import SiteTarget
+from .history import RECENT
 
-#: The maximum age of reported refusals.
-RECENT = timedelta(hours=24)
 #: Error codes for tokens with a valid signature of the provider.
 SIGNED = frozenset(
     {
@@ -74,7 +73,7 @@ def refused(_site: SiteTarget) -> Iterator[CheckResult]:
     """By channel and code. Errors that anyone can cause with a request are only warnings."""
     counts = _recent_counts().exclude(channel="sign-in")
     for channel, code, total, last_at in counts:
-        found, todo = _texts(channel, code, total, last_at)
+        found, todo = _found_and_todo(channel, code, total, last_at)
         if code not in SIGNED | FAULTS:
             yield warned(found, f"{todo} " + _("Anyone can cause it with a request."))
         elif events.rows().filter(kind=channel, at__gt=last_at).exists():
@@ -109,7 +108,7 @@ def sign_ins(_site: SiteTarget) -> Iterator[CheckResult]:
     """Sign-ins that failed because of the provider's answer, or because it did not answer."""
     counts = _recent_counts().filter(channel="sign-in").exclude(code__in=REFUSED_AFTER_LOGOUT)
     for channel, code, total, last_at in counts:
-        found, todo = _texts(channel, code, total, last_at)
+        found, todo = _found_and_todo(channel, code, total, last_at)
         if code in CAUSED_BY_ANYONE:
             yield warned(found, f"{todo} " + _("Anyone can cause it with a request."))
         elif index.rows().filter(created_at__gt=last_at).exists():
@@ -120,8 +119,7 @@ def sign_ins(_site: SiteTarget) -> Iterator[CheckResult]:
         yield passed(_("None in the last 24 hours."))
 
 
-def _texts(channel: str, code: str, total: int, last_at: datetime) -> tuple[str, str]:
-    """The texts for ``found`` and ``todo``."""
+def _found_and_todo(channel: str, code: str, total: int, last_at: datetime) -> tuple[str, str]:
     found = ngettext(
         "%(channel)s: %(code)s, once, at %(last)s.",
         "%(channel)s: %(code)s, %(count)d times, the last at %(last)s.",

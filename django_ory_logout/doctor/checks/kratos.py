@@ -1,6 +1,5 @@
 """Kratos: whether its APIs answer, it sends users back to this site, and browsers send its cookie to this site."""
 
-from collections.abc import Iterator
 from http import HTTPStatus
 from http.cookies import Morsel, SimpleCookie
 from urllib.parse import urlencode, urlsplit
@@ -14,7 +13,6 @@ from ...exceptions import KratosError, OryLogoutError, ProviderUnavailable
 from ...ory.kratos import Credential
 from ...sessions import index
 from ..findings import CheckResult, Scope, check, failed, passed, refer_to, unknown
-from ..targets import KratosTarget
 from .history import RECENT
 
 #: A session token and the id of an identity that no Kratos has.
@@ -27,70 +25,64 @@ CSRF_COOKIE_PREFIX = "csrf_token"
 
 
 @check("kratos.public", gettext_lazy("Kratos' public API"), Scope.KRATOS)
-def public(target: KratosTarget) -> Iterator[CheckResult]:
+def public(kratos: conf.KratosConfig) -> CheckResult:
     """Whether the public API answers as Kratos does, for a session that does not exist."""
-    url = target.config.public.base_url
+    url = kratos.public.base_url
     try:
-        target.config.public.whoami(Credential(UNKNOWN_TOKEN))
-    except KratosError as error:
+        kratos.public.whoami(Credential(UNKNOWN_TOKEN))
+    except (KratosError, ProviderUnavailable) as error:
         if error.code == "session_inactive":
-            yield passed(_("%(url)s answers.") % {"url": url})
-            return
-        found = _("%(url)s does not answer as Kratos does: %(error)s.") % {"url": url, "error": error}
-    except ProviderUnavailable as error:
+            return passed(_("%(url)s answers.") % {"url": url})
         found = _("%(url)s does not answer as Kratos does: %(error)s.") % {"url": url, "error": error}
     else:
         found = _("%(url)s accepts an invalid session token.") % {"url": url}
-    yield failed(found, _("Compare PUBLIC_URL and INTERNAL_URL. Check that Kratos runs and this machine reaches it."))
+    return failed(found, _("Compare PUBLIC_URL and INTERNAL_URL. Check that Kratos runs and this machine reaches it."))
 
 
 @check("kratos.return_to", gettext_lazy("Return from Kratos"), Scope.KRATOS)
-def return_to(target: KratosTarget) -> Iterator[CheckResult]:
+def return_to(kratos: conf.KratosConfig) -> CheckResult:
     """Whether this site is among Kratos' ``allowed_return_urls``."""
-    response, site = _login_flow(target), conf.get().site_url
+    response, site = _login_flow(kratos), conf.get().site_url
     if response.ok:
-        yield passed(_("Kratos sends users back to %(url)s.") % {"url": site})
-    elif response.status == HTTPStatus.BAD_REQUEST and RETURN_TO_FORBIDDEN.encode() in response.body:
-        yield failed(
+        return passed(_("Kratos sends users back to %(url)s.") % {"url": site})
+    if response.status == HTTPStatus.BAD_REQUEST and RETURN_TO_FORBIDDEN.encode() in response.body:
+        return failed(
             _("Kratos refuses to send users back to %(url)s.") % {"url": site},
             _("Add it to selfservice.allowed_return_urls."),
         )
-    else:
-        yield unknown(
-            _("Kratos answers %(status)d to the start of a sign-in.") % {"status": response.status}, _("See its log.")
-        )
+    return unknown(
+        _("Kratos answers %(status)d to the start of a sign-in.") % {"status": response.status}, _("See its log.")
+    )
 
 
 @check("kratos.cookie", gettext_lazy("Kratos' cookie"), Scope.KRATOS)
-def cookie(target: KratosTarget) -> Iterator[CheckResult]:
+def cookie(kratos: conf.KratosConfig) -> CheckResult:
     """Whether browsers send Kratos' cookies to this site, by the domain and path of its CSRF cookie.
 
     ``session.cookie.domain`` can differ for the session cookie. A recent sign-in by Kratos shows that it works.
     """
-    csrf_cookie, login = _csrf_cookie(target), urlsplit(conf.get().absolute("login"))
+    csrf_cookie, login = _csrf_cookie(kratos), urlsplit(conf.get().absolute("login"))
     if csrf_cookie is None:
-        yield unknown(_("Kratos sets no cookie at the start of a sign-in."), _("See kratos.return_to, and the proxy."))
-        return
-    host, domain, path = login.hostname or "", _domain(target, csrf_cookie), csrf_cookie["path"] or "/"
+        return unknown(_("Kratos sets no cookie at the start of a sign-in."), _("See kratos.return_to, and the proxy."))
+    host, domain, path = login.hostname or "", _domain(kratos, csrf_cookie), csrf_cookie["path"] or "/"
     details = {"domain": domain, "path": path, "host": host}
     if _reaches(host, domain, of_host=not csrf_cookie["domain"]) and login.path.startswith(path):
-        yield passed(_("Domain %(domain)s, path %(path)s.") % details)
-    elif _has_recent_sign_in(target):
-        yield passed(_("Domain %(domain)s, path %(path)s. The session cookie arrives, so it has others.") % details)
-    else:
-        yield failed(
-            _("Domain %(domain)s, path %(path)s: browsers do not send it to %(host)s.") % details,
-            _("Set Kratos' cookies.domain to a domain above both and cookies.path to /, or serve both from one host."),
-        )
+        return passed(_("Domain %(domain)s, path %(path)s.") % details)
+    if _has_recent_sign_in(kratos):
+        return passed(_("Domain %(domain)s, path %(path)s. The session cookie arrives, so it has others.") % details)
+    return failed(
+        _("Domain %(domain)s, path %(path)s: browsers do not send it to %(host)s.") % details,
+        _("Set Kratos' cookies.domain to a domain above both and cookies.path to /, or serve both from one host."),
+    )
 
 
-def _csrf_cookie(target: KratosTarget) -> "Morsel[str] | None":
-    cookies = [cookie for header in _login_flow(target).set_cookies for cookie in SimpleCookie(header).values()]
+def _csrf_cookie(kratos: conf.KratosConfig) -> "Morsel[str] | None":
+    cookies = [cookie for header in _login_flow(kratos).set_cookies for cookie in SimpleCookie(header).values()]
     return next((cookie for cookie in cookies if cookie.key.startswith(CSRF_COOKIE_PREFIX)), None)
 
 
-def _domain(target: KratosTarget, cookie: "Morsel[str]") -> str:
-    return (cookie["domain"].lstrip(".") or urlsplit(target.config.issuer).hostname or "").lower()
+def _domain(kratos: conf.KratosConfig, cookie: "Morsel[str]") -> str:
+    return (cookie["domain"].lstrip(".") or urlsplit(kratos.issuer).hostname or "").lower()
 
 
 def _reaches(host: str, domain: str, *, of_host: bool) -> bool:
@@ -98,32 +90,31 @@ def _reaches(host: str, domain: str, *, of_host: bool) -> bool:
     return host == domain or (not of_host and host.endswith(f".{domain}"))
 
 
-def _has_recent_sign_in(target: KratosTarget) -> bool:
+def _has_recent_sign_in(kratos: conf.KratosConfig) -> bool:
     recent = index.rows().filter(created_at__gt=timezone.now() - RECENT)
-    return recent.filter(issuer=target.config.issuer, ended_at=None).exists()
+    return recent.filter(issuer=kratos.issuer, ended_at=None).exists()
 
 
 @check("kratos.admin", gettext_lazy("Kratos' admin API"), Scope.KRATOS)
-def admin(target: KratosTarget) -> Iterator[CheckResult]:
+def admin(kratos: conf.KratosConfig) -> CheckResult:
     """Whether the admin API answers. Without it, a forced logout does not end sessions at Kratos."""
-    if target.config.admin is None:
-        yield passed(_("None is configured: a forced logout of a user does not end the user's sessions at Kratos."))
-        return
+    if kratos.admin is None:
+        return passed(_("None is configured: a forced logout of a user does not end the user's sessions at Kratos."))
     try:
-        list(target.admin.sessions(UNKNOWN_IDENTITY))
+        list(kratos.admin.sessions(UNKNOWN_IDENTITY))
     except OryLogoutError as error:
-        yield failed(
+        return failed(
             _("It does not answer as expected: %(error)s.") % {"error": error},
             _("Compare KRATOS: ADMIN_URL, and ADMIN_TOKEN."),
         )
     else:
-        yield passed(_("It answers."))
+        return passed(_("It answers."))
 
 
-def _login_flow(target: KratosTarget) -> http.Response:
+def _login_flow(kratos: conf.KratosConfig) -> http.Response:
     """Kratos' response to the start of a sign-in with ``return_to`` to this site. It answers JSON on request."""
     query = urlencode({"return_to": conf.get().absolute("login")})
     try:
-        return http.get(f"{target.config.public.base_url.rstrip('/')}{LOGIN}?{query}", {"Accept": "application/json"})
+        return http.get(f"{kratos.public.base_url.rstrip('/')}{LOGIN}?{query}", {"Accept": "application/json"})
     except ProviderUnavailable as error:
         raise refer_to("kratos.public") from error

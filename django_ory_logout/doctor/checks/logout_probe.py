@@ -28,7 +28,6 @@ ERROR_PREFIX = "otherwise malformed. "
 
 
 def newest_sessions(target: ProviderTarget) -> list[LoginSession]:
-    """The newest live login sessions."""
     return list(live_sessions(target).order_by("-created_at")[:MAX_SESSIONS])
 
 

@@ -1,6 +1,6 @@
 """The provider: its documents, its keys, its clock, and the kinds of logout that it announces."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -17,7 +17,8 @@ from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, refe
 from ..redaction import redact_url, truncate
 from ..targets import FetchResult, ProviderTarget, describe_error
 
-#: A clock difference above the first fails: the site refuses tokens. Above the second it warns. In seconds.
+#: Limits of the clock difference, in seconds. Above the first, the check fails, because the site refuses tokens. Above
+#: the second, the check warns.
 FAIL_SECONDS, WARN_SECONDS = CLOCK_SKEW_SECONDS, 10
 #: The endpoints for browsers.
 BROWSER_ENDPOINTS = ("authorization_endpoint", "end_session_endpoint")
@@ -38,31 +39,30 @@ LOGOUT = (
 
 
 @check("provider.discovery", gettext_lazy("Discovery document"), Scope.PROVIDER)
-def discovery(target: ProviderTarget) -> Iterator[CheckResult]:
+def discovery(target: ProviderTarget) -> CheckResult:
     """Whether this machine can fetch the discovery document, and it is a JSON object."""
     url = {"url": target.registration.discovery_url}
     outcome = target.discovery_result.outcome
     if isinstance(outcome, ProviderUnavailable):
-        yield failed(
+        return failed(
             _("%(url)s does not answer: %(error)s.") % {**url, "error": describe_error(outcome)},
             _(
                 "Check that the provider runs, that this machine reaches it by that name through firewall and proxy, "
                 "and that it trusts the certificate (REQUESTS_CA_BUNDLE)."
             ),
         )
-    elif "Location" in outcome.headers:
+    if "Location" in outcome.headers:
         found = {**url, "status": outcome.status, "target": redact_url(outcome.headers["Location"])}
-        yield failed(
+        return failed(
             _("%(url)s redirects (%(status)d) to %(target)s.") % found,
             _("Compare ISSUER, with its scheme and host: this site does not follow redirects."),
         )
-    elif not outcome.ok:
-        yield failed(
+    if not outcome.ok:
+        return failed(
             _("%(url)s answers %(status)d.") % {**url, "status": outcome.status},
             _("Compare ISSUER: the path after it is fixed."),
         )
-    else:
-        yield _read(target.discovery_result, url)
+    return _read(target.discovery_result, url)
 
 
 def _read(fetched: FetchResult, url: Mapping[str, str]) -> CheckResult:
@@ -77,17 +77,16 @@ def _read(fetched: FetchResult, url: Mapping[str, str]) -> CheckResult:
 
 
 @check("provider.issuer", gettext_lazy("Issuer, byte for byte"), Scope.PROVIDER)
-def issuer(target: ProviderTarget) -> Iterator[CheckResult]:
+def issuer(target: ProviderTarget) -> CheckResult:
     """Whether the provider's ``issuer`` is exactly the issuer of the settings (Discovery 4.3)."""
     named, configured = target.discovery.get("issuer"), target.registration.issuer
     if named == configured:
-        yield passed(_("Both are %(issuer)s.") % {"issuer": configured})
-    else:
-        yield failed(
-            _("The provider's issuer is %(named)s, and ISSUER is %(configured)s.")
-            % {"named": truncate(repr(named)), "configured": repr(configured)},
-            _("Copy it to ISSUER exactly, also the last slash. Until then, this site refuses every token."),
-        )
+        return passed(_("Both are %(issuer)s.") % {"issuer": configured})
+    return failed(
+        _("The provider's issuer is %(named)s, and ISSUER is %(configured)s.")
+        % {"named": truncate(repr(named)), "configured": repr(configured)},
+        _("Copy it to ISSUER exactly, also the last slash. Until then, this site refuses every token."),
+    )
 
 
 @check("provider.endpoints", gettext_lazy("Endpoints"), Scope.PROVIDER)
@@ -104,9 +103,7 @@ def endpoints(target: ProviderTarget) -> Iterator[CheckResult]:
             _("There is no end_session_endpoint: a logout here cannot log users out at the provider."),
             _("Switch it on at the provider, if it has one. Until then, users stay signed in there."),
         )
-    other_hosts = [
-        name for name in BROWSER_ENDPOINTS if document.get(name) and _host(document[name]) != _host(issuer_url)
-    ]
+    other_hosts = _on_other_hosts(BROWSER_ENDPOINTS, document, issuer_url)
     if other_hosts:
         yield warned(
             _("These endpoints for browsers are not on the issuer's host: %(names)s.")
@@ -119,12 +116,16 @@ def endpoints(target: ProviderTarget) -> Iterator[CheckResult]:
 
 def _services(document: Mapping[str, Any], issuer_url: str) -> CheckResult:
     host = {"host": urlsplit(issuer_url).hostname or ""}
-    others = [name for name in BACKEND_ENDPOINTS if document.get(name) and _host(document[name]) != _host(issuer_url)]
+    others = _on_other_hosts(BACKEND_ENDPOINTS, document, issuer_url)
     if others:
         return passed(
             _("Pages for browsers are on %(host)s. On other hosts: %(names)s.") % {**host, "names": ", ".join(others)}
         )
     return passed(_("All are on %(host)s.") % host)
+
+
+def _on_other_hosts(names: Iterable[str], document: Mapping[str, Any], issuer_url: str) -> list[str]:
+    return [name for name in names if document.get(name) and _host(document[name]) != _host(issuer_url)]
 
 
 def _host(url: str) -> tuple[str | None, int]:
@@ -155,36 +156,34 @@ def _offered(setting: str, configured: str, offered: object) -> CheckResult:
 
 
 @check("provider.keys", gettext_lazy("Signing keys"), Scope.PROVIDER)
-def keys(target: ProviderTarget) -> Iterator[CheckResult]:
+def keys(target: ProviderTarget) -> CheckResult:
     """Whether the JWK Set has a key for the registered algorithm."""
     algorithm = target.registration.id_token_signed_response_alg
     if algorithm.startswith("HS"):
-        yield passed(_("%(algorithm)s needs none: the client secret is the key.") % {"algorithm": algorithm})
-        return
-    fetched = target.jwks_result
+        return passed(_("%(algorithm)s needs none: the client secret is the key.") % {"algorithm": algorithm})
+    url = target.endpoints.jwks_uri
+    fetched = target.site.document(url)
     try:
         published = parse_jwks(fetched.document())
     except ProviderUnavailable as error:
         status = fetched.response.status if fetched.response else 0
         reason = _("status %(status)d") % {"status": status} if status not in {0, 200} else describe_error(error)
-        yield failed(
-            _("%(url)s cannot be read: %(reason)s.") % {"url": redact_url(target.endpoints.jwks_uri), "reason": reason},
+        return failed(
+            _("%(url)s cannot be read: %(reason)s.") % {"url": redact_url(url), "reason": reason},
             _("This site cannot verify tokens without it. Check that this machine reaches the provider itself."),
         )
-        return
     count = len(matching_keys(published, None, algorithm))
     if count:
         found = ngettext("%(count)d key fits %(algorithm)s.", "%(count)d keys fit %(algorithm)s.", count)
-        yield passed(found % {"algorithm": algorithm, "count": count})
-    else:
-        yield failed(
-            _("The JWK Set has no key that fits %(algorithm)s.") % {"algorithm": algorithm},
-            _("Compare ID_TOKEN_SIGNED_RESPONSE_ALG with the registration, and see the provider's keys."),
-        )
+        return passed(found % {"algorithm": algorithm, "count": count})
+    return failed(
+        _("The JWK Set has no key that fits %(algorithm)s.") % {"algorithm": algorithm},
+        _("Compare ID_TOKEN_SIGNED_RESPONSE_ALG with the registration, and see the provider's keys."),
+    )
 
 
 @check("provider.clock", gettext_lazy("Clocks"), Scope.PROVIDER)
-def clock(target: ProviderTarget) -> Iterator[CheckResult]:
+def clock(target: ProviderTarget) -> CheckResult:
     """Compare this machine's clock with the provider's ``Date``."""
     fetched = target.discovery_result
     if fetched.response is None:
@@ -196,13 +195,12 @@ def clock(target: ProviderTarget) -> Iterator[CheckResult]:
         else _("This machine's clock is %(seconds)d s behind the provider's.")
     ) % {"seconds": round(abs(ahead))}
     if abs(ahead) > FAIL_SECONDS:
-        yield failed(
+        return failed(
             found, _("Set both clocks by NTP: this site refuses tokens as expired, or as issued in the future.")
         )
-    elif abs(ahead) > WARN_SECONDS:
-        yield warned(found, _("Set both clocks by NTP."))
-    else:
-        yield passed(_("The provider's clock agrees with this machine's."))
+    if abs(ahead) > WARN_SECONDS:
+        return warned(found, _("Set both clocks by NTP."))
+    return passed(_("The provider's clock agrees with this machine's."))
 
 
 def _date(headers: Mapping[str, str]) -> float:
@@ -225,24 +223,23 @@ def _ahead(fetched: FetchResult, date: float) -> float:
 
 
 @check("provider.logout", gettext_lazy("Announced kinds of logout"), Scope.PROVIDER)
-def announced(target: ProviderTarget) -> Iterator[CheckResult]:
+def announced(target: ProviderTarget) -> CheckResult:
     """The four discovery fields about logout. Hydra always announces all of them."""
     document = target.discovery
     missing = [name for name in LOGOUT if document.get(name) is not True]
     names = {"names": ", ".join(missing)}
     if not missing and target.config.hydra:
-        yield passed(_("All of them. Hydra always announces all, so this does not show how the client is registered."))
-    elif not missing:
-        yield passed(_("Back channel and front channel, with sid."))
-    elif "backchannel_logout_supported" not in missing:
-        yield passed(_("A back channel. Not announced: %(names)s.") % names)
-    elif "frontchannel_logout_supported" not in missing:
-        yield warned(
+        return passed(_("All of them. Hydra always announces all, so this does not show how the client is registered."))
+    if not missing:
+        return passed(_("Back channel and front channel, with sid."))
+    if "backchannel_logout_supported" not in missing:
+        return passed(_("A back channel. Not announced: %(names)s.") % names)
+    if "frontchannel_logout_supported" not in missing:
+        return warned(
             _("There is only a front channel. Not announced: %(names)s.") % names,
             _("A logout elsewhere reaches this site only if the user's browser loads the provider's frame."),
         )
-    else:
-        yield warned(
-            _("The provider announces no back channel and no front channel."),
-            _("A logout elsewhere never reaches this site. Switch on a back channel at the provider, if it has one."),
-        )
+    return warned(
+        _("The provider announces no back channel and no front channel."),
+        _("A logout elsewhere never reaches this site. Switch on a back channel at the provider, if it has one."),
+    )

@@ -1,9 +1,8 @@
 """The receivers of logout notices: through this site's middleware, and by their public URLs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from django.conf import settings
@@ -16,44 +15,42 @@ from ...exceptions import ProviderUnavailable
 from ...flows.notices import DOCTOR_PROBE_CODE, DOCTOR_PROBE_TOKEN
 from ...oidc.messages import FORM
 from ...oidc.metadata import origin
+from ..browser import REDIRECTS
 from ..findings import CheckResult, NotKnown, Scope, check, failed, passed, unknown, warned
 from ..local_request import post_locally
 from ..redaction import redact_url, truncate
-from ..targets import PROBE_HEADERS, ProviderTarget, SiteTarget, describe_error, probe_form
+from ..targets import ProviderTarget, SiteTarget, describe_error, document_in, probe_form, send_probe
 
-REDIRECTS = {301, 302, 303, 307, 308}
 #: A host source of a Content Security Policy (CSP 3, 2.3.1).
 _SOURCE = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>[^:/]+)(?::(?P<port>\d+|\*))?(?:/.*)?")
 _PORTS = {"http": 80, "https": 443}
 
 
 @check("receiver.inside", gettext_lazy("Back-channel receiver, through this site's middleware"))
-def inside(site: SiteTarget) -> Iterator[CheckResult]:
+def inside(site: SiteTarget) -> CheckResult:
     """Whether this site's settings let a notice through: a request in this process, without the network."""
     url = site.config.absolute("backchannel_logout")
     try:
         response = post_locally(url, probe_form(), FORM)
     except Exception as error:  # a middleware can raise anything
-        yield failed(
+        return failed(
             _("The site's middleware cannot be loaded: %(error)s.") % {"error": type(error).__name__},
             _("See site.checks, and run manage.py check."),
         )
-        return
-    yield _receiver_result(url, response)
+    return _receiver_result(url, response)
 
 
 @check("receiver.backchannel", gettext_lazy("Back-channel receiver, from outside"))
-def backchannel(site: SiteTarget) -> Iterator[CheckResult]:
+def backchannel(site: SiteTarget) -> CheckResult:
     """Whether the receiver at the public URL answers an invalid token with its own 400."""
     url, outcome = site.config.absolute("backchannel_logout"), site.receiver.outcome
     if isinstance(outcome, ProviderUnavailable) and http.is_connection_refused(outcome):
-        yield failed(
+        return failed(
             _("The connection to %(url)s is refused.") % {"url": url},
             _("Check that the site and its proxy run, and that SITE_URL is right, with its port."),
         )
-        return
     if isinstance(outcome, ProviderUnavailable):
-        yield unknown(
+        return unknown(
             _("This machine does not reach %(url)s: %(error)s.") % {"url": url, "error": describe_error(outcome)},
             _(
                 "Run on the provider's machine: curl -i -d logout_token=%(probe)s %(url)s. The answer has to be 400 "
@@ -61,23 +58,22 @@ def backchannel(site: SiteTarget) -> Iterator[CheckResult]:
             )
             % {"url": url, "probe": DOCTOR_PROBE_TOKEN, "code": DOCTOR_PROBE_CODE},
         )
-        return
-    yield _receiver_result(url, outcome)
+    return _receiver_result(url, outcome)
 
 
 @check("receiver.slash", gettext_lazy("Back-channel receiver, without the last slash"))
-def without_slash(site: SiteTarget) -> Iterator[CheckResult]:
+def without_slash(site: SiteTarget) -> CheckResult:
     """Whether the receiver answers the POST without the last slash.
 
     Hydra follows a redirect by GET, and treats that as a success.
     """
     site.must_be_reachable()
     url = site.config.absolute("backchannel_logout").rstrip("/")
-    yield _receiver_result(url, http.post(url, probe_form(), PROBE_HEADERS))
+    return _receiver_result(url, send_probe(url))
 
 
 def _receiver_result(url: str, response: http.Response) -> CheckResult:
-    document = _json(response)
+    document = document_in(response)
     if response.status == HTTPStatus.BAD_REQUEST and document.get("error") == "invalid_request":
         code = document.get("error_description")
         if code == DOCTOR_PROBE_CODE:
@@ -91,13 +87,6 @@ def _receiver_result(url: str, response: http.Response) -> CheckResult:
             ),
         )
     return unexpected_response(url, response)
-
-
-def _json(response: http.Response) -> Mapping[str, Any]:
-    try:
-        return response.json()
-    except ProviderUnavailable:
-        return {}
 
 
 def unexpected_response(url: str, response: http.Response) -> CheckResult:
@@ -145,7 +134,7 @@ def _status_advice(response: http.Response) -> str:
 
 
 @check("receiver.logout", gettext_lazy("Logout button, from outside"))
-def logout(site: SiteTarget) -> Iterator[CheckResult]:
+def logout(site: SiteTarget) -> CheckResult:
     """Whether Django's CSRF check accepts a form of this site. The doctor is not signed in, so no session ends."""
     if settings.CSRF_USE_SESSIONS:
         raise NotKnown(_("CSRF_USE_SESSIONS is on: the token is in the browser's session, and the doctor has none."))
@@ -160,17 +149,16 @@ def logout(site: SiteTarget) -> Iterator[CheckResult]:
     }
     response = http.post(url, urlencode({"csrfmiddlewaretoken": secret, "next": next_path}), headers)
     if response.status == HTTPStatus.FOUND and urlsplit(response.headers.get("Location", "")).path == next_path:
-        yield passed(_("%(url)s accepts a form of this site.") % {"url": url})
-    elif response.status == HTTPStatus.FORBIDDEN and b"csrf_failed" in response.body:
-        yield failed(
+        return passed(_("%(url)s accepts a form of this site.") % {"url": url})
+    if response.status == HTTPStatus.FORBIDDEN and b"csrf_failed" in response.body:
+        return failed(
             _("%(url)s refuses a form of this site: CSRF verification failed.") % {"url": url},
             _(
                 "If a proxy ends TLS, set SECURE_PROXY_SSL_HEADER and let the proxy forward Host. Or add SITE_URL to "
                 "CSRF_TRUSTED_ORIGINS."
             ),
         )
-    else:
-        yield unexpected_response(url, response)
+    return unexpected_response(url, response)
 
 
 @check("receiver.frontchannel", gettext_lazy("Front-channel page in a frame"), Scope.PROVIDER)

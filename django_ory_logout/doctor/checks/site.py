@@ -52,7 +52,10 @@ def system_checks(_site: SiteTarget) -> Iterator[CheckResult]:
 
 
 def _messages() -> Iterator[checks.CheckMessage]:
-    """The messages of all system checks. If a check raises, the others still run. ``site.database`` has the rest."""
+    """The messages of all system checks. If a check raises, the others still run.
+
+    The check ``site.database`` runs the database checks.
+    """
     for system_check in registry.get_checks(include_deployment_checks=True):
         if checks.Tags.database in system_check.tags:
             continue
@@ -74,19 +77,18 @@ def _is_ours(message: checks.CheckMessage) -> bool:
 
 
 @check("site.sessions", gettext_lazy("Session engine"))
-def session_engine(_site: SiteTarget) -> Iterator[CheckResult]:
+def session_engine(_site: SiteTarget) -> CheckResult:
     """Whether the session engine works, and all processes and servers have the same sessions."""
     name = settings.SESSION_ENGINE
     try:
         store = engines.site_store()
         engines.session_without_request(store).exists("doctor")
     except Exception as error:  # each engine has its own exceptions
-        yield failed(
+        return failed(
             _("%(engine)s does not answer: %(error)s.") % {"engine": name, "error": type(error).__name__},
             _("Without it, nobody stays signed in. Fix SESSION_ENGINE, or the storage of its sessions."),
         )
-        return
-    yield _shared(store, {"engine": name})
+    return _shared(store, {"engine": name})
 
 
 def _shared(store: type[SessionBase], name: dict[str, str]) -> CheckResult:
@@ -120,29 +122,27 @@ def _has_one_process() -> bool:
 
 
 @check("site.cache", gettext_lazy("Cache"))
-def cache(site: SiteTarget) -> Iterator[CheckResult]:
+def cache(site: SiteTarget) -> CheckResult:
     """Whether the cache stores values, and all processes can share it."""
     alias = {"alias": site.config.cache_alias}
     try:
         is_stored = _stores(site.config.cache)
     except TemporaryError as error:
-        yield failed(
+        return failed(
             _("The cache %(alias)r does not answer: %(error)s.") % {**alias, "error": describe_error(error)},
             _("Without it, nobody can sign in. Fix the cache, or CACHES."),
         )
-        return
     if not is_stored:
-        yield failed(
+        return failed(
             _("The cache %(alias)r stores nothing.") % alias,
             _("Use another cache. This one cannot stop a repeated sign-in, or limit the requests to the provider."),
         )
-    elif isinstance(caches[site.config.cache_alias], LocMemCache) and not _has_one_process():
-        yield warned(
+    if isinstance(caches[site.config.cache_alias], LocMemCache) and not _has_one_process():
+        return warned(
             _("The cache %(alias)r is in the memory of one process.") % alias,
             _("If more than one process serves the site, use Redis, Memcached or the database."),
         )
-    else:
-        yield passed(_("The cache %(alias)r stores values.") % alias)
+    return passed(_("The cache %(alias)r stores values.") % alias)
 
 
 def _stores(shared: SharedCache) -> bool:

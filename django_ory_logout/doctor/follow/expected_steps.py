@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from ... import conf
 from ...models import EndReason, EventKind, LogoutEvent
 from ..checks.history_refusals import FAULTS, SIGNED
-from ..findings import CHECKS, NotKnown, Scope
-from ..targets import ProviderTarget
+from ..findings import CHECKS, NotKnown
+from ..targets import ProviderTarget, targets_of
 from .messages import MESSAGES
 
 #: The reasons that are a logout. The others are a new sign-in, and an expired session.
@@ -169,12 +169,5 @@ def _missing(name: str, step: str, message: str = "", code: str = "") -> Missing
 
 def _available(rows: Sequence[str]) -> tuple[str, ...]:
     """The ids in ``rows`` that the doctor shows with the present settings."""
-    config = conf.get()
-    providers = config.providers.values()
-    has_targets = {
-        Scope.SITE: True,
-        Scope.PROVIDER: bool(providers),
-        Scope.HYDRA: any(provider.hydra for provider in providers),
-        Scope.KRATOS: bool(config.kratos),
-    }
-    return tuple(row for row in rows if has_targets[CHECKS[row].scope])
+    targets = targets_of(conf.get())
+    return tuple(row for row in rows if targets[CHECKS[row].scope])

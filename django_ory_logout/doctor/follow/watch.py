@@ -55,12 +55,10 @@ class Step:
 
     @property
     def clock(self) -> str:
-        """The time of day of the step."""
         at = self.event.at
         return f"{timezone.localtime(at) if timezone.is_aware(at) else at:%H:%M:%S.%f}"[:-3]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         return {
             "step": self.event.kind,
             "at": self.event.at.isoformat(),
@@ -78,7 +76,6 @@ class Outcome:
     missing: MissingStep | None
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         if self.missing is None:
             return {"complete": True}
         missing = self.missing

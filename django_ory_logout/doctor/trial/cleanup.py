@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -13,7 +12,7 @@ from django.db import router
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from ...models import EndReason, EventKind, LoginSessionQuerySet, LogoutEvent, Subject, digest
+from ...models import EndReason, EventKind, LogoutEvent, Subject, digest
 from ...sessions import ending, events, index, receipts
 from ...users import creation
 from ..findings import CheckResult, failed, passed
@@ -22,7 +21,8 @@ from .hydra_user import PREFIX, TestUser
 
 logger = logging.getLogger("django_ory_logout")
 
-#: The possible difference between this machine's clock and the site's. A user who joined before that is not ours.
+#: The possible difference between this machine's clock and the site's. If a user joined more than this before the start
+#: of the trial, the trial did not create the user.
 CLOCK_DIFFERENCE = timedelta(seconds=5)
 TEST_SUBJECT = re.compile(f"{PREFIX}[0-9a-f]{{16}}")
 KINDS_WITHOUT_SUBJECT = (EventKind.REFUSED, EventKind.RETURNED)
@@ -38,7 +38,7 @@ def clean_up(test_user: TestUser) -> CheckResult:
     parts: list[tuple[str, Callable[[], object]]] = [
         (_("the login at Hydra"), lambda: test_user.target.hydra.revoke_login_sessions(test_user.subject)),
         (_("the consent at Hydra"), lambda: test_user.target.hydra.revoke_all_consents(test_user.subject)),
-        (_("login sessions"), lambda: ending.end_rows(_login_sessions(test_user), EndReason.USER)),
+        (_("login sessions"), lambda: ending.end_rows(index.rows().filter(_named(test_user)), EndReason.USER)),
         (_("the user"), lambda: _delete_users(test_user)),
         (_("receipts"), lambda: receipts.rows().filter(_named(test_user)).delete()),
         (_("events"), lambda: _events(test_user).delete()),
@@ -83,11 +83,6 @@ def leftover_test_users(target: ProviderTarget) -> list[TestUser]:
     ]
 
 
-def of_earlier_trial(result: CheckResult) -> CheckResult:
-    """``result`` as the cleanup of an earlier trial, which was killed."""
-    return replace(result, found=_("Earlier trial: %(found)s") % {"found": result.found})
-
-
 def _succeeds(delete: Callable[[], object]) -> bool:
     try:
         return delete() is not False
@@ -101,10 +96,6 @@ def _named(test_user: TestUser) -> Q:
     issuer = test_user.target.registration.issuer
     sids = [digest(issuer, sid) for sid in test_user.sids]
     return Q(sid_digest__in=sids) | Q(subject_digest__in=[digest(issuer, subject) for subject in test_user.subjects])
-
-
-def _login_sessions(test_user: TestUser) -> LoginSessionQuerySet:
-    return index.rows().filter(_named(test_user))
 
 
 def _events(test_user: TestUser) -> QuerySet[LogoutEvent]:
@@ -134,7 +125,7 @@ def _delete_users(test_user: TestUser) -> bool:
 def _is_created_for(link: Subject, user: AbstractBaseUser, test_user: TestUser) -> bool:
     """Whether the trial created the user.
 
-    Then the username is a digest of the subject, or the user was created after the trial began.
+    True if the username is a digest of the subject, or the user was created after the trial began.
     """
     joined = getattr(user, "date_joined", None)
     has_digest_name = user.get_username() == digest(link.issuer, link.subject)[:30]

@@ -55,10 +55,6 @@ class UnexpectedResponse(TrialFailed):
         super().__init__(f"{found} {reason}".strip(), todo)
 
 
-def _without_query(url: str) -> str:
-    return url.partition("?")[0]
-
-
 def _last_characters(error: str) -> str:
     """The end of ``error``: Hydra begins with the text of the specification, and ends with the actual reason."""
     return error if len(error) <= MAX_DESCRIPTION_LENGTH else f"…{error[-MAX_DESCRIPTION_LENGTH:]}"
@@ -66,7 +62,7 @@ def _last_characters(error: str) -> str:
 
 def is_same_page(url: str, target: str) -> bool:
     """Whether both are the same URL, apart from the query and the last slash."""
-    return bool(url) and _without_query(url).rstrip("/") == _without_query(target).rstrip("/")
+    return bool(url) and url.partition("?")[0].rstrip("/") == target.partition("?")[0].rstrip("/")
 
 
 @dataclass
@@ -202,7 +198,6 @@ def _challenge(page: Page, name: str) -> str:
 
 
 def newest_event_id() -> int:
-    """The highest primary key of an event so far."""
     return events.rows().aggregate(pk=Max("pk"))["pk"] or 0
 
 

@@ -1,26 +1,44 @@
-"""Signals that stop a trial: Ctrl-C (SIGINT), a closed terminal (SIGHUP), and SIGTERM."""
+"""Signals that stop a trial: Ctrl-C (SIGINT), a closed terminal (SIGHUP), and SIGTERM. The cleanup runs in any case."""
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+
+from ..findings import CheckResult
 
 STOP_SIGNALS = ("SIGTERM", "SIGHUP")  # not every system has SIGHUP
 
 
-@contextmanager
-def raising_keyboard_interrupt() -> Iterator[None]:
+def raising_keyboard_interrupt() -> AbstractContextManager[None]:
     """Each of these signals raises :exc:`KeyboardInterrupt` in the block."""
-    with _handled(STOP_SIGNALS, signal.default_int_handler):
-        yield
+    return _handled(STOP_SIGNALS, signal.default_int_handler)
 
 
-@contextmanager
-def ignoring_stop_signals() -> Iterator[None]:
-    """None of these signals stops the block."""
-    with _handled(("SIGINT", *STOP_SIGNALS), signal.SIG_IGN):
-        yield
+def run_and_clean_up(
+    steps: Mapping[str, Callable[[], CheckResult]],
+    clean_up: Callable[[], CheckResult],
+    when_stopped: Callable[[CheckResult], None],
+) -> Iterator[tuple[str, CheckResult]]:
+    """Yield the results of ``steps`` and then of ``clean_up``, which no signal stops.
+
+    If a step is stopped, ``clean_up`` runs too, and ``when_stopped`` gets its result.
+    """
+    try:
+        for row, step in steps.items():
+            yield row, step()
+    except BaseException:
+        with _ignoring_stop_signals():
+            when_stopped(clean_up())
+        raise
+    with _ignoring_stop_signals():
+        result = clean_up()
+    yield "try.cleanup", result
+
+
+def _ignoring_stop_signals() -> AbstractContextManager[None]:
+    return _handled(("SIGINT", *STOP_SIGNALS), signal.SIG_IGN)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from http.cookiejar import Cookie
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -11,10 +13,10 @@ from django.views.decorators.debug import sensitive_variables
 from ... import conf
 from ...exceptions import KratosError, OryLogoutError
 from ...ory.kratos import KratosAdmin
-from ..browser import Browser, Cookie
+from ..browser import Browser
 from ..findings import CheckResult, failed, passed, unknown
 from .hydra_user import PREFIX, UnexpectedResponse
-from .interrupts import ignoring_stop_signals
+from .interrupts import run_and_clean_up
 
 LOGIN = "/self-service/login"
 
@@ -35,16 +37,8 @@ def run_kratos_trial(
         )
         return
     email = f"{PREFIX}{secrets.token_hex(8)}@doctor.invalid"
-    try:
-        result = _sign_in_result(kratos, kratos.admin, email, is_login_page=is_login_page)
-    except BaseException:
-        with ignoring_stop_signals():
-            when_stopped(_clean_up(kratos.admin, email))
-        raise
-    with ignoring_stop_signals():
-        cleanup = _clean_up(kratos.admin, email)
-    yield "try.kratos", result
-    yield "try.cleanup", cleanup
+    sign_in = partial(_sign_in_result, kratos, kratos.admin, email, is_login_page=is_login_page)
+    yield from run_and_clean_up({"try.kratos": sign_in}, partial(_clean_up, kratos.admin, email), when_stopped)
 
 
 @sensitive_variables()
@@ -67,7 +61,7 @@ def _sign_in_result(kratos: conf.KratosConfig, admin: KratosAdmin, email: str, *
             _("Kratos signs the user in, and sets no cookie with the name %(name)s.") % {"name": kratos.cookie_name},
             _("Set COOKIE_NAME to session.cookie.name of Kratos. Until then, this site recognizes nobody."),
         )
-    if cookie.is_persistent:
+    if cookie.expires is not None:
         return passed(_("session.cookie.persistent is true: browsers keep the session cookie when they are closed."))
     if is_login_page:
         return failed(
@@ -89,8 +83,7 @@ def _cookie(kratos: conf.KratosConfig, email: str, password: str) -> Cookie | No
     page = browser.post_json(f"{kratos.issuer}{LOGIN}?flow={flow.get('id', '')}", form)
     if not page.response.ok:
         raise UnexpectedResponse(page, _("The test user should be signed in now. Check that Kratos allows passwords."))
-    cookies = [Cookie.parse(header) for header in page.response.set_cookies]
-    return next((cookie for cookie in cookies if cookie.name == kratos.cookie_name), None)
+    return next((cookie for cookie in browser.cookies if cookie.name == kratos.cookie_name), None)
 
 
 @sensitive_variables()

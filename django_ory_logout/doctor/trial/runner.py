@@ -6,6 +6,8 @@ sessions. At the end, even after a failure, it deletes what it has created.
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 
 from django.db import Error as DatabaseFault
 from django.utils.functional import Promise
@@ -19,12 +21,12 @@ from ...models import EndReason, digest
 from ...sessions import receipts
 from ..browser import REDIRECTS, Browser, Page, query_of
 from ..checks.registration import REGISTER_CLIENT
-from ..findings import CheckResult, Finding, NotKnown, failed, passed, refer_to, unknown
+from ..findings import CheckResult, Finding, NotKnown, Scope, failed, passed, refer_to, unknown
 from ..redaction import redact
-from ..targets import ProviderTarget
-from .cleanup import clean_up, leftover_test_users, of_earlier_trial
+from ..targets import ProviderTarget, Targets, targets_of
+from .cleanup import clean_up, leftover_test_users
 from .hydra_user import TestBrowser, TestUser, TrialFailed, UnexpectedResponse, is_same_page, recorded_refusals
-from .interrupts import ignoring_stop_signals
+from .interrupts import run_and_clean_up
 from .kratos_user import run_kratos_trial
 
 #: The titles of the rows, by id.
@@ -49,25 +51,16 @@ def run_trials(
     Yields each row as soon as it is there. The caller must close the generator: it cleans up before it ends. If it is
     stopped, it calls ``when_stopped`` with the row of the cleanup.
     """
-    config = conf.get()
-    kratos = {entry.alias: entry for entry in config.kratos if alias in {None, entry.alias}}
-    providers = {entry.alias: entry for entry in config.providers.values() if alias in {None, entry.alias}}
-    if not kratos and not providers:
-        raise ValueError(f"There is no provider {alias!r} in the settings.")
-    return _trials(providers, kratos, when_stopped)
+    return _trials(targets_of(conf.get(), alias), when_stopped)
 
 
-def _trials(
-    providers: Mapping[str, conf.ProviderConfig],
-    kratos: Mapping[str, conf.KratosConfig],
-    when_stopped: Callable[[Finding], None],
-) -> Generator[Finding, None, None]:
-    for name, config in providers.items():
-        for row, result in _run_hydra_trial(ProviderTarget(config), _report_cleanup(name, when_stopped)):
+def _trials(targets: Targets, when_stopped: Callable[[Finding], None]) -> Generator[Finding, None, None]:
+    for target, name in targets[Scope.PROVIDER]:
+        for row, result in _run_hydra_trial(target, _report_cleanup(name, when_stopped)):
             yield _finding(row, name, result)
-    for name, kratos_config in kratos.items():
-        is_login_page = name in providers
-        trial = run_kratos_trial(kratos_config, _report_cleanup(name, when_stopped), is_login_page=is_login_page)
+    providers = {name for _target, name in targets[Scope.PROVIDER]}
+    for kratos, name in targets[Scope.KRATOS]:
+        trial = run_kratos_trial(kratos, _report_cleanup(name, when_stopped), is_login_page=name in providers)
         for row, result in trial:
             yield _finding(row, name, result)
 
@@ -95,18 +88,10 @@ def _run_hydra_trial(
         yield "try.sign_in", unknown(_("See site.database."))
         return
     for leftover in leftovers:
-        yield "try.cleanup", of_earlier_trial(clean_up(leftover))
-    trial = HydraTrial(test_user)
-    try:
-        for row, step in trial.steps.items():
-            yield row, _result_of(step)
-    except BaseException:
-        with ignoring_stop_signals():
-            when_stopped(clean_up(test_user))
-        raise
-    with ignoring_stop_signals():
-        cleanup = clean_up(test_user)
-    yield "try.cleanup", cleanup
+        result = clean_up(leftover)
+        yield "try.cleanup", replace(result, found=_("Earlier trial: %(found)s") % {"found": result.found})
+    steps = {row: partial(_result_of, step) for row, step in HydraTrial(test_user).steps.items()}
+    yield from run_and_clean_up(steps, partial(clean_up, test_user), when_stopped)
 
 
 def _result_of(step: Callable[[], CheckResult]) -> CheckResult:
@@ -241,10 +226,8 @@ class HydraTrial:
     def returned(self) -> CheckResult:
         """Whether Hydra redirects to the post-logout redirect URI, with the same ``state``."""
         (test_browser, page), callback = self._second_logout(), conf.get().absolute("logout_callback")
-        wanted, target = (
-            self.test_user.target.config.post_logout_redirect_uri or callback,
-            page.location or page.refresh,
-        )
+        wanted = self.test_user.target.config.post_logout_redirect_uri or callback
+        target = page.location or page.refresh
         if not is_same_page(target, wanted):
             raise UnexpectedResponse(page, _("Hydra should send the browser to %(url)s.") % {"url": wanted})
         if query_of(target).get("state") != self._state:

@@ -26,6 +26,7 @@ USAGE = 3
 INDENT, NARROWEST = "    ", 20
 #: The exit status of the worst verdict. A row that is not known counts as 1 if there is something to do.
 STATUS = {Verdict.PASS: 0, Verdict.UNKNOWN: 0, Verdict.WARN: 1, Verdict.FAIL: 2}
+STYLES = {Verdict.PASS: "SUCCESS", Verdict.UNKNOWN: "NOTICE", Verdict.WARN: "WARNING", Verdict.FAIL: "ERROR"}
 #: The options that each mode uses, and those without a mode.
 EFFECTS = {"explain": set[str](), "list": set[str](), "try": {"provider"}, "follow": {"seconds"}}
 EFFECTS_ALONE = {"provider", "only"}
@@ -100,26 +101,33 @@ class Command(BaseCommand):
             raise CommandError(_("Stopped: the output was closed."), returncode=2) from None
 
     def _handle(self, options: dict[str, Any]) -> None:
-        if options["explain"] is not None:
-            self._explain(options["explain"], options)
-        elif options["list"]:
-            self._list(options)
-        elif options["follow"]:
-            self._follow(options)
-        elif options["try"]:
-            self._try(options)
-        else:
-            self._report(lambda: run_checks(alias=options["provider"], only=options["only"]), options)
-
-    def _report(self, find: Callable[[], Iterable[Finding]], options: dict[str, Any]) -> None:
         try:
-            findings = find()
-            rows = list(findings) if options["json"] else self._shown(findings)
+            if options["explain"] is not None:
+                self._explain(options["explain"], options)
+            elif options["list"]:
+                self._list(options)
+            elif options["follow"]:
+                self._follow(options)
+            elif options["try"]:
+                self._try(options)
+            else:
+                self._report(run_checks(alias=options["provider"], only=options["only"]), options)
         except (ValueError, ImproperlyConfigured, OryLogoutError) as error:
             raise CommandError(str(error), returncode=USAGE) from error
+
+    def _report(self, findings: Iterable[Finding], options: dict[str, Any]) -> None:
+        """Write each row at once, or all as JSON at the end."""
+        rows = []
+        for row in findings:
+            rows.append(row)
+            if not options["json"]:
+                self._show(row)
         if options["json"]:
-            self.stdout.write(json.dumps([row.as_dict() for row in rows], indent=2))
+            self._write_json([asdict(row) for row in rows])
         self._conclude(rows, options)
+
+    def _write_json(self, document: object) -> None:
+        self.stdout.write(json.dumps(document, indent=2))
 
     def _conclude(self, rows: list[Finding], options: dict[str, Any]) -> None:
         statuses = [_status(row) for row in rows]
@@ -141,30 +149,15 @@ class Command(BaseCommand):
         if not options["json"]:
             self.stdout.write(message)
 
-    def _shown(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Write each row at once, its verdict first: screen readers read it first."""
-        shown = []
-        for row in findings:
-            self._show(row)
-            shown.append(row)
-        return shown
-
     def _show(self, row: Finding) -> None:
+        """Write the row, its verdict first: screen readers read it first."""
         about = f" ({row.about})" if row.about else ""
         verdict = str(row.verdict.label)
-        self._wrapped(f"{verdict}  {row.check}{about}: {row.title}", "", verdict, self._style(row.verdict))
+        style = getattr(self.style, STYLES[row.verdict])
+        self._wrapped(f"{verdict}  {row.check}{about}: {row.title}", "", verdict, style)
         self._wrapped(row.found)
         if row.todo:
             self._wrapped(_("To do: %(todo)s") % {"todo": row.todo})
-
-    def _style(self, verdict: Verdict) -> Callable[[str], str]:
-        style = {
-            Verdict.PASS: self.style.SUCCESS,
-            Verdict.WARN: self.style.WARNING,
-            Verdict.FAIL: self.style.ERROR,
-            Verdict.UNKNOWN: self.style.NOTICE,
-        }
-        return style[verdict]
 
     def _wrapped(self, text: str, indent: str = INDENT, beginning: str = "", style: Callable[[str], str] = str) -> None:
         """Write ``text`` wrapped to the terminal's width, its ``beginning`` in ``style``. URLs are not broken."""
@@ -180,23 +173,18 @@ class Command(BaseCommand):
 
     def _try(self, options: dict[str, Any]) -> None:
         """Run the trial. If a signal stops it, it cleans up first."""
-        show = (lambda row: self.stdout.write(json.dumps([row.as_dict()]))) if options["json"] else self._show
-        with raising_keyboard_interrupt(), ExitStack() as stack:
-            self._report(
-                lambda: stack.enter_context(closing(run_trials(alias=options["provider"], when_stopped=show))), options
-            )
+        show = (lambda row: self.stdout.write(json.dumps([asdict(row)]))) if options["json"] else self._show
+        with raising_keyboard_interrupt(), closing(run_trials(alias=options["provider"], when_stopped=show)) as rows:
+            self._report(rows, options)
 
     def _follow(self, options: dict[str, Any]) -> None:
         """Write each step at once. With ``--json``, write one object per line."""
         show = (lambda step: self.stdout.write(json.dumps(step.as_dict()))) if options["json"] else self._show_step
         missing = None
-        try:
-            for step in follow(options["seconds"] or FOLLOWED_SECONDS, when_ready=lambda: self._ready(options)):
-                show(step)
-                self.stdout.flush()
-                missing = step.missing if isinstance(step, Outcome) else None
-        except ImproperlyConfigured as error:
-            raise CommandError(str(error), returncode=USAGE) from error
+        for step in follow(options["seconds"] or FOLLOWED_SECONDS, when_ready=lambda: self._ready(options)):
+            show(step)
+            self.stdout.flush()
+            missing = step.missing if isinstance(step, Outcome) else None
         if missing:
             raise CommandError(_("Missing: %(step)s.") % {"step": missing.step}, returncode=2)
 
@@ -221,7 +209,7 @@ class Command(BaseCommand):
             {"check": check.id, "title": str(check.title), "about": check.scope.value} for check in ordered_checks()
         ]
         if options["json"]:
-            self.stdout.write(json.dumps(checks, indent=2))
+            self._write_json(checks)
             return
         for check in checks:
             self._wrapped(f"{check['check']}: {check['title']}", "")
@@ -232,7 +220,7 @@ class Command(BaseCommand):
             message = _("There is no explanation of %(code)r. --list lists the checks.")
             raise CommandError(message % {"code": code}, returncode=USAGE)
         if options["json"]:
-            self.stdout.write(json.dumps([asdict(explanation) for explanation in explanations], indent=2))
+            self._write_json([asdict(explanation) for explanation in explanations])
             return
         for explanation in explanations:
             self._wrapped(f"{explanation.name} ({explanation.page}, {explanation.section})", "")

@@ -1,7 +1,8 @@
 import json
 import shlex
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -11,7 +12,7 @@ from django.db import Error as DatabaseFault
 
 from ... import conf, force
 from ...database import database_fault
-from ...force.report import ForcedLogout, Outcome, StepName, Untold
+from ...force.report import ForcedLogout, Outcome, Untold
 from ..faults import command_errors
 from ..progress import Progress
 
@@ -75,7 +76,7 @@ class Command(BaseCommand):
         common = {
             "provider": _alias(options["provider"], options["issuer"]),
             "dry_run": options["dry_run"],
-            "progress": _report_to(progress),
+            "progress": lambda name, done, total: progress(str(name.label), done, total),
         }
         user = {"user": _user(options["user"]), "subject": options["subject"]}
         if options["client"] and not (options["consents_only"] or options["tokens_only"]):
@@ -112,10 +113,6 @@ class Command(BaseCommand):
             self.stdout.write(f"  {line}")
 
 
-def _report_to(progress: Progress) -> Callable[[StepName, int, int | None], None]:
-    return lambda name, done, total: progress(str(name.label), done, total)
-
-
 def _command(untold: Untold) -> str:
     """The command that ends this login session. It is quoted for a shell: a ``sid`` can be any text."""
     return shlex.join(
@@ -144,11 +141,9 @@ def _alias(provider: str | None, issuer: str | None) -> str | None:
     if issuer is None:
         return provider
     config = conf.get()
-    providers, kratoses = config.of_issuer(issuer), [kratos for kratos in config.kratos if kratos.issuer == issuer]
-    # First those with an admin API.
-    aliases = [provider.alias for provider in providers if provider.hydra]
-    aliases += [kratos.alias for kratos in kratoses if kratos.admin]
-    aliases += [*(provider.alias for provider in providers), *(kratos.alias for kratos in kratoses)]
-    if not aliases:
+    entries = [(bool(provider.hydra), provider.alias) for provider in config.of_issuer(issuer)]
+    entries += [(bool(kratos.admin), kratos.alias) for kratos in config.kratos if kratos.issuer == issuer]
+    if not entries:
         raise ValueError(f"No provider in the settings has the issuer {issuer!r}.")
-    return aliases[0]
+    # The first with an admin API, otherwise the first.
+    return max(entries, key=itemgetter(0))[1]

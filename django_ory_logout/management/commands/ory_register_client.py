@@ -41,11 +41,8 @@ class Command(BaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="write JSON")
 
+    @command_errors(USAGE)
     def handle(self, *args: Any, **options: Any) -> None:
-        with command_errors(USAGE):
-            self._handle(options)
-
-    def _handle(self, options: dict[str, Any]) -> None:
         try:
             config = named_provider(options["provider"])
         except ValueError as error:

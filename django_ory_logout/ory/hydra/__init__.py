@@ -1,25 +1,14 @@
 """Ory Hydra's admin API."""
 
 from .admin import HydraAdmin
-from .documents import (
-    ClientMetadata,
-    ConsentRequest,
-    ConsentSession,
-    Introspection,
-    LoginRequest,
-    LogoutRequest,
-    OAuth2Client,
-    OpenIDConnectContext,
-)
+from .documents import ClientMetadata, ConsentRequest, ConsentSession, LoginRequest, LogoutRequest, OAuth2Client
 
 __all__ = [
     "ClientMetadata",
     "ConsentRequest",
     "ConsentSession",
     "HydraAdmin",
-    "Introspection",
     "LoginRequest",
     "LogoutRequest",
     "OAuth2Client",
-    "OpenIDConnectContext",
 ]

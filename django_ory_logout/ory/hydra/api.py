@@ -37,7 +37,6 @@ class AdminAPI(api.AdminAPI):
     """Hydra's admin API: one method for each kind of call."""
 
     def get(self, path: str, **query: str) -> http.Response:
-        """Read ``path``."""
         return _checked(self._send("GET", path, query), f"GET {path}")
 
     def delete(self, path: str, **query: str) -> None:
@@ -45,7 +44,6 @@ class AdminAPI(api.AdminAPI):
         _checked(self._send("DELETE", path, query), f"DELETE {path}", HTTPStatus.NO_CONTENT)
 
     def post_form(self, path: str, **form: str) -> http.Response:
-        """Post a form."""
         response = http.post(api.url(self._base, path), urlencode(form), {"Content-Type": FORM, **self._headers()})
         return _checked(response, f"POST {path}")
 

@@ -5,13 +5,4 @@ from .credential import Credential
 from .documents import Address, Device, Identity, LogoutFlow, Session
 from .public import KratosPublic
 
-__all__ = [
-    "Address",
-    "Credential",
-    "Device",
-    "Identity",
-    "KratosAdmin",
-    "KratosPublic",
-    "LogoutFlow",
-    "Session",
-]
+__all__ = ["Address", "Credential", "Device", "Identity", "KratosAdmin", "KratosPublic", "LogoutFlow", "Session"]

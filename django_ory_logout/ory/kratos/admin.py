@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from ... import http
 from ...exceptions import KratosError
 from ..api import AdminAPI
-from .api import OF_ADMIN, canonical, checked, sessions_of_all_pages
+from .api import OF_ADMIN, canonical, checked, path_of_session, sessions_of_all_pages
 from .documents import Identity, Session
 
 IDENTITIES = "/identities"
@@ -33,9 +33,7 @@ class KratosAdmin(AdminAPI):
 
     def end_session(self, session_id: str) -> None:
         """End a session. Succeeds if it has ended already. Raises :exc:`KratosError` (``session_unknown``)."""
-        if not (canonical_id := canonical(session_id)):
-            raise KratosError("session_unknown", "the id is not a UUID")
-        self._delete(f"/sessions/{canonical_id}")
+        self._delete(path_of_session(session_id))
 
     def end_sessions(self, identity_id: str) -> None:
         """End and delete all sessions of an identity. Succeeds if there is none, and for an unknown identity.

@@ -25,19 +25,12 @@ OF_PUBLIC: Codes = {
     (HTTPStatus.BAD_REQUEST, KRATOS): "kratos_refused",
 }
 OF_LOGOUT_FLOW: Codes = {**OF_PUBLIC, (HTTPStatus.BAD_REQUEST, KRATOS): "return_to_refused"}
+_OTHER_SESSION = "Unable to log out because the logout token in the URL query does not match the session cookie."
+_UNKNOWN_TOKEN = "The provided Ory Session Token could not be found, is invalid, or otherwise malformed."
 OF_LOGOUT: Codes = {
     **OF_PUBLIC,
-    (
-        HTTPStatus.FORBIDDEN,
-        "Unable to log out because the logout token in the URL query does not match the session cookie.",
-    ): "logout_token_foreign",
-}
-OF_NATIVE_LOGOUT: Codes = {
-    **OF_PUBLIC,
-    (
-        HTTPStatus.FORBIDDEN,
-        "The provided Ory Session Token could not be found, is invalid, or otherwise malformed.",
-    ): "session_unknown",
+    (HTTPStatus.FORBIDDEN, _OTHER_SESSION): "logout_token_foreign",
+    (HTTPStatus.FORBIDDEN, _UNKNOWN_TOKEN): "session_unknown",
 }
 OF_SESSIONS: Codes = {
     **OF_PUBLIC,
@@ -98,6 +91,13 @@ def canonical(uuid: str) -> str | None:
         return str(UUID(uuid))
     except ValueError:
         return None
+
+
+def path_of_session(session_id: str) -> str:
+    """The path of one session. Raises :exc:`KratosError` (``session_unknown``) if the id is not a UUID."""
+    if not (canonical_id := canonical(session_id)):
+        raise KratosError("session_unknown", "the id is not a UUID")
+    return f"/sessions/{canonical_id}"
 
 
 def _refusal(response: http.Response, call: str, codes: Codes) -> OryLogoutError:

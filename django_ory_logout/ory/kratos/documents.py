@@ -14,7 +14,6 @@ class Document(documents.Document):
 
     @staticmethod
     def invalid(what: str) -> SetupError:
-        """The error for a document that cannot be read."""
         return SetupError("kratos_answer_invalid", f"Kratos' answer cannot be read: {what}")
 
 

@@ -14,15 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from ... import http
 from ...exceptions import KratosError
 from ..api import url
-from .api import (
-    OF_LOGOUT,
-    OF_LOGOUT_FLOW,
-    OF_NATIVE_LOGOUT,
-    OF_SESSIONS,
-    canonical,
-    checked,
-    sessions_of_all_pages,
-)
+from .api import OF_LOGOUT, OF_LOGOUT_FLOW, OF_SESSIONS, checked, path_of_session, sessions_of_all_pages
 from .credential import Credential
 from .documents import Count, LogoutFlow, Session
 
@@ -75,7 +67,7 @@ class KratosPublic:
         Raises :exc:`KratosError` (``session_unknown``) if Kratos has deleted the token, or did not issue it.
         """
         response = http.send("DELETE", url(self.base_url, NATIVE_LOGOUT), {"session_token": session_token})
-        checked(response, f"DELETE {NATIVE_LOGOUT}", HTTPStatus.NO_CONTENT, OF_NATIVE_LOGOUT)
+        checked(response, f"DELETE {NATIVE_LOGOUT}", HTTPStatus.NO_CONTENT, OF_LOGOUT)
 
     # My sessions
 
@@ -90,9 +82,7 @@ class KratosPublic:
         :exc:`KratosError` (``session_is_current``) for the session of ``credential``, which must log out instead, and
         (``session_unknown``) if the id is not a UUID.
         """
-        if not (canonical_id := canonical(session_id)):
-            raise KratosError("session_unknown", "the id is not a UUID")
-        self._ask("DELETE", f"{SESSIONS}/{canonical_id}", credential, expected=HTTPStatus.NO_CONTENT)
+        self._ask("DELETE", path_of_session(session_id), credential, expected=HTTPStatus.NO_CONTENT)
 
     def end_other_sessions(self, credential: Credential) -> int:
         """End all sessions of the user except this one. Returns their number, with those that had ended before."""

@@ -16,7 +16,7 @@ from joserfc import jwt
 
 from django_ory_logout import http
 from django_ory_logout.doctor import Verdict
-from django_ory_logout.doctor.checks import hydra_sessions as logins
+from django_ory_logout.doctor.checks import history_hydra as logins
 from django_ory_logout.doctor.checks import logout_probe
 from django_ory_logout.doctor.checks.history_refusals import FAULTS, SIGNED
 from django_ory_logout.flows.notices import DOCTOR_PROBE_TOKEN, own_probe

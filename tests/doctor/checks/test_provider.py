@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from email.utils import formatdate
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_the_password_of_an_issuer_is_not_shown(network: Network, configure: Con
     configure(ISSUER="https://name:secret@op.example")
 
     assert not any(
-        "secret" in text for rows in looked().values() for finding in rows for text in finding.as_dict().values()
+        "secret" in text for rows in looked().values() for finding in rows for text in asdict(finding).values()
     )
 
 

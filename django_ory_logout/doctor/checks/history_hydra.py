@@ -145,12 +145,13 @@ def _problems(
     target: ProviderTarget, row: LoginSession, consents: dict[str, list[ConsentSession]]
 ) -> Iterator[CheckResult]:
     """Problems of a row that Hydra does not list. Hydra also does not list a sign-in that reuses a consent."""
-    ours = [consent for consent in consents[row.subject] if _client_id(consent) == target.registration.client_id]
+    client_id = target.registration.client_id
+    ours = [consent for consent in consents[row.subject] if consent.consent_request.client.client_id == client_id]
     has_expired = _may_have_expired(row, [consent for of_subject in consents.values() for consent in of_subject])
     probe = probe_logout(target, row)
     if row.session_key and not probe:
         return  # it has ended here too, or this process cannot read it
-    # None: Hydra's response to the logout request does not show it.
+    # None: Hydra's response does not show whether the login session still exists.
     is_live = probe.shows_logout_page if probe and (probe.shows_logout_page or probe.redirects_back) else None
     if is_live is None and (has_expired or any(consent.remember for consent in ours)):
         return
@@ -186,7 +187,3 @@ def _may_have_expired(row: LoginSession, consents: Sequence[ConsentSession]) -> 
 
 def _sids(consents: Sequence[ConsentSession]) -> set[str]:
     return {consent.consent_request.login_session_id for consent in consents}
-
-
-def _client_id(consent: ConsentSession) -> str:
-    return consent.consent_request.client.client_id

@@ -43,13 +43,15 @@ class Setting:
     type: type | tuple[type, ...]
     default: Any
     description: str
-    is_valid: Callable[[Any], bool] = lambda _value: True
+    is_valid: Callable[[Any], object] = lambda _value: True
     example: str = ""
 
 
 def fits(value: Any, setting: Setting) -> bool:
-    """Whether ``value`` is valid for ``setting``."""
-    return _is_of_type(value, setting) and setting.is_valid(value)
+    """Whether ``value`` is valid for ``setting``. An empty default is always valid: it means that nothing is set."""
+    if not _is_of_type(value, setting):
+        return False
+    return (not value and value == setting.default) or bool(setting.is_valid(value))
 
 
 def _is_of_type(value: Any, setting: Setting) -> bool:

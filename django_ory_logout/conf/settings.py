@@ -1,7 +1,7 @@
 """The rules for ``settings.ORY_LOGOUT``: one line for each setting, and :func:`problems`, which checks them all."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from math import inf
 from typing import Any
@@ -14,7 +14,7 @@ from joserfc.jwk import JWKRegistry
 from joserfc.jws import JWSRegistry
 
 from ..oidc.metadata import DISCOVERY_PATH, is_web_url, origin
-from .setting import Problem, Setting, in_the_clear, named, not_a_dict, problems_in, shown
+from .validation import Problem, Setting, in_the_clear, named, not_a_dict, problems_in, shown
 
 RESERVED_PARAMETERS = frozenset(
     {
@@ -64,7 +64,7 @@ def _is_signing_algorithm(value: str) -> bool:
 
 def _is_key(value: dict[str, Any]) -> bool:
     try:
-        return not value or JWKRegistry.import_key(value).is_private
+        return JWKRegistry.import_key(value).is_private
     except (JoseError, ValueError, TypeError, LookupError):
         return False
 
@@ -96,12 +96,16 @@ def _are_seconds(value: float) -> bool:
     return 0 <= value < inf
 
 
-def _is_cookie_name(value: str) -> bool:
-    return _COOKIE_NAME.fullmatch(value) is not None
-
-
 def _is_header(value: str) -> bool:
     return value.isascii() and value.isprintable()
+
+
+def _required(code: str, description: str, is_valid: Callable[[str], bool], example: str) -> Setting:
+    return Setting(code, str, ..., description, is_valid, example)
+
+
+def _optional(code: str, description: str, is_valid: Callable[[str], bool], example: str = "") -> Setting:
+    return Setting(code, str, "", description, is_valid, example)
 
 
 def _choice(code: str, *values: str) -> Setting:
@@ -110,7 +114,7 @@ def _choice(code: str, *values: str) -> Setting:
 
 def _token(code: str, variable: str) -> Setting:
     description = "an API key, as from Ory Network, in printable ASCII"
-    return Setting(code, str, "", description, _is_header, example=f"os.environ[{variable!r}]")
+    return _optional(code, description, _is_header, f"os.environ[{variable!r}]")
 
 
 def _switch(code: str, default: bool) -> Setting:
@@ -122,8 +126,8 @@ _PROVIDER += """'CLIENT_SECRET': os.environ['OIDC_CLIENT_SECRET']}"""
 _PROVIDERS = f"{{'default': {_PROVIDER}}}"
 
 SETTINGS = {
-    "SITE_URL": Setting(
-        "E010", str, ..., "scheme and host of this site, without a path", is_origin, example="'https://www.example.org'"
+    "SITE_URL": _required(
+        "E010", "scheme and host of this site, without a path", is_origin, "'https://www.example.org'"
     ),
     "PROVIDERS": Setting("E011", dict, ..., "a dict of at least one provider", bool, example=_PROVIDERS),
     "SESSION_RECHECK_SECONDS": Setting("E012", (int, float), 10, "0 or more seconds", _are_seconds),
@@ -139,21 +143,14 @@ SETTINGS = {
 }
 
 PROVIDER_SETTINGS = {
-    "ISSUER": Setting(
+    "ISSUER": _required(
         "E020",
-        str,
-        ...,
         f"the provider's issuer, byte for byte, with https:// and without {DISCOVERY_PATH}",
         _is_issuer,
-        example="'https://login.example.org'",
+        "'https://login.example.org'",
     ),
-    "CLIENT_ID": Setting(
-        "E021",
-        str,
-        ...,
-        "the client id that the provider gave this site",
-        bool,
-        example="os.environ['OIDC_CLIENT_ID']",
+    "CLIENT_ID": _required(
+        "E021", "the client id that the provider gave this site", bool, "os.environ['OIDC_CLIENT_ID']"
     ),
     "CLIENT_SECRET": Setting(
         "E022",
@@ -166,12 +163,8 @@ PROVIDER_SETTINGS = {
     "ID_TOKEN_SIGNED_RESPONSE_ALG": Setting(
         "E024", str, "RS256", "the JWS algorithm registered for this client, never none", _is_signing_algorithm
     ),
-    "ID_TOKEN_ENCRYPTED_RESPONSE_ALG": Setting(
-        "E025",
-        str,
-        "",
-        "a JWE key management algorithm",
-        lambda value: not value or value in JWERegistry.algorithms["alg"],
+    "ID_TOKEN_ENCRYPTED_RESPONSE_ALG": _optional(
+        "E025", "a JWE key management algorithm", lambda value: value in JWERegistry.algorithms["alg"]
     ),
     "ID_TOKEN_ENCRYPTED_RESPONSE_ENC": Setting(
         "E026",
@@ -205,24 +198,15 @@ PROVIDER_SETTINGS = {
     "ACR_VALUES_REQUIRED": Setting(
         "E081", (list, tuple), (), "acr values without spaces", _are_words, example="['phr']"
     ),
-    "POST_LOGOUT_REDIRECT_URI": Setting(
-        "E031",
-        str,
-        "",
-        "an absolute URL",
-        lambda value: not value or is_web_url(value),
-        example="'https://www.example.org/'",
-    ),
+    "POST_LOGOUT_REDIRECT_URI": _optional("E031", "an absolute URL", is_web_url, "'https://www.example.org/'"),
     "END_SESSION_REQUEST_METHOD": _choice("E032", "GET", "POST"),
     "FRONTCHANNEL_LOGOUT_SESSION_REQUIRED": _switch("E033", True),
     "LOGOUT_TOKEN_EXP_REQUIRED": _switch("E034", False),
     "USERINFO": _switch("E035", False),
-    "USERINFO_SIGNED_RESPONSE_ALG": Setting(
+    "USERINFO_SIGNED_RESPONSE_ALG": _optional(
         "E080",
-        str,
-        "",
         "the JWS algorithm registered for userinfo of this client, never none; empty for JSON",
-        lambda value: not value or _is_signing_algorithm(value),
+        _is_signing_algorithm,
     ),
     "CREATE_USERS": _switch("E036", True),
     "ASSOCIATE_BY_EMAIL": _switch("E037", False),
@@ -247,44 +231,26 @@ PROVIDER_SETTINGS = {
 KRATOS_ALONE = frozenset({"KRATOS", "CREATE_USERS", "ASSOCIATE_BY_EMAIL"})
 
 HYDRA_SETTINGS = {
-    "ADMIN_URL": Setting(
-        "E040",
-        str,
-        ...,
-        "the URL of Hydra's admin API, without /admin",
-        _is_admin_url,
-        example="'http://hydra:4445'",
+    "ADMIN_URL": _required(
+        "E040", "the URL of Hydra's admin API, without /admin", _is_admin_url, "'http://hydra:4445'"
     ),
     "ADMIN_TOKEN": _token("E041", "HYDRA_ADMIN_TOKEN"),
 }
 
 KRATOS_SETTINGS = {
-    "PUBLIC_URL": Setting(
-        "E044",
-        str,
-        ...,
-        "the URL of Kratos' public API for browsers",
-        _is_base_url,
-        example="'https://login.example.org'",
+    "PUBLIC_URL": _required(
+        "E044", "the URL of Kratos' public API for browsers", _is_base_url, "'https://login.example.org'"
     ),
-    "INTERNAL_URL": Setting(
-        "E045",
-        str,
-        "",
-        "the URL of Kratos' public API for this server, if it is another",
-        lambda value: not value or _is_base_url(value),
-        example="'http://kratos:4433'",
+    "INTERNAL_URL": _optional(
+        "E045", "the URL of Kratos' public API for this server, if it is another", _is_base_url, "'http://kratos:4433'"
     ),
-    "ADMIN_URL": Setting(
-        "E046",
-        str,
-        "",
-        "the URL of Kratos' admin API, without /admin",
-        lambda value: not value or _is_admin_url(value),
-        example="'http://kratos:4434'",
+    "ADMIN_URL": _optional(
+        "E046", "the URL of Kratos' admin API, without /admin", _is_admin_url, "'http://kratos:4434'"
     ),
     "ADMIN_TOKEN": _token("E047", "KRATOS_ADMIN_TOKEN"),
-    "COOKIE_NAME": Setting("E048", str, "ory_kratos_session", "the name of Kratos' session cookie", _is_cookie_name),
+    "COOKIE_NAME": Setting(
+        "E048", str, "ory_kratos_session", "the name of Kratos' session cookie", _COOKIE_NAME.fullmatch
+    ),
     "WHOAMI_SECONDS": Setting("E049", (int, float), 10, "0 or more seconds", _are_seconds),
 }
 
