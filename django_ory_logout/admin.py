@@ -3,9 +3,8 @@
 ``force_logout_everywhere`` is an action for login sessions, and for the site's own admin of users.
 """
 
-import logging
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
@@ -20,14 +19,6 @@ from django.utils.translation import gettext_lazy as _
 from .force import force_logout
 from .models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutReceipt, RefusalCount, Subject
 from .sessions import ending
-
-if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Any]
-else:
-    ModelAdmin = admin.ModelAdmin
-
-
-logger = logging.getLogger("django_ory_logout")
 
 #: Each user needs several calls, so a request handles at most this many.
 MAX_USERS = 20
@@ -68,7 +59,8 @@ def _page(
     """The page with the planned steps; if ``confirmed``, do them and show the results."""
     results = [(user, force_logout(user=user, dry_run=not confirmed)) for user in chosen]
     if confirmed:
-        _log(modeladmin, request, chosen)
+        for user in chosen:
+            modeladmin.log_change(request, user, str(_("Logged out everywhere.")))  # the history of the user
     context = {
         **modeladmin.admin_site.each_context(request),
         "title": _("Log out everywhere"),
@@ -92,13 +84,7 @@ def _chosen(queryset: QuerySet[Any]) -> Mapping[AbstractBaseUser, Any]:
     return {user: rows[user.pk] for user in users}
 
 
-def _log(modeladmin: Any, request: HttpRequest, users: Iterable[AbstractBaseUser]) -> None:
-    """Add the logout to the history of each user in the admin."""
-    for user in users:
-        modeladmin.log_change(request, user, str(_("Logged out everywhere.")))
-
-
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -173,4 +159,4 @@ class SubjectAdmin(OfUserAdmin):
     search_fields = ["subject"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return ModelAdmin.has_add_permission(self, request)
+        return admin.ModelAdmin.has_add_permission(self, request)

@@ -14,7 +14,7 @@ class OryLogoutConfig(AppConfig):
     def ready(self) -> None:
         from . import checks  # noqa: F401 - the import registers the checks
         from .sessions.store import end_at_logout
-        from .users import delete_user_data
+        from .users.creation import delete_user_data
 
         user_logged_out.connect(end_at_logout, dispatch_uid="ory_logout_end_at_logout")
         for model in apps.get_models():

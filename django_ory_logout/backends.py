@@ -6,18 +6,20 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib import auth
 from django.contrib.auth import get_user_model, load_backend
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
+from django.views.decorators.debug import sensitive_variables
 
-from . import users
 from .conf import KratosConfig, ProviderConfig
 from .exceptions import OryLogoutError, SetupError, SignInRefused
 from .models import Authentication, LoginSession, Subject, digest
 from .oidc.tokens import Claims, IDToken
+from .users import creation, fields, refusals, usernames
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -31,11 +33,6 @@ REFUSALS: dict[str, type[OryLogoutError]] = {
 }
 #: The attribute of a request that keeps the refusal, because ``authenticate()`` can only return ``None``.
 _REFUSAL = "_ory_logout_refusal"
-
-
-def is_configured() -> bool:
-    """Whether :class:`ProviderBackend` is in ``AUTHENTICATION_BACKENDS``, or a subclass of it."""
-    return any(isinstance(load_backend(name), ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS)
 
 
 def require_importable() -> None:
@@ -52,15 +49,20 @@ def require_importable() -> None:
             raise SetupError("backend_missing", f"{wrong} ({type(error).__name__}). Correct or remove it.") from error
 
 
-def refusal_of(request: HttpRequest) -> OryLogoutError:
-    """Why Django's ``authenticate()`` has just returned ``None`` for ``request``."""
+@sensitive_variables()
+def authenticate(request: HttpRequest, **credentials: Any) -> AbstractBaseUser:
+    """The user whom Django's ``authenticate()`` returns. Raises the refusal of :class:`ProviderBackend` if none."""
+    require_importable()
+    user = auth.authenticate(request, **credentials)
+    if user is not None:
+        return user
     refusal: OryLogoutError | None = vars(request).pop(_REFUSAL, None)
     if refusal:
-        return refusal
-    if not is_configured():
+        raise refusal
+    if not any(isinstance(load_backend(name), ProviderBackend) for name in settings.AUTHENTICATION_BACKENDS):
         missing = "AUTHENTICATION_BACKENDS has no django_ory_logout.backends.ProviderBackend"
-        return SetupError("backend_missing", f"{missing}. Add it, or a subclass of it.")
-    return SignInRefused("user_refused", "no authentication backend accepts this subject")
+        raise SetupError("backend_missing", f"{missing}. Add it, or a subclass of it.")
+    raise SignInRefused("user_refused", "no authentication backend accepts this subject")
 
 
 class ProviderBackend(ModelBackend):
@@ -81,14 +83,14 @@ class ProviderBackend(ModelBackend):
         """The user of the verified ``id_token`` or ``kratos_session``.
 
         ``None`` if there is none, the user is inactive, or ``credentials`` are for another backend. Raises like
-        :func:`.users.receiver_faults`.
+        :func:`.users.refusals.receiver_faults`.
         """
         authentication = id_token or kratos_session
         if authentication is None or provider is None:
             return None
         refusal: OryLogoutError | None = None
         try:
-            with users.receiver_faults():
+            with refusals.receiver_faults():
                 user = self.linked_user(authentication) or self.new_user(authentication, provider)
         except (SignInRefused, SetupError) as error:
             logger.warning("no user made: %s", error)
@@ -100,10 +102,10 @@ class ProviderBackend(ModelBackend):
                 vars(request)[_REFUSAL] = refusal or SignInRefused("user_refused", reason)
             return None
         try:
-            with users.receiver_faults():
+            with refusals.receiver_faults():
                 self.update_user(user, authentication.claims)
         except Exception:
-            users.delete_if_new(user)
+            creation.delete_if_new(user)
             raise
         return user
 
@@ -115,9 +117,9 @@ class ProviderBackend(ModelBackend):
 
         An e-mail address is used only if the provider verified it, because anyone could enter another user's address.
         """
-        claims, email = authentication.claims, users.verified_email(authentication.claims)
+        claims, email = authentication.claims, fields.verified_email(authentication.claims)
         preferred = claims.get("preferred_username")
-        if users.names_are_addresses():
+        if usernames.names_are_addresses():
             return email or ""
         if isinstance(preferred, str) and preferred.strip() and ("@" not in preferred or preferred == email):
             return preferred
@@ -128,19 +130,19 @@ class ProviderBackend(ModelBackend):
 
         A value that does not fit the field is cut, cleaned or left out. It never stops the sign-in.
         """
-        fields = {
+        values = {
             "first_name": claims.get("given_name"),
             "last_name": claims.get("family_name"),
             "email": claims.get("email") if claims.get("email_verified") is True else None,
         }
-        return {name: value for name, value in fields.items() if isinstance(value, str) and value}
+        return {name: value for name, value in values.items() if isinstance(value, str) and value}
 
     def linked_user(self, authentication: Authentication) -> AbstractBaseUser | None:
         """The user that the subject is linked with. If that user does not exist any more, the link is deleted."""
         link = self._links().filter(subject_digest=digest(authentication.issuer, authentication.subject)).first()
         if link is None:
             return None
-        user = users.find(link.user_id)
+        user = creation.find(link.user_id)
         if user is None:
             logger.warning("link of a subject deleted: its user is gone")
             link.delete()
@@ -153,7 +155,7 @@ class ProviderBackend(ModelBackend):
 
         A user who may not sign in is never linked by e-mail. If the link fails, the new user is deleted.
 
-        Raises :exc:`SignInRefused` and :exc:`SetupError` as :func:`users.create`.
+        Raises :exc:`SignInRefused` and :exc:`SetupError` as :func:`creation.create`.
         """
         try:
             return self._link(authentication, provider)
@@ -161,7 +163,7 @@ class ProviderBackend(ModelBackend):
             # The same user may have signed in for the first time in two requests at once.
             linked = self.linked_user(authentication)
             if linked is None:
-                raise users.sign_in_error(error) if isinstance(error, IntegrityError) else error from error
+                raise refusals.sign_in_error(error) if isinstance(error, IntegrityError) else error from error
             return linked
 
     def _link(self, authentication: Authentication, provider: ProviderConfig | KratosConfig) -> AbstractBaseUser | None:
@@ -181,44 +183,44 @@ class ProviderBackend(ModelBackend):
                 if user is not None:
                     self._links().create(user=user, issuer=authentication.issuer, subject=authentication.subject)
         except Exception:
-            users.delete_if_new(user)  # in another database, the user can be committed although the link failed
+            creation.delete_if_new(user)  # in another database, the user can be committed although the link failed
             raise
         return user
 
     def update_user(self, user: AbstractBaseUser, claims: Claims) -> None:
         """Update the user's fields from ``claims``."""
-        values, messages = users.storable_values(self.user_fields(claims))
+        values, messages = fields.storable_values(self.user_fields(claims))
         changed = {name: value for name, value in values.items() if getattr(user, name) != value}
         username_field = get_user_model().USERNAME_FIELD
-        if username_field in changed and not users.is_free(changed[username_field], user):
+        if username_field in changed and not usernames.is_free(changed[username_field], user):
             del changed[username_field]
             messages.append(f"{username_field} left out: a field must be unique, and its value is taken")
         if changed:
-            messages += users.save(user, changed)
+            messages += creation.save(user, changed)
         for message in messages:
             logger.warning("user updated in part: %s", message)
 
     def _create_user(self, authentication: Authentication) -> AbstractBaseUser:
         unique = digest(authentication.issuer, authentication.subject)
         preferred = [self.username(authentication)]
-        if users.names_are_addresses() and not preferred[0]:
-            raise SignInRefused("username_unusable", users.address_missing(authentication.claims))
-        if not users.names_are_addresses():
-            preferred += [users.verified_email(authentication.claims) or "", authentication.subject]
-        values, _messages = users.storable_values(self.user_fields(authentication.claims))
-        return users.create(users.available_usernames(preferred, unique), values)
+        if usernames.names_are_addresses() and not preferred[0]:
+            raise SignInRefused("username_unusable", usernames.address_missing(authentication.claims))
+        if not usernames.names_are_addresses():
+            preferred += [fields.verified_email(authentication.claims) or "", authentication.subject]
+        values, _messages = fields.storable_values(self.user_fields(authentication.claims))
+        return creation.create(usernames.available_usernames(preferred, unique), values)
 
     def _user_by_email(self, claims: Claims) -> AbstractBaseUser | None:
         """The user with the e-mail address that the provider verified; ``None`` if several users have it."""
-        email = users.verified_email(claims)
+        email = fields.verified_email(claims)
         if email is None:
             return None
         model = get_user_model()
         field = model.get_email_field_name()
         try:
-            with users.unstorable_values():
+            with fields.unstorable_values():
                 similar = list(model._default_manager.filter(**{f"{field}__iexact": email}))
-        except users.UNSTORABLE:
+        except fields.UNSTORABLE:
             return None
         # Some databases treat more letters as equal (CVE-2019-19844). bytes.lower() changes only ASCII letters.
         equal = [user for user in similar if getattr(user, field).encode().lower() == email.encode().lower()]

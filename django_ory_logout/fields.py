@@ -1,17 +1,12 @@
 """A foreign key to the site's user model that works when users are in another database."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import models, router
 from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
 
-if TYPE_CHECKING:
-    Descriptor = ForwardManyToOneDescriptor[Any]
-else:
-    Descriptor = ForwardManyToOneDescriptor
 
-
-class UserDescriptor(Descriptor):
+class UserDescriptor(ForwardManyToOneDescriptor):  # type: ignore[type-arg]
     """Reads the user from the router's database for users. Django would read from the database of the row."""
 
     def get_queryset(self, **hints: Any) -> models.QuerySet[Any]:

@@ -56,13 +56,6 @@ class EndReason(models.TextChoices):
     EXPIRED = "expired", _("expired")
 
 
-class Channel(models.TextChoices):
-    """How a logout notice comes from the provider."""
-
-    FRONT = "front-channel", _("front channel")
-    BACK = "back-channel", _("back channel")
-
-
 class Authentication(Protocol):
     """A verified ID token or a session at Kratos: it says who signed in. ``iat`` is in seconds since the epoch."""
 
@@ -121,7 +114,7 @@ class LoginSession(models.Model):
     """A Django session that a provider opened. When the row has ended or is deleted, the session is not signed in."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    #: :func:`.users.delete_user_data` deletes the rows of a deleted user.
+    #: :func:`.users.creation.delete_user_data` deletes the rows of a deleted user.
     user = UserKey(
         settings.AUTH_USER_MODEL,
         models.DO_NOTHING,

@@ -158,7 +158,7 @@ def test_the_import_reader_finds_imports() -> None:
         "oidc.metadata",
         "oidc.tokens",
     }
-    assert imported_here("apps") == {"checks", "sessions.store", "users"}
+    assert imported_here("apps") == {"checks", "sessions.store", "users.creation"}
     assert {"requests", "urllib3.exceptions.HTTPError", "typing.Any"} <= imported(HTTP_MODULE)
 
 

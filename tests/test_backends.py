@@ -10,13 +10,14 @@ from django.contrib.auth import aauthenticate, authenticate
 from django.contrib.auth.models import User
 from django.db import IntegrityError, models
 
-from django_ory_logout import conf, users
+from django_ory_logout import conf
 from django_ory_logout.backends import ProviderBackend
 from django_ory_logout.conf import KratosConfig, ProviderConfig
 from django_ory_logout.exceptions import SetupError, SignInRefused
 from django_ory_logout.kratos.whoami import KratosSession
 from django_ory_logout.models import Authentication, Subject
 from django_ory_logout.oidc.tokens import Claims, IDToken
+from django_ory_logout.users import creation
 
 from .conftest import Configure, Logged
 
@@ -463,7 +464,7 @@ def test_a_user_that_another_request_created_signs_in_although_this_one_is_refus
     refusal: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = signed_in(id_token())
-    monkeypatch.setattr(users, "create", Mock(side_effect=refusal))
+    monkeypatch.setattr(creation, "create", Mock(side_effect=refusal))
 
     assert signed_in(id_token(), LateBackend()) == first
 

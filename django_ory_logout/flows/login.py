@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 
-from .. import backends, conf, users
+from .. import backends, conf
 from ..exceptions import InvalidMessage, SetupError, TemporaryError
 from ..models import Authentication, EndReason, SessionName, digest
 from ..oidc import messages
@@ -28,6 +28,7 @@ from ..sessions import ending, index, opening
 from ..sessions.index import INDEX_KEY
 from ..sessions.store import LoginSessionStore
 from ..sessions.stored_login import StoredLogin
+from ..users import refusals
 from . import logout
 
 logger = logging.getLogger("django_ory_logout")
@@ -162,7 +163,7 @@ def safe_next(url: str | None) -> str:
 
 def note_other_host(request: HttpRequest, pending: PendingSignIn) -> None:
     """Under ``DEBUG``, cache the host at which ``pending`` started, if it is not the host of ``SITE_URL``."""
-    if settings.DEBUG and _host(request) != urlsplit(conf.get().site_url).hostname:
+    if settings.DEBUG and urlsplit(f"//{request.get_host()}").hostname != urlsplit(conf.get().site_url).hostname:
         with suppress(TemporaryError):
             pending.config.cache.set(_host_key(pending.state), request.get_host(), SIGN_IN_SECONDS)
 
@@ -176,10 +177,6 @@ def _other_host_detail(state: str) -> str:
     if host is None:
         return ""
     return f": it began at {host!r}, and SITE_URL is {conf.get().site_url!r}. Open the site at SITE_URL"
-
-
-def _host(request: HttpRequest) -> str | None:
-    return urlsplit(f"//{request.get_host()}").hostname
 
 
 def _host_key(state: str) -> str:
@@ -276,10 +273,7 @@ def _sign_in(request: HttpRequest, pending: PendingSignIn, response: Mapping[str
     metadata = config.provider.metadata(time.time())
     code = messages.authorization_code(response, metadata, iss_required=config.iss_required)
     tokens, id_token = _exchange(config, code, pending)
-    backends.require_importable()
-    user = auth.authenticate(request, id_token=id_token, provider=config)
-    if user is None:
-        raise backends.refusal_of(request)
+    user = backends.authenticate(request, id_token=id_token, provider=config)
     start_session(request, user, id_token, _stored_login(config, id_token, tokens), replaces=pending.login_session)
 
 
@@ -306,7 +300,7 @@ def start_session(
     user_agent = request.headers.get("User-Agent", "")
     try:
         request.session = session = previous.new_session_for(user)
-        with users.receiver_faults():
+        with refusals.receiver_faults():
             auth.login(request, cast(Any, user))
             row = opening.open_login_session(session, user, authentication, login, row_id=row_id, user_agent=user_agent)
         previous.end(EndReason.SUPERSEDED)

@@ -35,10 +35,9 @@ SALT = "django_ory_logout.logout"
 
 @sensitive_variables()
 def sign_out(request: HttpRequest) -> tuple[StoredLogin | None, bool]:
-    """End the local session.
+    """End the local session. Return its login, if it can be read, and whether a provider had opened the session.
 
-    Return the login that it stored, if it can be read, and whether a provider had opened the session. Raises
-    :exc:`~.exceptions.LogoutUnconfirmed`.
+    Raises :exc:`~.exceptions.LogoutUnconfirmed`.
     """
     login = LoginSessionStore.of(request).login
     was_opened = end_current(request, EndReason.RP_INITIATED if login else EndReason.USER)

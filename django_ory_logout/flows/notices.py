@@ -52,12 +52,9 @@ def is_probe(token: str) -> bool:
 
 
 def _is_own_probe(token: str) -> bool:
+    signer = signing.TimestampSigner(salt=DOCTOR_PROBE_TOKEN)
     try:
-        return (
-            token == DOCTOR_PROBE_TOKEN
-            or signing.TimestampSigner(salt=DOCTOR_PROBE_TOKEN).unsign(token, max_age=PROBE_SECONDS)
-            == DOCTOR_PROBE_TOKEN
-        )
+        return token == DOCTOR_PROBE_TOKEN or signer.unsign(token, max_age=PROBE_SECONDS) == DOCTOR_PROBE_TOKEN
     except signing.BadSignature:
         return False
 

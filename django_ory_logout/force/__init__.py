@@ -15,11 +15,11 @@ If the admin API's keys are not the issuer's, it belongs to another Hydra, and n
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import Error as DatabaseFault
 
 from .. import conf
 from ..models import EndReason, LoginSessionQuerySet
@@ -32,14 +32,12 @@ from .targets import (
     Person,
     hydra_of,
     is_kratos,
-    issuers_of_login,
     kratos_of,
     login_sessions_of,
     logins_of,
     named_issuers,
     named_provider,
     people,
-    unread,
 )
 
 logger = logging.getLogger("django_ory_logout")
@@ -120,7 +118,7 @@ def revoke_access_tokens(
     hydra = _hydra(report, named_provider(provider).registration.issuer, provider)
     if hydra:
         if at_hydra.is_client(report, hydra, client_id):
-            report.known()
+            report.is_known = True
         report.write(StepName.ACCESS_TOKENS, client_id, partial(hydra.admin.delete_access_tokens, client_id))
         report.alive("refresh_tokens", client_id)
         report.unknown("self_contained_tokens")
@@ -152,17 +150,12 @@ def _end_login(report: Report, sid: str, provider: str | None) -> None:
 
 def _issuers_of_login(report: Report, sid: str, provider: str | None) -> list[str]:
     """The issuers of the login session ``sid``: all, if this site does not know it or cannot read its database."""
-    named = named_issuers(provider)
-    found: list[str] = []
-
-    def read() -> int:
-        found.extend(issuers_of_login(sid, provider))
-        if logins_of(sid, named).exists() or any(events.has_sid(issuer, sid) for issuer in named):
-            report.known()
-        return len(found)
-
-    _read_here(report, sid, read)
-    return found or named
+    named, known = named_issuers(provider), list[str]()
+    with _reading_here(report, sid):
+        known = [issuer for issuer in named if logins_of(sid, [issuer]).exists()]
+        if known or any(events.has_sid(issuer, sid) for issuer in named):
+            report.is_known = True
+    return known or named
 
 
 def _end_login_at_provider(report: Report, hydra: Hydra | None, sid: str) -> None:
@@ -179,7 +172,8 @@ def _end_person(report: Report, user_or_subject: AbstractBaseUser | str, provide
     persons = _people(report, user_or_subject, provider)
     if not persons:
         _unknown_at_hydra(report, user_or_subject)
-        _unknown_at_kratos(report, user_or_subject)
+        if any(config.admin for config in conf.get().kratos):
+            report.failed(StepName.KRATOS_SESSIONS, str(user_or_subject), "subject_unknown")
     _end_here(report, login_sessions_of(user_or_subject, provider, persons), str(user_or_subject))
     if not isinstance(user_or_subject, str):
         report.unknown("other_sessions", target=str(user_or_subject))
@@ -196,43 +190,31 @@ def _end_person(report: Report, user_or_subject: AbstractBaseUser | str, provide
 
 def _people(report: Report, user_or_subject: AbstractBaseUser | str, provider: str | None) -> list[Person]:
     """The subjects to end. If the database cannot be read, a given subject is used for each issuer."""
-    fallback = unread(user_or_subject, provider) if isinstance(user_or_subject, str) else []
-    found: list[Person] = []
-
-    def read() -> int:
-        found.extend(people(user_or_subject, provider))
-        if not isinstance(user_or_subject, str) or any(person.is_known for person in found):
-            report.known()
-        return len(found)
-
-    return found if _read_here(report, str(user_or_subject), read) else fallback
+    persons: list[Person] = []
+    if isinstance(user_or_subject, str):
+        persons = [Person(issuer, user_or_subject, False, []) for issuer in named_issuers(provider)]
+    with _reading_here(report, str(user_or_subject)):
+        persons = people(user_or_subject, provider)
+        if not isinstance(user_or_subject, str) or any(person.is_known for person in persons):
+            report.is_known = True
+    return persons
 
 
-def _read_here(report: Report, target: str, read: Callable[[], int]) -> bool:
-    """Read this site's database. The report has a step only for a failure."""
+@contextmanager
+def _reading_here(report: Report, target: str) -> Iterator[None]:
+    """Read this site's database. Raises nothing. The report has a step only for a failure."""
     try:
-        read()
+        yield
     except Exception as error:
-        if isinstance(error, DatabaseFault):
-            report.failed_here(StepName.INDEX, target, error)
-        else:
-            logger.error("forced logout: step %s failed: %s", StepName.INDEX.value, type(error).__name__)
-            report.failed(StepName.INDEX, target, "internal_error")
-        report.known()  # it may be known: this could not be read
+        report.failed_by(StepName.INDEX, target, error)
+        report.is_known = True  # it may be known: this could not be read
         report.unknown("index_unread", target=target)
-        return False
-    return True
 
 
 def _unknown_at_hydra(report: Report, user_or_subject: AbstractBaseUser | str) -> None:
     """Report a failure: without a subject, nothing can be ended, and no application is notified."""
     if any(config.hydra for config in conf.get().providers.values()):
         report.failed(StepName.SUBJECT, str(user_or_subject), "subject_unknown")
-
-
-def _unknown_at_kratos(report: Report, user_or_subject: AbstractBaseUser | str) -> None:
-    if any(config.admin for config in conf.get().kratos):
-        report.failed(StepName.KRATOS_SESSIONS, str(user_or_subject), "subject_unknown")
 
 
 def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refused_of: Sequence[str] = ()) -> None:
@@ -253,8 +235,7 @@ def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refuse
             raise RuntimeError("sessions have ended and are still stored: ory_purge deletes them")
         return refused + ended
 
-    if not report.write(StepName.LOCAL, target, end, planned=rows.filter(ended_at=None).count):
-        report.alive("local_sessions", target)
+    report.write(StepName.LOCAL, target, end, planned=rows.filter(ended_at=None).count, alive="local_sessions")
 
 
 def _hydra(report: Report, issuer: str, provider: str | None, sids: Sequence[str] = ()) -> Hydra | None:

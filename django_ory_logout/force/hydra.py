@@ -26,7 +26,8 @@ def end_person(report: Report, hydra: Hydra, person: Person, consents: bool) -> 
     consented = listed(report, hydra, person)
     listed_sids = [consent.consent_request.login_session_id for consent in consented]
     untold = end_logins(report, hydra, [*person.sids, *listed_sids])
-    forgotten = [_revoke_subject(report, hydra, person.subject)]
+    revoke = partial(hydra.admin.revoke_login_sessions, person.subject)
+    forgotten = [report.write(StepName.SUBJECT, person.subject, revoke, alive="login_sessions")]
     if consents:
         forgotten.append(revoke_consents(report, hydra, person.subject))
     else:
@@ -126,21 +127,14 @@ def listed(report: Report, hydra: Hydra, person: Person) -> Sequence[ConsentSess
         return len(found)
 
     if not report.read(StepName.LIST, person.subject, read):
-        report.known()  # it may be known: the list could not be read
+        report.is_known = True  # it may be known: the list could not be read
         report.unknown("listing_incomplete", target=person.subject)
     elif person.sids and not found:
         report.unknown("subject_unlisted", target=person.subject)
     if found:
-        report.known()
+        report.is_known = True
     for consent in found:
         client = consent.consent_request.client
         if not client.backchannel_logout_uri:
             report.alive("application_not_told", client.client_id)
     return found
-
-
-def _revoke_subject(report: Report, hydra: Hydra, subject: str) -> bool:
-    done = report.write(StepName.SUBJECT, subject, partial(hydra.admin.revoke_login_sessions, subject))
-    if not done:
-        report.alive("login_sessions", subject)
-    return done

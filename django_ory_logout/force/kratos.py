@@ -27,14 +27,12 @@ def end_identity(report: Report, kratos: KratosAdmin | None, person: Person) -> 
         report.unknown("identity_unknown", target=subject)
         return False
     if listed:
-        report.known()
+        report.is_known = True
         refusals = partial(_refuse_all, report, person.issuer, listed)
         report.write(StepName.KRATOS_REFUSED, subject, refusals, planned=lambda: len(listed))
     report.unknown("kratos_tells_nobody")
-    done = report.write(StepName.KRATOS_SESSIONS, subject, partial(kratos.end_sessions, subject))
-    if not done:
-        report.alive("kratos_sessions", subject)
-    return done
+    end = partial(kratos.end_sessions, subject)
+    return report.write(StepName.KRATOS_SESSIONS, subject, end, alive="kratos_sessions")
 
 
 def end_session(report: Report, kratos: KratosAdmin | None, issuer: str, sid: str) -> None:
@@ -43,8 +41,7 @@ def end_session(report: Report, kratos: KratosAdmin | None, issuer: str, sid: st
         report.alive("kratos_unconfigured", issuer)
         return
     report.unknown("kratos_tells_nobody")
-    if not report.write(StepName.KRATOS_SESSION, sid, partial(_end_session, report, kratos, sid)):
-        report.alive("kratos_session", sid)
+    report.write(StepName.KRATOS_SESSION, sid, partial(_end_session, report, kratos, sid), alive="kratos_session")
 
 
 def refuse(issuer: str, sid: str, expires_at: datetime | None = None) -> int:
@@ -69,7 +66,7 @@ def _listed(report: Report, kratos: KratosAdmin, person: Person) -> Sequence[Ses
         return len(listed)
 
     if not report.read(StepName.KRATOS_LIST, person.subject, read):
-        report.known()  # it may be known: the list could not be read
+        report.is_known = True  # it may be known: the list could not be read
         report.unknown("kratos_listing_incomplete", target=person.subject)
     elif person.sids and not listed:
         report.unknown("identity_unlisted", target=person.subject)
@@ -97,4 +94,4 @@ def _end_session(report: Report, kratos: KratosAdmin, sid: str) -> None:
         if error.code != "session_unknown":  # it has ended before, or never existed
             raise
     else:
-        report.known()
+        report.is_known = True

@@ -38,17 +38,9 @@ class StepName(TextChoices):
     ACCESS_TOKENS = "access_tokens", _("access tokens of an application")
 
 
-#: The steps that end something. Hydra gives the same answer for an id that it does not know.
-ENDING = frozenset(
-    {
-        StepName.LOCAL,
-        StepName.KRATOS_SESSIONS,
-        StepName.KRATOS_SESSION,
-        StepName.SID,
-        StepName.SUBJECT,
-        StepName.CONSENTS,
-        StepName.ACCESS_TOKENS,
-    }
+#: The steps that end nothing. Hydra answers the other steps also for an id that it does not know.
+NOT_ENDING = frozenset(
+    {StepName.INDEX, StepName.KRATOS_LIST, StepName.KRATOS_REFUSED, StepName.KEYS, StepName.CLIENT, StepName.LIST}
 )
 
 
@@ -221,19 +213,16 @@ class Report:
 
     def __init__(self, dry_run: bool, progress: Progress | None = None) -> None:
         self.dry_run = dry_run
-        self._progress = progress or _no_progress
+        self._progress: Progress = progress or (lambda _name, _done, _total: None)
         self._in_parts: set[StepName] = set()
         self._counts: Counter[StepName] = Counter()
         self._expected: Counter[StepName] = Counter()
+        #: Whether the id is known, or may be. Otherwise no step counts as done.
         self.is_known = False
         self._steps: list[Step] = []
         self._untold: list[Untold] = []
         self._still_alive: dict[Remark, None] = {}
         self._unknown: dict[Remark, None] = {}
-
-    def known(self) -> None:
-        """Record that the id is known, or may be. Otherwise no step counts as done."""
-        self.is_known = True
 
     def expect(self, name: StepName, count: int) -> None:
         """Record that ``count`` more steps of this name follow."""
@@ -261,11 +250,17 @@ class Report:
         call: Callable[[], int | None],
         planned: Callable[[], int | None] = lambda: None,
         failure: Outcome = Outcome.FAILED,
+        alive: str = "",
     ) -> bool:
-        """Run a step that ends something. ``call`` and ``planned`` return its count. Return whether it succeeded."""
-        if self.dry_run:
-            return self._run(name, target, planned, Outcome.PLANNED, failure)
-        return self._run(name, target, call, Outcome.DONE, failure)
+        """Run a step that ends something. ``call`` and ``planned`` return its count. Return whether it succeeded.
+
+        ``alive``: the code of what may be alive if it fails.
+        """
+        call, outcome = (planned, Outcome.PLANNED) if self.dry_run else (call, Outcome.DONE)
+        succeeded = self._run(name, target, call, outcome, failure)
+        if alive and not succeeded:
+            self.alive(alive, target)
+        return succeeded
 
     def read(self, name: StepName, target: str, call: Callable[[], int | None]) -> bool:
         """Run a step that only reads, also in a dry run. Return whether it succeeded."""
@@ -275,12 +270,18 @@ class Report:
         """Record a step that failed, or that will be :attr:`Outcome.RETRIED`."""
         self._steps.append(Step(name, target, failure, code))
 
-    def failed_here(self, name: StepName, target: str, error: DatabaseFault, failure: Outcome = Outcome.FAILED) -> None:
-        """Record a step that failed at the database of this site."""
-        fault = database_fault(error)
-        logger.error("forced logout: step %s failed: %s", name.value, fault)
-        detail = fault.detail if isinstance(fault, SetupError) else ""
-        self._steps.append(Step(name, target, failure, fault.code, detail=detail))
+    def failed_by(self, name: StepName, target: str, error: Exception, failure: Outcome = Outcome.FAILED) -> None:
+        """Record and log a step that failed because of ``error``."""
+        code, detail = "internal_error", ""
+        if isinstance(error, DatabaseFault):
+            error = database_fault(error)
+            detail = error.detail if isinstance(error, SetupError) else ""
+        if isinstance(error, OryLogoutError):
+            code = error.code
+            logger.error("forced logout: step %s failed: %s", name.value, error)
+        else:
+            logger.exception("forced logout: step %s failed: internal_error", name.value)
+        self._steps.append(Step(name, target, failure, code, detail=detail))
 
     def result(self) -> ForcedLogout:
         steps = self._steps if self.is_known else [_not_known(step) for step in self._steps]
@@ -296,36 +297,18 @@ class Report:
         outcome: Outcome,
         failure: Outcome = Outcome.FAILED,
     ) -> bool:
-        succeeded = self._run_step(name, target, call, outcome, failure)
+        succeeded = True
+        try:
+            self._steps.append(Step(name, target, outcome, count=call()))
+        except Exception as error:
+            succeeded = False
+            self.failed_by(name, target, error, failure)
         self._counts[name] += 1
         if name not in self._in_parts:
             self._progress(name, self._counts[name], max(self._counts[name], self._expected[name]))
         return succeeded
 
-    def _run_step(
-        self, name: StepName, target: str, call: Callable[[], int | None], outcome: Outcome, failure: Outcome
-    ) -> bool:
-        try:
-            count = call()
-        except OryLogoutError as error:
-            logger.error("forced logout: step %s failed: %s", name.value, error)
-            self.failed(name, target, error.code, failure)
-            return False
-        except DatabaseFault as error:
-            self.failed_here(name, target, error, failure)
-            return False
-        except Exception:
-            logger.exception("forced logout: step %s failed: internal_error", name.value)
-            self.failed(name, target, "internal_error", failure)
-            return False
-        self._steps.append(Step(name, target, outcome, count=count))
-        return True
-
-
-def _no_progress(_name: StepName, _done: int, _total: int | None) -> None:
-    """The default: progress is not shown."""
-
 
 def _not_known(step: Step) -> Step:
-    ended = step.name in ENDING and step.outcome in {Outcome.DONE, Outcome.PLANNED}
+    ended = step.name not in NOT_ENDING and step.outcome in {Outcome.DONE, Outcome.PLANNED}
     return replace(step, outcome=Outcome.NOT_KNOWN) if ended else step

@@ -1,6 +1,6 @@
 """The targets of a forced logout: a user's subjects at the providers and at Kratos, and their admin APIs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,7 +41,8 @@ def named_issuers(alias: str | None) -> list[str]:
     """The issuers of an alias of ``PROVIDERS``: of the provider and its Kratos. Raises as :func:`named_provider`."""
     entries = _issuers()
     _require_clear(alias, {name: issuers[0] for name, issuers in entries.items()})
-    return _unique(issuer for name, issuers in entries.items() if alias in {None, name} for issuer in issuers)
+    found = [issuer for name, issuers in entries.items() if alias in {None, name} for issuer in issuers]
+    return list(dict.fromkeys(found))
 
 
 def _require_clear(alias: str | None, issuers: Mapping[str, str]) -> None:
@@ -58,10 +59,6 @@ def _issuers() -> Mapping[str, Sequence[str]]:
     for kratos in config.kratos:
         found.setdefault(kratos.alias, []).append(kratos.issuer)
     return found
-
-
-def _unique(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(values))
 
 
 def is_kratos(issuer: str) -> bool:
@@ -115,11 +112,6 @@ def _with_same_subjects(issuer: str, alias: str | None) -> set[str]:
     return {issuer}.union(*entries)
 
 
-def unread(subject: str, alias: str | None) -> list[Person]:
-    """The given subject at each issuer, without reading the database. Raises as :func:`named_provider`."""
-    return [Person(issuer, subject, False, []) for issuer in named_issuers(alias)]
-
-
 def _of_subject(issuer: str, subject: str) -> Person:
     rows = index.rows().filter(subject_digest=digest(issuer, subject)).order_by("created_at")
     is_known = rows.exists() or _links().filter(subject_digest=digest(issuer, subject)).exists()
@@ -133,12 +125,6 @@ def login_sessions_of(
     of_persons = Q(subject_digest__in=[digest(person.issuer, person.subject) for person in persons])
     is_users = Q() if isinstance(user_or_subject, str) or alias is not None else Q(user_id=str(user_or_subject.pk))
     return index.rows().filter(of_persons | is_users)
-
-
-def issuers_of_login(sid: str, alias: str | None) -> list[str]:
-    """The issuers that the login session ``sid`` may belong to. Raises as :func:`named_provider`."""
-    issuers = named_issuers(alias)
-    return [issuer for issuer in issuers if logins_of(sid, [issuer]).exists()] or issuers
 
 
 def logins_of(sid: str, issuers: Sequence[str]) -> LoginSessionQuerySet:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from django.contrib import auth
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
@@ -106,10 +105,7 @@ def _start_session(request: Any, kratos: KratosConfig, credential: Credential, r
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
     stored = StoredLogin.of(kratos_session, provider=kratos.alias, expires_at=kratos_session.expires_at)
     try:
-        backends.require_importable()
-        user = auth.authenticate(request, kratos_session=kratos_session, provider=kratos)
-        if user is None:
-            raise backends.refusal_of(request)
+        user = backends.authenticate(request, kratos_session=kratos_session, provider=kratos)
         login.start_session(request, user, kratos_session, stored)
     except (SignInRefused, SetupError) as refusal:
         # The refusal is stored, so that we do not ask Kratos again at each request of this user.

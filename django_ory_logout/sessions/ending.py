@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.db import Error as DatabaseFault
 from django.db import transaction
@@ -20,10 +21,6 @@ logger = logging.getLogger("django_ory_logout")
 
 #: Called with the number that is done and the total number.
 Progress = Callable[[int, int], None]
-
-
-def _no_progress(_done: int, _total: int) -> None:
-    """Report no progress."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def _end_with_stored(name: SessionName, rows: LoginSessionQuerySet, reason: EndR
 
 
 @sensitive_variables()
-def clean_up(cleanup: Cleanup, ended: Callable[[int], None] | None = None, refused: Progress = _no_progress) -> None:
+def clean_up(cleanup: Cleanup, ended: Progress | None = None, refused: Progress | None = None) -> None:
     """Delete the stored sessions and the rows, and revoke the tokens. Raises nothing: ``ory_purge`` repeats what fails.
 
     ``ended`` and ``refused``: see :func:`end_rows`.
@@ -85,11 +82,12 @@ def clean_up(cleanup: Cleanup, ended: Callable[[int], None] | None = None, refus
         index.delete_ended(cleanup.rows, ended)
         for number, receipt in enumerate(cleanup.receipts, start=1):
             index.process(receipt, cleanup.reason)
-            refused(number, len(cleanup.receipts))
+            if refused:
+                refused(number, len(cleanup.receipts))
     except Exception as error:
         index.forget_seen(None)
         logger.error("logout not completed, ory_purge will: %s", fault_name(error))
-    index.revoke_after_commit(list(cleanup.tokens))
+    index.after_commit(partial(token_revocation.revoke, cleanup.tokens))
 
 
 def end_row(row_id: str, reason: EndReason) -> None:
@@ -98,27 +96,26 @@ def end_row(row_id: str, reason: EndReason) -> None:
 
 
 def end_rows(
-    rows: LoginSessionQuerySet, reason: EndReason, ended: Progress | None = None, refused: Progress = _no_progress
+    rows: LoginSessionQuerySet, reason: EndReason, ended: Progress | None = None, refused: Progress | None = None
 ) -> int:
     """End login sessions for a reason at this site. Return the number of those that had not ended before.
 
-    ``ended`` is called with the number of sessions that have ended. ``refused`` is called with the number of sessions
+    ``ended`` is called with the number of sessions that are deleted. ``refused`` is called with the number of sessions
     whose Kratos cookie is refused, in two phases: while the receipts are recorded, and while they are processed.
 
     ``rows`` must not be filtered by ``ended_at``: after they are marked, the rows would not be found again.
     """
-    deleted = index.with_total(ended, rows.count()) if ended else None
     written = _record(None, rows, reason, refused)
     count = index.mark_ended(rows, reason)
     if engines.deleted_stay_deleted(engines.site_store()):
-        index.delete_ended(rows, deleted)
-    clean_up(Cleanup(rows, reason, count, written), deleted, refused)
+        index.delete_ended(rows, ended)
+    clean_up(Cleanup(rows, reason, count, written), ended, refused)
     return count
 
 
 @sensitive_variables()
 def _record(
-    login: StoredLogin | None, rows: LoginSessionQuerySet, reason: EndReason, progress: Progress = _no_progress
+    login: StoredLogin | None, rows: LoginSessionQuerySet, reason: EndReason, progress: Progress | None = None
 ) -> Sequence[LogoutReceipt]:
     """Record receipts for sessions that Kratos opened: Kratos sends no notice, and its cookie would sign in again.
 
@@ -135,5 +132,6 @@ def _record(
     written = []
     for issuer, sid in names:
         written.append(receipts.record_logout(issuer, sid))
-        progress(len(written), len(names))
+        if progress:
+            progress(len(written), len(names))
     return written

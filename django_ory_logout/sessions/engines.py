@@ -106,18 +106,14 @@ def load_from_writer(store: SessionBase, key: str | None) -> dict[str, Any]:
 
 
 @sensitive_variables()
+@translate_faults()
 def delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
     """Delete the sessions stored under ``keys``: first from the database, committed, then from the cache.
 
     Raises :exc:`TemporaryError` (``session_store_fault``), or the fault of the database.
     """
-    if keys:
-        with translate_faults():
-            _delete_stored(store, keys)
-
-
-@sensitive_variables()
-def _delete_stored(store: type[SessionBase], keys: Sequence[str]) -> None:
+    if not keys:
+        return
     if not _uses_storage_of(store, db.SessionStore, cached_db.SessionStore, cache.SessionStore):
         for key in keys:
             session_without_request(store).delete(key)

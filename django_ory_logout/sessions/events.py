@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, connections, router, transaction
@@ -18,15 +18,7 @@ from django.db.models import F, Q, QuerySet, Value
 from django.utils import timezone
 
 from ..exceptions import OryLogoutError
-from ..models import (
-    EndReason,
-    EventKind,
-    LoginSession,
-    LogoutEvent,
-    LogoutNotice,
-    RefusalCount,
-    digest,
-)
+from ..models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutNotice, RefusalCount, digest
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -56,16 +48,8 @@ def counts() -> QuerySet[RefusalCount]:
 def accepted(kind: EventKind, notice: LogoutNotice, name: str, *, ended: int, seconds: float) -> None:
     """Store that a notice was accepted and ended ``ended`` sessions. ``name`` is the same if it is sent again."""
     key = digest(kind, notice.issuer, name)
-    new = LogoutEvent(
-        at=timezone.now(),
-        kind=kind,
-        issuer=notice.issuer,
-        subject=notice.subject or "",
-        sid=notice.sid or "",
-        ended=ended,
-        seconds=seconds,
-        key=key,
-    )
+    names = {"issuer": notice.issuer, "subject": notice.subject or "", "sid": notice.sid or ""}
+    new = LogoutEvent(at=timezone.now(), kind=kind, **names, ended=ended, seconds=seconds, key=key)
     _write_or_log(lambda: _update_or_insert(rows().filter(key=key), new, ended=F("ended") + ended))
 
 
@@ -100,10 +84,8 @@ def log_refusal(level: int, message: str, error: OryLogoutError) -> None:
         _recent_counts[kind] = (now, 0) if is_due else (logged_at, unlogged + 1)
     if not is_due:
         return
-    if unlogged:
-        logger.log(level, "%s: %s (and %d more since the line before)", message, error, unlogged)
-    else:
-        logger.log(level, "%s: %s", message, error)
+    more = f" (and {unlogged} more since the line before)" if unlogged else ""
+    logger.log(level, "%s: %s%s", message, error, more)
 
 
 def note(kind: EventKind, *, issuer: str = "", subject: str = "", sid: str = "", code: str = "") -> None:
@@ -135,10 +117,7 @@ def note_ended(ended: Sequence[LoginSession]) -> None:
 
 
 def has_sid(issuer: str, sid: str) -> bool:
-    """Whether a stored event names ``sid`` of ``issuer``.
-
-    Count only names that come from the provider or from a row.
-    """
+    """Whether a stored event names ``sid`` of ``issuer``. Only names from the provider or from a row count."""
     kinds = {EventKind.BACK_CHANNEL, EventKind.TO_PROVIDER, EventKind.ENDED, EventKind.SIGNED_IN}
     named = rows().filter(Q(kind__in=kinds) | Q(kind=EventKind.FRONT_CHANNEL, ended__gt=0), issuer=issuer, sid=sid)
     return (issuer, sid) in named.values_list("issuer", "sid")  # some databases ignore case when they compare
@@ -150,23 +129,16 @@ def has_sid(issuer: str, sid: str) -> bool:
 @contextmanager
 def follow(seconds: float) -> Iterator[Callable[[], None]]:
     """Store steps while the block runs, for ``seconds``. Each call of the yielded function starts ``seconds`` again."""
-    row = rows().create(at=_until(seconds), kind=EventKind.FOLLOWED)
+    lifetime = timedelta(seconds=seconds)
+    row = rows().create(at=timezone.now() + lifetime, kind=EventKind.FOLLOWED)
 
     def prolong() -> None:
-        rows().filter(pk=row.pk).update(at=_until(seconds))
+        rows().filter(pk=row.pk).update(at=timezone.now() + lifetime)
 
     try:
         yield prolong
     finally:
         rows().filter(pk=row.pk).delete()
-
-
-def _active_followers() -> QuerySet[LogoutEvent]:
-    """The rows of all ``--follow`` commands that run now.
-
-    Followers have a date in the future, so the database index on ``at`` finds them.
-    """
-    return rows().filter(kind=EventKind.FOLLOWED, at__gt=timezone.now())
 
 
 def _insert_if_followed(step: LogoutEvent) -> bool:
@@ -177,17 +149,15 @@ def _insert_if_followed(step: LogoutEvent) -> bool:
     connection = connections[rows().db]
     fields = [field for field in LogoutEvent._meta.concrete_fields if not field.primary_key]
     values = {f"new_{field.name}": Value(getattr(step, field.attname), field) for field in fields}
-    selected = _active_followers().order_by().annotate(**values).values_list(*values)[:1]
+    # Followers have a date in the future, so the database index on ``at`` finds them.
+    followers = rows().filter(kind=EventKind.FOLLOWED, at__gt=timezone.now())
+    selected = followers.order_by().annotate(**values).values_list(*values)[:1]
     sql, parameters = selected.query.get_compiler(connection=connection).as_sql()
     quote = connection.ops.quote_name
     columns = ", ".join(quote(str(field.column)) for field in fields)
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO {quote(LogoutEvent._meta.db_table)} ({columns}) {sql}", parameters)
         return bool(cursor.rowcount > 0)
-
-
-def _until(seconds: float) -> datetime:
-    return timezone.now() + timedelta(seconds=seconds)
 
 
 def purge() -> None:

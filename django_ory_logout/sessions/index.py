@@ -15,7 +15,7 @@ session is only the fast path. Each statement commits by itself, in this order:
 import logging
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -61,7 +61,8 @@ def end(notice: LogoutNotice, reason: EndReason, progress: "Progress | None" = N
     """End the login sessions that ``notice`` names. Return their number. Safe to repeat and to run in parallel."""
     named = rows().named_by(notice)
     mark_ended(named, reason)
-    return delete_ended(named, _notice_progress(progress, named) if progress else None)
+    step = partial(progress, "login sessions of one notice") if progress and named.count() > CHUNK else None
+    return delete_ended(named, step)
 
 
 def process(receipt: LogoutReceipt, reason: EndReason, progress: "Progress | None" = None) -> int:
@@ -85,13 +86,14 @@ def mark_ended(login_sessions: LoginSessionQuerySet, reason: EndReason) -> int:
 
 
 @sensitive_variables()
-def delete_ended(login_sessions: LoginSessionQuerySet, progress: Callable[[int], None] | None = None) -> int:
+def delete_ended(login_sessions: LoginSessionQuerySet, progress: Callable[[int, int], None] | None = None) -> int:
     """Delete the stored sessions of those ``login_sessions`` that have ended, then their rows. Return their number.
 
-    ``progress`` is called with the number so far.
+    ``progress`` is called with the number so far, and the total number.
     """
     store = engines.site_store()
     ended = login_sessions.exclude(ended_at=None).order_by("pk")
+    total = ended.count() if progress else 0
     count, to_revoke = 0, list[token_revocation.TokensToRevoke]()
     while chunk := list(ended[:CHUNK]):
         to_revoke += [tokens for row in chunk for tokens in _tokens_to_revoke(store, row)]
@@ -103,23 +105,14 @@ def delete_ended(login_sessions: LoginSessionQuerySet, progress: Callable[[int],
             _report_ended(row)
         events.note_ended(chunk)
         if progress:
-            progress(count)
-    revoke_after_commit(to_revoke)
+            progress(count, max(count, total))  # other processes can end sessions meanwhile
+    after_commit(partial(token_revocation.revoke, to_revoke))
     return count
 
 
 @sensitive_variables()
-def revoke_after_commit(to_revoke: list[token_revocation.TokensToRevoke]) -> None:
-    """Revoke the tokens of sessions after the commit that ends these sessions."""
-    transaction.on_commit(lambda: token_revocation.revoke(to_revoke), using=rows().db)
-
-
-@sensitive_variables()
 def _tokens_to_revoke(store: type[SessionBase], row: LoginSession) -> list[token_revocation.TokensToRevoke]:
-    """The tokens in the stored session of ``row`` that have to be revoked.
-
-    Loads that session only if a setting asks to revoke tokens.
-    """
+    """The tokens to revoke of the stored session of ``row``. Loads it only if a setting asks to revoke tokens."""
     if not row.session_key or not token_revocation.revoking_config(row.issuer, row.client_id):
         return []
     try:
@@ -142,10 +135,7 @@ def _report_ended(row: LoginSession) -> None:
 
 @sensitive_variables()
 def update_key(mark: Mapping[str, Any], key: str) -> bool:
-    """Write ``key`` to the row of ``mark``, unless the row has ended or another rotation was first.
-
-    Return whether the key was written.
-    """
+    """Write ``key`` to the row of ``mark``. ``False``: the row has ended, or another rotation was first."""
     return bool(rows().filter(pk=mark["id"], session_key=mark["key"], ended_at=None).update(session_key=key))
 
 
@@ -219,12 +209,9 @@ def purge(progress: Progress | None = None) -> Purged:
     finally:
         _ended_log_level.reset(log_level)
     logger.info(
-        "purge: %d notices worked off, %d not, %d login sessions ended, %d expired, %d old receipts removed",
-        purged.completed,
-        purged.failed,
-        purged.ended,
-        purged.expired,
-        purged.deleted,
+        "purge: %(completed)d notices worked off, %(failed)d not, %(ended)d login sessions ended, %(expired)d expired, "
+        "%(deleted)d old receipts removed",
+        asdict(purged),
     )
     return purged
 
@@ -232,57 +219,24 @@ def purge(progress: Progress | None = None) -> Purged:
 def _purge(progress: Progress | None) -> Purged:
     now = timezone.now()
     incomplete = list(receipts.rows().filter(completed_at=None))
-    ended_counts = list[int]()
-    failed = 0
+    ended = failed = 0
     for number, receipt in enumerate(incomplete, start=1):
         try:
-            ended_counts.append(process(receipt, EndReason.BACK_CHANNEL, progress))
+            ended += process(receipt, EndReason.BACK_CHANNEL, progress)
         except Exception as error:
             # Go on with the other receipts. Many failures mostly have one cause, so only the first is an ERROR.
-            logger.log(
-                logging.DEBUG if failed else logging.ERROR,
-                "receipt %s not worked off: %s",
-                receipt.pk,
-                fault_name(error),
-            )
+            level = logging.DEBUG if failed else logging.ERROR
+            logger.log(level, "receipt %s not worked off: %s", receipt.pk, fault_name(error))
             failed += 1
         if progress:
             progress("notices", number, len(incomplete))
-    already_ended = rows().exclude(ended_at=None)
-    ended = sum(ended_counts) + delete_ended(rows(), _step_progress(progress, "ended login sessions", already_ended))
+    ended += delete_ended(rows(), partial(progress, "ended login sessions") if progress else None)
     expired = rows().filter(expires_at__lt=now)
     mark_ended(expired, EndReason.EXPIRED)
-    expired_count = delete_ended(expired, _step_progress(progress, "expired login sessions", expired))
+    expired_count = delete_ended(expired, partial(progress, "expired login sessions") if progress else None)
     events.purge()
     deleted, _ = receipts.rows().filter(expires_at__lt=now).exclude(completed_at=None).delete()
-    return Purged(len(ended_counts), ended, expired_count, deleted, failed)
-
-
-def _step_progress(
-    progress: Progress | None, step: str, login_sessions: LoginSessionQuerySet
-) -> Callable[[int], None] | None:
-    return with_total(partial(progress, step), login_sessions.count()) if progress else None
-
-
-def _notice_progress(progress: Progress, login_sessions: LoginSessionQuerySet) -> Callable[[int], None]:
-    """Report the progress of a notice only if it ends more sessions than one statement deletes."""
-    totals: list[int] = []
-
-    def report(count: int) -> None:
-        if not totals and count >= CHUNK:
-            totals.append(count + login_sessions.exclude(ended_at=None).count())
-        if totals:
-            progress("login sessions of one notice", count, max(count, *totals))
-
-    return report
-
-
-def with_total(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
-    """``progress`` with a fixed ``total``.
-
-    The count may become larger than ``total``, because other processes can end sessions too.
-    """
-    return lambda count: progress(count, max(count, total))
+    return Purged(len(incomplete) - failed, ended, expired_count, deleted, failed)
 
 
 def after_commit(act: Callable[[], object]) -> None:

@@ -12,10 +12,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from .. import users
 from ..exceptions import LoggedOutMeanwhile, fault_name
 from ..models import Authentication, EndReason, EventKind, LoginSession, moment
 from ..signals import login_session_opened
+from ..users import creation
 from . import engines, events, index, receipts
 from .store import LoginSessionStore
 from .stored_login import StoredLogin
@@ -70,7 +70,7 @@ def discard_login_session(session: LoginSessionStore | None, row_id: UUID, user:
             row.delete()
         finally:
             if not index.rows().filter(user_id=user.pk).exclude(pk=row_id).exists():
-                users.delete_if_new(user)
+                creation.delete_if_new(user)
     except Exception as error:
         logger.warning("failed sign-in not deleted, ory_purge will delete it: %s", fault_name(error))
 

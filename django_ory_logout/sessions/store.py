@@ -137,16 +137,12 @@ class LoginSessionStore(SessionBase):
     def _load(self) -> dict[str, Any]:
         self._sent_key = self.session_key
         with engines.translate_faults():
-            data: dict[str, Any] = super().load() or self._load_from_writer()
+            data: dict[str, Any] = super().load() or engines.load_from_writer(self, self._sent_key)
         if not data:
             self._missing_in_engine = self._has_active_row()
         if data or self._missing_in_engine:
             self._session_key = self._sent_key
         return self._data_if_signed_in(data)
-
-    def _load_from_writer(self) -> dict[str, Any]:
-        """The session from the writing database, if a replica does not have it yet."""
-        return engines.load_from_writer(self, self._sent_key)
 
     def _has_active_row(self) -> bool:
         """Whether the key that the browser sent has an active row. Called when the engine found no session under it.

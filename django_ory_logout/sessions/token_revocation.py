@@ -39,9 +39,7 @@ class TokensToRevoke:
     tokens: Mapping[str, str] = field(repr=False)
 
 
-_waiting: ContextVar[list[TokensToRevoke] | None] = ContextVar(
-    "django_ory_logout.sessions.token_revocation", default=None
-)
+_waiting: ContextVar[list[TokensToRevoke] | None] = ContextVar("tokens_to_revoke", default=None)
 
 
 def revoking_config(issuer: str, client_id: str) -> conf.ProviderConfig | None:
@@ -54,19 +52,14 @@ def revoking_config(issuer: str, client_id: str) -> conf.ProviderConfig | None:
 def tokens_of(login: StoredLogin | None, reason: str) -> list[TokensToRevoke]:
     """The tokens in ``login`` that have to be revoked when its session ends for ``reason``. Raises nothing."""
     try:
-        return _tokens_of(login, reason)
+        config = revoking_config(login.issuer, login.client_id) if login else None
+        if not login or not config:
+            return []
+        tokens = {hint: token for hint in _hints(login, reason) if (token := getattr(login, hint))}
     except Exception:
         # The session has to end, even if its stored data is broken.
         logger.exception("tokens not revoked: session_unreadable")
         return []
-
-
-@sensitive_variables()
-def _tokens_of(login: StoredLogin | None, reason: str) -> list[TokensToRevoke]:
-    config = revoking_config(login.issuer, login.client_id) if login else None
-    if not login or not config:
-        return []
-    tokens = {hint: token for hint in _hints(login, reason) if (token := getattr(login, hint))}
     return [TokensToRevoke(config, tokens)] if tokens else []
 
 
@@ -134,10 +127,7 @@ def _revoke_token(config: conf.ProviderConfig, hint: str, token: str) -> bool:
 
 @sensitive_variables()
 def _check_revoked(hydra: HydraAdmin, hint: str, token: str) -> bool:
-    """Ask Hydra whether ``token`` is revoked: the answer 200 to the revocation does not prove it.
-
-    Return whether Hydra answered.
-    """
+    """Ask Hydra whether ``token`` is revoked: a 200 does not prove it. Return whether Hydra answered."""
     try:
         if hydra.introspect(token).active:
             logger.error("%s not revoked: token_still_alive", hint)

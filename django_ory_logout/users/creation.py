@@ -1,7 +1,5 @@
 """Create, find, save and delete users."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -111,20 +109,16 @@ def find(pk: Any) -> AbstractBaseUser | None:
 def save(user: AbstractBaseUser, values: Mapping[str, Any]) -> list[str]:
     """Save all ``values`` at once, or each alone if that fails. Return log lines about those that are not saved."""
     try:
-        _save(user, values)
+        for name, value in values.items():
+            setattr(user, name, value)
+        with unstorable_values(), transaction.atomic(using=router.db_for_write(type(user))):
+            user.save(update_fields=list(values))
     except _VALUE_ERRORS as error:
         user.refresh_from_db(fields=list(values))
         if len(values) == 1:
             return [f"{next(iter(values))} left out: {sign_in_error(error).detail}"]
         return [line for name, value in values.items() for line in save(user, {name: value})]
     return []
-
-
-def _save(user: AbstractBaseUser, values: Mapping[str, Any]) -> None:
-    for name, value in values.items():
-        setattr(user, name, value)
-    with unstorable_values(), transaction.atomic(using=router.db_for_write(type(user))):
-        user.save(update_fields=list(values))
 
 
 def delete_if_new(user: AbstractBaseUser | None) -> None:

@@ -1,7 +1,5 @@
 """Which of our errors an exception becomes if a user cannot be created, saved or signed in."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from traceback import walk_tb

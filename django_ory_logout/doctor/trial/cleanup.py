@@ -12,9 +12,9 @@ from django.db import router
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from ... import users
 from ...models import EndReason, EventKind, LogoutEvent, Subject, digest
 from ...sessions import ending, events, index, receipts
+from ...users import creation
 from ..findings import CheckResult, failed, passed
 from ..targets import ProviderTarget
 from .hydra_user import PREFIX, TestUser
@@ -112,7 +112,7 @@ def _delete_users(test_user: TestUser) -> bool:
     own_links = list(links.filter(subject_digest__in=[digest(issuer, subject) for subject in test_user.subjects]))
     remaining = 0
     for link in own_links:
-        user = users.find(link.user_id)
+        user = creation.find(link.user_id)
         has_others = links.filter(user_id=link.user_id).exclude(pk=link.pk).exists()
         if user and _is_created_for(link, user, test_user) and not has_others:
             user.delete()
