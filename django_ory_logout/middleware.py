@@ -17,12 +17,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import conf
 from .conf import KratosConfig
+from .database import database_faults
 from .exceptions import LogoutUnconfirmed, SetupError, TemporaryError
 from .kratos import error_reports, login, request_user, token_sessions, whoami
 from .ory.kratos import Credential
 from .sessions.store import LoginSessionStore
 from .views import unconfirmed
-from .views.decorators import answers_faults, asks_kratos, database_faults, read_user
+from .views.decorators import answers_faults, asks_kratos, read_user
 from .views.requests import again_url, own_url
 from .views.responses import error_json, error_page
 

@@ -1,8 +1,7 @@
 """Decorators of views: transactions, the charset of requests, and error pages for faults."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
@@ -11,7 +10,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.db import Error as DatabaseFault
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
@@ -19,7 +17,7 @@ from django.utils.log import log_response
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
-from ..database import database_fault
+from ..database import database_faults
 from ..exceptions import (
     InvalidMessage,
     LogoutUnconfirmed,
@@ -117,15 +115,6 @@ def always_answering(view: View) -> View:
 def answers_faults(view: Callable[..., Any]) -> bool:
     """Whether ``view`` is one of ours that answers its own faults."""
     return bool(getattr(view, "answers_faults", False))
-
-
-@contextmanager
-def database_faults() -> Iterator[None]:
-    """Raise :func:`database_fault` for a fault of our database. Its own text can hold a session key."""
-    try:
-        yield
-    except DatabaseFault as error:
-        raise database_fault(error) from error
 
 
 def skip_kratos(view: View) -> View:

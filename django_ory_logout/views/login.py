@@ -13,13 +13,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from .. import conf
+from ..database import database_faults
 from ..exceptions import OryLogoutError
 from ..flows import login as flow
 from ..flows.login import PendingSignIn
 from ..kratos.login import requested_kratos
 from ..sessions.stored_login import StoredLogin
 from . import cookies, kratos_login
-from .decorators import database_faults, public, skip_kratos
+from .decorators import public, skip_kratos
 from .errors import json_error
 from .requests import forget_query, is_navigation, single_values
 from .responses import error_page, signed_in_already, url_after_login

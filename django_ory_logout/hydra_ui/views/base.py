@@ -8,7 +8,6 @@ from urllib.parse import urlencode, urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import Error as DatabaseFault
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils.log import log_response
@@ -19,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from ...database import database_fault
+from ...database import database_faults
 from ...exceptions import (
     ChallengeHandled,
     InvalidMessage,
@@ -99,15 +98,14 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
         @wraps(view)
         def answered(request: HttpRequest) -> HttpResponse:
             try:
-                return checked(request, _challenge(request, kind))
+                with database_faults():
+                    return checked(request, _challenge(request, kind))
             except LogoutUnconfirmed:
                 # LoginSessionMiddleware shows its page. When the session has ended, the browser comes back here.
                 request.GET = QueryDict(urlencode({"next": request.get_full_path()}))
                 raise
             except OryLogoutError as error:
                 return _problem(request, error, kind)
-            except DatabaseFault as error:
-                return _problem(request, database_fault(error), kind)
             except (Http404, PermissionDenied, SuspiciousOperation):
                 forget_query(request)
                 raise
