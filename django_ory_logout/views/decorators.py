@@ -4,13 +4,12 @@ import logging
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.utils.log import log_response
@@ -27,19 +26,10 @@ from ..exceptions import (
     fault_name,
 )
 from ..sessions import token_revocation
-from .requests import again_url, check_charset, flow_of, forget_query
+from .requests import View, again_url, check_charset, flow_of, forget_query, non_atomic
 from .responses import error_page
 
 logger = logging.getLogger("django_ory_logout")
-
-View = TypeVar("View", bound=Callable[..., HttpResponse])
-
-
-def non_atomic(view: View) -> View:
-    """Switch ``ATOMIC_REQUESTS`` off for every database: a sign-in and a logout notice must see each other's rows."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
 
 
 def revoking_afterwards(view: View) -> View:

@@ -22,8 +22,9 @@ from ..sessions import ending, index
 from ..sessions.index import INDEX_KEY
 from ..sessions.stored_login import StoredLogin
 from .csrf import csrf_or
-from .decorators import always_answering, non_atomic, public, readable, revoking_afterwards
+from .decorators import always_answering, public, readable, revoking_afterwards
 from .kratos_login import second_factor_url
+from .requests import non_atomic
 
 logger = logging.getLogger("django_ory_logout")
 

@@ -8,7 +8,6 @@ from urllib.parse import urlencode, urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils.log import log_response
 from django.utils.translation import gettext_lazy as _
@@ -29,7 +28,7 @@ from ...exceptions import (
 )
 from ...views import errors
 from ...views.csrf import csrf_or
-from ...views.requests import again_url, check_charset, forget_query
+from ...views.requests import again_url, check_charset, forget_query, non_atomic
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -86,7 +85,7 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
     def decorate(view: ChallengeView) -> View:
         checked = csrf_or(partial(_shown_again, view))(view)
 
-        @_non_atomic
+        @non_atomic
         @login_not_required
         @never_cache
         @xframe_options_deny
@@ -141,13 +140,6 @@ def _shown_again(view: ChallengeView, request: HttpRequest, challenge: str) -> H
     if response.status_code == HTTPStatus.OK:
         response.status_code = HTTPStatus.FORBIDDEN
     return response
-
-
-def _non_atomic(view: View) -> View:
-    """Switch ``ATOMIC_REQUESTS`` off: the end of the session must be committed before Hydra is called."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
 
 
 def redirect(url: str) -> HttpResponse:
