@@ -18,7 +18,6 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..database import database_faults
 from ..exceptions import (
-    InvalidMessage,
     LogoutUnconfirmed,
     OryLogoutError,
     SetupError,
@@ -53,26 +52,13 @@ def revoking_afterwards(view: View) -> View:
 
 
 def public(view: View) -> View:
-    """A view that needs no signed-in user. It is never cached, and each of its statements is committed by itself.
-
-    It handles tokens and codes, so error reports show no variables of it or of the functions that it calls.
-    """
-    inner = sensitive_variables()(readable(always_answering(view)))
-    return login_not_required(never_cache(non_atomic(revoking_afterwards(inner))))
+    """A view that needs no signed-in user."""
+    return login_not_required(private(view))
 
 
-def readable(view: View) -> View:
-    """Answer 400 if :func:`check_charset` refuses the request."""
-
-    @wraps(view)
-    def readable_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            check_charset(request)
-        except InvalidMessage as error:
-            return _fault(request, error)
-        return view(request, *args, **kwargs)
-
-    return cast(View, readable_view)
+def private(view: View) -> View:
+    """A view that answers its own faults. Each of its statements is committed by itself."""
+    return non_atomic(revoking_afterwards(always_answering(view)))
 
 
 def always_answering(view: View) -> View:
@@ -80,14 +66,19 @@ def always_answering(view: View) -> View:
 
     Django still answers *not found*, *forbidden* and invalid HTTP. :class:`~..middleware.LoginSessionMiddleware`
     still answers a logout that cannot be confirmed.
+
+    The view handles tokens and codes. So it is never cached, and error reports show no variables of it or of the
+    functions that it calls.
     """
 
+    @never_cache
     @wraps(view)
     @sensitive_variables()
     def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         again = "" if request.META.get("QUERY_STRING") else again_url(request)  # a query can have a token
         try:
             with database_faults():
+                check_charset(request)
                 return view(request, *args, **kwargs)
         except (LogoutUnconfirmed, Http404, PermissionDenied, SuspiciousOperation, BadRequest, MultiPartParserError):
             raise

@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import conf
@@ -22,9 +21,8 @@ from ..sessions import ending, index
 from ..sessions.index import INDEX_KEY
 from ..sessions.stored_login import StoredLogin
 from .csrf import csrf_or
-from .decorators import always_answering, public, readable, revoking_afterwards
+from .decorators import private, public
 from .kratos_login import second_factor_url
-from .requests import non_atomic
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -61,11 +59,7 @@ def _show_again(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@non_atomic
-@revoking_afterwards
-@never_cache
-@readable
-@always_answering
+@private
 @login_required
 @csrf_or(_show_again)
 @require_http_methods(["GET", "HEAD", "POST"])
