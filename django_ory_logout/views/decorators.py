@@ -12,6 +12,7 @@ from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionD
 from django.core.signals import got_request_exception
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
+from django.utils.cache import add_never_cache_headers
 from django.utils.log import log_response
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
@@ -57,8 +58,8 @@ def public(view: View) -> View:
 
 
 def private(view: View) -> View:
-    """A view that answers its own faults. Each of its statements is committed by itself."""
-    return non_atomic(revoking_afterwards(always_answering(view)))
+    """A view that answers its own faults. It is never cached, and each of its statements is committed by itself."""
+    return never_cache(non_atomic(revoking_afterwards(always_answering(view))))
 
 
 def always_answering(view: View) -> View:
@@ -67,11 +68,9 @@ def always_answering(view: View) -> View:
     Django still answers *not found*, *forbidden* and invalid HTTP. :class:`~..middleware.LoginSessionMiddleware`
     still answers a logout that cannot be confirmed.
 
-    The view handles tokens and codes. So it is never cached, and error reports show no variables of it or of the
-    functions that it calls.
+    The view handles tokens and codes, so error reports show no variables of it or of the functions that it calls.
     """
 
-    @never_cache
     @wraps(view)
     @sensitive_variables()
     def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -148,4 +147,5 @@ def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = Non
     forget_query(request)
     response = error_page(request, error, retry_url=retry_url, again_url=again, flow=flow_of(request))
     response.status_code = status or response.status_code
+    add_never_cache_headers(response)  # LoginSessionMiddleware may need this page before the view runs
     return response

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any, cast
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -187,6 +187,11 @@ def group_of(error: OryLogoutError) -> Group:
     return _GROUP_OF_CODE.get(error.code, of_class)
 
 
+def is_temporary(error: OryLogoutError) -> bool:
+    """Whether trying again later can help."""
+    return isinstance(error, TemporaryError) and group_of(error) is not Group.SET_UP_WRONGLY
+
+
 def title_and_message(error: OryLogoutError, flow: str) -> tuple[Any, Any]:
     """The texts of ``error``. ``flow`` is ``sign-in``, ``logout``, or the name of another page."""
     group = group_of(error)
@@ -227,6 +232,13 @@ def json_error(code: str, status: int, *, retry_after: int = 0, **more: Any) -> 
     """An error for a program: ``{"error": code}`` and the members ``more``. ``retry_after`` is in seconds."""
     headers = {"Retry-After": str(retry_after)} if retry_after else {}
     return JsonResponse({"error": code, **more}, status=status, headers=headers)
+
+
+class HiddenRedirect(HttpResponseRedirect):
+    """A redirect whose URL, which holds a token or a verifier, does not show in a report of a later fault."""
+
+    def __repr__(self) -> str:
+        return "<redirect to a hidden URL>"
 
 
 def logged_once(response: HttpResponse) -> HttpResponse:

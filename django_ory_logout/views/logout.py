@@ -1,6 +1,6 @@
 """RP-initiated logout: ``logout`` ends the session here and redirects; ``logout_callback`` is for the way back."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -14,6 +14,7 @@ from ..sessions.store import LoginSessionStore
 from . import unconfirmed
 from .csrf import csrf_or
 from .decorators import public, skip_kratos
+from .errors import HiddenRedirect
 from .responses import logged_out, redirect_after_logout, user_context
 
 
@@ -69,11 +70,4 @@ def logout_callback(request: HttpRequest) -> HttpResponse:
 def _to_provider(request: HttpRequest, end_session: EndSessionRequest) -> HttpResponse:
     if end_session.by_post:
         return render(request, "ory_logout/end_session.html", {"end_session": end_session})
-    return _EndSessionRedirect(end_session.url)
-
-
-class _EndSessionRedirect(HttpResponseRedirect):
-    """A redirect whose URL, with the ID token in it, does not show in a report of a later fault."""
-
-    def __repr__(self) -> str:
-        return "<redirect to the end session endpoint>"
+    return HiddenRedirect(end_session.url)

@@ -23,7 +23,7 @@ from ..exceptions import (
 from ..models import IAT_TOLERANCE, EventKind
 from ..sessions import events
 from . import errors
-from .errors import RETRY_AFTER_SECONDS, Group, json_error, logged_once
+from .errors import RETRY_AFTER_SECONDS, Group, is_temporary, json_error, logged_once
 from .requests import wants_json
 
 logger = logging.getLogger("django_ory_logout")
@@ -130,11 +130,6 @@ def _status(error: OryLogoutError) -> HTTPStatus:
 def _logged_once(response: HttpResponse) -> HttpResponse:
     """Keep Django from logging ``response`` again if it is a 4xx: our own log line is written."""
     return logged_once(response) if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else response
-
-
-def is_temporary(error: OryLogoutError) -> bool:
-    """Whether trying again later can help."""
-    return isinstance(error, TemporaryError) and errors.group_of(error) is not Group.SET_UP_WRONGLY
 
 
 def url_after_login(next_url: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils.log import log_response
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -23,11 +23,11 @@ from ...exceptions import (
     InvalidMessage,
     LogoutUnconfirmed,
     OryLogoutError,
-    SetupError,
     TemporaryError,
 )
 from ...views import errors
 from ...views.csrf import csrf_or
+from ...views.errors import HiddenRedirect
 from ...views.requests import again_url, check_charset, forget_query, non_atomic
 
 logger = logging.getLogger("django_ory_logout")
@@ -79,26 +79,23 @@ _TEXTS = {
 }
 
 
-def page(kind: str) -> Callable[[ChallengeView], View]:
-    """A page to which Hydra sends the browser with ``{kind}_challenge``: public, never cached, never in a frame."""
+def page(kind: str) -> Callable[[View], View]:
+    """A page with a name: public, never cached, never in a frame, and each of its faults is a page too."""
 
-    def decorate(view: ChallengeView) -> View:
-        checked = csrf_or(partial(_shown_again, view))(view)
-
+    def decorate(view: View) -> View:
         @non_atomic
         @login_not_required
         @never_cache
         @xframe_options_deny
-        @readable(kind)
         @sensitive_variables()
         @sensitive_post_parameters()
         @csrf_exempt  # the check is inside, so that its faults become pages
-        @require_http_methods(["GET", "POST"])
         @wraps(view)
         def answered(request: HttpRequest) -> HttpResponse:
             try:
                 with database_faults():
-                    return checked(request, _challenge(request, kind))
+                    check_charset(request)
+                    return view(request)
             except LogoutUnconfirmed:
                 # LoginSessionMiddleware shows its page. When the session has ended, the browser comes back here.
                 request.GET = QueryDict(urlencode({"next": request.get_full_path()}))
@@ -116,17 +113,17 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
     return decorate
 
 
-def readable(kind: str) -> Callable[[View], View]:
-    """Answer 400 if the parameters of the request cannot be decoded."""
+def challenge_page(kind: str) -> Callable[[ChallengeView], View]:
+    """A page to which Hydra sends the browser with ``{kind}_challenge``."""
 
-    def decorate(view: View) -> View:
+    def decorate(view: ChallengeView) -> View:
+        checked = csrf_or(partial(_shown_again, view))(view)
+
+        @page(kind)
+        @require_http_methods(["GET", "POST"])
         @wraps(view)
         def answered(request: HttpRequest) -> HttpResponse:
-            try:
-                check_charset(request)
-            except InvalidMessage as error:
-                return _problem(request, error, kind)
-            return view(request)
+            return checked(request, _challenge(request, kind))
 
         return answered
 
@@ -142,18 +139,6 @@ def _shown_again(view: ChallengeView, request: HttpRequest, challenge: str) -> H
     return response
 
 
-def redirect(url: str) -> HttpResponse:
-    """Redirect to Hydra's URL. From there, Hydra may redirect to a client's own scheme."""
-    return _SeeOther(url)
-
-
-class _SeeOther(HttpResponseRedirect):
-    """A redirect without its URL in ``repr``: error reports must not show the verifier."""
-
-    def __repr__(self) -> str:
-        return "<redirect to Hydra>"
-
-
 def _challenge(request: HttpRequest, kind: str) -> str:
     challenge = request.GET.get(f"{kind}_challenge", "")
     if not challenge:
@@ -163,27 +148,12 @@ def _challenge(request: HttpRequest, kind: str) -> str:
 
 def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResponse:
     if isinstance(error, ChallengeHandled) and urlsplit(error.redirect_to).netloc:
-        return redirect(error.redirect_to)
-    unavailable = isinstance(error, TemporaryError) and not isinstance(error, SetupError)
-    status = _STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.BAD_GATEWAY)
-    return _answered(request, error, kind, status, request.get_full_path() if unavailable else "")
-
-
-def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
-    """500: an unexpected exception, as in a hook of the site. Django reports it as usual."""
-    code = TemporaryError("internal_error", type(error).__name__)
-    response = _answered(request, code, kind, HTTPStatus.INTERNAL_SERVER_ERROR, "")
-    message = "%s page: internal_error: %s (reference %s)", kind, type(error).__name__, code.reference
-    log_response(*message, response=response, request=request, exception=error)
-    return response
-
-
-def _answered(
-    request: HttpRequest, error: OryLogoutError, kind: str, status: HTTPStatus, retry_url: str
-) -> HttpResponse:
+        return HiddenRedirect(error.redirect_to)
+    is_temporary = errors.is_temporary(error)
+    status = _STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE if is_temporary else HTTPStatus.BAD_GATEWAY)
     is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    may_pass = bool(retry_url) and status == HTTPStatus.SERVICE_UNAVAILABLE
-    again = again_url(request) if may_pass else ""
+    retry_url = request.get_full_path() if is_temporary else ""
+    again = again_url(request) if is_temporary else ""
     if is_fault:
         forget_query(request)
     reference = errors.log(logging.ERROR if is_fault else logging.WARNING, f"{kind} page", error)
@@ -197,8 +167,17 @@ def _answered(
         "again_seconds": errors.RETRY_AFTER_SECONDS if again else 0,
     }
     response = errors.render_safely(request, "ory_hydra_ui/problem.html", context, status)
-    if may_pass:
+    if is_temporary:
         response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
     if again:
         response["Refresh"] = f"{errors.RETRY_AFTER_SECONDS}; url={again}"
+    return response
+
+
+def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
+    """500: an unexpected exception, as in a hook of the site. Django reports it as usual."""
+    code = TemporaryError("internal_error", type(error).__name__)
+    response = _problem(request, code, kind)
+    message = "%s page: internal_error: %s (reference %s)", kind, type(error).__name__, code.reference
+    log_response(*message, response=response, request=request, exception=error)
     return response

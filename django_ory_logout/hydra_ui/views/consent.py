@@ -6,13 +6,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from ...ory.hydra import ConsentRequest
+from ...views.errors import HiddenRedirect
 from .. import conf
 from ..authorization_prompt import AuthorizationPrompt
 from ..subjects import is_subject
-from .base import page, redirect
+from .base import challenge_page
 
 
-@page("consent")
+@challenge_page("consent")
 def consent(request: HttpRequest, challenge: str) -> HttpResponse:
     """The consent page. It is skipped if the user has agreed before, or the client needs no consent."""
     consent = conf.get().admin.consent_request(challenge)
@@ -54,8 +55,8 @@ def _accept(request: HttpRequest, consent: ConsentRequest, *, remember: bool) ->
         remember_for=config.consent_remember_for,
         id_token=config.claims(request.user, scopes=consent.requested_scope, client=consent.client),
     )
-    return redirect(to)
+    return HiddenRedirect(to)
 
 
 def _reject(consent: ConsentRequest, description: str) -> HttpResponse:
-    return redirect(conf.get().admin.reject_consent_request(consent.challenge, "access_denied", description))
+    return HiddenRedirect(conf.get().admin.reject_consent_request(consent.challenge, "access_denied", description))
