@@ -165,16 +165,17 @@ class KratosMiddleware(MiddlewareMixin):
     def process_request(self, request: Any) -> HttpResponse | None:
         request.kratos = request_user.KratosState()
         kratos = login.default_kratos()
-        if kratos is None:
-            return None
-        if not _asks_kratos(request):
+        if kratos is None or not _asks_kratos(request):
             return None
         credential = whoami.credential_of(request, kratos)
         if credential is None:
             return _end_session(request, kratos)
-        if credential.is_token:
-            return self._enter_by_token(request, kratos, credential)
-        return _sign_in(request, kratos, credential)
+        try:
+            with database_faults():
+                _sign_in(request, kratos, credential)
+        except TemporaryError as error:
+            return _temporary_error(request, error)
+        return None
 
     @sensitive_variables()
     def process_response(self, request: Any, response: HttpResponse) -> HttpResponse:
@@ -188,20 +189,6 @@ class KratosMiddleware(MiddlewareMixin):
         patch_vary_headers(response, ["X-Session-Token"])
         return response
 
-    @sensitive_variables()
-    def _enter_by_token(self, request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
-        """Use the session of the token in place of the cookie's, until the response. The response sets no cookie."""
-        try:
-            with database_faults():
-                request.kratos.token_session = token_sessions.load(request, kratos, credential)
-        except TemporaryError as error:
-            return _temporary_error(request, error)
-        response = _sign_in(request, kratos, credential)
-        if response is None and request.kratos.refusal is None:
-            # A page of another site cannot send this header, so the request needs no CSRF check.
-            request._dont_enforce_csrf_checks = True
-        return response
-
 
 def _end_session(request: Any, kratos: KratosConfig) -> HttpResponse | None:
     try:
@@ -212,13 +199,14 @@ def _end_session(request: Any, kratos: KratosConfig) -> HttpResponse | None:
 
 
 @sensitive_variables()
-def _sign_in(request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
-    try:
-        with database_faults():
-            request.kratos.refusal = login.sign_in(request, kratos, credential)
-    except TemporaryError as error:
-        return _temporary_error(request, error)
-    return None
+def _sign_in(request: Any, kratos: KratosConfig, credential: Credential) -> None:
+    """For a token, use its session in place of the cookie's, until the response. The response sets no cookie."""
+    if credential.is_token:
+        request.kratos.token_session = token_sessions.load(request, kratos, credential)
+    request.kratos.refusal = login.sign_in(request, kratos, credential)
+    if credential.is_token and request.kratos.refusal is None:
+        # A page of another site cannot send this header, so the request needs no CSRF check.
+        request._dont_enforce_csrf_checks = True
 
 
 def _asks_kratos(request: HttpRequest) -> bool:
