@@ -3,6 +3,7 @@
 import logging
 from datetime import UTC, datetime
 from enum import Enum, auto
+from http import HTTPStatus
 from typing import Any, cast
 
 from django.conf import settings
@@ -44,16 +45,16 @@ class Group(Enum):
     NOT_ALLOWED = auto()
 
 
-#: The group of each class of error, subclasses first.
-_GROUP_OF_CLASS = {
-    SetupError: Group.SET_UP_WRONGLY,
-    TemporaryError: Group.WAIT,
-    InvalidToken: Group.SET_UP_WRONGLY,  # the provider would sign the same again
-    InvalidMessage: Group.AGAIN,
-    LoggedOutMeanwhile: Group.AGAIN,
-    SignInRefused: Group.NOT_ALLOWED,
-    HydraError: Group.SET_UP_WRONGLY,
-    KratosError: Group.SET_UP_WRONGLY,
+#: The status and the group of each class of error, subclasses first.
+_OF_CLASS = {
+    SetupError: (HTTPStatus.INTERNAL_SERVER_ERROR, Group.SET_UP_WRONGLY),
+    TemporaryError: (HTTPStatus.SERVICE_UNAVAILABLE, Group.WAIT),
+    InvalidToken: (HTTPStatus.BAD_REQUEST, Group.SET_UP_WRONGLY),  # the provider would sign the same again
+    InvalidMessage: (HTTPStatus.BAD_REQUEST, Group.AGAIN),
+    LoggedOutMeanwhile: (HTTPStatus.CONFLICT, Group.AGAIN),
+    SignInRefused: (HTTPStatus.FORBIDDEN, Group.NOT_ALLOWED),
+    HydraError: (HTTPStatus.BAD_GATEWAY, Group.SET_UP_WRONGLY),
+    KratosError: (HTTPStatus.FORBIDDEN, Group.SET_UP_WRONGLY),
 }
 #: The codes whose group differs from the group of their class.
 _GROUP_OF_CODE = {
@@ -181,10 +182,18 @@ _TEXTS_OF_CODE = {
 }
 
 
+def status_of(error: OryLogoutError) -> HTTPStatus:
+    """The status of the page of ``error``."""
+    return _of_class(error)[0]
+
+
 def group_of(error: OryLogoutError) -> Group:
     """The group of ``error``."""
-    of_class = next(group for kind, group in _GROUP_OF_CLASS.items() if isinstance(error, kind))
-    return _GROUP_OF_CODE.get(error.code, of_class)
+    return _GROUP_OF_CODE.get(error.code, _of_class(error)[1])
+
+
+def _of_class(error: OryLogoutError) -> tuple[HTTPStatus, Group]:
+    return next(values for kind, values in _OF_CLASS.items() if isinstance(error, kind))
 
 
 def is_temporary(error: OryLogoutError) -> bool:
@@ -199,24 +208,46 @@ def title_and_message(error: OryLogoutError, flow: str) -> tuple[Any, Any]:
     return _TEXTS_OF_CODE.get(error.code) or _TEXTS_OF_FLOW.get((kind, group)) or _TEXTS_OF_GROUP[group]
 
 
-def log(level: int, message: str, error: OryLogoutError) -> str:
-    """Log ``message`` and ``error``. Return the reference that the line has."""
-    reference = get_random_string(8, _REFERENCE_ALPHABET)
-    error.reference = reference
-    logger.log(level, "%s: %s (reference %s)", message, error, reference)
-    return reference
+def log(level: int, message: str, error: OryLogoutError) -> None:
+    """Log ``message`` and ``error``. Set the reference of ``error``, which the line has."""
+    error.reference = get_random_string(8, _REFERENCE_ALPHABET)
+    logger.log(level, "%s: %s (reference %s)", message, error, error.reference)
 
 
-def details(error: OryLogoutError, reference: str) -> list[tuple[Any, str]]:
-    """Pairs of a name and a text that a page shows for the administrator. ``DEBUG`` adds the error's detail."""
+def details(error: OryLogoutError) -> list[tuple[Any, str]]:
+    """Pairs of a name and a text that a page shows for the administrator. ``DEBUG`` adds the error's detail.
+
+    ``error`` is logged already.
+    """
     pairs = [
         (_("Code"), error.code),
-        (_("Reference"), reference),
+        (_("Reference"), error.reference),
         (_("Time"), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"),
     ]
     if settings.DEBUG and error.detail:
         pairs.append((_("Detail, because DEBUG is on"), error.detail))
     return pairs
+
+
+def render_error(
+    request: HttpRequest,
+    template: str,
+    error: OryLogoutError,
+    context: dict[str, Any],
+    status: int,
+    *,
+    again_url: str = "",
+    again_seconds: int = RETRY_AFTER_SECONDS,
+) -> HttpResponse:
+    """The page of ``error``, which is logged already. After ``again_seconds``, it opens ``again_url``; never if 0."""
+    seconds = again_seconds if again_url else 0
+    context = {**context, "facts": details(error), "again_seconds": seconds}
+    response = render_safely(request, template, context, status)
+    if seconds:
+        response["Refresh"] = f"{seconds}; url={again_url}"
+    if is_temporary(error):
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def render_safely(request: HttpRequest, template: str, context: dict[str, Any], status: int) -> HttpResponse:

@@ -39,7 +39,7 @@ MAX_NAMES = 4
 @sensitive_variables()
 def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
     """503: this browser is signed out, but the server could not save the logout. A button tries again."""
-    reference = errors.log(logging.ERROR, "logout not confirmed", error)
+    errors.log(logging.ERROR, "logout not confirmed", error)
     next_url = safe_next(request.POST.get("next") or request.GET.get("next"))
     was_opened = request.session.may_have_login_session or "was_opened" in request.POST
     forget_query(request)
@@ -49,7 +49,7 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
         context = {
             "next": next_url,
             "was_opened": was_opened,
-            "facts": errors.details(error, reference),
+            "facts": errors.details(error),
             "signed_in": False,
         }
         response = render_safely(request, "ory_logout/logout_unconfirmed.html", context, HTTPStatus.SERVICE_UNAVAILABLE)

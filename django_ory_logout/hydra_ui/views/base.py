@@ -23,6 +23,7 @@ from ...exceptions import (
     InvalidMessage,
     LogoutUnconfirmed,
     OryLogoutError,
+    SetupError,
     TemporaryError,
 )
 from ...views import errors
@@ -34,17 +35,14 @@ logger = logging.getLogger("django_ory_logout")
 
 ChallengeView = Callable[[HttpRequest, str], HttpResponse]
 View = Callable[[HttpRequest], HttpResponse]
-#: The status by error code. Other codes get 503 if Hydra does not answer, and 502 if it refuses.
+#: The status by error code. Other codes get the status of their class; 502 if Hydra or its address is set up wrongly.
 _STATUS = {
     "challenge_expired": HTTPStatus.GONE,
     "challenge_handled": HTTPStatus.GONE,
-    "challenge_missing": HTTPStatus.BAD_REQUEST,
     "challenge_unknown": HTTPStatus.NOT_FOUND,
-    "charset_unsupported": HTTPStatus.BAD_REQUEST,
     "database_unusable": HTTPStatus.INTERNAL_SERVER_ERROR,
     "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
     "not_migrated": HTTPStatus.INTERNAL_SERVER_ERROR,
-    "subject_missing": HTTPStatus.FORBIDDEN,
 }
 #: The title and the message by error code, if these pages have their own. The page says where to start again.
 _TEXTS = {
@@ -149,29 +147,21 @@ def _challenge(request: HttpRequest, kind: str) -> str:
 def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResponse:
     if isinstance(error, ChallengeHandled) and urlsplit(error.redirect_to).netloc:
         return HiddenRedirect(error.redirect_to)
-    is_temporary = errors.is_temporary(error)
-    status = _STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE if is_temporary else HTTPStatus.BAD_GATEWAY)
-    is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    is_temporary, status = errors.is_temporary(error), _status(error)
     retry_url = request.get_full_path() if is_temporary else ""
     again = again_url(request) if is_temporary else ""
+    is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if is_fault:
         forget_query(request)
-    reference = errors.log(logging.ERROR if is_fault else logging.WARNING, f"{kind} page", error)
+    errors.log(logging.ERROR if is_fault else logging.WARNING, f"{kind} page", error)
     title, message = _TEXTS.get(error.code) or errors.title_and_message(error, "page")
-    context = {
-        "title": title,
-        "message": message,
-        "facts": errors.details(error, reference),
-        "kind": kind,
-        "retry_url": retry_url,
-        "again_seconds": errors.RETRY_AFTER_SECONDS if again else 0,
-    }
-    response = errors.render_safely(request, "ory_hydra_ui/problem.html", context, status)
-    if is_temporary:
-        response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
-    if again:
-        response["Refresh"] = f"{errors.RETRY_AFTER_SECONDS}; url={again}"
-    return response
+    context = {"title": title, "message": message, "kind": kind, "retry_url": retry_url}
+    return errors.render_error(request, "ory_hydra_ui/problem.html", error, context, status, again_url=again)
+
+
+def _status(error: OryLogoutError) -> HTTPStatus:
+    of_class = HTTPStatus.BAD_GATEWAY if isinstance(error, SetupError) else errors.status_of(error)
+    return _STATUS.get(error.code, of_class)
 
 
 def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
