@@ -107,8 +107,7 @@ def logout(request: HttpRequest) -> HttpResponse:
         return refused(request, kratos_not_told())
     if as_json:
         return result.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
-    context = {"provider_not_told": True} if result.failed else {}
-    return result.relay(redirect_after_logout(request, return_to, **context))
+    return result.relay(redirect_after_logout(request, return_to, provider_not_told=result.failed))
 
 
 @csrf_exempt  # the body has the token of the session that it ends

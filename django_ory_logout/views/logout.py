@@ -52,7 +52,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     # After an unconfirmed logout, the ID token for the end-session request is lost.
     was_opened = was_opened or "was_opened" in request.POST
     not_told = result.failed or (was_opened and not kratos_logout.is_only_provider)
-    return result.relay(redirect_after_logout(request, next_url, **{"provider_not_told": True} if not_told else {}))
+    return result.relay(redirect_after_logout(request, next_url, provider_not_told=not_told))
 
 
 @skip_kratos
@@ -63,8 +63,7 @@ def logout_callback(request: HttpRequest) -> HttpResponse:
     result = flow.return_from_provider(request, request.GET.get("state", ""))
     if not result.started_here:
         return logged_out(request, not_started_here=True)
-    context = {"provider_not_told": True} if result.incomplete else {}
-    return redirect_after_logout(request, safe_next(result.next), **context)
+    return redirect_after_logout(request, safe_next(result.next), provider_not_told=result.incomplete)
 
 
 def _to_provider(request: HttpRequest, end_session: EndSessionRequest) -> HttpResponse:

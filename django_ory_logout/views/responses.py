@@ -107,12 +107,12 @@ def _configured_url(name: str) -> str:
         return ""
 
 
-def redirect_after_logout(request: HttpRequest, next_url: str, **context: bool | str) -> HttpResponse:
-    """Redirect to ``next_url`` or ``LOGOUT_REDIRECT_URL``. With ``context`` or without a URL, render our own page."""
+def redirect_after_logout(request: HttpRequest, next_url: str, *, provider_not_told: bool = False) -> HttpResponse:
+    """Redirect to ``next_url`` or ``LOGOUT_REDIRECT_URL``. Without both, or to say that a logout failed, our page."""
     url = next_url or _configured_url("LOGOUT_REDIRECT_URL")
-    if url and not context:
+    if url and not provider_not_told:
         return HttpResponseRedirect(url)
-    return logged_out(request, next=next_url, **context)
+    return logged_out(request, next=next_url, provider_not_told=provider_not_told)
 
 
 def logged_out(request: HttpRequest, **context: bool | str) -> HttpResponse:
