@@ -1,6 +1,5 @@
 """``LoginSessionMiddleware``, directly after ``SessionMiddleware``; ``KratosMiddleware``, after authentication."""
 
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -26,8 +25,6 @@ from .views import unconfirmed
 from .views.decorators import answers_faults, asks_kratos, read_user
 from .views.requests import again_url, own_url
 from .views.responses import error_json, error_page
-
-logger = logging.getLogger("django_ory_logout")
 
 #: A part of Django's error page for a ``NoReverseMatch`` if the site does not include our URLs.
 _NO_URLS = b"ory_logout&#x27; is not a registered namespace"

@@ -18,13 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
 from ..database import database_faults
-from ..exceptions import (
-    LogoutUnconfirmed,
-    OryLogoutError,
-    SetupError,
-    TemporaryError,
-    fault_name,
-)
+from ..exceptions import LogoutUnconfirmed, OryLogoutError, SetupError, TemporaryError, fault_name
 from ..sessions import token_revocation
 from .requests import View, again_url, check_charset, flow_of, forget_query, non_atomic
 from .responses import error_page

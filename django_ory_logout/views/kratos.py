@@ -14,13 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from .. import strict_json
-from ..exceptions import (
-    InvalidMessage,
-    LogoutUnconfirmed,
-    OryLogoutError,
-    SecondFactorRequired,
-    TemporaryError,
-)
+from ..exceptions import InvalidMessage, LogoutUnconfirmed, OryLogoutError, SecondFactorRequired, TemporaryError
 from ..flows.login import safe_next
 from ..kratos import login as kratos_login
 from ..kratos import logout as kratos_logout

@@ -46,12 +46,7 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
     if wants_json(request):
         response: HttpResponse = json_error(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
     else:
-        context = {
-            "next": next_url,
-            "was_opened": was_opened,
-            "facts": errors.details(error),
-            "signed_in": False,
-        }
+        context = {"next": next_url, "was_opened": was_opened, "facts": errors.details(error), "signed_in": False}
         response = render_safely(request, "ory_logout/logout_unconfirmed.html", context, HTTPStatus.SERVICE_UNAVAILABLE)
     response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
     add_never_cache_headers(response)

@@ -31,8 +31,6 @@ from ...views.csrf import csrf_or
 from ...views.errors import HiddenRedirect
 from ...views.requests import again_url, check_charset, forget_query, non_atomic
 
-logger = logging.getLogger("django_ory_logout")
-
 ChallengeView = Callable[[HttpRequest, str], HttpResponse]
 View = Callable[[HttpRequest], HttpResponse]
 #: The status by error code. Other codes get the status of their class; 502 if Hydra or its address is set up wrongly.
