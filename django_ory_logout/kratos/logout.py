@@ -19,7 +19,6 @@ from ..sessions import events
 from ..sessions.store import LoginSessionStore
 from ..sessions.stored_login import LOGIN_KEY, StoredLogin
 from . import error_reports, revoked_credentials, whoami
-from .request_user import has_state
 
 logger = logging.getLogger("django_ory_logout")
 
@@ -106,7 +105,8 @@ def pending_logout(request: HttpRequest) -> PendingKratosLogout:
     if kratos:
         error_reports.hide_cookies(request, kratos.cookie_name)
     cookie = whoami.cookie_of(request, kratos) if kratos else None
-    return PendingKratosLogout(kratos, cookie, opener is not None, has_state(request), login.logout_token)
+    signs_in = hasattr(request, "kratos")  # KratosMiddleware is installed
+    return PendingKratosLogout(kratos, cookie, opener is not None, signs_in, login.logout_token)
 
 
 # Server-rendered pages, and single-page applications

@@ -39,11 +39,6 @@ class KratosState:
     token_session: TokenSession | None = None
 
 
-def has_state(request: Any) -> bool:
-    """Whether the middleware is installed, so that Kratos' cookie signs users in here."""
-    return hasattr(request, "kratos")
-
-
 def state_of(request: Any) -> KratosState:
     """The results of the middleware. They are empty if it is not installed."""
     state: KratosState = getattr(request, "kratos", KratosState())

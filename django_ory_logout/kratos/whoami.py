@@ -104,17 +104,12 @@ def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
     """The cached result for ``credential``, or a new one from Kratos. Raises :exc:`~..exceptions.TemporaryError`."""
     result = cached(kratos, credential)
     if result is None:
-        result = _check_logged_out(kratos, credential, fetch(kratos, credential))
+        result = fetch(kratos, credential)
+        if result.session and is_logged_out(kratos, credential, result.session):
+            result = replace(result, code="logged_out_here")
         # A token stays the same when its session gets a second factor, so a cached refusal would be wrong then.
         if not (credential.is_token and result.code == "session_aal2_required"):
             store(kratos, credential, result)
-    return result
-
-
-@sensitive_variables()
-def _check_logged_out(kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> WhoamiResult:
-    if result.session and is_logged_out(kratos, credential, result.session):
-        return replace(result, code="logged_out_here")
     return result
 
 
