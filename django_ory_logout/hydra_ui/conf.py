@@ -1,6 +1,6 @@
 """The only reader of ``settings.ORY_HYDRA_UI``: it reads lazily, checks everything, and returns frozen values."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from ..conf import HYDRA_SETTINGS, Problem, Setting, in_the_clear, is_secure, not_a_dict, problems_in
 from ..ory.hydra import HydraAdmin
-from .hooks import SCOPES, Authentication, Claims
+from .hooks import SCOPES, AuthenticationContext
 from .subjects import SubjectOf, field_reader, is_unique_field
 
 HERE = "django_ory_logout.hydra_ui"
@@ -29,8 +29,8 @@ class Config:
     login_form: type[AuthenticationForm]
     remember_for: int
     consent_remember_for: int
-    claims: Claims
-    authentication: Authentication
+    claims: Callable[..., Mapping[str, Any]]
+    authentication: Callable[..., AuthenticationContext]
     scopes: Mapping[str, str | Promise]
 
 
