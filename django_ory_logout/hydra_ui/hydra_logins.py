@@ -50,14 +50,9 @@ def read(session: SessionBase) -> HydraLogins:
     return HydraLogins(**session.get(KEY, {}))
 
 
-def write(session: SessionBase, kept: HydraLogins) -> None:
-    """Replace the record."""
-    session[KEY] = asdict(kept)
-
-
 def change(session: SessionBase, **changes: Any) -> None:
     """Change some fields of the record."""
-    write(session, replace(read(session), **changes))
+    session[KEY] = asdict(replace(read(session), **changes))
 
 
 def keep_sid(session: SessionBase, sid: str) -> None:
@@ -76,7 +71,7 @@ def note_sign_in(*, request: Any, **_kwargs: Any) -> None:
     """Receives ``user_logged_in`` of any sign-in on the site, and records its time for ``max_age``."""
     session = getattr(request, "session", None)
     if session is not None:
-        write(session, HydraLogins(signed_in_at=int(time.time()), sids=read(session).sids))
+        change(session, signed_in_at=int(time.time()), by_form=False)
 
 
 @sensitive_variables()

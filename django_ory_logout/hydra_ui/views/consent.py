@@ -1,7 +1,5 @@
 """``urls.consent``: the user allows or refuses the scopes of an application."""
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -23,7 +21,9 @@ def consent(request: HttpRequest, challenge: str) -> HttpResponse:
         # Remember a skipped consent. Otherwise Hydra answers prompt=none with consent_required.
         return _accept(request, consent, remember=consent.client.skip_consent)
     if request.method != "POST":
-        return render(request, "ory_hydra_ui/consent.html", _context(consent) | {"person": request.user.get_username()})
+        scopes = [(scope, conf.get().scopes.get(scope, "")) for scope in consent.requested_scope]
+        context = {"consent": consent, "scopes": scopes, "person": request.user.get_username()}
+        return render(request, "ory_hydra_ui/consent.html", context)
     if request.POST.get("answer") != "accept":
         return _reject(consent, "The person does not agree.")
     return _accept(request, consent, remember="remember" in request.POST)
@@ -37,12 +37,6 @@ def _is_trusted(consent: ConsentRequest) -> bool:
     decides, because otherwise ``skip_consent`` would have no effect.
     """
     return consent.client.skip_consent and not AuthorizationPrompt.parse(consent.request_url).consent
-
-
-def _context(consent: ConsentRequest) -> dict[str, Any]:
-    known = conf.get().scopes
-    scopes = [(scope, known.get(scope, "")) for scope in consent.requested_scope]
-    return {"consent": consent, "scopes": scopes}
 
 
 def _accept(request: HttpRequest, consent: ConsentRequest, *, remember: bool) -> HttpResponse:
