@@ -9,7 +9,6 @@ from django.contrib import auth
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
-from django.views.decorators.debug import sensitive_variables
 
 from .. import backends, conf
 from ..conf import KratosConfig
@@ -64,7 +63,6 @@ def end_session_without_credential(request: Any, kratos: KratosConfig) -> None:
         request_user.reset_user(request)
 
 
-@sensitive_variables()
 def sign_in(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> OryLogoutError | None:
     """Sign in the user of ``credential``, unless this session is already theirs. Otherwise end what Kratos opened.
 
@@ -99,7 +97,6 @@ def _extend_expiry(session: SessionBase, stored: StoredLogin, kratos_session: Kr
         session[LOGIN_KEY] = replace(stored, expires_at=kratos_session.expires_at).as_dict()
 
 
-@sensitive_variables()
 def _start_session(request: Any, kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> None:
     kratos_session = _session_of(result)
     if whoami.is_logged_out(kratos, credential, kratos_session):
