@@ -8,7 +8,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, Resolver404, resolve
+from django.urls import NoReverseMatch, Resolver404, ResolverMatch, resolve
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.html import escape
@@ -104,19 +104,21 @@ class LoginSessionMiddleware:
 
 def _own_response(request: Any) -> HttpResponse | None:
     """The response of our view, if middleware failed before the view because it could not read the session."""
-    if request.resolver_match is not None:
-        return None
-    try:
-        match = resolve(request.path_info, getattr(request, "urlconf", None))
-    except Resolver404:
-        return None
-    if not answers_faults(match.func):
+    match = _match(request)
+    if request.resolver_match is not None or match is None or not answers_faults(match.func):
         return None
     request.resolver_match = match
     try:
         return read_user(request, match.func) or match.func(request, *match.args, **match.kwargs)
     except LogoutUnconfirmed as error:
         return unconfirmed.page(request, error)
+
+
+def _match(request: HttpRequest) -> ResolverMatch | None:
+    try:
+        return resolve(request.path_info, getattr(request, "urlconf", None))
+    except Resolver404:
+        return None
 
 
 def _setup_error(request: HttpRequest, response: HttpResponse) -> SetupError | None:
@@ -162,7 +164,8 @@ class KratosMiddleware(MiddlewareMixin):
     def process_request(self, request: Any) -> HttpResponse | None:
         request.kratos = request_user.KratosState()
         kratos = login.default_kratos()
-        if kratos is None or not _asks_kratos(request):
+        match = _match(request)
+        if kratos is None or (match and not asks_kratos(match.func)):
             return None
         credential = whoami.credential_of(request, kratos)
         if credential is None:
@@ -203,14 +206,6 @@ def _sign_in(request: Any, kratos: KratosConfig, credential: Credential) -> None
     if credential.is_token and request.kratos.refusal is None:
         # A page of another site cannot send this header, so the request needs no CSRF check.
         request._dont_enforce_csrf_checks = True
-
-
-def _asks_kratos(request: HttpRequest) -> bool:
-    """Whether to ask Kratos before this view: our views that end sessions do not wait for Kratos."""
-    try:
-        return asks_kratos(resolve(request.path_info, getattr(request, "urlconf", None)).func)
-    except Resolver404:
-        return True
 
 
 def _temporary_error(request: HttpRequest, error: TemporaryError) -> HttpResponse:
