@@ -1,6 +1,6 @@
 """The only reader of ``settings.ORY_HYDRA_UI``: it reads lazily, checks everything, and returns frozen values."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -103,12 +103,10 @@ def problems() -> list[Problem]:
     if not isinstance(given, dict):
         line = f"ORY_HYDRA_UI = {{'ADMIN_URL': {SETTINGS['ADMIN_URL'].example}}}"
         return [not_a_dict("E001", "ORY_HYDRA_UI", given, line)]
-    return list(problems_in(given, SETTINGS, "ORY_HYDRA_UI")) or list(_risks(given))
-
-
-def _risks(given: Mapping[str, Any]) -> Iterator[Problem]:
-    if given.get("ADMIN_TOKEN") and not is_secure(given["ADMIN_URL"]):
-        yield in_the_clear("E003", "ORY_HYDRA_UI", "ADMIN_URL", given, "ADMIN_TOKEN")
+    found = list(problems_in(given, SETTINGS, "ORY_HYDRA_UI"))
+    if not found and given.get("ADMIN_TOKEN") and not is_secure(given["ADMIN_URL"]):
+        return [in_the_clear("E003", "ORY_HYDRA_UI", "ADMIN_URL", given, "ADMIN_TOKEN")]
+    return found
 
 
 @cache
