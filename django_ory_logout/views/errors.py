@@ -121,14 +121,6 @@ _TEXTS_OF_FLOW = {
         _("This page cannot be shown"),
         _("The link to it is wrong, or your browser sent something that cannot be read: please go back and try again."),
     ),
-    ("page", Group.NOT_ALLOWED): (
-        _("You may not see this page"),
-        _("Your account may not use it: if it should, please ask the people who run this site."),
-    ),
-    ("logout", Group.NOT_ALLOWED): (
-        _("This logout cannot be completed"),
-        _("Your account may not do that: please ask the people who run this site."),
-    ),
 }
 _LOGGED_OUT = _("You were logged out meanwhile")
 _NO_ACCOUNT = (
