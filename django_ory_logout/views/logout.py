@@ -15,7 +15,7 @@ from . import unconfirmed
 from .csrf import csrf_or
 from .decorators import public, skip_kratos
 from .errors import HiddenRedirect
-from .responses import logged_out, redirect_after_logout, user_context
+from .responses import logged_out, redirect_after_logout
 
 
 def _confirmation(request: HttpRequest) -> HttpResponse:
@@ -25,7 +25,7 @@ def _confirmation(request: HttpRequest) -> HttpResponse:
         "next": safe_next(parameters.get("next")),
         "opened_by_provider": LoginSessionStore.of(request).may_have_login_session
         or pending_logout(request).credential is not None,
-        **user_context(request),
+        "signed_in": request.user.is_authenticated,
     }
     return render(request, "ory_logout/logout.html", context, status=403 if request.method == "POST" else None)
 

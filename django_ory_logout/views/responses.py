@@ -116,8 +116,7 @@ def redirect_after_logout(request: HttpRequest, next_url: str, *, provider_not_t
 
 
 def logged_out(request: HttpRequest, **context: bool | str) -> HttpResponse:
-    """The page *Logged out*."""
-    return render(request, "ory_logout/logged_out.html", {**context, **user_context(request)})
+    return render(request, "ory_logout/logged_out.html", {**context, "signed_in": request.user.is_authenticated})
 
 
 def signed_in_already(request: HttpRequest, next_url: str, provider: str = "") -> HttpResponse:
@@ -127,8 +126,3 @@ def signed_in_already(request: HttpRequest, next_url: str, provider: str = "") -
     """
     context = {"next": url_after_login(next_url), "provider": provider}
     return render(request, "ory_logout/signed_in_already.html", context, status=HTTPStatus.FORBIDDEN)
-
-
-def user_context(request: HttpRequest) -> dict[str, bool]:
-    """``signed_in`` for our templates. The site may not have the context processor for ``request``."""
-    return {"signed_in": request.user.is_authenticated}
