@@ -22,8 +22,6 @@ HERE = "django_ory_logout.hydra_ui"
 
 @dataclass(frozen=True)
 class Config:
-    """The values of ``ORY_HYDRA_UI``."""
-
     admin: HydraAdmin
     subject_of: SubjectOf
     login_form: type[AuthenticationForm]
@@ -98,7 +96,6 @@ SETTINGS = {
 
 
 def problems() -> list[Problem]:
-    """All problems in ``ORY_HYDRA_UI``."""
     given = _settings()
     if not isinstance(given, dict):
         line = f"ORY_HYDRA_UI = {{'ADMIN_URL': {SETTINGS['ADMIN_URL'].example}}}"

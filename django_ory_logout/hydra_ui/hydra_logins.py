@@ -45,12 +45,10 @@ class HydraLogins:
 
 
 def read(session: SessionBase) -> HydraLogins:
-    """The record in ``session``."""
     return HydraLogins(**session.get(KEY, {}))
 
 
 def change(session: SessionBase, **changes: Any) -> None:
-    """Change some fields of the record."""
     session[KEY] = asdict(replace(read(session), **changes))
 
 

@@ -68,6 +68,5 @@ def set_anonymous(request: Any) -> None:
 
 
 def _clear_cached_user(request: Any) -> None:
-    """Delete the user that Django cached on the request."""
     for name in ("_cached_user", "_acached_user"):
         vars(request).pop(name, None)

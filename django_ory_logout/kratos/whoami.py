@@ -91,7 +91,6 @@ def credential_of(request: HttpRequest, kratos: KratosConfig) -> Credential | No
 
 
 def cookie_of(request: HttpRequest, kratos: KratosConfig) -> Credential | None:
-    """Kratos' cookie, if the request has it."""
     cookie = request.COOKIES.get(kratos.cookie_name, "")
     return Credential(cookie, kratos.cookie_name) if cookie else None
 

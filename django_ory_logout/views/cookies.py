@@ -71,7 +71,6 @@ def pending_of(request: HttpRequest, state: str) -> tuple[str, str]:
 
 
 def delete(response: HttpResponse, name: str) -> None:
-    """Delete the cookie ``name`` in the browser."""
     response.delete_cookie(name, path=_path())
 
 

@@ -175,12 +175,10 @@ _TEXTS_OF_CODE = {
 
 
 def status_of(error: OryLogoutError) -> HTTPStatus:
-    """The status of the page of ``error``."""
     return _of_class(error)[0]
 
 
 def group_of(error: OryLogoutError) -> Group:
-    """The group of ``error``."""
     return _GROUP_OF_CODE.get(error.code, _of_class(error)[1])
 
 

@@ -57,7 +57,6 @@ def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
 
 
 def refused(request: HttpRequest, error: OryLogoutError) -> JsonResponse:
-    """``error`` as JSON."""
     if isinstance(error, TemporaryError):
         return error_json(error, flow=flow_of(request))
     if isinstance(error, SecondFactorRequired):

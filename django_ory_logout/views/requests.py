@@ -50,7 +50,6 @@ def single_values(parameters: QueryDict) -> dict[str, str]:
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Whether the client prefers JSON to a page."""
     return preferred_type(request) in _JSON
 
 

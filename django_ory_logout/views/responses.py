@@ -38,16 +38,10 @@ def error_page(
 ) -> HttpResponse:
     """The page of ``error``: a general message, and what the user can do. The log has the exact reason.
 
-    For a client that prefers JSON, :func:`error_json`.
-
-    ``flow``: what failed: ``sign-in``, ``logout``, or the name of another page.
-
-    ``retry_url``: the target of the button *Try again*, or of a button with the text ``action``.
-
-    ``said``: title and message, if they are not those of ``error``.
-
-    ``again_url``: the page opens it by itself if ``error`` is temporary. The page at that URL must not reload by itself
-    again.
+    For a client that prefers JSON, :func:`error_json`. ``flow``: ``sign-in``, ``logout``, or the name of another page.
+    ``retry_url``: the target of the button *Try again*, or of a button with the text ``action``. ``said``: title and
+    message, if they are not those of ``error``. ``again_url``: the page opens it by itself if ``error`` is temporary.
+    The page at that URL must not reload by itself again.
     """
     if wants_json(request):
         return _logged_once(error_json(error, flow=flow))
@@ -74,7 +68,6 @@ def _again_seconds(error: OryLogoutError) -> int:
 
 
 def _record(error: OryLogoutError, flow: str) -> None:
-    """Log and count ``error``."""
     if flow == "sign-in" and _is_counted(error):
         events.refused(flow, error.code)
     else:

@@ -13,7 +13,6 @@ from .base import challenge_page
 
 @challenge_page("login")
 def login(request: HttpRequest, challenge: str) -> HttpResponse:
-    """The login page."""
     login = conf.get().admin.login_request(challenge)
     prompt = AuthorizationPrompt.parse(login.request_url)
     if login.skip:
