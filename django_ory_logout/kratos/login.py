@@ -53,10 +53,7 @@ def requested_kratos(parameters: Mapping[str, str]) -> KratosConfig | None:
 
 
 def end_session_without_credential(request: Any, kratos: KratosConfig) -> None:
-    """End a session that Kratos opened, because the request has no credential.
-
-    It ends when it is read, or now if a middleware has read it already.
-    """
+    """End a session that Kratos opened: when it is read, or now if a middleware has read it already."""
     request.session.issuer_without_cookie = kratos.issuer
     if request.session.accessed and StoredLogin.read_if_opened_by(request.session, kratos.issuer):
         logout.end_current(request, EndReason.KRATOS)

@@ -205,10 +205,7 @@ def log(level: int, message: str, error: OryLogoutError) -> None:
 
 
 def details(error: OryLogoutError) -> list[tuple[Any, str]]:
-    """Pairs of a name and a text that a page shows for the administrator. ``DEBUG`` adds the error's detail.
-
-    ``error`` is logged already.
-    """
+    """Pairs of a name and a text for the administrator. ``error`` is logged already. ``DEBUG`` adds its detail."""
     pairs = [
         (_("Code"), error.code),
         (_("Reference"), error.reference),

@@ -145,10 +145,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
 @csrf_protect
 @require_http_methods(["DELETE"])
 def session(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """End another session of the user, here first. 204.
-
-    Another user's session does not end, and the answer is the same.
-    """
+    """End another session of the user, here first. 204, also for another user's session, which does not end."""
     kratos_sessions.end_session(request, str(session_id))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 

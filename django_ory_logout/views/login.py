@@ -72,10 +72,7 @@ def login(request: HttpRequest) -> HttpResponse:
 
 
 def _login_required_json(request: HttpRequest, alias: str) -> HttpResponse:
-    """The answer to a script or an image, which cannot show a login page. No sign-in starts.
-
-    401 with the URL of the login page; 403 if the user is signed in and lacks a right.
-    """
+    """For a script or an image: 401 with the URL of the login page; 403 if the user is signed in and lacks a right."""
     if request.user.is_authenticated:
         return json_error("access_denied", HTTPStatus.FORBIDDEN)
     login_url = conf.get().site_url + _login_url("", alias)

@@ -96,10 +96,7 @@ def own_url(request: HttpRequest) -> str:
 
 
 def forget_query(request: HttpRequest) -> None:
-    """Remove the query from ``request``.
-
-    Django reports each 5xx with its request, and the report must not contain a code.
-    """
+    """Remove the query from ``request``. Django reports each 5xx with its request, and a query can hold a code."""
     request.GET = QueryDict()
     for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI", "HTTP_REFERER"):
         request.META[name] = ""

@@ -113,10 +113,7 @@ def _session_list(
 
 
 def _distinct(request: HttpRequest, active: LoginSessionQuerySet, current: str | None) -> list[LoginSession]:
-    """The row of this browser and, for each other session, the row that was used last.
-
-    Several rows can share a session at Kratos.
-    """
+    """This browser's row and, for each other session, the row used last. Rows can share a session at Kratos."""
     this = active.filter(pk=current) if current else active.none()
     others = kratos_sessions.exclude_current(request, active.exclude(pk__in=this)).order_by("-last_seen_at")
     rows = [*this, *others]

@@ -79,10 +79,7 @@ def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirm
 
 @sensitive_variables()
 def retry(request: HttpRequest) -> bool:
-    """End the sessions that the cookie names.
-
-    If that is done, return ``True`` and remove the cookie from ``request``.
-    """
+    """End the sessions that the cookie names. Return whether that is done; then ``request`` has no cookie any more."""
     if COOKIE not in request.COOKIES:
         return False
     names = _names(request)

@@ -63,10 +63,7 @@ def _log_out(request: HttpRequest, challenge: str) -> HttpResponse:
 
 
 def _accept(logout: LogoutRequest) -> str:
-    """Let Hydra end the requested login session. Return the URL for the browser.
-
-    No session here has its ``sid`` any more.
-    """
+    """Let Hydra end the requested login session, whose ``sid`` no session here has now. Return the URL to go to."""
     try:
         return conf.get().admin.accept_logout_request(logout.challenge)
     except ProviderUnavailable as error:
