@@ -1,6 +1,8 @@
 """Turn faults of the database into our errors: temporary ones, and ones that an administrator must fix."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from traceback import walk_tb
 
 from django.apps import apps
@@ -27,6 +29,15 @@ def database_fault(error: DatabaseFault) -> TemporaryError:
     if isinstance(error, ProgrammingError) or "readonly database" in str(error):
         return SetupError("database_unusable", type(error).__name__)
     return TemporaryError("database_fault", type(error).__name__)
+
+
+@contextmanager
+def database_faults() -> Iterator[None]:
+    """Raise :func:`database_fault` for a fault of our database. Its own text can hold a session key."""
+    try:
+        yield
+    except DatabaseFault as error:
+        raise database_fault(error) from error
 
 
 def _database_of(missing: str) -> str:

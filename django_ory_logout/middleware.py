@@ -1,6 +1,5 @@
 """``LoginSessionMiddleware``, directly after ``SessionMiddleware``; ``KratosMiddleware``, after authentication."""
 
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +8,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, Resolver404, resolve
+from django.urls import NoReverseMatch, Resolver404, ResolverMatch, resolve
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.html import escape
@@ -17,16 +16,15 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import conf
 from .conf import KratosConfig
+from .database import database_faults
 from .exceptions import LogoutUnconfirmed, SetupError, TemporaryError
 from .kratos import error_reports, login, request_user, token_sessions, whoami
 from .ory.kratos import Credential
 from .sessions.store import LoginSessionStore
 from .views import unconfirmed
-from .views.decorators import answers_faults, asks_kratos, database_faults, read_user
+from .views.decorators import answers_faults, asks_kratos, read_user
 from .views.requests import again_url, own_url
 from .views.responses import error_json, error_page
-
-logger = logging.getLogger("django_ory_logout")
 
 #: A part of Django's error page for a ``NoReverseMatch`` if the site does not include our URLs.
 _NO_URLS = b"ory_logout&#x27; is not a registered namespace"
@@ -106,19 +104,21 @@ class LoginSessionMiddleware:
 
 def _own_response(request: Any) -> HttpResponse | None:
     """The response of our view, if middleware failed before the view because it could not read the session."""
-    if request.resolver_match is not None:
-        return None
-    try:
-        match = resolve(request.path_info, getattr(request, "urlconf", None))
-    except Resolver404:
-        return None
-    if not answers_faults(match.func):
+    match = _match(request)
+    if request.resolver_match is not None or match is None or not answers_faults(match.func):
         return None
     request.resolver_match = match
     try:
         return read_user(request, match.func) or match.func(request, *match.args, **match.kwargs)
     except LogoutUnconfirmed as error:
         return unconfirmed.page(request, error)
+
+
+def _match(request: HttpRequest) -> ResolverMatch | None:
+    try:
+        return resolve(request.path_info, getattr(request, "urlconf", None))
+    except Resolver404:
+        return None
 
 
 def _setup_error(request: HttpRequest, response: HttpResponse) -> SetupError | None:
@@ -164,16 +164,18 @@ class KratosMiddleware(MiddlewareMixin):
     def process_request(self, request: Any) -> HttpResponse | None:
         request.kratos = request_user.KratosState()
         kratos = login.default_kratos()
-        if kratos is None:
-            return None
-        if not _asks_kratos(request):
+        match = _match(request)
+        if kratos is None or (match and not asks_kratos(match.func)):
             return None
         credential = whoami.credential_of(request, kratos)
         if credential is None:
             return _end_session(request, kratos)
-        if credential.is_token:
-            return self._enter_by_token(request, kratos, credential)
-        return _sign_in(request, kratos, credential)
+        try:
+            with database_faults():
+                _sign_in(request, kratos, credential)
+        except TemporaryError as error:
+            return _temporary_error(request, error)
+        return None
 
     @sensitive_variables()
     def process_response(self, request: Any, response: HttpResponse) -> HttpResponse:
@@ -187,20 +189,6 @@ class KratosMiddleware(MiddlewareMixin):
         patch_vary_headers(response, ["X-Session-Token"])
         return response
 
-    @sensitive_variables()
-    def _enter_by_token(self, request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
-        """Use the session of the token in place of the cookie's, until the response. The response sets no cookie."""
-        try:
-            with database_faults():
-                request.kratos.token_session = token_sessions.load(request, kratos, credential)
-        except TemporaryError as error:
-            return _temporary_error(request, error)
-        response = _sign_in(request, kratos, credential)
-        if response is None and request.kratos.refusal is None:
-            # A page of another site cannot send this header, so the request needs no CSRF check.
-            request._dont_enforce_csrf_checks = True
-        return response
-
 
 def _end_session(request: Any, kratos: KratosConfig) -> HttpResponse | None:
     try:
@@ -210,22 +198,14 @@ def _end_session(request: Any, kratos: KratosConfig) -> HttpResponse | None:
     return None
 
 
-@sensitive_variables()
-def _sign_in(request: Any, kratos: KratosConfig, credential: Credential) -> HttpResponse | None:
-    try:
-        with database_faults():
-            request.kratos.refusal = login.sign_in(request, kratos, credential)
-    except TemporaryError as error:
-        return _temporary_error(request, error)
-    return None
-
-
-def _asks_kratos(request: HttpRequest) -> bool:
-    """Whether to ask Kratos before this view: our views that end sessions do not wait for Kratos."""
-    try:
-        return asks_kratos(resolve(request.path_info, getattr(request, "urlconf", None)).func)
-    except Resolver404:
-        return True
+def _sign_in(request: Any, kratos: KratosConfig, credential: Credential) -> None:
+    """For a token, use its session in place of the cookie's, until the response. The response sets no cookie."""
+    if credential.is_token:
+        request.kratos.token_session = token_sessions.load(request, kratos, credential)
+    request.kratos.refusal = login.sign_in(request, kratos, credential)
+    if credential.is_token and request.kratos.refusal is None:
+        # A page of another site cannot send this header, so the request needs no CSRF check.
+        request._dont_enforce_csrf_checks = True
 
 
 def _temporary_error(request: HttpRequest, error: TemporaryError) -> HttpResponse:

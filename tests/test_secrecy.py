@@ -470,7 +470,7 @@ def front_channel(browser: SiteBrowser) -> Any:
         (post_logout, index, "mark_ended"),
         (post_logout, index, "delete_ended"),
         (post_logout, messages, "end_session_request"),
-        (post_logout, logout_views, "_EndSessionRedirect"),
+        (post_logout, logout_views, "HiddenRedirect"),
         (return_by_link, index, "mark_ended"),
         (look, index, "get_active"),
         (look, index, "confirm_alive"),
@@ -567,7 +567,7 @@ def test_no_report_of_a_fault_after_the_logout_shows_a_secret(
     assert faulty.post("/auth/logout/").status_code == 500
 
     assert_secret(secrets, reports)
-    assert "redirect to the end session endpoint" in unescape(reports[1])
+    assert "redirect to a hidden URL" in unescape(reports[1])
 
 
 def test_a_report_of_a_failed_notice_shows_no_secret(

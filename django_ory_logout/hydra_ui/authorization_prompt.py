@@ -44,7 +44,6 @@ class AuthorizationPrompt:
 
 
 def with_prompt_login(request_url: str) -> str:
-    """The same authorization request, with ``prompt=login``."""
     parts = urlsplit(request_url)
     prompt = "login consent" if AuthorizationPrompt.parse(request_url).consent else "login"
     query = {**parse_qs(parts.query, keep_blank_values=True), "prompt": [prompt]}

@@ -1,6 +1,6 @@
 """The only reader of ``settings.ORY_HYDRA_UI``: it reads lazily, checks everything, and returns frozen values."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from ..conf import HYDRA_SETTINGS, Problem, Setting, in_the_clear, is_secure, not_a_dict, problems_in
 from ..ory.hydra import HydraAdmin
-from .hooks import SCOPES, Authentication, Claims
+from .hooks import SCOPES, AuthenticationContext
 from .subjects import SubjectOf, field_reader, is_unique_field
 
 HERE = "django_ory_logout.hydra_ui"
@@ -22,15 +22,13 @@ HERE = "django_ory_logout.hydra_ui"
 
 @dataclass(frozen=True)
 class Config:
-    """The values of ``ORY_HYDRA_UI``."""
-
     admin: HydraAdmin
     subject_of: SubjectOf
     login_form: type[AuthenticationForm]
     remember_for: int
     consent_remember_for: int
-    claims: Claims
-    authentication: Authentication
+    claims: Callable[..., Mapping[str, Any]]
+    authentication: Callable[..., AuthenticationContext]
     scopes: Mapping[str, str | Promise]
 
 
@@ -98,17 +96,14 @@ SETTINGS = {
 
 
 def problems() -> list[Problem]:
-    """All problems in ``ORY_HYDRA_UI``."""
     given = _settings()
     if not isinstance(given, dict):
         line = f"ORY_HYDRA_UI = {{'ADMIN_URL': {SETTINGS['ADMIN_URL'].example}}}"
         return [not_a_dict("E001", "ORY_HYDRA_UI", given, line)]
-    return list(problems_in(given, SETTINGS, "ORY_HYDRA_UI")) or list(_risks(given))
-
-
-def _risks(given: Mapping[str, Any]) -> Iterator[Problem]:
-    if given.get("ADMIN_TOKEN") and not is_secure(given["ADMIN_URL"]):
-        yield in_the_clear("E003", "ORY_HYDRA_UI", "ADMIN_URL", given, "ADMIN_TOKEN")
+    found = list(problems_in(given, SETTINGS, "ORY_HYDRA_UI"))
+    if not found and given.get("ADMIN_TOKEN") and not is_secure(given["ADMIN_URL"]):
+        return [in_the_clear("E003", "ORY_HYDRA_UI", "ADMIN_URL", given, "ADMIN_TOKEN")]
+    return found
 
 
 @cache

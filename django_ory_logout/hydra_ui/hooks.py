@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from django.http import HttpRequest
 from django.utils.functional import Promise
@@ -12,24 +12,12 @@ from ..ory.hydra import LoginRequest, OAuth2Client
 from . import hydra_logins
 
 
-class Claims(Protocol):
-    """``CLAIMS``: the claims about a user in the ID token and userinfo, beyond the subject."""
-
-    def __call__(self, user: Any, *, scopes: Sequence[str], client: OAuth2Client) -> Mapping[str, Any]: ...
-
-
 @dataclass(frozen=True)
 class AuthenticationContext:
     """How a user was authenticated (Core 2): ``acr``, and ``amr`` with the values of RFC 8176."""
 
     acr: str = ""
     amr: Sequence[str] = ()
-
-
-class Authentication(Protocol):
-    """``AUTHENTICATION``: how ``request.user``, who is signed in to this site, was authenticated."""
-
-    def __call__(self, request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext: ...
 
 
 #: The descriptions of scopes on the consent page.
@@ -42,9 +30,9 @@ SCOPES: Mapping[str, str | Promise] = {
 
 
 def standard_claims(user: Any, *, scopes: Sequence[str], client: OAuth2Client) -> dict[str, Any]:
-    """The claims of the scopes ``profile`` and ``email`` that Django's user model has (Core 5.4).
+    """``CLAIMS``: the claims about a user in the ID token and userinfo, beyond the subject.
 
-    It has no ``email_verified``.
+    Those of the scopes ``profile`` and ``email`` that Django's user model has (Core 5.4). It has no ``email_verified``.
     """
     claims: dict[str, Any] = {}
     if "profile" in scopes:
@@ -60,5 +48,5 @@ def standard_claims(user: Any, *, scopes: Sequence[str], client: OAuth2Client) -
 
 
 def by_password(request: HttpRequest, *, login: LoginRequest) -> AuthenticationContext:
-    """``pwd`` for users who used the login form of these pages; nothing for other sign-ins."""
+    """``AUTHENTICATION``: ``pwd`` for users who used the login form of these pages; nothing for other sign-ins."""
     return AuthenticationContext(amr=("pwd",) if hydra_logins.read(request.session).by_form else ())

@@ -16,7 +16,6 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import SuspiciousOperation
 from django.db import Error as DatabaseFault
 from django.http import HttpRequest
-from django.views.decorators.debug import sensitive_variables
 
 from ..exceptions import OryLogoutError, TemporaryError
 
@@ -46,18 +45,11 @@ class HydraLogins:
 
 
 def read(session: SessionBase) -> HydraLogins:
-    """The record in ``session``."""
     return HydraLogins(**session.get(KEY, {}))
 
 
-def write(session: SessionBase, kept: HydraLogins) -> None:
-    """Replace the record."""
-    session[KEY] = asdict(kept)
-
-
 def change(session: SessionBase, **changes: Any) -> None:
-    """Change some fields of the record."""
-    write(session, replace(read(session), **changes))
+    session[KEY] = asdict(replace(read(session), **changes))
 
 
 def keep_sid(session: SessionBase, sid: str) -> None:
@@ -76,10 +68,9 @@ def note_sign_in(*, request: Any, **_kwargs: Any) -> None:
     """Receives ``user_logged_in`` of any sign-in on the site, and records its time for ``max_age``."""
     session = getattr(request, "session", None)
     if session is not None:
-        write(session, HydraLogins(signed_in_at=int(time.time()), sids=read(session).sids))
+        change(session, signed_in_at=int(time.time()), by_form=False)
 
 
-@sensitive_variables()
 def save(session: SessionBase) -> None:
     """Save the session now, so that a fault can still become a page. The middleware saves again only after a change.
 
@@ -120,7 +111,6 @@ def is_indexed(session: SessionBase) -> bool:
     return isinstance(session, LoginSessionStore)
 
 
-@sensitive_variables()
 def end(request: HttpRequest) -> None:
     """Call Django's ``logout()``, and make sure that the session stays ended, whatever a receiver does.
 
@@ -149,7 +139,6 @@ def end(request: HttpRequest) -> None:
     request.user = AnonymousUser()
 
 
-@sensitive_variables()
 def end_stored(request: HttpRequest) -> None:
     """Delete the stored session of ``request``. It can still be read in this request.
 

@@ -28,7 +28,6 @@ def field_reader(name: str) -> SubjectOf:
 
 
 def is_unique_field(name: str) -> bool:
-    """Whether the user model has a unique field ``name``."""
     if name == "pk":
         return True
     try:

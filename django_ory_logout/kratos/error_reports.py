@@ -23,6 +23,5 @@ class WithoutCookie:
 
 
 def hide_cookies(request: Any, *cookie_names: str) -> None:
-    """Hide these cookies in each error report about ``request``."""
     for name in cookie_names:
         request.exception_reporter_filter = WithoutCookie(get_exception_reporter_filter(request), name)

@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
-from django.views.decorators.debug import sensitive_variables
 
 from .. import backends, conf
 from ..conf import KratosConfig
@@ -53,17 +52,13 @@ def requested_kratos(parameters: Mapping[str, str]) -> KratosConfig | None:
 
 
 def end_session_without_credential(request: Any, kratos: KratosConfig) -> None:
-    """End a session that Kratos opened, because the request has no credential.
-
-    It ends when it is read, or now if a middleware has read it already.
-    """
+    """End a session that Kratos opened: when it is read, or now if a middleware has read it already."""
     request.session.issuer_without_cookie = kratos.issuer
     if request.session.accessed and StoredLogin.read_if_opened_by(request.session, kratos.issuer):
         logout.end_current(request, EndReason.KRATOS)
         request_user.reset_user(request)
 
 
-@sensitive_variables()
 def sign_in(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> OryLogoutError | None:
     """Sign in the user of ``credential``, unless this session is already theirs. Otherwise end what Kratos opened.
 
@@ -98,7 +93,6 @@ def _extend_expiry(session: SessionBase, stored: StoredLogin, kratos_session: Kr
         session[LOGIN_KEY] = replace(stored, expires_at=kratos_session.expires_at).as_dict()
 
 
-@sensitive_variables()
 def _start_session(request: Any, kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> None:
     kratos_session = _session_of(result)
     if whoami.is_logged_out(kratos, credential, kratos_session):

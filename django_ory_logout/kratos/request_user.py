@@ -39,11 +39,6 @@ class KratosState:
     token_session: TokenSession | None = None
 
 
-def has_state(request: Any) -> bool:
-    """Whether the middleware is installed, so that Kratos' cookie signs users in here."""
-    return hasattr(request, "kratos")
-
-
 def state_of(request: Any) -> KratosState:
     """The results of the middleware. They are empty if it is not installed."""
     state: KratosState = getattr(request, "kratos", KratosState())
@@ -73,6 +68,5 @@ def set_anonymous(request: Any) -> None:
 
 
 def _clear_cached_user(request: Any) -> None:
-    """Delete the user that Django cached on the request."""
     for name in ("_cached_user", "_acached_user"):
         vars(request).pop(name, None)

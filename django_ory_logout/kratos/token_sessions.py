@@ -8,7 +8,6 @@ import logging
 
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.http import HttpRequest
-from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
 from ..exceptions import TemporaryError
@@ -22,7 +21,6 @@ from .request_user import TokenSession
 logger = logging.getLogger("django_ory_logout")
 
 
-@sensitive_variables()
 def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> TokenSession:
     """Make the session of ``credential`` the session of the request, instead of the session of a cookie."""
     cookie_session = LoginSessionStore.of(request)
@@ -31,7 +29,6 @@ def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> 
     return TokenSession(cookie_session, kratos, credential)
 
 
-@sensitive_variables()
 def find_or_create(
     cookie_session: LoginSessionStore, kratos: KratosConfig, credential: Credential
 ) -> LoginSessionStore:
@@ -40,7 +37,6 @@ def find_or_create(
     return session if _is_opened(session, kratos) else cookie_session.unloaded_copy()
 
 
-@sensitive_variables()
 def save(session: LoginSessionStore, kratos: KratosConfig, credential: Credential) -> None:
     """Save ``session`` if it was changed and Kratos opened it. Django does the same for the session of a cookie.
 

@@ -24,10 +24,7 @@ MAX_PENDING_BYTES = 4 * 1024
 
 
 def set_pending(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
-    """Set the cookie of ``pending``.
-
-    Delete the oldest cookies above the limits, but never the newest that a click started.
-    """
+    """Set the cookie of ``pending``. Above the limits, delete the oldest, but never the newest that a click started."""
     signed = pending.signed()
     free_bytes = MAX_PENDING_BYTES - len(signed)
     others = sorted(_sent(request, PENDING).items(), reverse=True)
@@ -74,7 +71,6 @@ def pending_of(request: HttpRequest, state: str) -> tuple[str, str]:
 
 
 def delete(response: HttpResponse, name: str) -> None:
-    """Delete the cookie ``name`` in the browser."""
     response.delete_cookie(name, path=_path())
 
 
@@ -89,10 +85,7 @@ def _sent(request: HttpRequest, kind: str) -> dict[str, str]:
 
 
 def _rank(request: HttpRequest) -> str:
-    """The sort key of a sign-in.
-
-    One digit (1: a user clicked or typed, by ``Sec-Fetch-User``; 0: otherwise), followed by the time in microseconds.
-    """
+    """The sort key of a sign-in: 1 if a user clicked or typed (``Sec-Fetch-User``), else 0; then the microseconds."""
     by_user = request.headers.get("Sec-Fetch-User") == "?1"
     return f"{int(by_user)}{int(time.time() * 1_000_000):017d}"
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -16,13 +16,6 @@ from .requests import wants_json
 logger = logging.getLogger("django_ory_logout")
 
 View = Callable[..., HttpResponse]
-
-
-def _refused(request: HttpRequest, show_again: Callable[[], HttpResponse], reason: Any) -> HttpResponse:
-    logger.warning("nothing done for a form: csrf_failed: %s", reason)
-    if wants_json(request):
-        return json_error("csrf_failed", HTTPStatus.FORBIDDEN)
-    return show_again()
 
 
 class _Check(CsrfViewMiddleware):
@@ -45,9 +38,13 @@ def csrf_or(show_again: View) -> Callable[[View], View]:
             check.process_request(request)
             reason = check.process_view(request, view, args, kwargs)
             if reason:
-                response = _refused(request, partial(show_again, request, *args, **kwargs), reason)
-            else:
+                logger.warning("nothing done for a form: csrf_failed: %s", reason)
+            if not reason:
                 response = view(request, *args, **kwargs)
+            elif wants_json(request):
+                response = json_error("csrf_failed", HTTPStatus.FORBIDDEN)
+            else:
+                response = show_again(request, *args, **kwargs)
             return check.process_response(request, response)  # type: ignore[return-value]
 
         return csrf_exempt(checked)

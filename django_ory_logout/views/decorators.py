@@ -1,47 +1,29 @@
 """Decorators of views: transactions, the charset of requests, and error pages for faults."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.db import Error as DatabaseFault
-from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
+from django.utils.cache import add_never_cache_headers
 from django.utils.log import log_response
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
-from ..database import database_fault
-from ..exceptions import (
-    InvalidMessage,
-    LogoutUnconfirmed,
-    OryLogoutError,
-    SetupError,
-    TemporaryError,
-    fault_name,
-)
+from ..database import database_faults
+from ..exceptions import LogoutUnconfirmed, OryLogoutError, SetupError, TemporaryError, fault_name
 from ..sessions import token_revocation
-from .requests import again_url, check_charset, flow_of, forget_query
+from .requests import View, again_url, check_charset, flow_of, forget_query, non_atomic
 from .responses import error_page
 
 logger = logging.getLogger("django_ory_logout")
-
-View = TypeVar("View", bound=Callable[..., HttpResponse])
-
-
-def non_atomic(view: View) -> View:
-    """Switch ``ATOMIC_REQUESTS`` off for every database: a sign-in and a logout notice must see each other's rows."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
 
 
 def revoking_afterwards(view: View) -> View:
@@ -65,26 +47,13 @@ def revoking_afterwards(view: View) -> View:
 
 
 def public(view: View) -> View:
-    """A view that needs no signed-in user. It is never cached, and each of its statements is committed by itself.
-
-    It handles tokens and codes, so error reports show no variables of it or of the functions that it calls.
-    """
-    inner = sensitive_variables()(readable(always_answering(view)))
-    return login_not_required(never_cache(non_atomic(revoking_afterwards(inner))))
+    """A view that needs no signed-in user."""
+    return login_not_required(private(view))
 
 
-def readable(view: View) -> View:
-    """Answer 400 if :func:`check_charset` refuses the request."""
-
-    @wraps(view)
-    def readable_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            check_charset(request)
-        except InvalidMessage as error:
-            return _fault(request, error)
-        return view(request, *args, **kwargs)
-
-    return cast(View, readable_view)
+def private(view: View) -> View:
+    """A view that answers its own faults. It is never cached, and each of its statements is committed by itself."""
+    return never_cache(non_atomic(revoking_afterwards(always_answering(view))))
 
 
 def always_answering(view: View) -> View:
@@ -92,6 +61,8 @@ def always_answering(view: View) -> View:
 
     Django still answers *not found*, *forbidden* and invalid HTTP. :class:`~..middleware.LoginSessionMiddleware`
     still answers a logout that cannot be confirmed.
+
+    The view handles tokens and codes, so error reports show no variables of it or of the functions that it calls.
     """
 
     @wraps(view)
@@ -100,6 +71,7 @@ def always_answering(view: View) -> View:
         again = "" if request.META.get("QUERY_STRING") else again_url(request)  # a query can have a token
         try:
             with database_faults():
+                check_charset(request)
                 return view(request, *args, **kwargs)
         except (LogoutUnconfirmed, Http404, PermissionDenied, SuspiciousOperation, BadRequest, MultiPartParserError):
             raise
@@ -117,15 +89,6 @@ def always_answering(view: View) -> View:
 def answers_faults(view: Callable[..., Any]) -> bool:
     """Whether ``view`` is one of ours that answers its own faults."""
     return bool(getattr(view, "answers_faults", False))
-
-
-@contextmanager
-def database_faults() -> Iterator[None]:
-    """Raise :func:`database_fault` for a fault of our database. Its own text can hold a session key."""
-    try:
-        yield
-    except DatabaseFault as error:
-        raise database_fault(error) from error
 
 
 def skip_kratos(view: View) -> View:
@@ -160,7 +123,6 @@ def _load_user(request: HttpRequest) -> None:
     str(request.user.is_authenticated)
 
 
-@sensitive_variables()
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     """Our page for ``error``. Report the error like Django: by its signal and by the logger ``django.request``."""
     forget_query(request)
@@ -172,10 +134,10 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     return response
 
 
-@sensitive_variables()
 def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None, *, again: str = "") -> HttpResponse:
     retry_url = request.path
     forget_query(request)
     response = error_page(request, error, retry_url=retry_url, again_url=again, flow=flow_of(request))
     response.status_code = status or response.status_code
+    add_never_cache_headers(response)  # LoginSessionMiddleware may need this page before the view runs
     return response

@@ -3,10 +3,11 @@
 import logging
 from datetime import UTC, datetime
 from enum import Enum, auto
+from http import HTTPStatus
 from typing import Any, cast
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -44,16 +45,16 @@ class Group(Enum):
     NOT_ALLOWED = auto()
 
 
-#: The group of each class of error, subclasses first.
-_GROUP_OF_CLASS = {
-    SetupError: Group.SET_UP_WRONGLY,
-    TemporaryError: Group.WAIT,
-    InvalidToken: Group.SET_UP_WRONGLY,  # the provider would sign the same again
-    InvalidMessage: Group.AGAIN,
-    LoggedOutMeanwhile: Group.AGAIN,
-    SignInRefused: Group.NOT_ALLOWED,
-    HydraError: Group.SET_UP_WRONGLY,
-    KratosError: Group.SET_UP_WRONGLY,
+#: The status and the group of each class of error, subclasses first.
+_OF_CLASS = {
+    SetupError: (HTTPStatus.INTERNAL_SERVER_ERROR, Group.SET_UP_WRONGLY),
+    TemporaryError: (HTTPStatus.SERVICE_UNAVAILABLE, Group.WAIT),
+    InvalidToken: (HTTPStatus.BAD_REQUEST, Group.SET_UP_WRONGLY),  # the provider would sign the same again
+    InvalidMessage: (HTTPStatus.BAD_REQUEST, Group.AGAIN),
+    LoggedOutMeanwhile: (HTTPStatus.CONFLICT, Group.AGAIN),
+    SignInRefused: (HTTPStatus.FORBIDDEN, Group.NOT_ALLOWED),
+    HydraError: (HTTPStatus.BAD_GATEWAY, Group.SET_UP_WRONGLY),
+    KratosError: (HTTPStatus.FORBIDDEN, Group.SET_UP_WRONGLY),
 }
 #: The codes whose group differs from the group of their class.
 _GROUP_OF_CODE = {
@@ -120,14 +121,6 @@ _TEXTS_OF_FLOW = {
         _("This page cannot be shown"),
         _("The link to it is wrong, or your browser sent something that cannot be read: please go back and try again."),
     ),
-    ("page", Group.NOT_ALLOWED): (
-        _("You may not see this page"),
-        _("Your account may not use it: if it should, please ask the people who run this site."),
-    ),
-    ("logout", Group.NOT_ALLOWED): (
-        _("This logout cannot be completed"),
-        _("Your account may not do that: please ask the people who run this site."),
-    ),
 }
 _LOGGED_OUT = _("You were logged out meanwhile")
 _NO_ACCOUNT = (
@@ -181,10 +174,21 @@ _TEXTS_OF_CODE = {
 }
 
 
+def status_of(error: OryLogoutError) -> HTTPStatus:
+    return _of_class(error)[0]
+
+
 def group_of(error: OryLogoutError) -> Group:
-    """The group of ``error``."""
-    of_class = next(group for kind, group in _GROUP_OF_CLASS.items() if isinstance(error, kind))
-    return _GROUP_OF_CODE.get(error.code, of_class)
+    return _GROUP_OF_CODE.get(error.code, _of_class(error)[1])
+
+
+def _of_class(error: OryLogoutError) -> tuple[HTTPStatus, Group]:
+    return next(values for kind, values in _OF_CLASS.items() if isinstance(error, kind))
+
+
+def is_temporary(error: OryLogoutError) -> bool:
+    """Whether trying again later can help."""
+    return isinstance(error, TemporaryError) and group_of(error) is not Group.SET_UP_WRONGLY
 
 
 def title_and_message(error: OryLogoutError, flow: str) -> tuple[Any, Any]:
@@ -194,24 +198,43 @@ def title_and_message(error: OryLogoutError, flow: str) -> tuple[Any, Any]:
     return _TEXTS_OF_CODE.get(error.code) or _TEXTS_OF_FLOW.get((kind, group)) or _TEXTS_OF_GROUP[group]
 
 
-def log(level: int, message: str, error: OryLogoutError) -> str:
-    """Log ``message`` and ``error``. Return the reference that the line has."""
-    reference = get_random_string(8, _REFERENCE_ALPHABET)
-    error.reference = reference
-    logger.log(level, "%s: %s (reference %s)", message, error, reference)
-    return reference
+def log(level: int, message: str, error: OryLogoutError) -> None:
+    """Log ``message`` and ``error``. Set the reference of ``error``, which the line has."""
+    error.reference = get_random_string(8, _REFERENCE_ALPHABET)
+    logger.log(level, "%s: %s (reference %s)", message, error, error.reference)
 
 
-def details(error: OryLogoutError, reference: str) -> list[tuple[Any, str]]:
-    """Pairs of a name and a text that a page shows for the administrator. ``DEBUG`` adds the error's detail."""
+def details(error: OryLogoutError) -> list[tuple[Any, str]]:
+    """Pairs of a name and a text for the administrator. ``error`` is logged already. ``DEBUG`` adds its detail."""
     pairs = [
         (_("Code"), error.code),
-        (_("Reference"), reference),
+        (_("Reference"), error.reference),
         (_("Time"), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"),
     ]
     if settings.DEBUG and error.detail:
         pairs.append((_("Detail, because DEBUG is on"), error.detail))
     return pairs
+
+
+def render_error(
+    request: HttpRequest,
+    template: str,
+    error: OryLogoutError,
+    context: dict[str, Any],
+    status: int,
+    *,
+    again_url: str = "",
+    again_seconds: int = RETRY_AFTER_SECONDS,
+) -> HttpResponse:
+    """The page of ``error``, which is logged already. After ``again_seconds``, it opens ``again_url``; never if 0."""
+    seconds = again_seconds if again_url else 0
+    context = {**context, "facts": details(error), "again_seconds": seconds}
+    response = render_safely(request, template, context, status)
+    if seconds:
+        response["Refresh"] = f"{seconds}; url={again_url}"
+    if is_temporary(error):
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def render_safely(request: HttpRequest, template: str, context: dict[str, Any], status: int) -> HttpResponse:
@@ -227,6 +250,13 @@ def json_error(code: str, status: int, *, retry_after: int = 0, **more: Any) -> 
     """An error for a program: ``{"error": code}`` and the members ``more``. ``retry_after`` is in seconds."""
     headers = {"Retry-After": str(retry_after)} if retry_after else {}
     return JsonResponse({"error": code, **more}, status=status, headers=headers)
+
+
+class HiddenRedirect(HttpResponseRedirect):
+    """A redirect whose URL, which holds a token or a verifier, does not show in a report of a later fault."""
+
+    def __repr__(self) -> str:
+        return "<redirect to a hidden URL>"
 
 
 def logged_once(response: HttpResponse) -> HttpResponse:

@@ -10,17 +10,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
-from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from .. import strict_json
-from ..exceptions import (
-    InvalidMessage,
-    LogoutUnconfirmed,
-    OryLogoutError,
-    SecondFactorRequired,
-    TemporaryError,
-)
+from ..exceptions import InvalidMessage, LogoutUnconfirmed, OryLogoutError, SecondFactorRequired, TemporaryError
 from ..flows.login import safe_next
 from ..kratos import login as kratos_login
 from ..kratos import logout as kratos_logout
@@ -52,7 +45,6 @@ def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
     """Answer an error with JSON and its code: 4xx if Kratos refuses, 503 if nothing can be decided now."""
 
     @wraps(view)
-    @sensitive_variables()
     def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
@@ -65,7 +57,6 @@ def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
 
 
 def refused(request: HttpRequest, error: OryLogoutError) -> JsonResponse:
-    """``error`` as JSON."""
     if isinstance(error, TemporaryError):
         return error_json(error, flow=flow_of(request))
     if isinstance(error, SecondFactorRequired):
@@ -107,8 +98,7 @@ def logout(request: HttpRequest) -> HttpResponse:
         return refused(request, kratos_not_told())
     if as_json:
         return result.relay(HttpResponse(status=HTTPStatus.NO_CONTENT))
-    context = {"provider_not_told": True} if result.failed else {}
-    return result.relay(redirect_after_logout(request, return_to, **context))
+    return result.relay(redirect_after_logout(request, return_to, provider_not_told=result.failed))
 
 
 @csrf_exempt  # the body has the token of the session that it ends
@@ -125,7 +115,6 @@ def native_logout(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
-@sensitive_variables()
 def _session_token(request: HttpRequest) -> str:
     try:
         body = strict_json.parse(request.body)
@@ -156,10 +145,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
 @csrf_protect
 @require_http_methods(["DELETE"])
 def session(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """End another session of the user, here first. 204.
-
-    Another user's session does not end, and the answer is the same.
-    """
+    """End another session of the user, here first. 204, also for another user's session, which does not end."""
     kratos_sessions.end_session(request, str(session_id))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 

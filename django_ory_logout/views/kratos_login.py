@@ -32,7 +32,8 @@ def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResp
             return _signed_in(request, next_url)
         refusal = SignInRefused("user_refused", "this user was deactivated after the sign-in")
     if isinstance(refusal, SecondFactorRequired):
-        return error_page(request, refusal, retry_url=step_up_url(kratos, next_url), action=_("Continue"))
+        second_factor = at_kratos(kratos, next_url, aal="aal2")
+        return error_page(request, refusal, retry_url=second_factor, action=_("Continue"))
     if isinstance(refusal, LoggedOutMeanwhile):
         return _log_out_again(request, kratos, next_url)
     if refusal and not isinstance(refusal, KratosError):
@@ -74,11 +75,6 @@ def at_kratos(kratos: KratosConfig, next_url: str, **query: str) -> str:
     return f"{kratos.public_url}/self-service/login/browser?{urlencode({**query, 'return_to': return_to})}"
 
 
-def step_up_url(kratos: KratosConfig, next_url: str) -> str:
-    """The URL at which Kratos asks for the second factor."""
-    return at_kratos(kratos, next_url, aal="aal2")
-
-
 def second_factor_url(request: HttpRequest) -> str:
-    """Like :func:`step_up_url`, for a JSON response. ``return_to`` of ``request`` says where to go afterwards."""
-    return step_up_url(next(iter(conf.get().kratos)), safe_next(request.GET.get("return_to")))
+    """The URL at which Kratos asks for the second factor. ``return_to`` of ``request`` says where to go afterwards."""
+    return at_kratos(next(iter(conf.get().kratos)), safe_next(request.GET.get("return_to")), aal="aal2")

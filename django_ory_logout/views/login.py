@@ -13,13 +13,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from .. import conf
+from ..database import database_faults
 from ..exceptions import OryLogoutError
 from ..flows import login as flow
 from ..flows.login import PendingSignIn
 from ..kratos.login import requested_kratos
 from ..sessions.stored_login import StoredLogin
 from . import cookies, kratos_login
-from .decorators import database_faults, public, skip_kratos
+from .decorators import public, skip_kratos
 from .errors import json_error
 from .requests import forget_query, is_navigation, single_values
 from .responses import error_page, signed_in_already, url_after_login
@@ -71,10 +72,7 @@ def login(request: HttpRequest) -> HttpResponse:
 
 
 def _login_required_json(request: HttpRequest, alias: str) -> HttpResponse:
-    """The answer to a script or an image, which cannot show a login page. No sign-in starts.
-
-    401 with the URL of the login page; 403 if the user is signed in and lacks a right.
-    """
+    """For a script or an image: 401 with the URL of the login page; 403 if the user is signed in and lacks a right."""
     if request.user.is_authenticated:
         return json_error("access_denied", HTTPStatus.FORBIDDEN)
     login_url = conf.get().site_url + _login_url("", alias)

@@ -1,6 +1,6 @@
 """RP-initiated logout: ``logout`` ends the session here and redirects; ``logout_callback`` is for the way back."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -14,7 +14,8 @@ from ..sessions.store import LoginSessionStore
 from . import unconfirmed
 from .csrf import csrf_or
 from .decorators import public, skip_kratos
-from .responses import logged_out, redirect_after_logout, user_context
+from .errors import HiddenRedirect
+from .responses import logged_out, redirect_after_logout
 
 
 def _confirmation(request: HttpRequest) -> HttpResponse:
@@ -24,7 +25,7 @@ def _confirmation(request: HttpRequest) -> HttpResponse:
         "next": safe_next(parameters.get("next")),
         "opened_by_provider": LoginSessionStore.of(request).may_have_login_session
         or pending_logout(request).credential is not None,
-        **user_context(request),
+        "signed_in": request.user.is_authenticated,
     }
     return render(request, "ory_logout/logout.html", context, status=403 if request.method == "POST" else None)
 
@@ -51,7 +52,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     # After an unconfirmed logout, the ID token for the end-session request is lost.
     was_opened = was_opened or "was_opened" in request.POST
     not_told = result.failed or (was_opened and not kratos_logout.is_only_provider)
-    return result.relay(redirect_after_logout(request, next_url, **{"provider_not_told": True} if not_told else {}))
+    return result.relay(redirect_after_logout(request, next_url, provider_not_told=not_told))
 
 
 @skip_kratos
@@ -62,18 +63,10 @@ def logout_callback(request: HttpRequest) -> HttpResponse:
     result = flow.return_from_provider(request, request.GET.get("state", ""))
     if not result.started_here:
         return logged_out(request, not_started_here=True)
-    context = {"provider_not_told": True} if result.incomplete else {}
-    return redirect_after_logout(request, safe_next(result.next), **context)
+    return redirect_after_logout(request, safe_next(result.next), provider_not_told=result.incomplete)
 
 
 def _to_provider(request: HttpRequest, end_session: EndSessionRequest) -> HttpResponse:
     if end_session.by_post:
         return render(request, "ory_logout/end_session.html", {"end_session": end_session})
-    return _EndSessionRedirect(end_session.url)
-
-
-class _EndSessionRedirect(HttpResponseRedirect):
-    """A redirect whose URL, with the ID token in it, does not show in a report of a later fault."""
-
-    def __repr__(self) -> str:
-        return "<redirect to the end session endpoint>"
+    return HiddenRedirect(end_session.url)

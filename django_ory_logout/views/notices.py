@@ -10,13 +10,14 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
+from ..database import database_faults
 from ..exceptions import InvalidMessage, LogoutUnconfirmed, OryLogoutError, TemporaryError
 from ..flows import logout, notices
 from ..models import EndReason, EventKind
 from ..oidc.messages import FORM
 from ..sessions import events
 from ..signals import logout_notice_refused
-from .decorators import database_faults, public, skip_kratos
+from .decorators import public, skip_kratos
 from .errors import RETRY_AFTER_SECONDS, json_error, logged_once, render_safely
 from .requests import single_values
 from .unconfirmed import replace_session

@@ -1,17 +1,33 @@
 """Read and check requests. Imports no models, so that ``hydra_ui`` can use it too."""
 
 import codecs
+from collections.abc import Callable
+from typing import TypeVar
 
-from django.http import HttpRequest, QueryDict
+from django.db import connections, transaction
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.http import escape_leading_slashes
 
 from ..exceptions import InvalidMessage
+
+View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 #: Supersets of ASCII that decode to text which every database can store. Other codecs of Python may not.
 CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252"})
 #: The destinations that show a page (Fetch Metadata, 2.1). A service worker may request a page as ``empty``.
 _DOCUMENTS = frozenset({"document", "frame", "iframe"})
 _JSON = ("application/json", "application/problem+json")
+
+
+def non_atomic(view: View) -> View:
+    """Switch ``ATOMIC_REQUESTS`` off for every database.
+
+    A sign-in and a logout notice must see each other's rows, and the end of a session is committed before Hydra or
+    Kratos is called.
+    """
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 def check_charset(request: HttpRequest) -> None:
@@ -34,7 +50,6 @@ def single_values(parameters: QueryDict) -> dict[str, str]:
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Whether the client prefers JSON to a page."""
     return preferred_type(request) in _JSON
 
 
@@ -81,10 +96,7 @@ def own_url(request: HttpRequest) -> str:
 
 
 def forget_query(request: HttpRequest) -> None:
-    """Remove the query from ``request``.
-
-    Django reports each 5xx with its request, and the report must not contain a code.
-    """
+    """Remove the query from ``request``. Django reports each 5xx with its request, and a query can hold a code."""
     request.GET = QueryDict()
     for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI", "HTTP_REFERER"):
         request.META[name] = ""

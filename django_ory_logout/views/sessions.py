@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import conf
@@ -22,7 +21,7 @@ from ..sessions import ending, index
 from ..sessions.index import INDEX_KEY
 from ..sessions.stored_login import StoredLogin
 from .csrf import csrf_or
-from .decorators import always_answering, non_atomic, public, readable, revoking_afterwards
+from .decorators import private, public
 from .kratos_login import second_factor_url
 
 logger = logging.getLogger("django_ory_logout")
@@ -60,11 +59,7 @@ def _show_again(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@non_atomic
-@revoking_afterwards
-@never_cache
-@readable
-@always_answering
+@private
 @login_required
 @csrf_or(_show_again)
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -118,10 +113,7 @@ def _session_list(
 
 
 def _distinct(request: HttpRequest, active: LoginSessionQuerySet, current: str | None) -> list[LoginSession]:
-    """The row of this browser and, for each other session, the row that was used last.
-
-    Several rows can share a session at Kratos.
-    """
+    """This browser's row and, for each other session, the row used last. Rows can share a session at Kratos."""
     this = active.filter(pk=current) if current else active.none()
     others = kratos_sessions.exclude_current(request, active.exclude(pk__in=this)).order_by("-last_seen_at")
     rows = [*this, *others]

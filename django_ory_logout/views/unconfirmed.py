@@ -39,19 +39,14 @@ MAX_NAMES = 4
 @sensitive_variables()
 def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
     """503: this browser is signed out, but the server could not save the logout. A button tries again."""
-    reference = errors.log(logging.ERROR, "logout not confirmed", error)
+    errors.log(logging.ERROR, "logout not confirmed", error)
     next_url = safe_next(request.POST.get("next") or request.GET.get("next"))
     was_opened = request.session.may_have_login_session or "was_opened" in request.POST
     forget_query(request)
     if wants_json(request):
         response: HttpResponse = json_error(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
     else:
-        context = {
-            "next": next_url,
-            "was_opened": was_opened,
-            "facts": errors.details(error, reference),
-            "signed_in": False,
-        }
+        context = {"next": next_url, "was_opened": was_opened, "facts": errors.details(error), "signed_in": False}
         response = render_safely(request, "ory_logout/logout_unconfirmed.html", context, HTTPStatus.SERVICE_UNAVAILABLE)
     response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
     add_never_cache_headers(response)
@@ -59,7 +54,6 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
     return response
 
 
-@sensitive_variables()
 def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirmed) -> None:
     """Delete the session cookie in this browser, and set the cookie that names the session of ``error``."""
     request.session, request.user = request.session.unloaded_copy(), AnonymousUser()
@@ -85,10 +79,7 @@ def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirm
 
 @sensitive_variables()
 def retry(request: HttpRequest) -> bool:
-    """End the sessions that the cookie names.
-
-    If that is done, return ``True`` and remove the cookie from ``request``.
-    """
+    """End the sessions that the cookie names. Return whether that is done; then ``request`` has no cookie any more."""
     if COOKIE not in request.COOKIES:
         return False
     names = _names(request)
@@ -115,7 +106,6 @@ def delete_cookie(response: HttpResponse) -> None:
         response.delete_cookie(COOKIE, path=settings.SESSION_COOKIE_PATH, domain=settings.SESSION_COOKIE_DOMAIN)
 
 
-@sensitive_variables()
 def _names(request: HttpRequest) -> list[Any]:
     """For each session that the cookie names: the id of its row, its key, and the :class:`EndReason`."""
     try:
@@ -125,7 +115,6 @@ def _names(request: HttpRequest) -> list[Any]:
     return names
 
 
-@sensitive_variables()
 def _cipher() -> MultiFernet:
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     keys = [salted_hmac(SALT, "note", secret=secret, algorithm="sha256").digest() for secret in secrets]

@@ -6,7 +6,7 @@ from django.urls import URLPattern
 
 from django_ory_logout.exceptions import ProviderUnavailable, SetupError
 from django_ory_logout.urls import urlpatterns
-from django_ory_logout.views.decorators import non_atomic
+from django_ory_logout.views.requests import non_atomic
 from django_ory_logout.views.responses import error_json
 
 PRIVATE = {"sessions"}
@@ -23,7 +23,7 @@ def test_every_public_view_is_exempt_from_login_required_middleware(pattern: URL
 
 
 def test_every_database_is_used_without_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_ory_logout.views.decorators.connections", ["default", "replica", "sessions"])
+    monkeypatch.setattr("django_ory_logout.views.requests.connections", ["default", "replica", "sessions"])
 
     view = non_atomic(lambda request: request)
 

@@ -8,9 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import Error as DatabaseFault
-from django.db import connections, transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils.log import log_response
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -19,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from ...database import database_fault
+from ...database import database_faults
 from ...exceptions import (
     ChallengeHandled,
     InvalidMessage,
@@ -30,23 +28,19 @@ from ...exceptions import (
 )
 from ...views import errors
 from ...views.csrf import csrf_or
-from ...views.requests import again_url, check_charset, forget_query
-
-logger = logging.getLogger("django_ory_logout")
+from ...views.errors import HiddenRedirect
+from ...views.requests import again_url, check_charset, forget_query, non_atomic
 
 ChallengeView = Callable[[HttpRequest, str], HttpResponse]
 View = Callable[[HttpRequest], HttpResponse]
-#: The status by error code. Other codes get 503 if Hydra does not answer, and 502 if it refuses.
+#: The status by error code. Other codes get the status of their class; 502 if Hydra or its address is set up wrongly.
 _STATUS = {
     "challenge_expired": HTTPStatus.GONE,
     "challenge_handled": HTTPStatus.GONE,
-    "challenge_missing": HTTPStatus.BAD_REQUEST,
     "challenge_unknown": HTTPStatus.NOT_FOUND,
-    "charset_unsupported": HTTPStatus.BAD_REQUEST,
     "database_unusable": HTTPStatus.INTERNAL_SERVER_ERROR,
     "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
     "not_migrated": HTTPStatus.INTERNAL_SERVER_ERROR,
-    "subject_missing": HTTPStatus.FORBIDDEN,
 }
 #: The title and the message by error code, if these pages have their own. The page says where to start again.
 _TEXTS = {
@@ -81,33 +75,29 @@ _TEXTS = {
 }
 
 
-def page(kind: str) -> Callable[[ChallengeView], View]:
-    """A page to which Hydra sends the browser with ``{kind}_challenge``: public, never cached, never in a frame."""
+def page(kind: str) -> Callable[[View], View]:
+    """A page with a name: public, never cached, never in a frame, and each of its faults is a page too."""
 
-    def decorate(view: ChallengeView) -> View:
-        checked = csrf_or(partial(_shown_again, view))(view)
-
-        @_non_atomic
+    def decorate(view: View) -> View:
+        @non_atomic
         @login_not_required
         @never_cache
         @xframe_options_deny
-        @readable(kind)
         @sensitive_variables()
         @sensitive_post_parameters()
         @csrf_exempt  # the check is inside, so that its faults become pages
-        @require_http_methods(["GET", "POST"])
         @wraps(view)
         def answered(request: HttpRequest) -> HttpResponse:
             try:
-                return checked(request, _challenge(request, kind))
+                with database_faults():
+                    check_charset(request)
+                    return view(request)
             except LogoutUnconfirmed:
                 # LoginSessionMiddleware shows its page. When the session has ended, the browser comes back here.
                 request.GET = QueryDict(urlencode({"next": request.get_full_path()}))
                 raise
             except OryLogoutError as error:
                 return _problem(request, error, kind)
-            except DatabaseFault as error:
-                return _problem(request, database_fault(error), kind)
             except (Http404, PermissionDenied, SuspiciousOperation):
                 forget_query(request)
                 raise
@@ -119,17 +109,17 @@ def page(kind: str) -> Callable[[ChallengeView], View]:
     return decorate
 
 
-def readable(kind: str) -> Callable[[View], View]:
-    """Answer 400 if the parameters of the request cannot be decoded."""
+def challenge_page(kind: str) -> Callable[[ChallengeView], View]:
+    """A page to which Hydra sends the browser with ``{kind}_challenge``."""
 
-    def decorate(view: View) -> View:
+    def decorate(view: ChallengeView) -> View:
+        checked = csrf_or(partial(_shown_again, view))(view)
+
+        @page(kind)
+        @require_http_methods(["GET", "POST"])
         @wraps(view)
         def answered(request: HttpRequest) -> HttpResponse:
-            try:
-                check_charset(request)
-            except InvalidMessage as error:
-                return _problem(request, error, kind)
-            return view(request)
+            return checked(request, _challenge(request, kind))
 
         return answered
 
@@ -145,25 +135,6 @@ def _shown_again(view: ChallengeView, request: HttpRequest, challenge: str) -> H
     return response
 
 
-def _non_atomic(view: View) -> View:
-    """Switch ``ATOMIC_REQUESTS`` off: the end of the session must be committed before Hydra is called."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
-
-
-def redirect(url: str) -> HttpResponse:
-    """Redirect to Hydra's URL. From there, Hydra may redirect to a client's own scheme."""
-    return _SeeOther(url)
-
-
-class _SeeOther(HttpResponseRedirect):
-    """A redirect without its URL in ``repr``: error reports must not show the verifier."""
-
-    def __repr__(self) -> str:
-        return "<redirect to Hydra>"
-
-
 def _challenge(request: HttpRequest, kind: str) -> str:
     challenge = request.GET.get(f"{kind}_challenge", "")
     if not challenge:
@@ -173,42 +144,28 @@ def _challenge(request: HttpRequest, kind: str) -> str:
 
 def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResponse:
     if isinstance(error, ChallengeHandled) and urlsplit(error.redirect_to).netloc:
-        return redirect(error.redirect_to)
-    unavailable = isinstance(error, TemporaryError) and not isinstance(error, SetupError)
-    status = _STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.BAD_GATEWAY)
-    return _answered(request, error, kind, status, request.get_full_path() if unavailable else "")
+        return HiddenRedirect(error.redirect_to)
+    is_temporary, status = errors.is_temporary(error), _status(error)
+    retry_url = request.get_full_path() if is_temporary else ""
+    again = again_url(request) if is_temporary else ""
+    is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if is_fault:
+        forget_query(request)
+    errors.log(logging.ERROR if is_fault else logging.WARNING, f"{kind} page", error)
+    title, message = _TEXTS.get(error.code) or errors.title_and_message(error, "page")
+    context = {"title": title, "message": message, "kind": kind, "retry_url": retry_url}
+    return errors.render_error(request, "ory_hydra_ui/problem.html", error, context, status, again_url=again)
+
+
+def _status(error: OryLogoutError) -> HTTPStatus:
+    of_class = HTTPStatus.BAD_GATEWAY if isinstance(error, SetupError) else errors.status_of(error)
+    return _STATUS.get(error.code, of_class)
 
 
 def _fault(request: HttpRequest, error: Exception, kind: str) -> HttpResponse:
     """500: an unexpected exception, as in a hook of the site. Django reports it as usual."""
     code = TemporaryError("internal_error", type(error).__name__)
-    response = _answered(request, code, kind, HTTPStatus.INTERNAL_SERVER_ERROR, "")
+    response = _problem(request, code, kind)
     message = "%s page: internal_error: %s (reference %s)", kind, type(error).__name__, code.reference
     log_response(*message, response=response, request=request, exception=error)
-    return response
-
-
-def _answered(
-    request: HttpRequest, error: OryLogoutError, kind: str, status: HTTPStatus, retry_url: str
-) -> HttpResponse:
-    is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    may_pass = bool(retry_url) and status == HTTPStatus.SERVICE_UNAVAILABLE
-    again = again_url(request) if may_pass else ""
-    if is_fault:
-        forget_query(request)
-    reference = errors.log(logging.ERROR if is_fault else logging.WARNING, f"{kind} page", error)
-    title, message = _TEXTS.get(error.code) or errors.title_and_message(error, "page")
-    context = {
-        "title": title,
-        "message": message,
-        "facts": errors.details(error, reference),
-        "kind": kind,
-        "retry_url": retry_url,
-        "again_seconds": errors.RETRY_AFTER_SECONDS if again else 0,
-    }
-    response = errors.render_safely(request, "ory_hydra_ui/problem.html", context, status)
-    if may_pass:
-        response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
-    if again:
-        response["Refresh"] = f"{errors.RETRY_AFTER_SECONDS}; url={again}"
     return response

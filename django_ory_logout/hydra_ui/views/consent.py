@@ -1,18 +1,17 @@
 """``urls.consent``: the user allows or refuses the scopes of an application."""
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from ...ory.hydra import ConsentRequest
+from ...views.errors import HiddenRedirect
 from .. import conf
 from ..authorization_prompt import AuthorizationPrompt
 from ..subjects import is_subject
-from .base import page, redirect
+from .base import challenge_page
 
 
-@page("consent")
+@challenge_page("consent")
 def consent(request: HttpRequest, challenge: str) -> HttpResponse:
     """The consent page. It is skipped if the user has agreed before, or the client needs no consent."""
     consent = conf.get().admin.consent_request(challenge)
@@ -22,7 +21,9 @@ def consent(request: HttpRequest, challenge: str) -> HttpResponse:
         # Remember a skipped consent. Otherwise Hydra answers prompt=none with consent_required.
         return _accept(request, consent, remember=consent.client.skip_consent)
     if request.method != "POST":
-        return render(request, "ory_hydra_ui/consent.html", _context(consent) | {"person": request.user.get_username()})
+        scopes = [(scope, conf.get().scopes.get(scope, "")) for scope in consent.requested_scope]
+        context = {"consent": consent, "scopes": scopes, "person": request.user.get_username()}
+        return render(request, "ory_hydra_ui/consent.html", context)
     if request.POST.get("answer") != "accept":
         return _reject(consent, "The person does not agree.")
     return _accept(request, consent, remember="remember" in request.POST)
@@ -38,12 +39,6 @@ def _is_trusted(consent: ConsentRequest) -> bool:
     return consent.client.skip_consent and not AuthorizationPrompt.parse(consent.request_url).consent
 
 
-def _context(consent: ConsentRequest) -> dict[str, Any]:
-    known = conf.get().scopes
-    scopes = [(scope, known.get(scope, "")) for scope in consent.requested_scope]
-    return {"consent": consent, "scopes": scopes}
-
-
 def _accept(request: HttpRequest, consent: ConsentRequest, *, remember: bool) -> HttpResponse:
     config = conf.get()
     to = config.admin.accept_consent_request(
@@ -54,8 +49,8 @@ def _accept(request: HttpRequest, consent: ConsentRequest, *, remember: bool) ->
         remember_for=config.consent_remember_for,
         id_token=config.claims(request.user, scopes=consent.requested_scope, client=consent.client),
     )
-    return redirect(to)
+    return HiddenRedirect(to)
 
 
 def _reject(consent: ConsentRequest, description: str) -> HttpResponse:
-    return redirect(conf.get().admin.reject_consent_request(consent.challenge, "access_denied", description))
+    return HiddenRedirect(conf.get().admin.reject_consent_request(consent.challenge, "access_denied", description))

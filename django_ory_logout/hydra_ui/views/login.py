@@ -4,15 +4,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from ...ory.hydra import LoginRequest
+from ...views.errors import HiddenRedirect
 from .. import conf, hydra_logins, revocation
 from ..authorization_prompt import AuthorizationPrompt, with_prompt_login
 from ..subjects import is_subject, known_subject
-from .base import page, redirect
+from .base import challenge_page
 
 
-@page("login")
+@challenge_page("login")
 def login(request: HttpRequest, challenge: str) -> HttpResponse:
-    """The login page."""
     login = conf.get().admin.login_request(challenge)
     prompt = AuthorizationPrompt.parse(login.request_url)
     if login.skip:
@@ -34,7 +34,7 @@ def _remembered(request: HttpRequest, login: LoginRequest, prompt: Authorization
     if not _is_ours(request, login):
         return _login_required(login) if prompt.silent else _forget(login)
     if not prompt.opaque and (prompt.reauthenticate or _too_old(request, prompt)):
-        return _login_required(login) if prompt.silent else redirect(with_prompt_login(login.request_url))
+        return _login_required(login) if prompt.silent else HiddenRedirect(with_prompt_login(login.request_url))
     return _accept(request, login)
 
 
@@ -51,7 +51,7 @@ def _is_ours(request: HttpRequest, login: LoginRequest) -> bool:
 def _forget(login: LoginRequest) -> HttpResponse:
     """Revoke the login session, so that Hydra notifies its applications. Then repeat the authorization request."""
     conf.get().admin.revoke_login_session(login.session_id)
-    return redirect(login.request_url)
+    return HiddenRedirect(login.request_url)
 
 
 def _too_old(request: HttpRequest, prompt: AuthorizationPrompt) -> bool:
@@ -88,10 +88,10 @@ def _accept(request: HttpRequest, login: LoginRequest) -> HttpResponse:
     # Not earlier: if Hydra does not accept it, it must not push out another login session.
     hydra_logins.keep_sid(request.session, login.session_id)
     hydra_logins.save(request.session)
-    return redirect(to)
+    return HiddenRedirect(to)
 
 
 def _login_required(login: LoginRequest) -> HttpResponse:
     """Reject the request: the login form may not be shown (Core 3.1.2.6)."""
     description = "The person has to sign in, and no page may be shown."
-    return redirect(conf.get().admin.reject_login_request(login.challenge, "login_required", description))
+    return HiddenRedirect(conf.get().admin.reject_login_request(login.challenge, "login_required", description))

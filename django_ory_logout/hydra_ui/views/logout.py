@@ -6,12 +6,13 @@ from django.utils import timezone
 
 from ...exceptions import ChallengeHandled, HydraError, OryLogoutError, ProviderUnavailable
 from ...ory.hydra import LogoutRequest
+from ...views.errors import HiddenRedirect
 from .. import conf, hydra_logins, revocation
 from ..subjects import is_subject
-from .base import page, redirect
+from .base import challenge_page
 
 
-@page("logout")
+@challenge_page("logout")
 def logout(request: HttpRequest, challenge: str) -> HttpResponse:
     """The logout page. Hydra itself ignores ``skip_logout_consent``, so this page applies it."""
     if request.method == "POST" and request.POST.get("answer") == "accept":
@@ -58,14 +59,11 @@ def _log_out(request: HttpRequest, challenge: str) -> HttpResponse:
         revocation.revoke(sids)
         raise
     revocation.revoke([sid for sid in sids if sid != logout.sid])
-    return redirect(_accept(logout))
+    return HiddenRedirect(_accept(logout))
 
 
 def _accept(logout: LogoutRequest) -> str:
-    """Let Hydra end the requested login session. Return the URL for the browser.
-
-    No session here has its ``sid`` any more.
-    """
+    """Let Hydra end the requested login session, whose ``sid`` no session here has now. Return the URL to go to."""
     try:
         return conf.get().admin.accept_logout_request(logout.challenge)
     except ProviderUnavailable as error:
