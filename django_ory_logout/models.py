@@ -56,6 +56,13 @@ class EndReason(models.TextChoices):
     EXPIRED = "expired", _("expired")
 
 
+class Channel(models.TextChoices):
+    """How a logout notice comes from the provider."""
+
+    FRONT = "front-channel", _("front channel")
+    BACK = "back-channel", _("back channel")
+
+
 class Authentication(Protocol):
     """A verified ID token or a session at Kratos: it says who signed in. ``iat`` is in seconds since the epoch."""
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from ..database import database_faults
 from ..exceptions import InvalidMessage, LogoutUnconfirmed, OryLogoutError, TemporaryError
 from ..flows import logout, notices
-from ..models import EndReason, EventKind
+from ..models import Channel, EndReason
 from ..oidc.messages import FORM
 from ..sessions import events
 from ..signals import logout_notice_refused
@@ -40,15 +40,15 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
         with database_faults():
             ended = notices.back_channel(token)
     except InvalidMessage as error:
-        _refused(EventKind.BACK_CHANNEL, error, token)
+        _refused(Channel.BACK, error, token)
         return logged_once(json_error("invalid_request", HTTPStatus.BAD_REQUEST, error_description=error.code))
     except TemporaryError as error:
         events.log_refusal(logging.ERROR, "back-channel logout cannot be decided now", error)
-        events.refused(EventKind.BACK_CHANNEL, error.code)
+        events.refused(Channel.BACK, error.code)
         return logged_once(_try_again())
     except Exception:
         logger.exception("back-channel logout failed: internal_error")
-        events.refused(EventKind.BACK_CHANNEL, "internal_error")
+        events.refused(Channel.BACK, "internal_error")
         return _try_again()
     logger.info("back-channel logout accepted: %d login sessions ended", ended)
     return HttpResponse()
@@ -93,11 +93,11 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
             if notices.front_channel(request, issuer, parameters.get("sid")):
                 logout.end_current(request, EndReason.FRONT_CHANNEL)
     except InvalidMessage as error:
-        _refused(EventKind.FRONT_CHANNEL, error, request.GET.get("sid", ""))
+        _refused(Channel.FRONT, error, request.GET.get("sid", ""))
         status = HTTPStatus.BAD_REQUEST
     except TemporaryError as error:
         events.log_refusal(logging.ERROR, "front-channel logout cannot be decided now", error)
-        events.refused(EventKind.FRONT_CHANNEL, error.code)
+        events.refused(Channel.FRONT, error.code)
         status = HTTPStatus.SERVICE_UNAVAILABLE
         unconfirmed = error if isinstance(error, LogoutUnconfirmed) else None
     context = {"done": status == HTTPStatus.OK}
@@ -108,7 +108,7 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     return response if status == HTTPStatus.OK else logged_once(response)
 
 
-def _refused(channel: EventKind, error: OryLogoutError, sent: str) -> None:
+def _refused(channel: Channel, error: OryLogoutError, sent: str) -> None:
     events.log_refusal(logging.WARNING, f"{channel} logout refused", error)
     if not notices.is_probe(sent):
         events.refused(channel, error.code)
