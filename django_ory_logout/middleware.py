@@ -198,6 +198,7 @@ def _end_session(request: Any, kratos: KratosConfig) -> HttpResponse | None:
     return None
 
 
+@sensitive_variables()
 def _sign_in(request: Any, kratos: KratosConfig, credential: Credential) -> None:
     """For a token, use its session in place of the cookie's, until the response. The response sets no cookie."""
     if credential.is_token:

@@ -16,6 +16,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import SuspiciousOperation
 from django.db import Error as DatabaseFault
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from ..exceptions import OryLogoutError, TemporaryError
 
@@ -71,6 +72,7 @@ def note_sign_in(*, request: Any, **_kwargs: Any) -> None:
         change(session, signed_in_at=int(time.time()), by_form=False)
 
 
+@sensitive_variables()
 def save(session: SessionBase) -> None:
     """Save the session now, so that a fault can still become a page. The middleware saves again only after a change.
 
@@ -111,6 +113,7 @@ def is_indexed(session: SessionBase) -> bool:
     return isinstance(session, LoginSessionStore)
 
 
+@sensitive_variables()
 def end(request: HttpRequest) -> None:
     """Call Django's ``logout()``, and make sure that the session stays ended, whatever a receiver does.
 
@@ -139,6 +142,7 @@ def end(request: HttpRequest) -> None:
     request.user = AnonymousUser()
 
 
+@sensitive_variables()
 def end_stored(request: HttpRequest) -> None:
     """Delete the stored session of ``request``. It can still be read in this request.
 

@@ -26,6 +26,7 @@ SECONDS = 10.0
 SILENCE = frozenset({"unreachable", "too_slow"})
 
 
+@sensitive_variables()
 def sign_in(request: HttpRequest, form: AuthenticationForm) -> None:
     """Sign the user of a valid form in to this site. Another user who was signed in before is logged out."""
     session, user = request.session, form.get_user()
@@ -38,6 +39,7 @@ def sign_in(request: HttpRequest, form: AuthenticationForm) -> None:
     revoke(before)
 
 
+@sensitive_variables()
 def sign_out(request: HttpRequest) -> Sequence[str]:
     """End only the session here. Return this browser's login sessions at Hydra.
 

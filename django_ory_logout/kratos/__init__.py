@@ -3,7 +3,4 @@
 A session at Kratos opens a login session of ours: the issuer is Kratos' public URL, the subject is the identity, and
 the ``sid`` is the session at Kratos. Kratos sends no logout notices, so each logout that begins here stores a receipt,
 as a notice does. If Kratos could not end its session, the receipt keeps that session from signing in again.
-
-The callers are the views, ``KratosMiddleware`` and the template tags. They have ``sensitive_variables``, which hides
-the variables of all functions that they call, too, in error reports.
 """

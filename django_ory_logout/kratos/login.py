@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from .. import backends, conf
 from ..conf import KratosConfig
@@ -59,6 +60,7 @@ def end_session_without_credential(request: Any, kratos: KratosConfig) -> None:
         request_user.reset_user(request)
 
 
+@sensitive_variables()
 def sign_in(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> OryLogoutError | None:
     """Sign in the user of ``credential``, unless this session is already theirs. Otherwise end what Kratos opened.
 
@@ -93,6 +95,7 @@ def _extend_expiry(session: SessionBase, stored: StoredLogin, kratos_session: Kr
         session[LOGIN_KEY] = replace(stored, expires_at=kratos_session.expires_at).as_dict()
 
 
+@sensitive_variables()
 def _start_session(request: Any, kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> None:
     kratos_session = _session_of(result)
     if whoami.is_logged_out(kratos, credential, kratos_session):

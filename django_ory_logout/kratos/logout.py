@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
+from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
 from ..conf import KratosConfig
@@ -33,6 +34,7 @@ class KratosLogoutResult:
     set_cookies: tuple[str, ...] = field(default=(), repr=False)
     cookie_name: str = ""
 
+    @sensitive_variables()
     def relay(self, response: HttpResponse) -> HttpResponse:
         """Add to ``response`` the header that deletes Kratos' session cookie, and no other cookie of Kratos."""
         for header in self.set_cookies:
@@ -64,6 +66,7 @@ class PendingKratosLogout:
         """Whether no other provider takes part: Kratos opened the session, and is no OpenID provider's login page."""
         return self.opened_session and self.kratos is not None and self.kratos.alias not in conf.get().providers
 
+    @sensitive_variables()
     def send(self) -> KratosLogoutResult:
         """End the session at Kratos. If that fails, log it, and sign nobody in by that session from now on."""
         if self.kratos is None or self.credential is None:
@@ -88,6 +91,7 @@ class PendingKratosLogout:
         return KratosLogoutResult(False, set_cookies or (), self.kratos.cookie_name)
 
 
+@sensitive_variables()
 def pending_logout(request: HttpRequest) -> PendingKratosLogout:
     """The session that a logout of ``request`` has to end at Kratos.
 
@@ -108,6 +112,7 @@ def pending_logout(request: HttpRequest) -> PendingKratosLogout:
 # Server-rendered pages, and single-page applications
 
 
+@sensitive_variables()
 def logout_token(request: HttpRequest) -> str:
     """The token for a logout link of a session that Kratos opened. Costs one call, once per session.
 
@@ -127,12 +132,14 @@ def logout_token(request: HttpRequest) -> str:
     return token
 
 
+@sensitive_variables()
 def logout_url(token: str, return_to: str = "") -> str:
     """The absolute URL of this site that logs out the session of ``token``, here and at Kratos."""
     query = {"token": token} | ({"return_to": return_to} if return_to else {})
     return f"{conf.get().absolute('kratos_logout')}?{urlencode(query)}"
 
 
+@sensitive_variables()
 def log_out(request: HttpRequest, token: str) -> KratosLogoutResult:
     """End the session of ``request`` here, and then at Kratos, if ``token`` is its logout token.
 
@@ -146,6 +153,7 @@ def log_out(request: HttpRequest, token: str) -> KratosLogoutResult:
     return pending.send()
 
 
+@sensitive_variables()
 def _pending_with_token(request: HttpRequest) -> PendingKratosLogout:
     """The pending logout with its token. Asks Kratos if this session does not hold the token.
 
@@ -161,6 +169,7 @@ def _pending_with_token(request: HttpRequest) -> PendingKratosLogout:
         return replace(pending, logout_token=_fetch_logout_token(pending.kratos, pending.credential))
 
 
+@sensitive_variables()
 def _log_out_at_kratos(kratos: KratosConfig, cookie: Credential, token: str) -> tuple[str, ...] | None:
     """Log out at Kratos by AJAX, with the cookie alone. ``None``: Kratos has no active session for the cookie.
 
@@ -179,5 +188,6 @@ def _log_out_at_kratos(kratos: KratosConfig, cookie: Credential, token: str) -> 
         return None
 
 
+@sensitive_variables()
 def _fetch_logout_token(kratos: KratosConfig, cookie: Credential) -> str:
     return kratos.public.logout_flow(cookie).logout_token

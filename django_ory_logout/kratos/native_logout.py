@@ -3,6 +3,7 @@
 import logging
 
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
 from ..exceptions import KratosError, TemporaryError
@@ -15,6 +16,7 @@ from . import revoked_credentials, token_sessions, whoami
 logger = logging.getLogger("django_ory_logout")
 
 
+@sensitive_variables()
 def log_out(request: HttpRequest, kratos: KratosConfig, session_token: str) -> None:
     """End the session that ``session_token`` opened here, and then its session at Kratos. Safe to repeat.
 
@@ -37,6 +39,7 @@ def log_out(request: HttpRequest, kratos: KratosConfig, session_token: str) -> N
         raise cache_error
 
 
+@sensitive_variables()
 def _end_token_session(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> TemporaryError | None:
     """End the session that ``credential`` opened here. Returns the error if the cache could not say which one it is.
 

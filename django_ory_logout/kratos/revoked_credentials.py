@@ -2,6 +2,8 @@
 
 import logging
 
+from django.views.decorators.debug import sensitive_variables
+
 from ..conf import KratosConfig
 from ..exceptions import TemporaryError
 from ..models import EndReason, LogoutReceipt, moment
@@ -13,6 +15,7 @@ from .whoami import WhoamiResult
 logger = logging.getLogger("django_ory_logout")
 
 
+@sensitive_variables()
 def cached(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
     """The cached result. It is empty if the cache has none or does not answer. Sends no request to Kratos."""
     try:
@@ -21,6 +24,7 @@ def cached(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
         return WhoamiResult()
 
 
+@sensitive_variables()
 def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
     """The cached result, or a new one from Kratos. Asks Kratos also if the cache does not answer."""
     result = cached(kratos, credential)
@@ -32,6 +36,7 @@ def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
         return WhoamiResult()
 
 
+@sensitive_variables()
 def revoke(kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> LogoutReceipt | None:
     """From now on, sign nobody in by ``credential``. ``result`` is what we know about it.
 
@@ -48,6 +53,7 @@ def revoke(kratos: KratosConfig, credential: Credential, result: WhoamiResult) -
     return None if result.session else receipt
 
 
+@sensitive_variables()
 def delete_cached(kratos: KratosConfig, credential: Credential) -> None:
     """Delete the cached result. If the cache fails, the result stays, and the receipt still refuses the sign-in."""
     try:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from django.db.models import Q
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
 from ..conf import KratosConfig
@@ -38,6 +39,7 @@ def exclude_ended(request: HttpRequest, rows: LoginSessionQuerySet, others: Iter
     return rows.exclude(~active, issuer=login.issuer, subject=login.subject)
 
 
+@sensitive_variables()
 def other_sessions(request: HttpRequest) -> list[Session]:
     """The other active sessions of the user that Kratos signed in.
 
@@ -48,6 +50,7 @@ def other_sessions(request: HttpRequest) -> list[Session]:
         return kratos.public.sessions(credential)
 
 
+@sensitive_variables()
 def end_session(request: HttpRequest, sid: str) -> None:
     """End another session of the same user. Raises the same errors as :func:`other_sessions`."""
     kratos, credential, login = _caller(request)
@@ -62,6 +65,7 @@ def end_session(request: HttpRequest, sid: str) -> None:
         kratos.public.end_session(credential, sid)
 
 
+@sensitive_variables()
 def end_other_sessions(request: HttpRequest) -> int:
     """End all other sessions of the user. Returns how many Kratos ended. Raises as :func:`other_sessions` does."""
     kratos, credential, login = _caller(request)
@@ -72,6 +76,7 @@ def end_other_sessions(request: HttpRequest) -> int:
         return kratos.public.end_other_sessions(credential)
 
 
+@sensitive_variables()
 def _caller(request: HttpRequest) -> tuple[KratosConfig, Credential, StoredLogin]:
     login = StoredLogin.read(request.session)
     kratos = conf.get().kratos_of(login.issuer) if login else None

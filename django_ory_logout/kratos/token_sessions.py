@@ -8,6 +8,7 @@ import logging
 
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
 from ..exceptions import TemporaryError
@@ -21,6 +22,7 @@ from .request_user import TokenSession
 logger = logging.getLogger("django_ory_logout")
 
 
+@sensitive_variables()
 def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> TokenSession:
     """Make the session of ``credential`` the session of the request, instead of the session of a cookie."""
     cookie_session = LoginSessionStore.of(request)
@@ -29,6 +31,7 @@ def load(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> 
     return TokenSession(cookie_session, kratos, credential)
 
 
+@sensitive_variables()
 def find_or_create(
     cookie_session: LoginSessionStore, kratos: KratosConfig, credential: Credential
 ) -> LoginSessionStore:
@@ -37,6 +40,7 @@ def find_or_create(
     return session if _is_opened(session, kratos) else cookie_session.unloaded_copy()
 
 
+@sensitive_variables()
 def save(session: LoginSessionStore, kratos: KratosConfig, credential: Credential) -> None:
     """Save ``session`` if it was changed and Kratos opened it. Django does the same for the session of a cookie.
 

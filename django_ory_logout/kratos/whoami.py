@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
 from ..exceptions import KratosError, ProviderUnavailable, SecondFactorRequired, SetupError, TemporaryError
@@ -84,17 +85,20 @@ def claims(identity: Identity) -> dict[str, Any]:
     }
 
 
+@sensitive_variables()
 def credential_of(request: HttpRequest, kratos: KratosConfig) -> Credential | None:
     """The session token of ``request``, else the cookie. Kratos too uses a bad token and ignores a good cookie."""
     token = request.headers.get("X-Session-Token", "")
     return Credential(token) if token else cookie_of(request, kratos)
 
 
+@sensitive_variables()
 def cookie_of(request: HttpRequest, kratos: KratosConfig) -> Credential | None:
     cookie = request.COOKIES.get(kratos.cookie_name, "")
     return Credential(cookie, kratos.cookie_name) if cookie else None
 
 
+@sensitive_variables()
 def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
     """The cached result for ``credential``, or a new one from Kratos. Raises :exc:`~..exceptions.TemporaryError`."""
     result = cached(kratos, credential)
@@ -108,6 +112,7 @@ def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
     return result
 
 
+@sensitive_variables()
 def is_logged_out(kratos: KratosConfig, credential: Credential, session: KratosSession) -> bool:
     """Whether a logout here named the session, or named the credential because its session was not known.
 
@@ -121,6 +126,7 @@ def is_logged_out(kratos: KratosConfig, credential: Credential, session: KratosS
     return True
 
 
+@sensitive_variables()
 def cached(kratos: KratosConfig, credential: Credential) -> WhoamiResult | None:
     """The cached result; sends no request to Kratos. Raises :exc:`~..exceptions.TemporaryError` without the cache."""
     entry = kratos.cache.get(_key(kratos, credential))
@@ -130,12 +136,14 @@ def cached(kratos: KratosConfig, credential: Credential) -> WhoamiResult | None:
     return WhoamiResult(**{**entry, "session": KratosSession(**session) if session else None})
 
 
+@sensitive_variables()
 def store(kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> None:
     """Store a result in the cache for ``WHOAMI_SECONDS``."""
     if kratos.whoami_seconds:
         kratos.cache.set(_key(kratos, credential), asdict(result), kratos.whoami_seconds)
 
 
+@sensitive_variables()
 def delete_cached(kratos: KratosConfig, credential: Credential) -> None:
     """Delete the cached result, so that the next lookup asks Kratos."""
     kratos.cache.delete(_key(kratos, credential))
@@ -165,6 +173,7 @@ def _is_cooling_down(kratos: KratosConfig, key: str) -> bool:
     return False
 
 
+@sensitive_variables()
 def fetch(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
     """Ask Kratos about ``credential``. Raises :exc:`~..exceptions.ProviderUnavailable`."""
     try:

@@ -72,6 +72,7 @@ def logout_url(context: RequestContext) -> str:
     return reverse("ory_logout:logout") if request is None or request.by_post else request.url
 
 
+@sensitive_variables()
 def _kratos_logout_url(request: HttpRequest) -> str:
     """Our URL that ends the session here and at Kratos. Its logout token is fetched once for each session."""
     try:

@@ -123,6 +123,7 @@ def _load_user(request: HttpRequest) -> None:
     str(request.user.is_authenticated)
 
 
+@sensitive_variables()
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     """Our page for ``error``. Report the error like Django: by its signal and by the logger ``django.request``."""
     forget_query(request)
@@ -134,6 +135,7 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     return response
 
 
+@sensitive_variables()
 def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None, *, again: str = "") -> HttpResponse:
     retry_url = request.path
     forget_query(request)

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from .. import strict_json
@@ -45,6 +46,7 @@ def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
     """Answer an error with JSON and its code: 4xx if Kratos refuses, 503 if nothing can be decided now."""
 
     @wraps(view)
+    @sensitive_variables()
     def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
@@ -115,6 +117,7 @@ def native_logout(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
+@sensitive_variables()
 def _session_token(request: HttpRequest) -> str:
     try:
         body = strict_json.parse(request.body)

@@ -54,6 +54,7 @@ def page(request: Any, error: LogoutUnconfirmed) -> HttpResponse:
     return response
 
 
+@sensitive_variables()
 def replace_session(request: Any, response: HttpResponse, error: LogoutUnconfirmed) -> None:
     """Delete the session cookie in this browser, and set the cookie that names the session of ``error``."""
     request.session, request.user = request.session.unloaded_copy(), AnonymousUser()
@@ -106,6 +107,7 @@ def delete_cookie(response: HttpResponse) -> None:
         response.delete_cookie(COOKIE, path=settings.SESSION_COOKIE_PATH, domain=settings.SESSION_COOKIE_DOMAIN)
 
 
+@sensitive_variables()
 def _names(request: HttpRequest) -> list[Any]:
     """For each session that the cookie names: the id of its row, its key, and the :class:`EndReason`."""
     try:
@@ -115,6 +117,7 @@ def _names(request: HttpRequest) -> list[Any]:
     return names
 
 
+@sensitive_variables()
 def _cipher() -> MultiFernet:
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     keys = [salted_hmac(SALT, "note", secret=secret, algorithm="sha256").digest() for secret in secrets]
