@@ -61,7 +61,7 @@ def end(notice: LogoutNotice, reason: EndReason, progress: "Progress | None" = N
     """End the login sessions that ``notice`` names. Return their number. Safe to repeat and to run in parallel."""
     named = rows().named_by(notice)
     mark_ended(named, reason)
-    step = partial(progress, "login sessions of one notice") if progress and named.count() > CHUNK else None
+    step = partial(progress, "login sessions of one notice") if progress and named.count() >= CHUNK else None
     return delete_ended(named, step)
 
 
