@@ -38,9 +38,10 @@ SIGN_IN_SECONDS = 10 * 60
 #: The longest ``next``, in bytes, that fits into the cookie of a pending sign-in.
 MAX_NEXT_LENGTH = 2000
 SALT = "django_ory_logout.login"
-#: A browser that starts a sign-in this soon after it completed one, in seconds, did not keep its session ...
+#: If a browser starts a sign-in less than this many seconds after it completed one, it did not keep its session.
 REPEAT_SECONDS = 10
-#: ... and after so many in a row, a person has to see it. Otherwise pages and provider redirect it without end.
+#: After this many such sign-ins in a row, the app shows a page. Otherwise, the site and the provider could redirect
+#: the browser without end.
 MAX_REPEATS = 3
 #: The value in the cache while the callback of a sign-in runs.
 IN_PROGRESS = "under way"
@@ -185,7 +186,7 @@ def _host_key(state: str) -> str:
 
 @sensitive_variables()
 def _repeats_after(last: str) -> int:
-    """The ``repeats`` of a sign-in that starts now, after the completed one in ``last``; 0 if that one is older.
+    """The ``repeats`` of a sign-in that starts now, after the one in ``last``; 0 if that one completed too long ago.
 
     Raises :exc:`SetupError` (``session_not_kept``) above :data:`MAX_REPEATS`.
     """

@@ -1,7 +1,7 @@
 """Forced logout: end a user's sessions, or one login session, here, at Kratos and at Hydra. Notify other applications.
 
 The order is fixed. First the sessions on this site end. Then those at Kratos, because a live session there would sign
-the user in again (:mod:`.kratos`). Then those at Hydra, in the order in which it notifies the other applications
+the user in again (:mod:`.kratos`). Then those at Hydra, in an order that lets Hydra notify the other applications
 (:mod:`.hydra`). If a step fails, the next steps still run. Everything can be repeated. But a session that has ended
 here gives no ``sid`` for Hydra any more, so the result lists each ``sid`` that is left. The user can sign in again at
 once.
@@ -218,7 +218,7 @@ def _unknown_at_hydra(report: Report, user_or_subject: AbstractBaseUser | str) -
 
 
 def _end_here(report: Report, rows: LoginSessionQuerySet, target: str, *, refused_of: Sequence[str] = ()) -> None:
-    """End ``rows``, and refuse the session ``target`` of each Kratos ``refused_of``: it may have no row here."""
+    """End ``rows``. Refuse the session ``target`` of the Kratoses ``refused_of`` too: it may have no row here."""
 
     def end() -> int:
         try:

@@ -1,7 +1,7 @@
 """End login sessions and consents at Hydra, in the order that notifies the other applications.
 
 1. Collect every ``sid``, from the index and from the consents.
-2. End each ``sid``: then Hydra notifies the applications. Try those that failed once more.
+2. End each ``sid``: then Hydra notifies the applications. Try the failed ones a second time.
 3. End all other login sessions of the subject. Hydra sends no notices for these.
 4. Revoke the consents, and with them the tokens.
 """

@@ -62,7 +62,7 @@ def end_session_without_credential(request: Any, kratos: KratosConfig) -> None:
 
 @sensitive_variables()
 def sign_in(request: HttpRequest, kratos: KratosConfig, credential: Credential) -> OryLogoutError | None:
-    """Sign in the user of ``credential``, unless this session is already theirs. Otherwise end what Kratos opened.
+    """Sign in the user of ``credential``, unless this session is already theirs. A session of another user ends.
 
     A user who signed in to this site in another way stays signed in. Returns the reason if the credential signs nobody
     in: :exc:`KratosError`, :exc:`SignInRefused`, :exc:`LoggedOutMeanwhile`, :exc:`SetupError`. Raises

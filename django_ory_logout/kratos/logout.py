@@ -81,8 +81,8 @@ class PendingKratosLogout:
             events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer, code=error.code)
             return KratosLogoutResult(failed=True)
         if set_cookies is not None and self.signs_in and not self.opened_session:
-            # Another request may have asked Kratos already and be signing a user in. No receipt would refuse it,
-            # because no session of Kratos ended here.
+            # Another request may have asked Kratos already and be signing a user in. No receipt would refuse that
+            # sign-in: receipts are for sessions here that Kratos opened, and this one was not.
             revoked_credentials.revoke(
                 self.kratos, self.credential, revoked_credentials.cached(self.kratos, self.credential)
             )
@@ -95,7 +95,7 @@ class PendingKratosLogout:
 def pending_logout(request: HttpRequest) -> PendingKratosLogout:
     """The session that a logout of ``request`` has to end at Kratos.
 
-    It is the session that opened the one here, or the session that a user of Hydra has at Kratos too.
+    It is the session that opened the one here. If an OpenID provider opened it, it is the session of Kratos' cookie.
     """
     login = LoginSessionStore.of(request).login or StoredLogin()
     config = conf.get()

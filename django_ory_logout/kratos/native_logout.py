@@ -21,7 +21,8 @@ def log_out(request: HttpRequest, kratos: KratosConfig, session_token: str) -> N
     """End the session that ``session_token`` opened here, and then its session at Kratos. Safe to repeat.
 
     Raises :exc:`TemporaryError` if Kratos did not confirm the logout, or if neither the cache nor Kratos could name the
-    session here. The token signs nobody in from now on, and that session ends at the next request to Kratos about it.
+    session here. Even then, the token signs nobody in from now on. The session here ends when this site asks Kratos
+    about the token the next time.
     """
     credential = Credential(session_token)
     cache_error = _end_token_session(request, kratos, credential)

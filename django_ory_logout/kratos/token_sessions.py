@@ -1,7 +1,7 @@
 """The Django session of a client that sends a session token with each request, and no cookie.
 
-The cache stores which session belongs to a token. So such a client has one login session on every session engine, and
-not a new one at each request. If the cache loses the entry, the client gets a new session.
+The cache stores which session belongs to a token. So such a client has one login session, and not a new one at each
+request. If the cache loses the entry, the client gets a new session.
 """
 
 import logging

@@ -87,7 +87,7 @@ def claims(identity: Identity) -> dict[str, Any]:
 
 @sensitive_variables()
 def credential_of(request: HttpRequest, kratos: KratosConfig) -> Credential | None:
-    """The session token of ``request``, else the cookie. Kratos too uses a bad token and ignores a good cookie."""
+    """The session token of ``request``, else the cookie. With a token, the cookie does not count: so at Kratos."""
     token = request.headers.get("X-Session-Token", "")
     return Credential(token) if token else cookie_of(request, kratos)
 

@@ -99,7 +99,7 @@ def note(kind: EventKind, *, issuer: str = "", subject: str = "", sid: str = "",
 def note_ended(ended: Sequence[LoginSession]) -> None:
     """Store the end of these sessions while somebody follows. One statement handles all sessions.
 
-    Forced logouts are always stored: an operator needs their ``sid`` for what could not be ended at Hydra.
+    Forced logouts are always stored. If Hydra could not end a login session, an operator ends it later by its ``sid``.
     """
     now = timezone.now()
 
@@ -117,7 +117,7 @@ def note_ended(ended: Sequence[LoginSession]) -> None:
 
 
 def has_sid(issuer: str, sid: str) -> bool:
-    """Whether a stored event names ``sid`` of ``issuer``. Only names from the provider or from a row count."""
+    """Whether a stored event names ``sid`` of ``issuer``. Events whose ``sid`` anyone can send do not count."""
     kinds = {EventKind.BACK_CHANNEL, EventKind.TO_PROVIDER, EventKind.ENDED, EventKind.SIGNED_IN}
     named = rows().filter(Q(kind__in=kinds) | Q(kind=EventKind.FRONT_CHANNEL, ended__gt=0), issuer=issuer, sid=sid)
     return (issuer, sid) in named.values_list("issuer", "sid")  # some databases ignore case when they compare

@@ -15,7 +15,7 @@ from ..flows.login import SIGN_IN_SECONDS, PendingSignIn
 #: Django's error reports leave out the value of a cookie that has "auth" in its name.
 PENDING, DONE = "ory_logout_auth_", "ory_logout_done_auth_"
 #: A browser accepts a cookie with this prefix only from this host, with ``Secure`` and for all paths (RFC 6265bis,
-#: 4.1.3). Without the prefix, another host of the domain could set the cookie of its own sign-in.
+#: 4.1.3). Without the prefix, another host of the same domain could set a cookie here, with somebody else's sign-in.
 HOST_PREFIX = "__Host-"
 #: The limits for all pending sign-ins of a browser together. Above them, the oldest cookies are deleted; those of
 #: sign-ins that no click started are deleted first. Many servers refuse a request with more than 8 KiB of cookies.

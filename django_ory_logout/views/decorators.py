@@ -141,5 +141,5 @@ def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = Non
     forget_query(request)
     response = error_page(request, error, retry_url=retry_url, again_url=again, flow=flow_of(request))
     response.status_code = status or response.status_code
-    add_never_cache_headers(response)  # LoginSessionMiddleware may need this page before the view runs
+    add_never_cache_headers(response)  # the caller can be read_user, outside of never_cache
     return response

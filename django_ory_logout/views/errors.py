@@ -49,7 +49,7 @@ class Group(Enum):
 _OF_CLASS = {
     SetupError: (HTTPStatus.INTERNAL_SERVER_ERROR, Group.SET_UP_WRONGLY),
     TemporaryError: (HTTPStatus.SERVICE_UNAVAILABLE, Group.WAIT),
-    InvalidToken: (HTTPStatus.BAD_REQUEST, Group.SET_UP_WRONGLY),  # the provider would sign the same again
+    InvalidToken: (HTTPStatus.BAD_REQUEST, Group.SET_UP_WRONGLY),  # a new try gets the same kind of token
     InvalidMessage: (HTTPStatus.BAD_REQUEST, Group.AGAIN),
     LoggedOutMeanwhile: (HTTPStatus.CONFLICT, Group.AGAIN),
     SignInRefused: (HTTPStatus.FORBIDDEN, Group.NOT_ALLOWED),
@@ -199,7 +199,7 @@ def title_and_message(error: OryLogoutError, flow: str) -> tuple[Any, Any]:
 
 
 def log(level: int, message: str, error: OryLogoutError) -> None:
-    """Log ``message`` and ``error``. Set the reference of ``error``, which the line has."""
+    """Log ``message`` and ``error``. Give ``error`` a new reference, which the line shows too."""
     error.reference = get_random_string(8, _REFERENCE_ALPHABET)
     logger.log(level, "%s: %s (reference %s)", message, error, error.reference)
 

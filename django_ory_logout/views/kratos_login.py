@@ -45,7 +45,10 @@ def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResp
 
 
 def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
-    """Redirect to ``next_url`` after a sign-in. Without a sign-in, ``next_url`` would send the browser here again."""
+    """Redirect to ``next_url`` if somebody has just signed in.
+
+    Otherwise, a page that the user may not open may have sent the browser here, and would send it here again.
+    """
     if "returned" not in request.GET and not state_of(request).has_signed_in:
         return signed_in_already(request, next_url)
     return HttpResponseRedirect(url_after_login(next_url))

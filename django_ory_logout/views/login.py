@@ -115,7 +115,7 @@ def callback(request: HttpRequest, alias: str = "") -> HttpResponse:
         if pending:
             response = _failed(request, error, pending.next, pending.provider, is_retry=pending.is_retry)
         elif error.code == "state_unknown" and _is_signed_in_by(request, alias):
-            # Most often Back, after another sign-in took the place of this one.
+            # Mostly, the user pressed the browser's Back button after a later sign-in.
             response = error_page(request, error, retry_url=url_after_login(""), action=_("Continue"), said=_SIGNED_IN)
         else:
             response = error_page(request, error, retry_url=reverse("ory_logout:login"))

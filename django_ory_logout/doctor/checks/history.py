@@ -18,7 +18,7 @@ from ..targets import ProviderTarget, SiteTarget
 RECENT, RECEIPT_TIMEOUT, DELIVERY_TIME = timedelta(hours=24), timedelta(minutes=5), timedelta(minutes=1)
 #: A notice is late if it took longer than this from the making of its token to the end of its sessions.
 LATE = timedelta(seconds=30)
-#: The check warns if none of this many newest logouts (or of all, if there are fewer) got a notice.
+#: The check looks at this many of the newest logouts, or at all if there are fewer. It warns if none got a notice.
 NEWEST_LOGOUTS = 3
 #: How many events are compared at most.
 MAX_EVENTS = 1000
@@ -93,8 +93,7 @@ def _unanswered_logouts(target: ProviderTarget, count: int) -> CheckResult:
 
 
 def count_unanswered_logouts(target: ProviderTarget) -> int:
-    """The number of the newest logouts that this site sent to the provider; 0 if a notice came for any of them.
-
+    """How many of the newest logouts this site sent to the provider; 0 if a notice came for one of them.
 
     Logouts before the last change of the registration at Hydra do not count.
     """

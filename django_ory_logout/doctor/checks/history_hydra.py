@@ -17,7 +17,7 @@ from ..findings import CheckResult, Scope, Verdict, check, failed, passed, refer
 from ..targets import LogoutProbe, ProviderTarget
 from .logout_probe import MAX_SUBJECTS, may_be_on_another_server, newest_sessions, probe_logout, probe_newest_sessions
 
-#: How long this check calls Hydra, in seconds. The last call may take as long as a call may take.
+#: How long this check calls Hydra, in seconds. A call that has begun ends by its own time limit.
 TIMEOUT = 30
 
 #: The cause, by a part of the text on Hydra's error page.

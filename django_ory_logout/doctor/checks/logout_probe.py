@@ -1,7 +1,7 @@
 """Probe a logout at Hydra: send a logout request for a stored session, and read where Hydra redirects.
 
-Nothing ends, because nobody answers Hydra's question. Hydra keeps questions without an answer. Each login session is
-probed once, even if several checks need the result.
+Nothing ends, because nobody answers Hydra's question. Logout requests that nobody answers stay stored at Hydra. Each
+login session is probed once, even if several checks need the result.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def probe_newest_sessions(target: ProviderTarget) -> list[tuple[LoginSession, Lo
 
 
 def is_login_forgotten(target: ProviderTarget) -> bool:
-    """Whether Hydra has no login to end for any probed session. Then it sends no notices."""
+    """Whether Hydra has no login to end, for all probed sessions. Then it sends no notices."""
     probes = probe_newest_sessions(target)
     return bool(probes) and all(probe.redirects_back for _row, probe in probes)
 

@@ -216,7 +216,7 @@ def _date(headers: Mapping[str, str]) -> float:
 def _ahead(fetched: FetchResult, date: float) -> float:
     """The smallest possible lead of this machine, in seconds; negative if it is behind.
 
-    ``date``, to the second, is between the request and the response.
+    ``date``: a moment between the request and the response, cut to whole seconds.
     """
     too_early, too_late = fetched.started_at - (date + 1), fetched.finished_at - date
     return max(too_early, 0) or min(too_late, 0)

@@ -34,7 +34,7 @@ from ..findings import CheckResult, check, failed, passed, warned
 from ..targets import SiteTarget, describe_error
 
 OUR_PREFIXES = ("ory_logout.", "ory_hydra_ui.")
-#: Sites that one process serves silence this system check.
+#: A site with only one process silences this system check.
 SINGLE_PROCESS_CHECK = "ory_logout.W061"
 
 

@@ -106,7 +106,7 @@ def _events(test_user: TestUser) -> QuerySet[LogoutEvent]:
 
 
 def _delete_users(test_user: TestUser) -> bool:
-    """Delete the users that the trial created. Of other users, delete only the link. False if such a user remains."""
+    """Delete the users that the trial created, and the links to other users. False if there were other users."""
     links = Subject.objects.using(router.db_for_write(Subject))
     issuer = test_user.target.registration.issuer
     own_links = list(links.filter(subject_digest__in=[digest(issuer, subject) for subject in test_user.subjects]))
