@@ -99,9 +99,8 @@ class OfUserAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).prefetch_related("user")
 
     @admin.display(description=_("user"), ordering="user_id")
-    def user_of(self, row: LoginSession | Subject) -> AbstractBaseUser:
-        user: AbstractBaseUser = row.user
-        return user
+    def user_of(self, row: LoginSession | Subject) -> Any:
+        return row.user
 
 
 @admin.register(LoginSession)
