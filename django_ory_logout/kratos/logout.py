@@ -1,6 +1,7 @@
 """Log a browser out: end the session here first, whatever fails later, and then end the session at Kratos."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlencode
@@ -36,12 +37,10 @@ class KratosLogoutResult:
     def relay(self, response: HttpResponse) -> HttpResponse:
         """Add to ``response`` the header that deletes Kratos' session cookie, and no other cookie of Kratos."""
         for header in self.set_cookies:
-            try:
-                cookies = SimpleCookie(header)
-            except CookieError:
-                continue
-            if self.cookie_name in cookies and cookies[self.cookie_name]["max-age"] == "0":
-                response.cookies[self.cookie_name] = cookies[self.cookie_name]
+            with suppress(CookieError):
+                cookie = SimpleCookie(header).get(self.cookie_name)
+                if cookie and cookie["max-age"] == "0":
+                    response.cookies[self.cookie_name] = cookie
         return response
 
 
