@@ -104,9 +104,6 @@ def pending_logout(request: HttpRequest) -> PendingKratosLogout:
     return PendingKratosLogout(kratos, cookie, opener is not None, signs_in, login.logout_token)
 
 
-# Server-rendered pages, and single-page applications
-
-
 def logout_token(request: HttpRequest) -> str:
     """The token for a logout link of a session that Kratos opened. Costs one call, once per session.
 

@@ -109,10 +109,7 @@ def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
 
 
 def is_logged_out(kratos: KratosConfig, credential: Credential, session: KratosSession) -> bool:
-    """Whether a logout here named the session, or named the credential because its session was not known.
-
-    Extends the receipt to the time at which the session at Kratos expires now.
-    """
+    """Whether a logout here named the session or, if that was unknown, the credential. Prolongs its receipt."""
     names = session.sid, credential_digest(kratos, credential)
     if not any(receipts.is_logged_out(kratos.issuer, name) for name in names):
         return False

@@ -1,4 +1,4 @@
-"""The texts of the error pages, grouped by what the user can do. Imports no models, so ``hydra_ui`` uses it too."""
+"""Errors for users, by what they can do, and for programs. Imports no models, so that ``hydra_ui`` can use it too."""
 
 import logging
 from datetime import UTC, datetime
