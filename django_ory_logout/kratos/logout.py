@@ -13,6 +13,7 @@ from .. import conf
 from ..conf import KratosConfig
 from ..exceptions import KratosError, OryLogoutError
 from ..flows import logout as journey
+from ..http import NO_ANSWER
 from ..models import EndReason, EventKind
 from ..ory.kratos import Credential
 from ..sessions import events
@@ -21,9 +22,6 @@ from ..sessions.stored_login import LOGIN_KEY, StoredLogin
 from . import error_reports, revoked_credentials, whoami
 
 logger = logging.getLogger("django_ory_logout")
-
-#: The error codes for "Kratos did not answer". After one of them we do not send Kratos another request.
-UNREACHABLE_CODES = whoami.NO_RESPONSE_CODES | {"cooling_down"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,9 @@ class PendingKratosLogout:
                 set_cookies = _log_out_at_kratos(self.kratos, self.credential, self.logout_token)
         except OryLogoutError as error:
             logger.error("logout at Kratos failed: %s", error)
-            read = revoked_credentials.cached if error.code in UNREACHABLE_CODES else revoked_credentials.lookup
+            # If Kratos does not answer, we do not send it another request.
+            is_silent = error.code in NO_ANSWER | {"cooling_down"}
+            read = revoked_credentials.cached if is_silent else revoked_credentials.lookup
             revoked_credentials.revoke(self.kratos, self.credential, read(self.kratos, self.credential))
             events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer, code=error.code)
             return KratosLogoutResult(failed=True)
@@ -88,10 +88,7 @@ class PendingKratosLogout:
 
 
 def pending_logout(request: HttpRequest) -> PendingKratosLogout:
-    """The session that a logout of ``request`` has to end at Kratos.
-
-    It is the session that opened the one here, or the session that a user of Hydra has at Kratos too.
-    """
+    """The session to end at Kratos: the one that opened the session here, or that of a user of Hydra at Kratos."""
     login = LoginSessionStore.of(request).login or StoredLogin()
     config = conf.get()
     opener = config.kratos_of(login.issuer)

@@ -11,13 +11,13 @@ from django.http import HttpRequest
 
 from ..conf import KratosConfig
 from ..exceptions import KratosError, ProviderUnavailable, SecondFactorRequired, SetupError, TemporaryError
+from ..http import NO_ANSWER
 from ..models import digest, moment
 from ..ory.kratos import Credential, Identity, Session
 from ..sessions import receipts
 
 #: If Kratos does not answer, we send it no request for so many seconds.
 COOL_DOWN_SECONDS = 5
-NO_RESPONSE_CODES = frozenset({"unreachable", "too_slow"})
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def cool_down(kratos: KratosConfig) -> Iterator[None]:
     try:
         yield
     except ProviderUnavailable as error:
-        if error.code in NO_RESPONSE_CODES:
+        if error.code in NO_ANSWER:
             with suppress(TemporaryError):
                 kratos.cache.set(key, True, COOL_DOWN_SECONDS)
         raise

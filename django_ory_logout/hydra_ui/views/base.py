@@ -112,7 +112,10 @@ def challenge_page(kind: str) -> Callable[[ChallengeView], View]:
         @require_http_methods(["GET", "POST"])
         @wraps(view)
         def answered(request: HttpRequest) -> HttpResponse:
-            return checked(request, _challenge(request, kind))
+            challenge = request.GET.get(f"{kind}_challenge", "")
+            if not challenge:
+                raise InvalidMessage("challenge_missing", f"there is no {kind}_challenge")
+            return checked(request, challenge)
 
         return answered
 
@@ -126,13 +129,6 @@ def _shown_again(view: ChallengeView, request: HttpRequest, challenge: str) -> H
     if response.status_code == HTTPStatus.OK:
         response.status_code = HTTPStatus.FORBIDDEN
     return response
-
-
-def _challenge(request: HttpRequest, kind: str) -> str:
-    challenge = request.GET.get(f"{kind}_challenge", "")
-    if not challenge:
-        raise InvalidMessage("challenge_missing", f"there is no {kind}_challenge")
-    return challenge
 
 
 def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResponse:
