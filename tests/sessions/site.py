@@ -6,7 +6,7 @@ from django.urls import path
 
 from django_ory_logout.exceptions import LoggedOutMeanwhile
 from django_ory_logout.flows import login
-from django_ory_logout.views.decorators import non_atomic
+from django_ory_logout.views.requests import non_atomic
 
 
 @non_atomic
