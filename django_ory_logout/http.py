@@ -28,6 +28,8 @@ CONNECT_SECONDS = 3.05
 READ_SECONDS = 5.0
 #: How long a whole call may take, from the DNS lookup to the last byte.
 TOTAL_SECONDS = 10.0
+#: The error codes if the other side does not answer at all. A fault or a refusal is an answer.
+NO_ANSWER = frozenset({"unreachable", "too_slow"})
 MAX_BYTES = 1024 * 1024
 CHUNK_BYTES = 16 * 1024
 

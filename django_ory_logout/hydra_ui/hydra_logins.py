@@ -101,9 +101,6 @@ def _dumped(session: SessionBase) -> bytes:
     return dumped
 
 
-# Ending
-
-
 def is_indexed(session: SessionBase) -> bool:
     """Whether the session index of ``django_ory_logout`` decides if ``session`` is signed in."""
     if not apps.is_installed("django_ory_logout"):

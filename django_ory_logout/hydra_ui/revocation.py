@@ -16,14 +16,13 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from ..exceptions import LogoutUnconfirmed, OryLogoutError
+from ..http import NO_ANSWER
 from . import conf, hydra_logins
 
 logger = logging.getLogger("django_ory_logout")
 
 #: No call starts later than this after the first: the user waits, and the server may cancel the request.
 SECONDS = 10.0
-#: The error codes if Hydra does not answer at all. A fault or a refusal is an answer.
-SILENCE = frozenset({"unreachable", "too_slow"})
 
 
 @sensitive_variables()
@@ -114,7 +113,7 @@ def _answered(sid: str) -> bool:
         conf.get().admin.revoke_login_session(sid)
     except OryLogoutError as error:
         log_left(sid, error)
-        return error.code not in SILENCE
+        return error.code not in NO_ANSWER
     except Exception:
         logger.exception("login session at Hydra not revoked: internal_error: %s", sid)
     return True

@@ -98,7 +98,7 @@ def _extend_expiry(session: SessionBase, stored: StoredLogin, kratos_session: Kr
 @sensitive_variables()
 def _start_session(request: Any, kratos: KratosConfig, credential: Credential, result: WhoamiResult) -> None:
     kratos_session = _session_of(result)
-    if whoami.is_logged_out(kratos, credential, kratos_session):
+    if result.code == "logged_out_here" or whoami.is_logged_out(kratos, credential, kratos_session):
         raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
     stored = StoredLogin.of(kratos_session, provider=kratos.alias, expires_at=kratos_session.expires_at)
     try:
@@ -117,8 +117,6 @@ def _session_of(result: WhoamiResult) -> KratosSession:
         raise SecondFactorRequired(result.redirect_browser_to)
     if result.code in backends.REFUSALS:
         raise backends.REFUSALS[result.code](result.code, result.detail)
-    if result.code == "logged_out_here":
-        raise LoggedOutMeanwhile("logged_out_here", "this session at Kratos was logged out here")
     if result.session is None:
         raise KratosError("session_inactive", "Kratos has no active session for this credential")
     return result.session

@@ -1,6 +1,7 @@
 """Log a browser out: end the session here first, whatever fails later, and then end the session at Kratos."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlencode
@@ -13,6 +14,7 @@ from .. import conf
 from ..conf import KratosConfig
 from ..exceptions import KratosError, OryLogoutError
 from ..flows import logout as journey
+from ..http import NO_ANSWER
 from ..models import EndReason, EventKind
 from ..ory.kratos import Credential
 from ..sessions import events
@@ -21,9 +23,6 @@ from ..sessions.stored_login import LOGIN_KEY, StoredLogin
 from . import error_reports, revoked_credentials, whoami
 
 logger = logging.getLogger("django_ory_logout")
-
-#: The error codes for "Kratos did not answer". After one of them we do not send Kratos another request.
-UNREACHABLE_CODES = whoami.NO_RESPONSE_CODES | {"cooling_down"}
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,10 @@ class KratosLogoutResult:
     def relay(self, response: HttpResponse) -> HttpResponse:
         """Add to ``response`` the header that deletes Kratos' session cookie, and no other cookie of Kratos."""
         for header in self.set_cookies:
-            try:
-                cookies = SimpleCookie(header)
-            except CookieError:
-                continue
-            if self.cookie_name in cookies and cookies[self.cookie_name]["max-age"] == "0":
-                response.cookies[self.cookie_name] = cookies[self.cookie_name]
+            with suppress(CookieError):
+                cookie = SimpleCookie(header).get(self.cookie_name)
+                if cookie and cookie["max-age"] == "0":
+                    response.cookies[self.cookie_name] = cookie
         return response
 
 
@@ -76,7 +73,9 @@ class PendingKratosLogout:
                 set_cookies = _log_out_at_kratos(self.kratos, self.credential, self.logout_token)
         except OryLogoutError as error:
             logger.error("logout at Kratos failed: %s", error)
-            read = revoked_credentials.cached if error.code in UNREACHABLE_CODES else revoked_credentials.lookup
+            # If Kratos does not answer, we do not send it another request.
+            is_silent = error.code in NO_ANSWER | {"cooling_down"}
+            read = revoked_credentials.cached if is_silent else revoked_credentials.lookup
             revoked_credentials.revoke(self.kratos, self.credential, read(self.kratos, self.credential))
             events.note(EventKind.TOLD_KRATOS, issuer=self.kratos.issuer, code=error.code)
             return KratosLogoutResult(failed=True)
@@ -107,9 +106,6 @@ def pending_logout(request: HttpRequest) -> PendingKratosLogout:
     cookie = whoami.cookie_of(request, kratos) if kratos else None
     signs_in = hasattr(request, "kratos")  # KratosMiddleware is installed
     return PendingKratosLogout(kratos, cookie, opener is not None, signs_in, login.logout_token)
-
-
-# Server-rendered pages, and single-page applications
 
 
 @sensitive_variables()

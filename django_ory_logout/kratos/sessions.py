@@ -24,10 +24,7 @@ def is_signed_in(request: HttpRequest) -> bool:
 
 
 def exclude_current(request: HttpRequest, rows: LoginSessionQuerySet) -> LoginSessionQuerySet:
-    """``rows`` without the rows of this request's session at Kratos.
-
-    There can be several: if a browser sends its first requests at the same time, each of them signs in.
-    """
+    """``rows`` without those of this request's session at Kratos. Requests that sign in at once open several."""
     login = StoredLogin.read(request.session)
     return rows.exclude(issuer=login.issuer, sid=login.sid) if login and is_signed_in(request) else rows
 

@@ -12,13 +12,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..conf import KratosConfig
 from ..exceptions import KratosError, ProviderUnavailable, SecondFactorRequired, SetupError, TemporaryError
+from ..http import NO_ANSWER
 from ..models import digest, moment
 from ..ory.kratos import Credential, Identity, Session
 from ..sessions import receipts
 
 #: If Kratos does not answer, we send it no request for so many seconds.
 COOL_DOWN_SECONDS = 5
-NO_RESPONSE_CODES = frozenset({"unreachable", "too_slow"})
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,7 @@ def lookup(kratos: KratosConfig, credential: Credential) -> WhoamiResult:
 
 @sensitive_variables()
 def is_logged_out(kratos: KratosConfig, credential: Credential, session: KratosSession) -> bool:
-    """Whether a logout here named the session, or named the credential because its session was not known.
-
-    Extends the receipt to the time at which the session at Kratos expires now.
-    """
+    """Whether a logout here named the session or, if that was unknown, the credential. Prolongs its receipt."""
     names = session.sid, credential_digest(kratos, credential)
     if not any(receipts.is_logged_out(kratos.issuer, name) for name in names):
         return False
@@ -161,7 +158,7 @@ def cool_down(kratos: KratosConfig) -> Iterator[None]:
     try:
         yield
     except ProviderUnavailable as error:
-        if error.code in NO_RESPONSE_CODES:
+        if error.code in NO_ANSWER:
             with suppress(TemporaryError):
                 kratos.cache.set(key, True, COOL_DOWN_SECONDS)
         raise

@@ -26,10 +26,7 @@ class _Check(CsrfViewMiddleware):
 
 
 def csrf_or(show_again: View) -> Callable[[View], View]:
-    """Like ``csrf_protect``, but ``show_again`` answers a request that fails the check.
-
-    The token changes at each sign-in, so a page that was opened before the sign-in has an old one.
-    """
+    """Like ``csrf_protect``, but ``show_again`` answers a form with an old token: each sign-in changes the token."""
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from functools import wraps
-from http import HTTPStatus
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_not_required
@@ -129,17 +128,16 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     forget_query(request)
     got_request_exception.send(sender=None, request=request)
     code = TemporaryError("internal_error", type(error).__name__)
-    response = _fault(request, code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    response = _fault(request, code)
     message = "Internal Server Error: %s (reference %s)"
     log_response(message, request.path, code.reference, response=response, request=request, exception=error)
     return response
 
 
 @sensitive_variables()
-def _fault(request: HttpRequest, error: OryLogoutError, status: int | None = None, *, again: str = "") -> HttpResponse:
+def _fault(request: HttpRequest, error: OryLogoutError, *, again: str = "") -> HttpResponse:
     retry_url = request.path
     forget_query(request)
     response = error_page(request, error, retry_url=retry_url, again_url=again, flow=flow_of(request))
-    response.status_code = status or response.status_code
     add_never_cache_headers(response)  # the caller can be read_user, outside of never_cache
     return response

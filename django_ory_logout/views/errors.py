@@ -1,4 +1,4 @@
-"""The texts of the error pages, grouped by what the user can do. Imports no models, so ``hydra_ui`` uses it too."""
+"""Errors for users, by what they can do, and for programs. Imports no models, so that ``hydra_ui`` can use it too."""
 
 import logging
 from datetime import UTC, datetime
@@ -158,10 +158,7 @@ _TEXTS_OF_CODE = {
         _LOGGED_OUT,
         _("While you were signing in, your account was logged out somewhere else: please sign in again."),
     ),
-    "provider_refused": (
-        _("You were not signed in"),
-        _("The sign-in was cancelled: you can start again."),
-    ),
+    "provider_refused": (_("You were not signed in"), _("The sign-in was cancelled: you can start again.")),
     "session_aal2_required": (
         _("One more step"),
         _("You are signed in with one factor, and this site needs a second."),
@@ -175,7 +172,7 @@ _TEXTS_OF_CODE = {
 
 
 def status_of(error: OryLogoutError) -> HTTPStatus:
-    return _of_class(error)[0]
+    return HTTPStatus.INTERNAL_SERVER_ERROR if error.code == "internal_error" else _of_class(error)[0]
 
 
 def group_of(error: OryLogoutError) -> Group:

@@ -39,9 +39,6 @@ STATUS = {
 }
 
 
-# Logout
-
-
 def answering_in_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Answer an error with JSON and its code: 4xx if Kratos refuses, 503 if nothing can be decided now."""
 
@@ -127,9 +124,6 @@ def _session_token(request: HttpRequest) -> str:
     if not isinstance(token, str) or not token:
         raise InvalidMessage("session_token_missing", "the body is no JSON object with session_token as a text")
     return token
-
-
-# Sessions
 
 
 @public

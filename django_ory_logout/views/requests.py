@@ -20,11 +20,7 @@ _JSON = ("application/json", "application/problem+json")
 
 
 def non_atomic(view: View) -> View:
-    """Switch ``ATOMIC_REQUESTS`` off for every database.
-
-    A sign-in and a logout notice must see each other's rows, and the end of a session is committed before Hydra or
-    Kratos is called.
-    """
+    """Switch ``ATOMIC_REQUESTS`` off: other requests, Hydra and Kratos must find what a view has stored."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view

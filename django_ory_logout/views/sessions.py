@@ -2,7 +2,6 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -22,6 +21,7 @@ from ..sessions.index import INDEX_KEY
 from ..sessions.stored_login import StoredLogin
 from .csrf import csrf_or
 from .decorators import private, public
+from .errors import json_error
 from .kratos_login import second_factor_url
 
 logger = logging.getLogger("django_ory_logout")
@@ -45,11 +45,10 @@ def whoami(request: HttpRequest) -> JsonResponse:
 
 
 def _not_authenticated(request: HttpRequest, refusal: OryLogoutError | None) -> JsonResponse:
-    body: dict[str, Any] = {"authenticated": False}
     if not isinstance(refusal, SecondFactorRequired):
-        return JsonResponse(body, status=HTTPStatus.UNAUTHORIZED)
-    body |= {"error": refusal.code, "redirect_browser_to": second_factor_url(request)}
-    return JsonResponse(body, status=HTTPStatus.FORBIDDEN)
+        return JsonResponse({"authenticated": False}, status=HTTPStatus.UNAUTHORIZED)
+    url = second_factor_url(request)
+    return json_error(refusal.code, HTTPStatus.FORBIDDEN, authenticated=False, redirect_browser_to=url)
 
 
 def _show_again(request: HttpRequest) -> HttpResponse:

@@ -39,7 +39,6 @@ _STATUS = {
     "challenge_handled": HTTPStatus.GONE,
     "challenge_unknown": HTTPStatus.NOT_FOUND,
     "database_unusable": HTTPStatus.INTERNAL_SERVER_ERROR,
-    "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
     "not_migrated": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 #: The title and the message by error code, if these pages have their own. The page says where to start again.
@@ -52,18 +51,12 @@ _TEXTS = {
         _("This page needs an application"),
         _("It is part of a sign-in to an application, or of a logout. It does nothing by itself."),
     ),
-    "challenge_unknown": (
-        _("This link cannot be used"),
-        _("It is incomplete, or it was used before."),
-    ),
+    "challenge_unknown": (_("This link cannot be used"), _("It is incomplete, or it was used before.")),
     "challenge_expired": (
         _("This took too long"),
         _("For your security, this page can be used for a limited time only."),
     ),
-    "challenge_handled": (
-        _("This is done already"),
-        _("This page was answered before, perhaps in another tab."),
-    ),
+    "challenge_handled": (_("This is done already"), _("This page was answered before, perhaps in another tab.")),
     "session_not_ended": (
         _("You are not logged out yet"),
         _("A part of this site does not answer, and you may still be signed in. Please try again in a moment."),
@@ -119,7 +112,10 @@ def challenge_page(kind: str) -> Callable[[ChallengeView], View]:
         @require_http_methods(["GET", "POST"])
         @wraps(view)
         def answered(request: HttpRequest) -> HttpResponse:
-            return checked(request, _challenge(request, kind))
+            challenge = request.GET.get(f"{kind}_challenge", "")
+            if not challenge:
+                raise InvalidMessage("challenge_missing", f"there is no {kind}_challenge")
+            return checked(request, challenge)
 
         return answered
 
@@ -133,13 +129,6 @@ def _shown_again(view: ChallengeView, request: HttpRequest, challenge: str) -> H
     if response.status_code == HTTPStatus.OK:
         response.status_code = HTTPStatus.FORBIDDEN
     return response
-
-
-def _challenge(request: HttpRequest, kind: str) -> str:
-    challenge = request.GET.get(f"{kind}_challenge", "")
-    if not challenge:
-        raise InvalidMessage("challenge_missing", f"there is no {kind}_challenge")
-    return challenge
 
 
 def _problem(request: HttpRequest, error: OryLogoutError, kind: str) -> HttpResponse:

@@ -19,12 +19,7 @@ def login(request: HttpRequest, challenge: str) -> HttpResponse:
         return _remembered(request, login, prompt)
     if prompt.silent:
         return _login_required(login)
-    if (
-        request.method == "GET"
-        and request.user.is_authenticated
-        and not _too_old(request, prompt)
-        and not prompt.reauthenticate
-    ):
+    if request.method == "GET" and request.user.is_authenticated and not _must_sign_in_again(request, prompt):
         return _accept(request, login)
     return _form(request, login)
 
@@ -33,7 +28,7 @@ def _remembered(request: HttpRequest, login: LoginRequest, prompt: Authorization
     """Hydra remembers ``login.subject``, and accepts no other subject."""
     if not _is_ours(request, login):
         return _login_required(login) if prompt.silent else _forget(login)
-    if not prompt.opaque and (prompt.reauthenticate or _too_old(request, prompt)):
+    if not prompt.opaque and _must_sign_in_again(request, prompt):
         return _login_required(login) if prompt.silent else HiddenRedirect(with_prompt_login(login.request_url))
     return _accept(request, login)
 
@@ -54,9 +49,10 @@ def _forget(login: LoginRequest) -> HttpResponse:
     return HiddenRedirect(login.request_url)
 
 
-def _too_old(request: HttpRequest, prompt: AuthorizationPrompt) -> bool:
+def _must_sign_in_again(request: HttpRequest, prompt: AuthorizationPrompt) -> bool:
     """Hydra counts ``max_age`` from the accepted login. The user may have given the password long before that."""
-    return prompt.max_age is not None and hydra_logins.read(request.session).older_than(prompt.max_age)
+    is_too_old = prompt.max_age is not None and hydra_logins.read(request.session).older_than(prompt.max_age)
+    return prompt.reauthenticate or is_too_old
 
 
 def _form(request: HttpRequest, login: LoginRequest) -> HttpResponse:

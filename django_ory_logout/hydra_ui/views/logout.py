@@ -21,11 +21,13 @@ def logout(request: HttpRequest, challenge: str) -> HttpResponse:
     if request.method == "POST":
         conf.get().admin.reject_logout_request(challenge)
         return render(request, "ory_hydra_ui/still_signed_in.html", {"logout": logout})
-    if _is_skipped(request, logout):
+    other = _other(request, logout)
+    # Any page can send a browser here with the ID token of another user. So the wish counts only for this user.
+    if not other and logout.rp_initiated and logout.client and logout.client.skip_logout_consent:
         return _log_out(request, challenge)
     # Show no other user's name: any application can make Hydra send a browser here, with any user's ID token.
     person = request.user.get_username() if _is_here(request, logout) else ""
-    context = {"logout": logout, "person": person, "other": _other(request, logout)}
+    context = {"logout": logout, "person": person, "other": other}
     return render(request, "ory_hydra_ui/logout.html", context)
 
 
@@ -35,15 +37,6 @@ def _unexpired_request(challenge: str) -> LogoutRequest:
     if logout.expires_at and logout.expires_at <= timezone.now():
         raise HydraError("challenge_expired", "the logout request has expired")
     return logout
-
-
-def _is_skipped(request: HttpRequest, logout: LogoutRequest) -> bool:
-    """Whether the page is skipped. ``skip_logout_consent`` counts only for the user of this browser.
-
-    Any page can send a browser here with the ID token of another user.
-    """
-    skip = bool(logout.rp_initiated and logout.client and logout.client.skip_logout_consent)
-    return skip and not _other(request, logout)
 
 
 def _log_out(request: HttpRequest, challenge: str) -> HttpResponse:
