@@ -1,6 +1,6 @@
 """Find out why a logout did nothing: check settings, provider, receivers, registration and recent events.
 
-Each check has its own rows in the report. A check reads and changes nothing. Where it cannot see, it says *not known*.
+Each check has its own rows in the report. A check only reads. Where it cannot see, it says *not known*.
 It never guesses.
 """
 

@@ -63,7 +63,10 @@ def end_session(name: SessionName, login: StoredLogin | None, reason: EndReason)
 
 @sensitive_variables()
 def _end_with_stored(name: SessionName, rows: LoginSessionQuerySet, reason: EndReason) -> int:
-    """Mark the row and delete the stored session in one transaction: a load does not always ask the index."""
+    """Mark the row and delete the stored session in one transaction.
+
+    A stored session can be loaded without asking the index, so it must not remain when its row is marked.
+    """
     with transaction.atomic(using=rows.db):
         keys = {name.key, *rows.values_list("session_key", flat=True)}
         count = index.mark_ended(rows, reason)

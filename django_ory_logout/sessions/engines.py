@@ -59,7 +59,7 @@ def has_keys(store: type[SessionBase]) -> bool:
 
 
 def deleted_stay_deleted(store: type[SessionBase]) -> bool:
-    """Whether a deleted session stays deleted, even if a late save comes. Then a load does not always ask the index.
+    """Whether a deleted session stays deleted, even if a late save comes. If so, not every load must ask the index.
 
     True only for Django's own database engine in the same database as the index and without a replica. With every other
     engine, a request that loaded the session before the deletion can store it again.

@@ -3,7 +3,8 @@
 The row decides. A session whose row has ended is not signed in, even if its engine still has it. Deleting the stored
 session is only the fast path. Each statement commits by itself, in this order:
 
-    sign-in  choose a new session key; insert the row; store the session with its mark; refuse if a receipt names it
+    sign-in  choose a new session key; insert the row; store the session with :data:`INDEX_KEY`; refuse if a receipt
+             names the row
     notice   insert the receipt; mark the rows as ended; read them; delete the stored sessions; delete the rows;
              complete the receipt
     load     see :mod:`.store`
@@ -41,8 +42,8 @@ INDEX_KEY = "_ory_logout_mark"
 CHUNK = 500
 #: The log level of the line about each ended login session. A purge may end very many.
 _ended_log_level = ContextVar("ended_log_level", default=logging.INFO)
-#: How exact ``last_seen_at`` is. Also the interval in which a process asks the index about a session whose engine never
-#: stores a deleted session again.
+#: How exact ``last_seen_at`` is. If :func:`.engines.deleted_stay_deleted`, a process asks the index
+#: about a session only once in this time.
 LAST_SEEN_SECONDS = 5 * 60
 
 #: The rows that this process recently found active. Each entry has its own timeout.

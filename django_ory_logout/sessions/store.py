@@ -230,7 +230,7 @@ class LoginSessionStore(SessionBase):
         """
         try:
             self.save()
-        except CreateError as error:  # the key is new, so the engine did not store the session
+        except CreateError as error:  # not because the key is taken: it is new
             raise TemporaryError("session_store_fault", type(error).__name__) from error
         if not engines.is_stored(self):
             raise TemporaryError("session_store_fault", "the engine stored nothing and raised no error")
@@ -401,7 +401,7 @@ def _unwrap(session: Any) -> SessionBase:
 
 @cache
 def indexed(store: type[SessionBase]) -> type[LoginSessionStore]:
-    """A subclass of :class:`LoginSessionStore` and ``store``. It keeps ``__qualname__``, the salt of the signature."""
+    """A subclass of :class:`LoginSessionStore` and ``store``. Django signs with its ``__qualname__``."""
     return type(
         store.__name__,
         (LoginSessionStore, store),

@@ -38,7 +38,7 @@ def set_pending(request: HttpRequest, response: HttpResponse, pending: PendingSi
 def set_done(request: HttpRequest, response: HttpResponse, pending: PendingSignIn) -> None:
     """Set a cookie for the completed sign-in ``pending``.
 
-    If the browser opens the callback again, the callback needs this cookie.
+    If the browser opens the callback again, this cookie says that the sign-in is completed.
     """
     for name in _sent(request, DONE):
         delete(response, name)

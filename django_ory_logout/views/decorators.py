@@ -104,7 +104,7 @@ def asks_kratos(view: Callable[..., Any]) -> bool:
 def read_user(request: Any, view: Callable[..., Any]) -> HttpResponse | None:
     """Load ``request.user`` before the site's middleware does, so that a fault is answered with our error page.
 
-    A view that ends sessions continues with an anonymous user: it reads the session by itself.
+    After such a fault, a view that ends sessions continues with an anonymous user. It reads the session itself.
     """
     if not answers_faults(view) or not hasattr(request, "user"):
         return None

@@ -1,4 +1,4 @@
-"""Errors for users, by what they can do, and for programs. Imports no models, so that ``hydra_ui`` can use it too."""
+"""Error pages, grouped by what a user can do, and errors in JSON. Imports no models: ``hydra_ui`` uses it too."""
 
 import logging
 from datetime import UTC, datetime

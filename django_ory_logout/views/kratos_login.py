@@ -47,7 +47,8 @@ def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResp
 def _signed_in(request: HttpRequest, next_url: str) -> HttpResponse:
     """Redirect to ``next_url`` if somebody has just signed in.
 
-    Otherwise, a page that the user may not open may have sent the browser here, and would send it here again.
+    Otherwise show a page with status 403. Perhaps the browser comes from a page that the user has no right to open.
+    A redirect to that page would start a loop.
     """
     if "returned" not in request.GET and not state_of(request).has_signed_in:
         return signed_in_already(request, next_url)

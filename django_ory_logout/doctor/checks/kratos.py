@@ -59,7 +59,8 @@ def return_to(kratos: conf.KratosConfig) -> CheckResult:
 def cookie(kratos: conf.KratosConfig) -> CheckResult:
     """Whether browsers send Kratos' cookies to this site, by the domain and path of its CSRF cookie.
 
-    ``session.cookie.domain`` can differ for the session cookie. A recent sign-in by Kratos shows that it works.
+    ``session.cookie.domain`` can differ for the session cookie. If a user signed in by Kratos recently, browsers do
+    send the session cookie here.
     """
     csrf_cookie, login = _csrf_cookie(kratos), urlsplit(conf.get().absolute("login"))
     if csrf_cookie is None:

@@ -25,7 +25,9 @@ LOGIN = "/self-service/login"
 def run_kratos_trial(
     kratos: conf.KratosConfig, when_stopped: Callable[[CheckResult], None], *, is_login_page: bool
 ) -> Iterator[tuple[str, CheckResult]]:
-    """Create an identity, sign it in by the browser flow, read the cookie, and delete it. Yields row ids with results.
+    """Create an identity, sign it in by the browser flow, read its cookie, and delete the identity.
+
+    Yields row ids with results.
 
     ``is_login_page``: Kratos is the login page of a Hydra, which remembers a login as long as Kratos' cookie lasts.
     ``when_stopped`` is called with the result of the cleanup if the trial is stopped.
