@@ -104,7 +104,8 @@ def end_rows(
     """End login sessions for a reason at this site. Return the number of those that had not ended before.
 
     ``ended`` is called with the number of sessions that are deleted. ``refused`` is called with the number of sessions
-    whose Kratos cookie is refused, in two phases: while the receipts are recorded, and while they are processed.
+    at Kratos that this site refuses from now on: first while their receipts are recorded, and again, from 1, while
+    these are processed.
 
     ``rows`` must not be filtered by ``ended_at``: after they are marked, the rows would not be found again.
     """

@@ -1,7 +1,8 @@
 """The session index: the Django sessions that a provider opened, and how they end.
 
-The row decides. A session whose row has ended is not signed in, even if its engine still has it. Deleting the stored
-session is only the fast path. Each statement commits by itself, in this order:
+The row decides. A session whose row has ended is not signed in, even if its engine still has it. But a process asks
+the index about a session only from time to time (:func:`confirm_alive`), so the stored session is deleted too. Each
+statement commits by itself, in this order:
 
     sign-in  choose a new session key; insert the row; store the session with :data:`INDEX_KEY`; refuse if a receipt
              names the row

@@ -48,7 +48,7 @@ def open_login_session(
 
 
 def _require_no_notice(row: LoginSession) -> None:
-    """Raises :exc:`LoggedOutMeanwhile`. After ``subject_logged_out``, a new sign-in of the same person succeeds."""
+    """Raises :exc:`LoggedOutMeanwhile`. After ``subject_logged_out``, a sign-in a few seconds later succeeds."""
     notices = receipts.rows().naming(row)
     if row.sid_digest and notices.filter(sid_digest=row.sid_digest).exists():
         raise LoggedOutMeanwhile("logged_out_meanwhile", "a back-channel notice overtook this sign-in")

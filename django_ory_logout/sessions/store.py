@@ -401,7 +401,7 @@ def _unwrap(session: Any) -> SessionBase:
 
 @cache
 def indexed(store: type[SessionBase]) -> type[LoginSessionStore]:
-    """A subclass of :class:`LoginSessionStore` and ``store``. Django signs with its ``__qualname__``."""
+    """A subclass of :class:`LoginSessionStore` and ``store``. Both sign with one salt, ``__qualname__``."""
     return type(
         store.__name__,
         (LoginSessionStore, store),

@@ -93,7 +93,7 @@ def _unanswered_logouts(target: ProviderTarget, count: int) -> CheckResult:
 
 
 def count_unanswered_logouts(target: ProviderTarget) -> int:
-    """How many of the newest logouts this site sent to the provider; 0 if a notice came for one of them.
+    """The number of the newest logouts that got no notice; 0 if a notice came for one of them.
 
     Logouts before the last change of the registration at Hydra do not count.
     """
