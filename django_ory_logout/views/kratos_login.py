@@ -19,12 +19,12 @@ from ..flows.login import safe_next
 from ..kratos.logout import pending_logout
 from ..kratos.request_user import state_of
 from ..sessions.stored_login import StoredLogin
-from .responses import error_page, login_url, signed_in_already, url_after_login
+from .responses import error_page, signed_in_already, url_after_login
 
 
 def login(request: HttpRequest, kratos: KratosConfig, next_url: str) -> HttpResponse:
     """Redirect to Kratos' login page, or to ``next_url`` if the user is signed in; or show an error page."""
-    retry_url = login_url(provider=kratos.alias, next=next_url)
+    retry_url = login_url(kratos, next_url)
     refusal = state_of(request).refusal
     is_authenticated = request.user.is_authenticated
     if StoredLogin.read_if_opened_by(request.session, kratos.issuer):
@@ -59,9 +59,8 @@ def _log_out_again(request: HttpRequest, kratos: KratosConfig, next_url: str) ->
     """End the session at Kratos that has already ended here, then start a new sign-in."""
     result = pending_logout(request).send()
     if result.failed:
-        retry_url = login_url(provider=kratos.alias, next=next_url)
-        again_url = "" if "retried" in request.GET else f"{retry_url}&retried=1"
-        return error_page(request, kratos_not_told(), retry_url=retry_url, again_url=again_url)
+        again_url = "" if "retried" in request.GET else login_url(kratos, next_url, retried="1")
+        return error_page(request, kratos_not_told(), retry_url=login_url(kratos, next_url), again_url=again_url)
     return result.relay(HttpResponseRedirect(at_kratos(kratos, next_url)))
 
 
@@ -69,9 +68,14 @@ def kratos_not_told() -> TemporaryError:
     return TemporaryError("kratos_not_told", "a session that was logged out here is still active at Kratos")
 
 
+def login_url(kratos: KratosConfig, next_url: str, **query: str) -> str:
+    """The URL of our login page for ``kratos``."""
+    return f"{reverse('ory_logout:login')}?{urlencode({'provider': kratos.alias, 'next': next_url, **query})}"
+
+
 def at_kratos(kratos: KratosConfig, next_url: str, **query: str) -> str:
     """The URL of Kratos' login page. The browser returns to our login page, which sends it to ``next_url``."""
-    return_to = conf.get().site_url + login_url(provider=kratos.alias, next=next_url, returned="1")
+    return_to = conf.get().site_url + login_url(kratos, next_url, returned="1")
     return f"{kratos.public_url}/self-service/login/browser?{urlencode({**query, 'return_to': return_to})}"
 
 

@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
@@ -22,7 +23,7 @@ from . import cookies, kratos_login
 from .decorators import public, skip_kratos
 from .errors import json_error
 from .requests import forget_query, is_navigation, single_values
-from .responses import error_page, login_url, signed_in_already, url_after_login
+from .responses import error_page, signed_in_already, url_after_login
 
 #: Title and message if a signed-in browser comes with an unknown ``state``.
 _SIGNED_IN = (
@@ -74,8 +75,8 @@ def _login_required_json(request: HttpRequest, alias: str) -> HttpResponse:
     """For a script or an image: 401 with the URL of the login page; 403 if the user is signed in and lacks a right."""
     if request.user.is_authenticated:
         return json_error("access_denied", HTTPStatus.FORBIDDEN)
-    url = conf.get().site_url + login_url(provider=alias)
-    return json_error("login_required", HTTPStatus.UNAUTHORIZED, login_url=url)
+    login_url = conf.get().site_url + _login_url("", alias)
+    return json_error("login_required", HTTPStatus.UNAUTHORIZED, login_url=login_url)
 
 
 def _is_sent_back(request: HttpRequest, parameters: Mapping[str, str], alias: str) -> bool:
@@ -136,5 +137,11 @@ def _is_signed_in_by(request: HttpRequest, alias: str) -> bool:
 
 def _failed(request: HttpRequest, error: OryLogoutError, next_url: str, alias: str, *, is_retry: bool) -> HttpResponse:
     """The page of ``error``. It tries again by itself once if that can help."""
-    retry_url = login_url(next=next_url, provider=alias)
-    return error_page(request, error, retry_url=retry_url, again_url="" if is_retry else f"{retry_url}&retried=1")
+    again_url = "" if is_retry else _login_url(next_url, alias, retried="1")
+    return error_page(request, error, retry_url=_login_url(next_url, alias), again_url=again_url)
+
+
+def _login_url(next_url: str, alias: str, **further: str) -> str:
+    query = {"next": next_url, "provider": alias, **further}
+    given = {name: value for name, value in query.items() if value}
+    return f"{reverse('ory_logout:login')}?{urlencode(given)}"

@@ -7,8 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render, resolve_url
-from django.urls import NoReverseMatch, get_script_prefix, reverse
-from django.utils.http import urlencode
+from django.urls import NoReverseMatch, get_script_prefix
 
 from .. import conf
 from ..exceptions import InvalidToken, LoggedOutMeanwhile, OryLogoutError, TemporaryError
@@ -84,12 +83,6 @@ def _is_counted(error: OryLogoutError) -> bool:
 def _logged_once(response: HttpResponse) -> HttpResponse:
     """Keep Django from logging ``response`` again if it is a 4xx: our own log line is written."""
     return logged_once(response) if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else response
-
-
-def login_url(**query: str) -> str:
-    """The URL of our login page with the values of ``query`` that are not empty."""
-    given = {name: value for name, value in query.items() if value}
-    return f"{reverse('ory_logout:login')}?{urlencode(given)}"
 
 
 def url_after_login(next_url: str) -> str:
