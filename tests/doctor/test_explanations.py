@@ -57,7 +57,7 @@ def checks_of_hydra_ui() -> set[str]:
 
 def test_the_helpers_find_codes() -> None:
     assert {"session_unreadable", "internal_error", "sid_dropped", "revocation_given_up"} <= set(codes_of_the_log())
-    assert codes_of_reports() == {"hydra_of_another_issuer", "internal_error", "subject_pairwise", "subject_unknown"}
+    assert codes_of_reports() == {"hydra_of_another_issuer", "subject_pairwise", "subject_unknown"}
     assert codes_of_classes() == {"challenge_handled", "session_aal2_required"}
     assert {"ory_hydra_ui.E001", "ory_hydra_ui.E018", "ory_hydra_ui.W030"} <= checks_of_hydra_ui()
 
