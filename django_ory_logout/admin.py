@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
@@ -19,6 +19,11 @@ from django.utils.translation import gettext_lazy as _
 from .force import force_logout
 from .models import EndReason, EventKind, LoginSession, LogoutEvent, LogoutReceipt, RefusalCount, Subject
 from .sessions import ending
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
 
 #: Each user needs several calls, so a request handles at most this many.
 MAX_USERS = 20
@@ -84,7 +89,7 @@ def _chosen(queryset: QuerySet[Any]) -> Mapping[AbstractBaseUser, Any]:
     return {user: rows[user.pk] for user in users}
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -158,4 +163,4 @@ class SubjectAdmin(OfUserAdmin):
     search_fields = ["subject"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return admin.ModelAdmin.has_add_permission(self, request)
+        return ModelAdmin.has_add_permission(self, request)

@@ -1,12 +1,17 @@
 """A foreign key to the site's user model that works when users are in another database."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models, router
 from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
 
+if TYPE_CHECKING:
+    Descriptor = ForwardManyToOneDescriptor[Any]
+else:
+    Descriptor = ForwardManyToOneDescriptor
 
-class UserDescriptor(ForwardManyToOneDescriptor):  # type: ignore[type-arg]
+
+class UserDescriptor(Descriptor):
     """Reads the user from the router's database for users. Django would read from the database of the row."""
 
     def get_queryset(self, **hints: Any) -> models.QuerySet[Any]:
